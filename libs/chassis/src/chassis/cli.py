@@ -1,0 +1,152 @@
+"""The command line that every service has: run, migrate, dead-letters."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from chassis.database import is_transient
+from chassis.dead_letters import DeadLetter, DeadLetterError
+from chassis.errors import ConfigurationError
+from chassis.logs import configure_logs
+from chassis.service import RoleName, Service
+from chassis.settings import S, ServiceSettings, load
+
+T = TypeVar("T")
+RoleOption = Annotated[RoleName, typer.Option("--role", help="What this process does.")]
+LetterId = Annotated[int, typer.Argument(help="The number in the list.")]
+
+
+class CommandLine:
+    """``python -m <service>``; a service adds commands of its own to ``typer``."""
+
+    def __init__(self, name: str, settings: type[S], build: Callable[[S], Service[Any]]) -> None:
+        self.name = name
+        self._load: Callable[[], ServiceSettings] = lambda: load(settings)
+        self._build: Callable[[Any], Service[Any]] = build
+        self.typer = typer.Typer(no_args_is_help=False, add_completion=False, pretty_exceptions_enable=False)
+        self.typer.callback(invoke_without_command=True)(self._default)
+        self.typer.command("run", help="Run the service until SIGTERM.")(self._run)
+        self.typer.command("migrate", help="Bring the database to this code's schema.")(self._migrate)
+        self.typer.add_typer(_dead_letters(self), name="dead-letters")
+
+    def __call__(self) -> None:
+        """Parse the arguments and run; an error for a person is one line on standard error."""
+        self.typer()
+
+    def execute(self, use: Callable[[Service[Any]], Awaitable[T]], *, log_level: str = "WARNING") -> T:
+        """Build the service, run ``use`` with it and close it; what a command prints should not drown in logs."""
+
+        async def run() -> T:
+            service = self._build(settings)
+            try:
+                return await use(service)
+            finally:
+                await service.close()
+
+        try:
+            settings = self._load()
+            configure_logs(service=self.name, level=log_level or settings.log_level)
+            return asyncio.run(run())
+        except (ConfigurationError, DeadLetterError) as error:
+            raise _fail(f"{self.name}: {error}") from None
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            raise _fail(f"{self.name}: the database does not answer: {type(error).__name__}") from None
+
+    def _default(self, context: typer.Context, role: RoleOption = "all") -> None:
+        if context.invoked_subcommand is None:
+            self._run(role)
+
+    def _run(self, role: RoleOption = "all") -> None:
+        raise typer.Exit(self.execute(lambda service: service.run(role), log_level=""))
+
+    def _migrate(self) -> None:
+        self.execute(lambda service: service.migrate())
+
+
+def _fail(message: str) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(1)
+
+
+def _dead_letters(command: CommandLine) -> typer.Typer:
+    app = typer.Typer(no_args_is_help=True, help="What could not be handled: list, show, replay, discard.")
+
+    @app.command("list")
+    def list_letters(
+        status: Annotated[str, typer.Option(help="open, replayed or discarded")] = "open", limit: int = 100
+    ) -> None:
+        """List dead letters, oldest first."""
+        letters = command.execute(lambda service: service.dead_letters.list(status=status, limit=limit))
+        table = Table(
+            "id", "source", "topic or task", "position", "failed at", "reason", title=f"{len(letters)} {status}"
+        )
+        for letter in letters:
+            table.add_row(
+                str(letter.id),
+                letter.source,
+                letter.topic,
+                _position(letter),
+                f"{letter.failed_at:%F %T}",
+                letter.reason,
+            )
+        Console().print(table)
+
+    @app.command()
+    def show(letter_id: LetterId) -> None:
+        """Show one dead letter whole, with its headers and its value, which may hold a customer's data."""
+        letter = command.execute(lambda service: service.dead_letters.show(letter_id))
+        for name, value in _lines(letter):
+            typer.echo(f"{name}: {value}")
+
+    @app.command()
+    def replay(letter_id: LetterId) -> None:
+        """Handle it again in this service, in one transaction; nothing is republished."""
+        try:
+            command.execute(lambda service: service.dead_letters.replay(letter_id))
+        except Exception as error:  # noqa: BLE001  # whatever the handler raised, a person asked and wants to know
+            raise _fail(f"dead letter {letter_id} was refused again: {type(error).__name__}: {error}") from None
+        typer.echo(f"dead letter {letter_id} replayed")
+
+    @app.command()
+    def discard(letter_id: LetterId) -> None:
+        """Close it without handling it."""
+        command.execute(lambda service: service.dead_letters.discard(letter_id))
+        typer.echo(f"dead letter {letter_id} discarded")
+
+    return app
+
+
+def _position(letter: DeadLetter) -> str:
+    return f"{letter.partition}/{letter.offset}" if letter.source == "event" else _text(letter.key)
+
+
+def _lines(letter: DeadLetter) -> list[tuple[str, object]]:
+    headers = [(f"header {name}", _text(value)) for name, value in letter.headers]
+    return [
+        ("id", letter.id),
+        ("source", letter.source),
+        ("status", letter.status),
+        ("topic or task", letter.topic),
+        ("position", _position(letter)),
+        ("failed at", letter.failed_at.isoformat()),
+        ("reason", letter.reason),
+        ("key", _text(letter.key)),
+        *headers,
+        ("value", _text(letter.value)),
+    ]
+
+
+def _text(raw: bytes | None) -> str:
+    if raw is None:
+        return "null"
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return f"base64 {base64.b64encode(raw).decode()}"

@@ -1,0 +1,59 @@
+"""The connection to PostgreSQL: its time-outs, and which of its errors pass by themselves."""
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from chassis.errors import TransientError
+
+SESSION_SETTINGS = {
+    # a process that is frozen in a transaction must not hold its successors' locks
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "5s",
+    "statement_timeout": "15s",
+    "tcp_keepalives_idle": "10",
+    "tcp_user_timeout": "15s",
+    "timezone": "UTC",
+}
+
+_TRANSIENT_CLASSES = ("08", "40", "53", "57")
+"""Connection, rollback (deadlock, serialization), resources (disk full too), operator intervention."""
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+def create_engine(url: str, *, application_name: str, pool_size: int = 10) -> AsyncEngine:
+    """An engine for a ``postgresql+asyncpg://`` URL; every connection has SESSION_SETTINGS."""
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_timeout=5,
+        # an error that prints its parameters prints customers' data
+        hide_parameters=True,
+        connect_args={
+            "timeout": 5,
+            "server_settings": {**SESSION_SETTINGS, "application_name": application_name},
+        },
+    )
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed later; a closed list, everything else is permanent."""
+    if isinstance(error, (TransientError, OSError, TimeoutError, PoolTimeoutError)):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    sqlstate = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate == _LOCK_NOT_AVAILABLE
+
+
+def unnest(table: sa.Table, rows: list[dict[str, object]], names: list[str], *, alias: str) -> sa.TableValuedAlias:
+    """Rows as one array a column, in order: one statement whatever their number."""
+    arrays = [
+        sa.literal([row[name] for row in rows], sa.ARRAY(table.c[name].type, dimensions=1))  # one array a column
+        for name in names
+    ]
+    columns = [sa.column(name, table.c[name].type) for name in names]
+    values: sa.TableValuedAlias = sa.func.unnest(*arrays).table_valued(*columns, with_ordinality="position", name=alias)
+    return values.render_derived()

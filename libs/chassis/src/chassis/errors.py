@@ -1,0 +1,28 @@
+"""Errors that cross a layer; each says whether trying again can help."""
+
+
+class TransientError(Exception):
+    """The same call may succeed later: back off and try again.
+
+    ``retry_after`` is in seconds, where the other side named a time.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class EventTooLargeError(ValueError):
+    """An event's value is over ``envelope.MAX_VALUE_BYTES``; it was not appended."""
+
+
+class UndecodableRecordError(Exception):
+    """A record that no attempt will make readable; the message is the dead letter's reason."""
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or wrong; the message names the variable and is for a person."""
+
+
+class ConsumerHaltedError(Exception):
+    """Too many events were refused by their handlers within a minute: most likely a bad deploy."""

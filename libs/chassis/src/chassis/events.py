@@ -1,0 +1,72 @@
+"""Base models for events: what a service publishes, and its own tolerant view of what others publish."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, ClassVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+
+
+def rfc3339(value: datetime) -> str:
+    """UTC with microseconds and ``Z``."""
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _cents(value: Decimal) -> str:
+    return f"{value:.2f}"
+
+
+Timestamp = Annotated[
+    AwareDatetime,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""An instant; on the wire RFC 3339 in UTC with ``Z``."""
+
+Amount = Annotated[
+    Decimal,
+    PlainSerializer(_cents, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^-?\d+\.\d{2}$"}),
+]
+"""An amount of money; on the wire a string with two decimals."""
+
+
+class EventData(BaseModel):
+    """A part of a published event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(EventData):
+    """A published event: its fields are the data, its class variables the address.
+
+    ``key_field`` names the field whose value is the record's key and the envelope's subject.
+    """
+
+    type: ClassVar[str]
+    topic: ClassVar[str]
+    key_field: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        """The record's key: all events of one key stay in order."""
+        return str(getattr(self, self.key_field))
+
+
+class ConsumedData(BaseModel):
+    """A part of a consumed event: only the fields that this service uses; all others are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ConsumedEvent(ConsumedData):
+    """A consumer's own view of an event that another service publishes."""
+
+    type: ClassVar[str]
+    topic: ClassVar[str]
+    key_field: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        """The value that the record's key must equal."""
+        return str(getattr(self, self.key_field))

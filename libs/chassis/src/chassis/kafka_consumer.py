@@ -1,0 +1,198 @@
+"""FastStream's side of the consumer: raw records in, offsets committed after the transaction, never before."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import anyio
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.annotations import KafkaMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+from chassis.consumer import BatchConsumer
+from chassis.database import is_transient
+from chassis.envelope import Record
+from chassis.ports import UnitOfWork
+from chassis.settings import KafkaSettings
+
+log = structlog.get_logger()
+
+MAX_RECORDS = 500
+COMMIT_SECONDS = 5.0
+MAX_BACKOFF = 5.0
+START_BACKOFF = 0.5
+LAG_SECONDS = 5.0
+LAG_EVERY = 1.0
+STOP_SECONDS = 1.7
+
+U = TypeVar("U", bound=UnitOfWork)
+
+
+async def _parse(records: Any, original: Any) -> Any:
+    """Keep the records as they came: FastStream's own parser fails on a null or non-UTF-8 header."""
+    message = await original(tuple(replace(record, headers=()) for record in records))
+    message.raw_message = tuple(records)  # TestKafkaBroker gives a list
+    return message
+
+
+def _decoder(topic_prefix: str) -> Any:
+    async def decode(message: Any) -> list[Record]:
+        return [
+            Record(
+                topic=record.topic.removeprefix(topic_prefix),
+                partition=record.partition,
+                offset=record.offset,
+                key=record.key,
+                value=record.value,
+                headers=tuple(record.headers),
+            )
+            for record in message.raw_message
+        ]
+
+    return decode
+
+
+def create_broker(kafka: KafkaSettings) -> KafkaBroker:
+    """A FastStream broker that only consumes; the relay is what produces."""
+    return KafkaBroker(
+        kafka.bootstrap_servers,
+        consumer_only=True,
+        allow_auto_create_topics=False,
+        graceful_timeout=1.5,
+        security=kafka.faststream_security(),
+        log_level=10,
+    )
+
+
+def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSettings) -> BatchSubscriber:
+    """Register the consumer's topics as one batch subscriber of its group."""
+    subscriber = broker.subscriber(
+        *(kafka.topic(name) for name in consumer.topics),
+        group_id=consumer.group,
+        batch=True,
+        max_records=MAX_RECORDS,
+        batch_timeout_ms=10,
+        auto_offset_reset="earliest",
+        ack_policy=AckPolicy.MANUAL,
+        session_timeout_ms=kafka.session_timeout_ms,
+        heartbeat_interval_ms=max(kafka.session_timeout_ms // 4, 250),
+        fetch_max_wait_ms=20,
+        parser=_parse,
+        decoder=_decoder(kafka.topic_prefix),
+    )
+    failures = _Failures()
+
+    @subscriber
+    async def consume(records: list[Any], message: KafkaMessage) -> None:
+        try:
+            await consumer.handle(records)
+        except BaseException as error:
+            _rewind(message.consumer, message.raw_message)
+            if isinstance(error, Exception) and (is_transient(error) or consumer.progress.halted):
+                await failures.back_off(consumer.group, error)
+            raise
+        failures.reset()
+        await _commit(message.consumer)
+
+    return subscriber
+
+
+class _Failures:
+    """Back-off between attempts at the same batch; far below Kafka's max.poll.interval."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def reset(self) -> None:
+        self._count = 0
+
+    async def back_off(self, group: str, error: Exception) -> None:
+        self._count += 1
+        seconds = min(MAX_BACKOFF, 0.1 * 2 ** min(self._count - 1, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+        log.warning("batch_comes_again", group=group, seconds=round(seconds, 2), error=repr(error))
+        await asyncio.sleep(seconds)
+
+
+def _rewind(consumer: Any, records: Sequence[Any]) -> None:
+    """Read these records again; a partition that is no longer ours is its new owner's."""
+    earliest: dict[TopicPartition, int] = {}
+    for record in records:
+        partition = TopicPartition(record.topic, record.partition)
+        earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
+    for partition, offset in earliest.items():
+        try:
+            consumer.seek(partition, offset)
+        except IllegalStateError:
+            log.info("partition_moved_on", topic=partition.topic, partition=partition.partition)
+
+
+async def _commit(consumer: Any) -> None:
+    """Commit the positions; if that fails or hangs the records may come again, which the inbox absorbs."""
+    try:
+        async with asyncio.timeout(COMMIT_SECONDS):
+            await consumer.commit()
+    except (KafkaError, TimeoutError) as error:
+        log.warning("offsets_not_committed", error=repr(error))
+
+
+class ConsumerRole:
+    """Runs a subscriber until told to stop, whatever Kafka does meanwhile, and measures its lag."""
+
+    def __init__(self, broker: KafkaBroker, subscriber: BatchSubscriber, consumer: BatchConsumer[Any]) -> None:
+        self._broker = broker
+        self._subscriber = subscriber
+        self._consumer = consumer
+        self.lag: int | None = None
+        """Records not yet handled in the partitions that this process has; None while Kafka doesn't answer."""
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Consume until ``stop``; a consumer that halts waits, unready, for a person."""
+        try:
+            await self._start(stop)
+            while not stop.is_set() and not self._consumer.progress.halted:
+                await self._measure_lag()
+                with anyio.move_on_after(LAG_EVERY):
+                    await stop.wait()
+            if self._consumer.progress.halted:
+                log.critical("consumer_halted", reason=self._consumer.progress.halted)
+                await self._broker.stop()
+                await stop.wait()
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(STOP_SECONDS):
+                await self._broker.stop()
+
+    async def _start(self, stop: anyio.Event) -> None:
+        attempt = 0
+        while not stop.is_set():
+            try:
+                await self._broker.start()
+            except KafkaError as error:
+                await self._broker.stop()  # else the half-started consumer leaks
+                attempt += 1
+                if attempt == 1:
+                    log.warning("waiting_for_kafka", error=repr(error))
+                with anyio.move_on_after(min(START_BACKOFF * 1.5**attempt, MAX_BACKOFF)):
+                    await stop.wait()
+            else:
+                log.info("consuming", group=self._consumer.group, topics=self._consumer.topics)
+                return
+
+    async def _measure_lag(self) -> None:
+        client: AIOKafkaConsumer | None = self._subscriber.consumer
+        if client is None:
+            return
+        try:
+            async with asyncio.timeout(LAG_SECONDS):
+                assigned = client.assignment()
+                ends = await client.end_offsets(assigned) if assigned else {}
+                unread = [max(0, end - await client.position(partition)) for partition, end in ends.items()]
+        except (KafkaError, TimeoutError):
+            self.lag = None
+        else:
+            self.lag = sum(unread) + self._consumer.progress.in_progress

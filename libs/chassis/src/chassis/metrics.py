@@ -1,0 +1,98 @@
+"""The service's metrics in Prometheus' format; the database is asked at each scrape."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from chassis import tables
+from chassis.clock import Clock
+
+EXACT_COUNT_LIMIT = 100_000
+
+
+class Metrics:
+    """One registry a process. A service may register collectors of its own in ``registry``."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.registry = CollectorRegistry()
+        self._ignored = Counter(
+            "events_ignored", "Records of a type that this service does not consume", ["topic"], registry=self.registry
+        )
+        self._outbox_rows = self._gauge("outbox_rows", "Events that wait to be sent")
+        self._outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest event that waits to be sent")
+        self._inbox_rows = self._gauge("inbox_rows", "Ids of handled events; an estimate above 100,000")
+        self._tasks_due = self._gauge("tasks_due", "Tasks that are due", "kind")
+        self._tasks_oldest = self._gauge("tasks_oldest_due_seconds", "How long the oldest task has been due", "kind")
+        self._dead_letters = self._gauge("dead_letters", "Open dead letters", "source")
+        self._lag = self._gauge("consumer_lag", "Records that this process has yet to handle")
+
+    def event_ignored(self, topic: str) -> None:
+        """See consumer.ConsumerMetrics."""
+        self._ignored.labels(topic).inc()
+
+    def observe_lag(self, lag: Callable[[], int | None]) -> None:
+        """Report ``lag()`` at each scrape; NaN while it is unknown."""
+
+        def value() -> float:
+            known = lag()
+            return float("nan") if known is None else known
+
+        self._lag.set_function(value)
+
+    async def scrape(self, engine: AsyncEngine, *, task_kinds: list[str]) -> bytes:
+        """Ask the database and return the whole exposition."""
+        now = sa.func.clock_timestamp() + self._clock.offset
+        async with engine.connect() as connection:
+            rows, oldest = (await connection.execute(_outbox(now))).one()
+            self._outbox_rows.set(rows)
+            self._outbox_oldest.set(max(0.0, oldest))
+            self._inbox_rows.set(await _inbox_rows(connection))
+            due = {row.kind: row for row in await connection.execute(_tasks(now))}
+            letters = {row.source: row.rows for row in await connection.execute(_open_letters())}
+        for kind in {*task_kinds, *due}:
+            self._tasks_due.labels(kind).set(due[kind].rows if kind in due else 0)
+            self._tasks_oldest.labels(kind).set(max(0.0, due[kind].oldest) if kind in due else 0)
+        for source in ("event", "task"):
+            self._dead_letters.labels(source).set(letters.get(source, 0))
+        return generate_latest(self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+
+def _age(now: sa.ColumnElement[object], column: sa.ColumnElement[object]) -> sa.ColumnElement[float]:
+    return sa.cast(sa.func.coalesce(sa.extract("epoch", now - sa.func.min(column)), 0), sa.Float)
+
+
+def _outbox(now: sa.ColumnElement[object]) -> sa.Select[int, float]:
+    return sa.select(sa.func.count(), _age(now, tables.outbox.c.created_at))
+
+
+async def _inbox_rows(connection: AsyncConnection) -> int:
+    """Exact while that is cheap, else the planner's estimate: a scrape must not count millions of rows."""
+    estimate = sa.text("select greatest(reltuples, 0)::bigint from pg_class where oid = 'inbox'::regclass")
+    rows: int = (await connection.execute(estimate)).scalar_one()
+    if rows > EXACT_COUNT_LIMIT:
+        return rows
+    return (await connection.execute(sa.select(sa.func.count()).select_from(tables.inbox))).scalar_one()
+
+
+def _tasks(now: sa.ColumnElement[object]) -> sa.Select[str, int, float]:
+    table = tables.tasks
+    return (
+        sa.select(table.c.kind, sa.func.count().label("rows"), _age(now, table.c.due_at).label("oldest"))
+        .where(table.c.due_at <= now)
+        .group_by(table.c.kind)
+    )
+
+
+def _open_letters() -> sa.Select[str, int]:
+    table = tables.dead_letters
+    return (
+        sa.select(table.c.source, sa.func.count().label("rows"))
+        .where(table.c.status == "open")
+        .group_by(table.c.source)
+    )

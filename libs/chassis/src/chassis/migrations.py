@@ -1,0 +1,63 @@
+"""Migrations under a lock, and whether a database's schema is new enough for this code."""
+
+from importlib import import_module
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+LOCK_ID = 0x6D696772617465
+"""The advisory lock of a database's one running migration ("migrate" in ASCII)."""
+
+
+def _config(package: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", f"{package}:migrations")
+    return config
+
+
+def migrations_path(package: str) -> Path:
+    """The folder of a service's migrations; a test database's template is keyed by its content."""
+    return Path(str(import_module(package).__file__)).parent / "migrations"
+
+
+async def migrate(engine: AsyncEngine, package: str) -> None:
+    """Bring the schema to this code's head; a concurrent run waits and then finds nothing to do."""
+
+    def upgrade(connection: sa.Connection) -> None:
+        config = _config(package)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("set local lock_timeout = '60s'"))
+        await connection.execute(sa.text("set local statement_timeout = '600s'"))
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_ID)))
+        # a migration that waits for a table's lock blocks every later reader of the table
+        await connection.execute(sa.text("set local lock_timeout = '5s'"))
+        await connection.run_sync(upgrade)
+
+
+async def schema_problem(engine: AsyncEngine, package: str) -> str | None:
+    """What a person must do before this code can run on the database; None when its schema is new enough.
+
+    A revision that this code doesn't know is a newer release's: migrations only add, so it will do.
+    """
+
+    def current(connection: sa.Connection) -> str | None:
+        return MigrationContext.configure(connection).get_current_revision()
+
+    async with engine.connect() as connection:
+        revision = await connection.run_sync(current)
+    scripts = ScriptDirectory.from_config(_config(package))
+    if revision is None or (revision != scripts.get_current_head() and revision in _known(scripts)):
+        return f"the schema is at {revision or 'nothing'}: run `python -m {package} migrate`"
+    return None
+
+
+def _known(scripts: ScriptDirectory) -> set[str]:
+    return {script.revision for script in scripts.walk_revisions()}

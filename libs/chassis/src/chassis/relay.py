@@ -1,0 +1,159 @@
+"""The relay: sends outbox rows to Kafka in id order and deletes them after the broker's acknowledgement."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import anyio
+import sqlalchemy as sa
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from chassis import tables
+from chassis.database import is_transient
+from chassis.envelope import OutgoingRecord
+from chassis.settings import KafkaSettings
+from chassis.signals import Signal
+
+log = structlog.get_logger()
+
+BATCH = 500
+ACK_SECONDS = 3.0
+POLL_SECONDS = 0.05
+OUTAGE_SECONDS = 0.5
+LOCK_ID = 0x6F7574626F78
+"""The advisory lock of this database's one sending relay ("outbox" in ASCII)."""
+
+
+class Relay:
+    """One relay sends for a service, whoever holds the lock in its transaction; the others stand by.
+
+    A row is deleted only when it and every earlier row of its key were acknowledged. So a crash or an error sends
+    rows again (at least once), and never a later event of a key without the earlier one.
+    """
+
+    def __init__(self, engine: AsyncEngine, kafka: KafkaSettings, appended: Signal) -> None:
+        self._engine = engine
+        self._kafka = kafka
+        self._appended = appended.subscribe()
+        self._producer: AIOKafkaProducer | None = None
+        self._in_flight: dict[int, tuple[str, asyncio.Future[Any]]] = {}
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Send until ``stop``."""
+        try:
+            while not stop.is_set():
+                try:
+                    sent = await self.send_once()
+                except Exception as error:
+                    if not (is_transient(error) or isinstance(error, KafkaError)):
+                        raise
+                    log.warning("relay_failed", error=repr(error))
+                    await asyncio.sleep(OUTAGE_SECONDS)
+                    continue
+                if not sent:
+                    await self._appended.wait(POLL_SECONDS)
+        finally:
+            await self._abandon_producer()
+
+    async def send_once(self) -> int:
+        """Send one batch if this relay gets the lock; returns how many rows were acknowledged and deleted."""
+        if self._in_flight and not await self._settled():
+            return 0
+        async with self._engine.begin() as connection:
+            # in a statement of its own: together with the select, the select's snapshot is older than the lock
+            if not (await connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID)))).scalar_one():
+                return 0
+            if not self._in_flight:
+                await self._send(await _oldest(connection))
+                if self._in_flight and not await self._settled():
+                    return 0
+            return await self._delete_acknowledged(connection)
+
+    async def _send(self, rows: Sequence[tuple[int, OutgoingRecord]]) -> None:
+        if not rows:
+            return
+        producer = await self._started_producer()
+        for row_id, record in rows:
+            future = await asyncio.wait_for(
+                producer.send(
+                    self._kafka.topic(record.topic),
+                    key=record.key.encode(),
+                    value=record.value,
+                    headers=record.raw_headers(),
+                ),
+                ACK_SECONDS,
+            )
+            self._in_flight[row_id] = (record.key, future)
+
+    async def _settled(self) -> bool:
+        """Whether every send has an outcome; without one the producer keeps trying and nothing new is sent."""
+        futures = [future for _, future in self._in_flight.values()]
+        _, waiting = await asyncio.wait(futures, timeout=ACK_SECONDS)
+        if waiting:
+            log.warning("relay_waits_for_kafka", rows=len(waiting))
+        return not waiting
+
+    async def _delete_acknowledged(self, connection: AsyncConnection) -> int:
+        acknowledged, failure = self._outcomes()
+        self._in_flight.clear()
+        if failure is not None:
+            log.error("relay_send_failed", error=repr(failure))
+            await self._abandon_producer()
+        if acknowledged:
+            await connection.execute(sa.delete(tables.outbox).where(tables.outbox.c.id.in_(acknowledged)))
+        return len(acknowledged)
+
+    def _outcomes(self) -> tuple[list[int], BaseException | None]:
+        acknowledged: list[int] = []
+        stopped_keys: set[str] = set()
+        failure: BaseException | None = None
+        for row_id, (key, future) in self._in_flight.items():
+            error = asyncio.CancelledError() if future.cancelled() else future.exception()
+            if error is None and key not in stopped_keys:
+                acknowledged.append(row_id)
+            else:
+                stopped_keys.add(key)
+                failure = failure or error
+        return acknowledged, failure
+
+    async def _started_producer(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                **self._kafka.client_options(),
+                enable_idempotence=True,
+                acks="all",
+                linger_ms=0,
+                request_timeout_ms=3000,
+            )
+            try:
+                await asyncio.wait_for(producer.start(), ACK_SECONDS)
+            except BaseException:
+                await _close(producer)
+                raise
+            self._producer = producer
+        return self._producer
+
+    async def _abandon_producer(self) -> None:
+        """Cancel, don't flush: with Kafka away ``stop()`` would wait for acknowledgements; the outbox has the rows."""
+        if self._producer is None:
+            return
+        producer, self._producer = self._producer, None
+        for _, future in self._in_flight.values():
+            future.cancel()
+        self._in_flight.clear()
+        await _close(producer)
+
+
+async def _oldest(connection: AsyncConnection) -> list[tuple[int, OutgoingRecord]]:
+    rows = await connection.execute(sa.select(tables.outbox).order_by(tables.outbox.c.id).limit(BATCH))
+    return [(row.id, OutgoingRecord(row.topic, row.key, row.value, row.headers)) for row in rows]
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), 1.0)
+    except (TimeoutError, KafkaError) as error:
+        log.warning("producer_not_closed", error=repr(error))

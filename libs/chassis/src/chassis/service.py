@@ -1,0 +1,151 @@
+"""A service's parts, and the roles that a process can run with them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+import anyio
+import structlog
+from fastapi import APIRouter, FastAPI
+from faststream.kafka import KafkaBroker
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+from chassis.asyncapi import document
+from chassis.authentication import TokenVerifier
+from chassis.consumer import BatchConsumer
+from chassis.database import is_transient
+from chassis.dead_letters import DeadLetters
+from chassis.errors import ConfigurationError
+from chassis.events import Event
+from chassis.health import Health
+from chassis.http import create_http_app
+from chassis.kafka_consumer import ConsumerRole, create_broker, subscribe
+from chassis.metrics import Metrics
+from chassis.migrations import migrate, schema_problem
+from chassis.operations import operations_router
+from chassis.process import Role, bind, http_role, run_roles
+from chassis.relay import Relay
+from chassis.retention import CHASSIS_RETENTIONS, Pruner, Retention
+from chassis.settings import ServiceSettings
+from chassis.unit_of_work import SqlTransactions, SqlUnitOfWork
+from chassis.worker import Worker
+
+log = structlog.get_logger()
+
+RoleName = Literal["all", "api", "consumer", "relay", "worker"]
+U = TypeVar("U", bound=SqlUnitOfWork)
+
+
+@dataclass
+class Service(Generic[U]):
+    """What a composition root puts together; ``name`` is also the consumer group and the Python package.
+
+    ``api`` gives the service's own routes; ``closed`` is awaited when the process ends.
+    """
+
+    name: str
+    version: str
+    settings: ServiceSettings
+    transactions: SqlTransactions[U]
+    consumer: BatchConsumer[U]
+    worker: Worker[U]
+    metrics: Metrics
+    published: Sequence[type[Event]]
+    token_verifier: TokenVerifier
+    configure_api: Callable[[FastAPI], APIRouter]
+    retentions: Sequence[Retention] = ()
+    closed: Callable[[], Awaitable[None]] | None = None
+    broker: KafkaBroker = field(init=False)
+    subscriber: BatchSubscriber = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.broker = create_broker(self.settings.kafka)
+        self.subscriber = subscribe(self.broker, self.consumer, self.settings.kafka)
+
+    @property
+    def dead_letters(self) -> DeadLetters[U]:
+        """The service's dead letters."""
+        return DeadLetters(self.transactions, self.consumer)
+
+    def asyncapi(self) -> dict[str, Any]:
+        """The AsyncAPI document of what this service publishes and consumes."""
+        consumed = [route.model for route in self.consumer.routes.values()]
+        return document(title=self.name, version=self.version, published=self.published, consumed=consumed)
+
+    def create_app(self, *, with_api: bool = True, consumer_role: ConsumerRole | None = None) -> FastAPI:
+        """The HTTP app of a process: health and metrics always, the service's own routes if wanted."""
+        app = create_http_app(title=self.name, version=self.version, token_verifier=self.token_verifier)
+        health = Health(schema_problem=self._schema_problem)
+        if consumer_role is not None:
+            health.progress, health.lag = self.consumer.progress, lambda: consumer_role.lag
+            self.metrics.observe_lag(health.lag)
+        app.include_router(operations_router(health, self._scrape, self.asyncapi()))
+        if with_api:
+            app.include_router(self.configure_api(app))
+        return app
+
+    async def run(self, role: RoleName) -> int:
+        """Run a role until SIGTERM; returns the exit status. Raises ConfigurationError for a busy port."""
+        listener = bind(self.settings.http_host, self.settings.http_port)
+        consumer = ConsumerRole(self.broker, self.subscriber, self.consumer) if role in {"all", "consumer"} else None
+        app = self.create_app(with_api=role in {"all", "api"}, consumer_role=consumer)
+        roles = [http_role(app, listener), *self._background_roles(role, consumer)]
+        log.info("starting", role=role, http=f"{self.settings.http_host}:{listener.getsockname()[1]}")
+        try:
+            return await run_roles(roles)
+        finally:
+            await self.close()
+
+    async def migrate(self) -> None:
+        """Bring the database to this code's schema."""
+        await migrate(self.transactions.engine, self.name)
+
+    async def close(self) -> None:
+        """Give back what the service holds."""
+        if self.closed is not None:
+            await self.closed()
+        await self.transactions.engine.dispose()
+
+    def _background_roles(self, role: RoleName, consumer: ConsumerRole | None) -> list[Role]:
+        roles = []
+        if consumer is not None:
+            roles.append(Role("consumer", self._when_database_is_ready(consumer.run)))
+        if role in {"all", "relay"}:
+            relay = Relay(self.transactions.engine, self.settings.kafka, self.transactions.events_appended)
+            roles.append(Role("relay", self._when_database_is_ready(relay.run)))
+        if role in {"all", "worker"}:
+            pruner = Pruner(self.transactions.engine, self.transactions.clock, [*CHASSIS_RETENTIONS, *self.retentions])
+            roles.append(Role("worker", self._when_database_is_ready(self.worker.run), grace=self.worker.grace))
+            roles.append(Role("pruner", self._when_database_is_ready(pruner.run)))
+        return roles
+
+    def _when_database_is_ready(
+        self, run: Callable[[anyio.Event], Awaitable[None]]
+    ) -> Callable[[anyio.Event], Awaitable[None]]:
+        """In any start order: wait for PostgreSQL and for the schema, with one clear line, then run."""
+
+        async def wait_then_run(stop: anyio.Event) -> None:
+            said = ""
+            while not stop.is_set() and (problem := await self._database_problem()):
+                if problem != said:
+                    log.warning("waiting_for_database", reason=problem)
+                    said = problem
+                with anyio.move_on_after(0.5):
+                    await stop.wait()
+            await run(stop)
+
+        return wait_then_run
+
+    async def _database_problem(self) -> str | None:
+        try:
+            return await self._schema_problem()
+        except Exception as error:
+            if not is_transient(error):
+                raise ConfigurationError(f"{self.settings.variable('database_url')}: {error}") from error
+            return "the database does not answer"
+
+    async def _schema_problem(self) -> str | None:
+        return await schema_problem(self.transactions.engine, self.name)
+
+    async def _scrape(self) -> bytes:
+        return await self.metrics.scrape(self.transactions.engine, task_kinds=[kind.name for kind in self.worker.kinds])

@@ -1,0 +1,178 @@
+"""Tasks: outside calls and deadlines, each claimed under a lease, called without a transaction, recorded in one."""
+
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from chassis import tables
+from chassis.clock import Clock
+from chassis.ports import UnitOfWork
+from chassis.unit_of_work import SqlUnitOfWork, dump_headers
+
+U = TypeVar("U", bound=UnitOfWork)
+U_contra = TypeVar("U_contra", bound=UnitOfWork, contravariant=True)
+MAX_BACKOFF = 60.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """A claimed task; ``attempts`` counts this one, ``now`` is the database's time of the claim."""
+
+    id: int
+    kind: str
+    key: str
+    payload: Mapping[str, Any]
+    attempts: int
+    token: UUID
+    now: datetime
+    group: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True)
+class TaskKind(Generic[U]):
+    """How tasks of one kind are done.
+
+    ``call`` reads the state again and makes the outside call, holding no transaction; it gets ``limit`` in all.
+    ``record`` applies its outcome in the transaction that deletes the task. ``gives_up`` says whether an error ends
+    the task as a dead letter (never, unless given), ``abandon`` then records that. ``concurrency`` is a process's.
+    """
+
+    name: str
+    call: Callable[[Task], Awaitable[Any]]
+    record: Callable[[Task, Any, U], Awaitable[None]]
+    limit: timedelta = timedelta(seconds=10)
+    concurrency: int = 8
+    gives_up: Callable[[Exception, int], bool] | None = None
+    abandon: Callable[[Task, U], Awaitable[None]] | None = None
+
+    @property
+    def lease(self) -> timedelta:
+        """Longer than a call and the recording of its outcome can take."""
+        return 2 * self.limit + timedelta(seconds=5)
+
+
+class LeaseLostError(Exception):
+    """Somebody else has the task now; nothing may be written for it."""
+
+
+class TaskQueue(Protocol[U_contra]):
+    """The worker's end of the tasks."""
+
+    async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
+        """Take due tasks, oldest first; of a group only its oldest, and only if nobody has it."""
+        ...
+
+    async def complete(self, task: Task, uow: U_contra) -> None:
+        """Delete the task in this transaction. Raises LeaseLostError."""
+        ...
+
+    async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
+        """Give the task back, due after ``delay``. Raises LeaseLostError."""
+        ...
+
+    async def bury(self, task: Task, error: str, uow: U_contra) -> None:
+        """Make the task a dead letter in this transaction. Raises LeaseLostError."""
+        ...
+
+
+def backoff(attempts: int, *, retry_after: float | None = None) -> timedelta:
+    """Exponential from half a second, capped at a minute, with jitter of up to half; at least ``retry_after`` s."""
+    seconds = min(MAX_BACKOFF, 0.5 * 2 ** min(attempts - 1, 10)) * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+    return timedelta(seconds=max(seconds, min(retry_after or 0.0, MAX_BACKOFF)))
+
+
+class SqlTaskQueue:
+    """The tasks table; every time is computed in SQL."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
+        """See TaskQueue."""
+        table, older = tables.tasks, tables.tasks.alias("older")
+        now = self._now()
+        behind = sa.exists().where(older.c.task_group == table.c.task_group, older.c.id < table.c.id)
+        due = (
+            sa.select(table.c.id)
+            .where(table.c.kind == kind, table.c.due_at <= now)
+            .where(sa.or_(table.c.leased_until.is_(None), table.c.leased_until <= now))
+            .where(sa.or_(table.c.task_group.is_(None), ~behind))
+            .order_by(table.c.due_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        claim = (
+            sa.update(table)
+            .where(table.c.id.in_(sa.select(due.c.id)))
+            .values(attempts=table.c.attempts + 1, leased_until=now + lease, lease_token=sa.func.gen_random_uuid())
+            .returning(table, now.label("now"))
+        )
+        async with self._engine.begin() as connection:
+            rows = (await connection.execute(claim)).mappings().all()
+        return [_task(row) for row in sorted(rows, key=lambda row: row["id"])]
+
+    async def complete(self, task: Task, uow: SqlUnitOfWork) -> None:
+        """See TaskQueue."""
+        table = tables.tasks
+        delete = sa.delete(table).where(table.c.id == task.id, table.c.lease_token == task.token)
+        if (await uow.connection.execute(delete.returning(table.c.id))).first() is None:
+            raise LeaseLostError(f"{task.kind} {task.key}")
+
+    async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
+        """See TaskQueue."""
+        table = tables.tasks
+        update = (
+            sa.update(table)
+            .where(table.c.id == task.id, table.c.lease_token == task.token)
+            .values(due_at=self._now() + delay, leased_until=None, lease_token=None, last_error=error[:1000])
+            .returning(table.c.id)
+        )
+        async with self._engine.begin() as connection:
+            if (await connection.execute(update)).first() is None:
+                raise LeaseLostError(f"{task.kind} {task.key}")
+
+    async def bury(self, task: Task, error: str, uow: SqlUnitOfWork) -> None:
+        """See TaskQueue."""
+        await self.complete(task, uow)
+        await uow.connection.execute(sa.insert(tables.dead_letters).values(_dead_letter(task, error)))
+
+    def _now(self) -> sa.ColumnElement[datetime]:
+        return sa.func.clock_timestamp() + self._clock.offset
+
+
+def _dead_letter(task: Task, error: str) -> dict[str, object]:
+    """The letter's topic is the task's kind, its headers are the task's group and trace."""
+    headers = (("group", task.group), ("traceparent", task.traceparent))
+    return {
+        "source": "task",
+        "topic": task.kind,
+        "key": task.key.encode(),
+        "value": json.dumps(dict(task.payload)).encode(),
+        "headers": dump_headers([(name, value.encode()) for name, value in headers if value]),
+        "reason": error.replace("\0", ""),
+        "failed_at": task.now,
+    }
+
+
+def _task(row: sa.RowMapping) -> Task:
+    return Task(
+        id=row["id"],
+        kind=row["kind"],
+        key=row["key"],
+        payload=row["payload"],
+        attempts=row["attempts"],
+        token=row["lease_token"],
+        now=row["now"],
+        group=row["task_group"],
+        traceparent=row["traceparent"],
+    )

@@ -1,0 +1,36 @@
+"""Traces: one trace follows an order through HTTP, the outbox, Kafka and the tasks, as W3C ``traceparent``."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+_propagator = TraceContextTextMapPropagator()
+_tracer = TracerProvider().get_tracer("chassis")
+
+
+def current_traceparent() -> str | None:
+    """The running span as a ``traceparent`` value; None outside any span."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get("traceparent")
+
+
+def current_trace_id() -> str | None:
+    """The running trace's id, 32 hex digits; None outside any span."""
+    context = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else None
+
+
+@contextmanager
+def continued_trace(name: str, traceparent: str | None, **log_fields: object) -> Iterator[None]:
+    """Run a block as a child span of ``traceparent`` (or a new trace), its trace id and fields on every log line."""
+    parent = _propagator.extract({"traceparent": traceparent}) if traceparent else None
+    with (
+        _tracer.start_as_current_span(name, context=parent),
+        structlog.contextvars.bound_contextvars(trace_id=current_trace_id(), **log_fields),
+    ):
+        yield

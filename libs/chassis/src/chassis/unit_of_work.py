@@ -1,0 +1,210 @@
+"""The SQL transaction: aggregates, outbox, tasks, inbox and dead letters become true together or not at all."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from chassis import tables
+from chassis.clock import Clock
+from chassis.database import unnest
+from chassis.envelope import OutgoingRecord, encode
+from chassis.events import Event
+from chassis.ports import EventDeadLetter, NewTask
+from chassis.repository import SqlRepository
+from chassis.signals import Signal
+from chassis.telemetry import current_traceparent
+
+RawHeaders = Sequence[tuple[str, bytes | None]]
+
+
+def dump_headers(headers: RawHeaders) -> bytes:
+    """Raw headers as JSON: names and values may hold any bytes, even those that a text column refuses."""
+    encoded = [[name, None if raw is None else base64.b64encode(raw).decode()] for name, raw in headers]
+    return json.dumps(encoded).encode()
+
+
+def load_headers(dumped: bytes) -> tuple[tuple[str, bytes | None], ...]:
+    """The reverse of dump_headers."""
+    return tuple((name, None if raw is None else base64.b64decode(raw)) for name, raw in json.loads(dumped))
+
+
+class SqlEvents:
+    """The outbox's writing end."""
+
+    def __init__(self, source: str, now: datetime) -> None:
+        self._source = source
+        self._now = now
+        self.appended: list[OutgoingRecord] = []
+
+    def append(self, event: Event, *, sequence: int) -> None:
+        """See ports.Events."""
+        record = encode(
+            event, source=self._source, sequence=sequence, time=self._now, traceparent=current_traceparent()
+        )
+        self.appended.append(record)
+
+
+class SqlTasks:
+    """The tasks table's writing end."""
+
+    def __init__(self) -> None:
+        self.scheduled: list[tuple[NewTask, str | None]] = []
+
+    def schedule(self, task: NewTask) -> None:
+        """See ports.Tasks. The task continues the trace that is running now."""
+        self.scheduled.append((task, current_traceparent()))
+
+
+class SqlInbox:
+    """The inbox table."""
+
+    def __init__(self, connection: AsyncConnection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    async def insert(self, ids: Iterable[str]) -> set[str]:
+        """See ports.Inbox. Sorted, so that two owners of a partition during a rebalance can't deadlock."""
+        handled_at = sa.func.clock_timestamp() + self._clock.offset
+        source = sa.select(sa.func.unnest(sa.literal(sorted(ids), sa.ARRAY(sa.Text))), handled_at.label("handled_at"))
+        statement = insert(tables.inbox).from_select(["event_id", "handled_at"], source)
+        claim = statement.on_conflict_do_nothing().returning(tables.inbox.c.event_id)
+        return set((await self._connection.execute(claim)).scalars())
+
+
+class SqlDeadLetters:
+    """The dead letters table's writing end, for records."""
+
+    def __init__(self) -> None:
+        self.added: list[EventDeadLetter] = []
+
+    def add(self, letter: EventDeadLetter) -> None:
+        """See ports.DeadLetters."""
+        self.added.append(letter)
+
+
+class SqlUnitOfWork:
+    """One transaction on one connection; a service's own subclass adds its repositories."""
+
+    def __init__(self, connection: AsyncConnection, *, source: str, clock: Clock, now: datetime) -> None:
+        self.connection = connection
+        self.now = now
+        self.clock = clock
+        self.events = SqlEvents(source, now)
+        self.tasks = SqlTasks()
+        self.inbox = SqlInbox(connection, clock)
+        self.dead_letters = SqlDeadLetters()
+
+    def repositories(self) -> Iterable[SqlRepository]:  # type: ignore[type-arg]  # of any aggregate
+        """Those that are flushed at the end; a service overrides it."""
+        return ()
+
+    async def lock(self, keys: Sequence[str]) -> None:
+        """See ports.UnitOfWork; a service that consumes events overrides it."""
+
+    async def flush(self) -> None:
+        """Write everything; aggregates first, so that outbox rows are inserted under their locks."""
+        for repository in self.repositories():
+            await repository.flush()
+        await self._flush_events()
+        await self._flush_tasks()
+        await self._flush_dead_letters()
+
+    async def _flush_events(self) -> None:
+        if not self.events.appended:
+            return
+        names = ["topic", "key", "value", "headers"]
+        rows: list[dict[str, object]] = [
+            {"topic": record.topic, "key": record.key, "value": record.value, "headers": dict(record.headers)}
+            for record in self.events.appended
+        ]
+        new = unnest(tables.outbox, rows, names, alias="new")
+        # ids must follow the order of appending: the relay sends by id
+        ordered = sa.select(*(new.c[name] for name in names)).order_by(new.c.position)
+        await self.connection.execute(sa.insert(tables.outbox).from_select(names, ordered))
+
+    async def _flush_tasks(self) -> None:
+        if not self.tasks.scheduled:
+            return
+        now = sa.func.clock_timestamp() + self.clock.offset
+        statement = insert(tables.tasks).on_conflict_do_nothing(constraint="tasks_kind_key")
+        values = [
+            {
+                "kind": task.kind,
+                "key": task.key,
+                "task_group": task.group,
+                "payload": dict(task.payload),
+                "traceparent": traceparent,
+                "due_at": now + task.delay,
+            }
+            for task, traceparent in self.tasks.scheduled
+        ]
+        await self.connection.execute(statement.values(values))
+
+    async def _flush_dead_letters(self) -> None:
+        if not self.dead_letters.added:
+            return
+        statement = insert(tables.dead_letters).on_conflict_do_nothing(constraint="dead_letters_position")
+        values = [
+            {
+                "source": "event",
+                "consumer_group": letter.group,
+                "topic": letter.record.topic,
+                "partition": letter.record.partition,
+                "offset": letter.record.offset,
+                "key": letter.record.key,
+                "value": letter.record.value,
+                "headers": dump_headers(letter.record.headers),
+                "reason": letter.reason.replace("\0", ""),
+                "failed_at": self.now,
+            }
+            for letter in self.dead_letters.added
+        ]
+        await self.connection.execute(statement.values(values))
+
+
+U = TypeVar("U", bound=SqlUnitOfWork)
+
+
+@dataclass
+class SqlTransactions(Generic[U]):
+    """Opens transactions: ``async with transactions() as uow``; satisfies ports.UnitOfWorkFactory.
+
+    ``make`` is the service's SqlUnitOfWork subclass. ``events_appended`` and ``tasks_scheduled`` are notified after
+    a commit that wrote an outbox row or a task.
+    """
+
+    engine: AsyncEngine
+    make: Callable[..., U]
+    source: str
+    clock: Clock = field(default_factory=Clock)
+    events_appended: Signal = field(default_factory=Signal)
+    tasks_scheduled: Signal = field(default_factory=Signal)
+
+    def __call__(self) -> AbstractAsyncContextManager[U]:
+        """Begin; commit at the end of the block, roll back when an error leaves it."""
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[U]:
+        async with self.engine.begin() as connection:
+            now = sa.select(sa.func.clock_timestamp() + self.clock.offset)
+            uow = self.make(
+                connection,
+                source=self.source,
+                clock=self.clock,
+                now=(await connection.execute(now)).scalar_one(),
+            )
+            yield uow
+            await uow.flush()
+        if uow.events.appended:
+            self.events_appended.notify()
+        if uow.tasks.scheduled:
+            self.tasks_scheduled.notify()
