@@ -1,0 +1,60 @@
+"""``python -m orders``: run, migrate, dead-letters, create-operator, seed-products."""
+
+import json
+from decimal import Decimal
+from importlib.resources import files
+from typing import Annotated, Any
+
+import typer
+from chassis.cli import CommandLine
+from chassis.errors import ConfigurationError
+from chassis.service import Service
+
+from orders import handlers
+from orders.app import NAME, build
+from orders.domain import EmailTakenError, Product, Role
+from orders.handlers import RegisterUser
+from orders.passwords import Argon2Hasher
+from orders.settings import Settings
+
+command_line = CommandLine(NAME, Settings, build)
+MIN_PASSWORD = 8
+
+
+@command_line.typer.command()
+def create_operator(email: Annotated[str, typer.Option(help="The operator's e-mail address.")]) -> None:
+    """Make an operator's account; the password comes from ORDERS_OPERATOR_PASSWORD."""
+
+    async def create(service: Service[Any]) -> None:
+        password = Settings().operator_password.get_secret_value()
+        if len(password) < MIN_PASSWORD:
+            raise ConfigurationError(f"ORDERS_OPERATOR_PASSWORD: must have at least {MIN_PASSWORD} characters")
+        command = RegisterUser(
+            email=email, name="Operator", password_hash=Argon2Hasher().hash(password), role=Role.OPERATOR
+        )
+        try:
+            async with service.transactions() as uow:
+                await handlers.register_user(command, uow)
+        except EmailTakenError:
+            raise ConfigurationError(f"{email} already has an account") from None
+
+    command_line.execute(create)
+    typer.echo(f"operator {email} created")
+
+
+@command_line.typer.command()
+def seed_products() -> None:
+    """Fill the catalogue with the demonstration's products; those that exist are replaced."""
+    rows = json.loads(files(NAME).joinpath("catalogue.json").read_text())
+    products = [Product(row["sku"], row["name"], Decimal(row["unit_price"])) for row in rows]
+
+    async def seed(service: Service[Any]) -> None:
+        async with service.transactions() as uow:
+            await uow.products.put(products)
+
+    command_line.execute(seed)
+    typer.echo(f"{len(products)} products in the catalogue")
+
+
+if __name__ == "__main__":
+    command_line()

@@ -1,0 +1,104 @@
+"""What this service publishes. A breaking change is a new type beside the old one."""
+
+from decimal import Decimal
+from typing import ClassVar, Literal, Self
+from uuid import UUID
+
+from chassis.events import Amount, Event, EventData, Timestamp
+
+from orders.domain import Order, OrderStatus
+
+
+class CustomerData(EventData):
+    id: UUID
+    email: str
+    name: str
+
+
+class ItemData(EventData):
+    sku: str
+    quantity: int
+    unit_price: Amount
+
+
+class MoneyData(EventData):
+    amount: Amount
+    currency: str
+
+
+class OrderEvent(Event):
+    """All events of an order share its topic and key, so they stay in order."""
+
+    topic: ClassVar[str] = "orders"
+    key_field: ClassVar[str] = "order_id"
+
+    order_id: UUID
+    customer: CustomerData
+
+
+class OrderPlaced(OrderEvent):
+    type: ClassVar[str] = "order.placed.v1"
+
+    items: list[ItemData]
+    total: MoneyData
+    payment_method: str
+    placed_at: Timestamp
+    pay_before: Timestamp
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        return cls(
+            order_id=order.id,
+            customer=_customer(order),
+            items=[ItemData(sku=item.sku, quantity=item.quantity, unit_price=item.unit_price) for item in order.items],
+            total=_total(order),
+            payment_method=order.payment_method,
+            placed_at=order.placed_at,
+            pay_before=order.pay_before,
+        )
+
+
+class OrderConfirmed(OrderEvent):
+    type: ClassVar[str] = "order.confirmed.v1"
+
+    total: MoneyData
+    confirmed_at: Timestamp
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        return cls(
+            order_id=order.id,
+            customer=_customer(order),
+            total=_total(order),
+            confirmed_at=order.history[-1].at,
+        )
+
+
+class OrderCancelled(OrderEvent):
+    type: ClassVar[str] = "order.cancelled.v1"
+
+    reason: Literal["payment_declined", "payment_deadline", "customer"]
+    cancelled_at: Timestamp
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        reason = order.cancellation_reason
+        if order.status is not OrderStatus.CANCELLED or reason is None:
+            raise ValueError(f"order {order.id} is not cancelled")
+        return cls(
+            order_id=order.id,
+            customer=_customer(order),
+            reason=reason.value,
+            cancelled_at=order.history[-1].at,
+        )
+
+
+PUBLISHED = (OrderPlaced, OrderConfirmed, OrderCancelled)
+
+
+def _customer(order: Order) -> CustomerData:
+    return CustomerData(id=order.customer.id, email=order.customer.email, name=order.customer.name)
+
+
+def _total(order: Order) -> MoneyData:
+    return MoneyData(amount=Decimal(order.price.total), currency=order.currency)
