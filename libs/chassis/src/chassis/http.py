@@ -174,6 +174,8 @@ class _RequestContext:
         request_id = _acceptable_id(headers.get("x-request-id")) or str(uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
         answered = _Answer(send, request_id)
+        # a kept-alive connection may start its next request in the context of the last one
+        structlog.contextvars.clear_contextvars()
         with continued_trace(f"{scope['method']} {scope['path']}", headers.get("traceparent"), request_id=request_id):
             try:
                 await self._app(scope, receive, answered)
@@ -235,13 +237,11 @@ class _BodyLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > MAX_BODY_BYTES:
-                raise ApiError(413, "PAYLOAD_TOO_LARGE", f"the body is larger than {MAX_BODY_BYTES // 1024} KiB")
+                # the one exception that FastAPI passes on while it reads a body
+                raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES // 1024} KiB")
             return message
 
-        try:
-            await self._app(scope, limited, send)
-        except ApiError as error:
-            await _error_response(scope, error)(scope, receive, send)
+        await self._app(scope, limited, send)
 
 
 def json_bytes(model: BaseModel) -> bytes:

@@ -1,6 +1,7 @@
 """FastStream's side of the consumer: raw records in, offsets committed after the transaction, never before."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -66,7 +67,8 @@ def create_broker(kafka: KafkaSettings) -> KafkaBroker:
         allow_auto_create_topics=False,
         graceful_timeout=1.5,
         security=kafka.faststream_security(),
-        log_level=10,
+        logger=logging.getLogger("faststream"),
+        log_level=logging.DEBUG,
     )
 
 

@@ -1,6 +1,7 @@
 """The service's metrics in Prometheus' format; the database is asked at each scrape."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -18,6 +19,7 @@ class Metrics:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.registry = CollectorRegistry()
+        self._queries: list[tuple[Gauge, Callable[[sa.ColumnElement[datetime]], sa.Select[int]]]] = []
         self._ignored = Counter(
             "events_ignored", "Records of a type that this service does not consume", ["topic"], registry=self.registry
         )
@@ -42,6 +44,10 @@ class Metrics:
 
         self._lag.set_function(value)
 
+    def observe(self, name: str, text: str, query: Callable[[sa.ColumnElement[datetime]], sa.Select[int]]) -> None:
+        """Report the number that ``query(now)`` selects, at each scrape; for a service's own figures."""
+        self._queries.append((self._gauge(name, text), query))
+
     async def scrape(self, engine: AsyncEngine, *, task_kinds: list[str]) -> bytes:
         """Ask the database and return the whole exposition."""
         now = sa.func.clock_timestamp() + self._clock.offset
@@ -52,6 +58,8 @@ class Metrics:
             self._inbox_rows.set(await _inbox_rows(connection))
             due = {row.kind: row for row in await connection.execute(_tasks(now))}
             letters = {row.source: row.rows for row in await connection.execute(_open_letters())}
+            for gauge, query in self._queries:
+                gauge.set((await connection.execute(query(now))).scalar_one())
         for kind in {*task_kinds, *due}:
             self._tasks_due.labels(kind).set(due[kind].rows if kind in due else 0)
             self._tasks_oldest.labels(kind).set(max(0.0, due[kind].oldest) if kind in due else 0)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import structlog
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -27,8 +28,12 @@ def current_trace_id() -> str | None:
 
 @contextmanager
 def continued_trace(name: str, traceparent: str | None, **log_fields: object) -> Iterator[None]:
-    """Run a block as a child span of ``traceparent`` (or a new trace), its trace id and fields on every log line."""
-    parent = _propagator.extract({"traceparent": traceparent}) if traceparent else None
+    """Run a block as a child span of ``traceparent``, else in a new trace; its id and the fields are on every log line.
+
+    Never a child of whatever happens to run: tasks and requests inherit contexts that are not their cause.
+    """
+    carrier = {"traceparent": traceparent} if traceparent else {}
+    parent = _propagator.extract(carrier, context=Context())
     with (
         _tracer.start_as_current_span(name, context=parent),
         structlog.contextvars.bound_contextvars(trace_id=current_trace_id(), **log_fields),

@@ -1,0 +1,113 @@
+"""The whole service in process: in-memory ports behind the real handlers, consumer and API."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from chassis.clock import Clock
+from chassis.consumer import BatchConsumer
+from chassis.kafka_consumer import create_broker, subscribe
+from chassis.metrics import Metrics
+from chassis.worker import Worker
+from fastapi import FastAPI
+from faststream.kafka import TestKafkaBroker
+from orders import api
+from orders.app import NAME, create_app, create_token_issuer
+from orders.consumers import ROUTES
+from orders.domain import Product, Role, User
+from orders.handlers import OrderPolicy
+from orders.rate_limit import RateLimiter
+from orders.settings import Settings
+from orders.tasks import task_kinds
+from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
+
+from ..factories import ProductFactory, UserFactory
+from ..fakes import InMemoryOrdersUnitOfWork, PlainPasswords, in_memory_orders
+
+Database = InMemoryDatabase[InMemoryOrdersUnitOfWork]
+Consume = Callable[..., Awaitable[None]]
+Headers = Callable[[User], dict[str, str]]
+
+
+@pytest.fixture
+def database(clock: Clock) -> Database:
+    return in_memory_orders(clock)
+
+
+@pytest.fixture
+async def product(database: Database) -> Product:
+    mug = ProductFactory(sku="ABC")
+    async with database() as uow:
+        await uow.products.put([mug])
+    return mug
+
+
+@pytest.fixture
+async def customer(database: Database) -> User:
+    return await _registered(database, UserFactory())
+
+
+@pytest.fixture
+async def operator(database: Database) -> User:
+    return await _registered(database, UserFactory(role=Role.OPERATOR))
+
+
+async def _registered(database: Database, user: User) -> User:
+    async with database() as uow:
+        await uow.users.register(user)
+    return user
+
+
+@pytest.fixture
+async def consume(database: Database, settings: Settings) -> AsyncIterator[Consume]:
+    """Feeds records to the service's real subscriber: parser, envelope, decoding, dispatch, handlers."""
+    consumer = BatchConsumer(NAME, ROUTES, database, Metrics(database.clock))
+    broker = create_broker(settings.kafka)
+    subscriber = subscribe(broker, consumer, settings.kafka)
+
+    async def feed(*records: Any) -> None:
+        await subscriber.process_message(records)
+
+    async with TestKafkaBroker(broker):
+        yield feed
+
+
+@pytest.fixture
+def worker(database: Database) -> Worker[Any]:
+    return Worker(task_kinds(), InMemoryTaskQueue(database), database, database.tasks_scheduled)
+
+
+@pytest.fixture(scope="session")
+def _app(settings: Settings) -> FastAPI:
+    return create_app(settings)
+
+
+@pytest.fixture
+def dependencies(database: Database, settings: Settings, policy: OrderPolicy) -> api.Dependencies:
+    return api.Dependencies(
+        unit_of_work=database,
+        policy=policy,
+        passwords=PlainPasswords(),
+        tokens=create_token_issuer(settings, database.clock),
+        rate_limiter=RateLimiter(settings.rate_limit_per_minute),
+    )
+
+
+@pytest.fixture
+async def client(_app: FastAPI, dependencies: api.Dependencies) -> AsyncIterator[httpx.AsyncClient]:
+    _app.dependency_overrides[api.dependencies] = lambda: dependencies
+    transport = httpx.ASGITransport(_app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://orders/api/v1") as client:
+        yield client
+    _app.dependency_overrides.clear()
+
+
+@pytest.fixture
+def bearer(dependencies: api.Dependencies) -> Headers:
+    """Being logged in, in one line: ``headers=bearer(customer)``."""
+
+    def headers(user: User) -> dict[str, str]:
+        return {"Authorization": f"Bearer {dependencies.tokens.issue(user).access_token}"}
+
+    return headers

@@ -1,0 +1,89 @@
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from orders.domain import CancellationReason, Order, OrderStatus
+from orders.events import OrderCancelled
+
+from ..factories import NOW, OrderFactory, OrderItemFactory, UserFactory, cancelled_order, confirmed_order
+
+LATER = NOW + timedelta(minutes=1)
+
+PENDING, CONFIRMED, CANCELLED = OrderStatus
+TRANSITIONS: dict[str, Callable[[Order], Order]] = {
+    "payment.captured": lambda order: order.confirm(LATER),
+    "payment.declined": lambda order: order.decline(LATER),
+    "deadline passes": lambda order: order.expire(LATER),
+    "cancel call": lambda order: order.cancel(LATER),
+}
+
+
+@pytest.mark.parametrize(
+    ("transition", "status", "reason"),
+    [
+        ("payment.captured", CONFIRMED, None),
+        ("payment.declined", CANCELLED, CancellationReason.PAYMENT_DECLINED),
+        ("deadline passes", CANCELLED, CancellationReason.PAYMENT_DEADLINE),
+        ("cancel call", CANCELLED, CancellationReason.CUSTOMER),
+    ],
+)
+def test_a_pending_order_ends_by_whatever_comes_first(
+    transition: str, status: OrderStatus, reason: CancellationReason | None
+) -> None:
+    order = TRANSITIONS[transition](OrderFactory())
+
+    assert order.status is status
+    assert (order.history[-1].at, order.history[-1].reason) == (LATER, reason)
+    assert order.version == 2
+
+
+def test_a_confirmed_order_can_still_be_cancelled_by_its_customer() -> None:
+    order = confirmed_order().cancel(LATER)
+
+    assert order.cancellation_reason is CancellationReason.CUSTOMER
+    assert [change.status for change in order.history] == [PENDING, CONFIRMED, CANCELLED]
+    assert order.version == 3
+
+
+@pytest.mark.parametrize("transition", ["payment.captured", "payment.declined", "deadline passes"])
+def test_nothing_but_its_customer_changes_a_confirmed_order(transition: str) -> None:
+    order = confirmed_order()
+
+    assert TRANSITIONS[transition](order) is order
+
+
+@pytest.mark.parametrize("transition", TRANSITIONS)
+def test_nothing_changes_a_cancelled_order(transition: str) -> None:
+    order = cancelled_order()
+
+    assert TRANSITIONS[transition](order) is order
+
+
+def test_a_new_order_is_pending_and_knows_until_when_to_pay() -> None:
+    order = OrderFactory(at=NOW, payment_deadline=timedelta(minutes=15))
+
+    assert order.status is PENDING
+    assert order.pay_before == NOW + timedelta(minutes=15)
+    assert order.version == 1
+
+
+def test_an_order_is_priced_by_all_its_items() -> None:
+    mugs = OrderItemFactory(quantity=2, unit_price=Decimal("30.00"))
+    desk = OrderItemFactory(quantity=1, unit_price=Decimal("740.00"))
+
+    order = OrderFactory(items=[mugs, desk])
+
+    assert (order.price.subtotal, order.price.discount) == (Decimal("800.00"), Decimal("80.00"))
+
+
+def test_membership_that_does_not_change_leaves_the_user_as_it_is() -> None:
+    user = UserFactory(is_member=True)
+
+    assert user.with_membership(is_member=True) is user
+    assert user.with_membership(is_member=False).version == user.version + 1
+
+
+def test_no_cancellation_event_is_made_of_an_order_that_is_not_cancelled() -> None:
+    with pytest.raises(ValueError, match="not cancelled"):
+        OrderCancelled.of(confirmed_order())

@@ -1,0 +1,157 @@
+"""The use cases, by their outcome: what is stored, what is published, what is scheduled."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from chassis.clock import Clock
+from chassis.worker import Worker
+from orders import handlers
+from orders.domain import OrderNotFoundError, OrderStatus, Product, UnknownSkuError, User, UserNotFoundError
+from orders.handlers import OrderPolicy, PlaceOrder
+from orders.settings import Settings
+from testkit.records import decoded
+
+from ..factories import OrderFactory, UserFactory, cancelled_order
+from ..fakes import PlainPasswords, stored
+from .conftest import Consume, Database
+
+
+async def place(database: Database, customer: User, policy: OrderPolicy, **quantities: int) -> Any:
+    async with database() as uow:
+        return await handlers.place_order(PlaceOrder(customer.id, quantities, "pm_card_ok"), uow, policy)
+
+
+async def test_a_placed_order_is_stored_pending_and_asks_for_its_payment(
+    database: Database, customer: User, product: Product, policy: OrderPolicy
+) -> None:
+    order = await place(database, customer, policy, ABC=4)
+
+    assert database.state.table("orders")[order.id].status is OrderStatus.PENDING
+    [(event_type, data)] = decoded(database.state.outbox.values())
+    assert event_type == "order.placed.v1"
+    assert data["order_id"] == str(order.id)
+    assert data["customer"] == {"id": str(customer.id), "email": customer.email, "name": customer.name}
+    assert data["items"] == [{"sku": "ABC", "quantity": 4, "unit_price": "25.00"}]
+    assert data["total"] == {"amount": "95.00", "currency": "EUR"}
+    assert data["payment_method"] == "pm_card_ok"
+
+
+async def test_a_member_gets_the_members_price(database: Database, product: Product, policy: OrderPolicy) -> None:
+    member = UserFactory(is_member=True)
+    await stored(database, users=[member])
+
+    order = await place(database, member, policy, ABC=4)
+
+    assert order.price.total == Decimal("90.00")
+
+
+async def test_an_unknown_sku_stores_and_publishes_nothing(
+    database: Database, customer: User, product: Product, policy: OrderPolicy
+) -> None:
+    with pytest.raises(UnknownSkuError, match="NOPE"):
+        await place(database, customer, policy, ABC=1, NOPE=1)
+
+    assert not database.state.table("orders")
+    assert not database.state.outbox
+    assert not database.state.tasks
+
+
+async def test_somebody_without_an_account_cannot_order(database: Database, policy: OrderPolicy) -> None:
+    with pytest.raises(UserNotFoundError):
+        await place(database, UserFactory(), policy)
+
+
+async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(
+    database: Database, customer: User, product: Product, policy: OrderPolicy, worker: Worker[Any], clock: Clock
+) -> None:
+    order = await place(database, customer, policy, ABC=1)
+
+    assert await worker.run_due() == 0
+    clock.advance(policy.payment_deadline + timedelta(seconds=1))
+    await worker.run_due()
+
+    assert database.state.table("orders")[order.id].status is OrderStatus.CANCELLED
+    assert decoded(database.state.outbox.values())[-1][1]["reason"] == "payment_deadline"
+    assert not database.state.tasks
+
+
+async def test_the_deadline_of_a_confirmed_order_passes_unnoticed(
+    database: Database, customer: User, product: Product, policy: OrderPolicy, worker: Worker[Any], clock: Clock,
+) -> None:
+    order = await place(database, customer, policy, ABC=1)
+    async with database() as uow:
+        uow.orders.save(order.confirm(uow.now))
+
+    clock.advance(timedelta(hours=1))
+    await worker.run_due()
+
+    assert database.state.table("orders")[order.id].status is OrderStatus.CONFIRMED
+
+
+async def test_the_deadline_of_an_order_that_is_not_there_does_nothing(database: Database) -> None:
+    async with database() as uow:
+        await handlers.expire_order(uuid4(), uow)
+
+    assert not database.state.outbox
+
+
+async def test_a_customer_cancels_a_pending_order(database: Database) -> None:
+    order = OrderFactory()
+    await stored(database, orders=[order])
+
+    async with database() as uow:
+        cancelled = await handlers.cancel_order(order.id, uow, user_id=order.customer.id)
+
+    assert cancelled.status is OrderStatus.CANCELLED
+    assert [name for name, _ in decoded(database.state.outbox.values())] == ["order.cancelled.v1"]
+
+
+async def test_cancelling_again_publishes_nothing_more(database: Database) -> None:
+    order = cancelled_order()
+    await stored(database, orders=[order])
+
+    async with database() as uow:
+        again = await handlers.cancel_order(order.id, uow, user_id=order.customer.id)
+
+    assert again == order
+    assert not database.state.outbox
+
+
+async def test_somebody_elses_order_cannot_be_cancelled(database: Database) -> None:
+    order = OrderFactory()
+    await stored(database, orders=[order])
+
+    async with database() as uow:
+        with pytest.raises(OrderNotFoundError):
+            await handlers.cancel_order(order.id, uow, user_id=uuid4())
+
+
+async def test_membership_of_an_unknown_user_is_an_error(database: Database) -> None:
+    async with database() as uow:
+        with pytest.raises(UserNotFoundError):
+            await handlers.set_membership(uuid4(), uow, is_member=True)
+
+
+async def test_a_user_who_is_no_longer_active_cannot_log_in(database: Database) -> None:
+    retired = UserFactory(is_active=False)
+    await stored(database, users=[retired])
+
+    assert await handlers.authenticate(retired.email, "correct horse", database, PlainPasswords()) is None
+
+
+async def test_events_carry_the_version_of_their_order(database: Database, consume: Consume) -> None:
+    order = OrderFactory()
+    await stored(database, orders=[order])
+
+    async with database() as uow:
+        await handlers.cancel_order(order.id, uow, user_id=None)
+
+    [record] = database.state.outbox.values()
+    assert (record.headers["ce_sequence"], record.key) == ("2", str(order.id))
+
+
+def test_the_deadline_comes_from_the_settings(settings: Settings) -> None:
+    assert settings.payment_deadline_seconds == 900
