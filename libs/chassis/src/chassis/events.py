@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 
 def rfc3339(value: datetime) -> str:
@@ -29,6 +29,20 @@ Amount = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^-?\d+\.\d{2}$"}),
 ]
 """An amount of money; on the wire a string with two decimals."""
+
+
+def _is_string(value: object) -> object:
+    """JSON numbers lose cents, and a number as a time has no zone."""
+    if isinstance(value, str):
+        return value
+    raise ValueError("must be a string")
+
+
+ConsumedAmount = Annotated[Decimal, BeforeValidator(_is_string), Field(max_digits=20, decimal_places=2)]
+"""An amount of money as a decimal string."""
+
+ConsumedTimestamp = Annotated[AwareDatetime, BeforeValidator(_is_string)]
+"""An instant as an RFC 3339 string with a zone."""
 
 
 class EventData(BaseModel):

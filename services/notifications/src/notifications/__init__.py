@@ -1,1 +1,1 @@
-
+"""Tells the customer by e-mail what became of the order."""

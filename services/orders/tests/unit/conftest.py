@@ -1,6 +1,6 @@
 """The whole service in process: in-memory ports behind the real handlers, consumer and API."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -15,7 +15,7 @@ from faststream.kafka import TestKafkaBroker
 from orders import api
 from orders.app import NAME, create_app, create_token_issuer
 from orders.consumers import ROUTES
-from orders.domain import Product, Role, User
+from orders.domain import Role, User
 from orders.handlers import OrderPolicy
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
@@ -31,16 +31,12 @@ Headers = Callable[[User], dict[str, str]]
 
 
 @pytest.fixture
-def database(clock: Clock) -> Database:
-    return in_memory_orders(clock)
-
-
-@pytest.fixture
-async def product(database: Database) -> Product:
-    mug = ProductFactory(sku="ABC")
+async def database(clock: Clock) -> Database:
+    """An empty service that sells one thing."""
+    database = in_memory_orders(clock)
     async with database() as uow:
-        await uow.products.put([mug])
-    return mug
+        await uow.products.put([ProductFactory(sku="ABC")])
+    return database
 
 
 @pytest.fixture
@@ -79,8 +75,15 @@ def worker(database: Database) -> Worker[Any]:
 
 
 @pytest.fixture(scope="session")
-def _app(settings: Settings) -> FastAPI:
+def app(settings: Settings) -> FastAPI:
     return create_app(settings)
+
+
+@pytest.fixture(scope="session")
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """One for all tests: making a client costs more than most tests."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders/api/v1") as client:
+        yield client
 
 
 @pytest.fixture
@@ -95,12 +98,11 @@ def dependencies(database: Database, settings: Settings, policy: OrderPolicy) ->
 
 
 @pytest.fixture
-async def client(_app: FastAPI, dependencies: api.Dependencies) -> AsyncIterator[httpx.AsyncClient]:
-    _app.dependency_overrides[api.dependencies] = lambda: dependencies
-    transport = httpx.ASGITransport(_app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://orders/api/v1") as client:
-        yield client
-    _app.dependency_overrides.clear()
+def client(http: httpx.AsyncClient, app: FastAPI, dependencies: api.Dependencies) -> Iterator[httpx.AsyncClient]:
+    """The API on this test's own ports."""
+    app.dependency_overrides[api.dependencies] = lambda: dependencies
+    yield http
+    app.dependency_overrides.clear()
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ import pytest
 from chassis.clock import Clock
 from chassis.worker import Worker
 from orders import handlers
-from orders.domain import OrderNotFoundError, OrderStatus, Product, UnknownSkuError, User, UserNotFoundError
+from orders.domain import OrderNotFoundError, OrderStatus, UnknownSkuError, User, UserNotFoundError
 from orders.handlers import OrderPolicy, PlaceOrder
 from orders.settings import Settings
 from testkit.records import decoded
 
 from ..factories import OrderFactory, UserFactory, cancelled_order
 from ..fakes import PlainPasswords, stored
-from .conftest import Consume, Database
+from .conftest import Database
 
 
 async def place(database: Database, customer: User, policy: OrderPolicy, **quantities: int) -> Any:
@@ -25,7 +25,7 @@ async def place(database: Database, customer: User, policy: OrderPolicy, **quant
 
 
 async def test_a_placed_order_is_stored_pending_and_asks_for_its_payment(
-    database: Database, customer: User, product: Product, policy: OrderPolicy
+    database: Database, customer: User, policy: OrderPolicy
 ) -> None:
     order = await place(database, customer, policy, ABC=4)
 
@@ -39,7 +39,7 @@ async def test_a_placed_order_is_stored_pending_and_asks_for_its_payment(
     assert data["payment_method"] == "pm_card_ok"
 
 
-async def test_a_member_gets_the_members_price(database: Database, product: Product, policy: OrderPolicy) -> None:
+async def test_a_member_gets_the_members_price(database: Database, policy: OrderPolicy) -> None:
     member = UserFactory(is_member=True)
     await stored(database, users=[member])
 
@@ -49,7 +49,7 @@ async def test_a_member_gets_the_members_price(database: Database, product: Prod
 
 
 async def test_an_unknown_sku_stores_and_publishes_nothing(
-    database: Database, customer: User, product: Product, policy: OrderPolicy
+    database: Database, customer: User, policy: OrderPolicy
 ) -> None:
     with pytest.raises(UnknownSkuError, match="NOPE"):
         await place(database, customer, policy, ABC=1, NOPE=1)
@@ -65,7 +65,7 @@ async def test_somebody_without_an_account_cannot_order(database: Database, poli
 
 
 async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(
-    database: Database, customer: User, product: Product, policy: OrderPolicy, worker: Worker[Any], clock: Clock
+    database: Database, customer: User, policy: OrderPolicy, worker: Worker[Any], clock: Clock
 ) -> None:
     order = await place(database, customer, policy, ABC=1)
 
@@ -79,7 +79,11 @@ async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(
 
 
 async def test_the_deadline_of_a_confirmed_order_passes_unnoticed(
-    database: Database, customer: User, product: Product, policy: OrderPolicy, worker: Worker[Any], clock: Clock,
+    database: Database,
+    customer: User,
+    policy: OrderPolicy,
+    worker: Worker[Any],
+    clock: Clock,
 ) -> None:
     order = await place(database, customer, policy, ABC=1)
     async with database() as uow:
@@ -142,7 +146,7 @@ async def test_a_user_who_is_no_longer_active_cannot_log_in(database: Database) 
     assert await handlers.authenticate(retired.email, "correct horse", database, PlainPasswords()) is None
 
 
-async def test_events_carry_the_version_of_their_order(database: Database, consume: Consume) -> None:
+async def test_events_carry_the_version_of_their_order(database: Database) -> None:
     order = OrderFactory()
     await stored(database, orders=[order])
 

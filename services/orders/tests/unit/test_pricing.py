@@ -107,4 +107,7 @@ def test_total_and_discount_always_add_up_to_the_subtotal(subtotal: Decimal, is_
 def test_a_member_never_pays_more_than_somebody_else(subtotal: Decimal) -> None:
     pricing = PricingService()
 
-    assert pricing.calculate_total(subtotal, is_member=True).total <= pricing.calculate_total(subtotal, False).total
+    assert (
+        pricing.calculate_total(subtotal, is_member=True).total
+        <= pricing.calculate_total(subtotal, is_member=False).total
+    )

@@ -1,1 +1,1 @@
-
+"""Charges and refunds each order once, through the payment gateway."""

@@ -1,0 +1,11 @@
+"""``python -m notifications``: run, migrate, dead-letters."""
+
+from chassis.cli import CommandLine
+
+from notifications.app import NAME, build
+from notifications.settings import Settings
+
+command_line = CommandLine(NAME, Settings, build)
+
+if __name__ == "__main__":
+    command_line()

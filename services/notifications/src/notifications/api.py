@@ -1,0 +1,37 @@
+"""HTTP -> handler: the operators' read side."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from chassis.http import ErrorResponse, Operator
+from chassis.ports import UnitOfWorkFactory
+from fastapi import APIRouter, Depends, Request
+
+from notifications.domain import OrderNotifications
+from notifications.ports import UnitOfWork
+from notifications.schemas import NotificationsResponse
+
+
+@dataclass(frozen=True)
+class Dependencies:
+    """What the calls need; a test overrides ``dependencies`` with its own."""
+
+    unit_of_work: UnitOfWorkFactory[UnitOfWork]
+
+
+def dependencies(request: Request) -> Dependencies:
+    """The composition root put them into the app's state."""
+    provided: Dependencies = request.app.state.dependencies
+    return provided
+
+
+Needs = Annotated[Dependencies, Depends(dependencies)]
+router = APIRouter(prefix="/api/v1", responses={401: {"model": ErrorResponse}, 403: {"model": ErrorResponse}})
+
+
+@router.get("/notifications", tags=["notifications"])
+async def list_notifications(order_id: UUID, _: Operator, needs: Needs) -> NotificationsResponse:
+    async with needs.unit_of_work() as uow:
+        found = await uow.notifications.find(order_id)
+    return NotificationsResponse.of(found or OrderNotifications(order_id))

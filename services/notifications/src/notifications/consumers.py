@@ -1,0 +1,13 @@
+"""Which event leads to which use case."""
+
+from chassis.consumer import Route
+
+from notifications import handlers
+from notifications.consumed_events import OrderCancelled, OrderConfirmed, PaymentRefunded
+from notifications.ports import UnitOfWork
+
+ROUTES: tuple[Route[UnitOfWork], ...] = (
+    Route(OrderConfirmed, handlers.notify_of_confirmation),
+    Route(OrderCancelled, handlers.notify_of_cancellation),
+    Route(PaymentRefunded, handlers.notify_of_refund),
+)

@@ -1,0 +1,108 @@
+"""E-mails by SMTP: what they say, and which refusals are final."""
+
+from dataclasses import dataclass
+from email.errors import MessageError
+from email.message import EmailMessage
+from email.utils import formatdate
+from html import escape
+from uuid import UUID
+
+import aiosmtplib
+
+from notifications.domain import Kind
+from notifications.ports import EmailRefusedError, MailerUnavailableError
+
+PERMANENT = 500
+"""SMTP replies from here on are final (RFC 5321, section 4.2.1)."""
+
+
+@dataclass(frozen=True)
+class SmtpServer:
+    """Where to send; ``timeout`` in seconds, for each step of the conversation."""
+
+    host: str
+    port: int
+    starttls: bool
+    username: str
+    password: str
+    timeout: float
+
+
+@dataclass(frozen=True)
+class _Text:
+    subject: str
+    body: str
+
+
+_TEXTS = {
+    Kind.CONFIRMATION: _Text("Your order is confirmed", "Thank you: your order {order_id} is paid and confirmed."),
+    Kind.CANCELLATION: _Text("Your order is cancelled", "Your order {order_id} is cancelled."),
+    Kind.REFUND: _Text("Your money is on its way", "We returned what you paid for your order {order_id}."),
+}
+
+
+class SmtpMailer:
+    """See ports.Mailer. ``domain`` is the right side of every Message-ID."""
+
+    def __init__(self, server: SmtpServer, *, sender: str, domain: str) -> None:
+        self._server = server
+        self._sender = sender
+        self._domain = domain
+
+    async def send_order_confirmation(self, email: str, order_id: UUID) -> str:
+        """See ports.Mailer."""
+        return await self._send(Kind.CONFIRMATION, email, order_id)
+
+    async def send_order_cancellation(self, email: str, order_id: UUID) -> str:
+        """See ports.Mailer."""
+        return await self._send(Kind.CANCELLATION, email, order_id)
+
+    async def send_refund_notice(self, email: str, order_id: UUID) -> str:
+        """See ports.Mailer."""
+        return await self._send(Kind.REFUND, email, order_id)
+
+    async def _send(self, kind: Kind, email: str, order_id: UUID) -> str:
+        message = self._message(kind, email, order_id)
+        await self._deliver(message)
+        return str(message["Message-ID"])
+
+    def _message(self, kind: Kind, email: str, order_id: UUID) -> EmailMessage:
+        text = _TEXTS[kind]
+        body = text.body.format(order_id=order_id)
+        message = EmailMessage()
+        try:
+            message["From"] = self._sender
+            message["To"] = email
+            message["Subject"] = text.subject
+            message["Date"] = formatdate()
+            message["Message-ID"] = f"<{kind.value}.{order_id}@{self._domain}>"
+        except (ValueError, MessageError) as error:
+            raise EmailRefusedError(f"no e-mail can be made: {type(error).__name__}") from None
+        message.set_content(f"{body}\n")
+        message.add_alternative(f"<p>{escape(body)}</p>\n", subtype="html")
+        return message
+
+    async def _deliver(self, message: EmailMessage) -> None:
+        server = self._server
+        try:
+            await aiosmtplib.send(
+                message,
+                hostname=server.host,
+                port=server.port,
+                start_tls=server.starttls,
+                username=server.username or None,
+                password=server.password or None,
+                timeout=server.timeout,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise _refusal(error.recipients[0].code, "the recipient") from None
+        except aiosmtplib.SMTPDataError as error:
+            raise _refusal(error.code, "the message") from None
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise MailerUnavailableError(f"the mail server can't be used: {type(error).__name__}") from None
+
+
+def _refusal(code: int, what: str) -> Exception:
+    """Without the server's words, which repeat the customer's address."""
+    message = f"the mail server refused {what} with {code}"
+    return EmailRefusedError(message) if code >= PERMANENT else MailerUnavailableError(message)

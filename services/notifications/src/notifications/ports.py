@@ -1,0 +1,44 @@
+"""What the handlers ask of the world outside."""
+
+from typing import Protocol
+from uuid import UUID
+
+from chassis import ports
+from chassis.errors import TransientError
+
+from notifications.domain import OrderNotifications
+
+
+class MailerUnavailableError(TransientError):
+    """The mail server can't be reached, or refused for now."""
+
+
+class EmailRefusedError(Exception):
+    """The mail server will never take this e-mail."""
+
+
+class Mailer(Protocol):
+    """Sends one e-mail a call and returns its Message-ID, which is the same however often it is sent.
+
+    Every call raises MailerUnavailableError or EmailRefusedError.
+    """
+
+    async def send_order_confirmation(self, email: str, order_id: UUID) -> str: ...
+    async def send_order_cancellation(self, email: str, order_id: UUID) -> str: ...
+    async def send_refund_notice(self, email: str, order_id: UUID) -> str: ...
+
+
+class Notifications(Protocol):
+    """The e-mails by order; ``get`` locks, ``find`` only looks."""
+
+    async def get(self, key: UUID) -> OrderNotifications | None: ...
+    async def find(self, key: UUID) -> OrderNotifications | None: ...
+    def add(self, aggregate: OrderNotifications) -> None: ...
+    def save(self, aggregate: OrderNotifications) -> None: ...
+
+
+class UnitOfWork(ports.UnitOfWork, Protocol):
+    """One transaction of this service."""
+
+    @property
+    def notifications(self) -> Notifications: ...

@@ -1,0 +1,28 @@
+"""This service's settings; docs in its README."""
+
+from typing import Annotated, ClassVar
+
+from chassis.authentication import DEVELOPMENT_PUBLIC_KEY
+from chassis.settings import Port, ServiceSettings
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+
+class Settings(ServiceSettings):
+    """Environment variables with the prefix ``NOTIFICATIONS_``."""
+
+    model_config = SettingsConfigDict(env_prefix="NOTIFICATIONS_", frozen=True, extra="ignore")
+    development_only: ClassVar[frozenset[str]] = frozenset({"database_url", "jwt_public_keys"})
+
+    http_port: Port = 8002
+    database_url: str = "postgresql+asyncpg://notifications:notifications@127.0.0.1:5432/notifications"
+    jwt_public_keys: tuple[str, ...] = (DEVELOPMENT_PUBLIC_KEY,)
+    """A JSON list of PEM keys: several while one replaces another."""
+    smtp_host: str = "127.0.0.1"
+    smtp_port: Port = 1025
+    smtp_starttls: bool = False
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_sender: str = "Shop <orders@shop.example>"
+    smtp_domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] = "shop.example"
+    smtp_timeout_seconds: Annotated[float, Field(gt=0)] = 5

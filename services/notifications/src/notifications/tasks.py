@@ -1,0 +1,55 @@
+"""Which task leads to which use case, and when an e-mail is given up."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from chassis.database import is_transient
+from chassis.ports import UnitOfWorkFactory
+from chassis.tasks import Task, TaskKind
+
+from notifications import handlers
+from notifications.domain import Kind
+from notifications.ports import EmailRefusedError, Mailer, UnitOfWork
+
+MAX_UNEXPECTED = 10
+"""Attempts after which an error that nobody foresaw becomes a dead letter; a mail server's outage never does."""
+
+
+def task_kinds(
+    unit_of_work: UnitOfWorkFactory[UnitOfWork], mailer: Mailer, *, smtp_timeout: float
+) -> list[TaskKind[UnitOfWork]]:
+    """``smtp_timeout`` (seconds) is for one step of the conversation; a whole one may take four."""
+
+    async def send(task: Task) -> str | None:
+        return await handlers.send_email(*_email_of(task), unit_of_work, mailer)
+
+    limit = timedelta(seconds=4 * smtp_timeout)
+    return [
+        TaskKind(
+            handlers.SEND_EMAIL,
+            call=send,
+            record=_record_sent,
+            limit=limit,
+            concurrency=8,
+            gives_up=_gives_up,
+            abandon=_record_failed,
+        )
+    ]
+
+
+def _gives_up(error: Exception, attempts: int) -> bool:
+    if isinstance(error, EmailRefusedError):
+        return True
+    return not is_transient(error) and attempts >= MAX_UNEXPECTED
+
+
+async def _record_sent(task: Task, message_id: str | None, uow: UnitOfWork) -> None:
+    await handlers.record_sent(*_email_of(task), message_id, uow)
+
+
+async def _record_failed(task: Task, uow: UnitOfWork) -> None:
+    await handlers.record_failed(*_email_of(task), uow)
+
+
+def _email_of(task: Task) -> tuple[UUID, Kind]:
+    return UUID(task.payload["order_id"]), Kind(task.payload["kind"])

@@ -1,0 +1,482 @@
+"""The HTTP API through ASGITransport: no socket, no server, the real routing, validation and error handling."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import jwt
+import pytest
+from chassis.clock import Clock
+from chassis.errors import TransientError
+from fastapi import FastAPI
+from orders import api
+from orders.domain import User
+from orders.rate_limit import RateLimiter
+
+from ..factories import PASSWORD, OrderFactory, UserFactory
+from ..fakes import stored
+from .conftest import Database, Headers
+
+NEW_USER = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
+ORDER: dict[str, Any] = {"items": [{"sku": "ABC", "quantity": 4}], "payment_method": "pm_card_ok"}
+
+
+def error_of(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["error"]["code"]
+
+
+def key(value: str = "key-1") -> dict[str, str]:
+    return {"Idempotency-Key": value}
+
+
+# --- users ---
+
+
+async def test_registering_gives_the_user_and_never_the_password(client: httpx.AsyncClient) -> None:
+    response = await client.post("/users", json=NEW_USER)
+
+    assert response.status_code == 201
+    user = response.json()
+    assert (user["email"], user["is_member"], user["is_active"]) == ("ada@example.com", False, True)
+    assert set(user) == {"id", "email", "name", "is_member", "is_active", "created_at"}
+
+
+async def test_an_address_has_one_account_whatever_its_case(client: httpx.AsyncClient) -> None:
+    await client.post("/users", json=NEW_USER)
+
+    assert error_of(await client.post("/users", json={**NEW_USER, "email": "ADA@example.com"})) == (409, "CONFLICT")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("email", "no-at-sign"),
+        ("email", "two@at@example.com"),
+        ("email", "line\nbreak@example.com"),
+        ("email", "a" * 250 + "@example.com"),
+        ("name", ""),
+        ("name", "   "),
+        ("name", "a" * 201),
+        ("name", "nul\0byte"),
+        ("password", "1234567"),
+        ("password", "1" * 129),
+        ("password", None),
+    ],
+)
+async def test_a_field_outside_its_limits_is_named(client: httpx.AsyncClient, field: str, value: str) -> None:
+    response = await client.post("/users", json={**NEW_USER, field: value})
+
+    assert error_of(response) == (422, "VALIDATION_ERROR")
+    assert [detail["field"] for detail in response.json()["error"]["details"]] == [f"body.{field}"]
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {**NEW_USER, "name": "a" * 200},
+        {**NEW_USER, "password": "1" * 128},
+        {**NEW_USER, "password": "12345678"},
+        {**NEW_USER, "name": "Zoë 李"},
+        {**NEW_USER, "email": "a+b.c@mail.example.com"},
+    ],
+)
+async def test_a_field_at_its_limit_is_accepted(client: httpx.AsyncClient, user: dict[str, str]) -> None:
+    assert (await client.post("/users", json=user)).status_code == 201
+
+
+async def test_a_user_sees_their_own_account(client: httpx.AsyncClient, customer: User, bearer: Headers) -> None:
+    response = await client.get(f"/users/{customer.id}", headers=bearer(customer))
+
+    assert response.json()["email"] == customer.email
+
+
+async def test_an_operator_sees_every_account(
+    client: httpx.AsyncClient, customer: User, operator: User, bearer: Headers
+) -> None:
+    assert (await client.get(f"/users/{customer.id}", headers=bearer(operator))).status_code == 200
+
+
+async def test_an_account_that_is_unknown_or_somebody_elses_is_not_found(
+    client: httpx.AsyncClient, database: Database, customer: User, operator: User, bearer: Headers
+) -> None:
+    somebody = UserFactory()
+    await stored(database, users=[somebody])
+
+    for user_id in (somebody.id, uuid4(), "no-uuid"):
+        response = await client.get(f"/users/{user_id}", headers=bearer(customer))
+        assert error_of(response) == (404, "NOT_FOUND")
+    assert error_of(await client.get(f"/users/{uuid4()}", headers=bearer(operator))) == (404, "NOT_FOUND")
+
+
+async def test_only_an_operator_changes_a_membership(
+    client: httpx.AsyncClient, customer: User, operator: User, bearer: Headers
+) -> None:
+    url, member = f"/users/{customer.id}/membership", {"is_member": True}
+
+    assert error_of(await client.put(url, json=member, headers=bearer(customer))) == (403, "FORBIDDEN")
+    response = await client.put(url, json=member, headers=bearer(operator))
+    assert (response.status_code, response.json()["is_member"]) == (200, True)
+    unknown = await client.put(f"/users/{uuid4()}/membership", json=member, headers=bearer(operator))
+    assert error_of(unknown) == (404, "NOT_FOUND")
+
+
+# --- tokens ---
+
+
+async def test_a_registered_user_gets_a_token_that_works(client: httpx.AsyncClient) -> None:
+    user = (await client.post("/users", json=NEW_USER)).json()
+
+    response = await client.post("/tokens", data={"username": "Ada@Example.com", "password": PASSWORD})
+
+    token = response.json()
+    assert (response.status_code, token["token_type"], token["expires_in"]) == (200, "bearer", 3600)
+    claims = jwt.decode(token["access_token"], options={"verify_signature": False})
+    assert claims["sub"] == user["id"]
+    assert (claims["iss"], claims["aud"], claims["role"]) == ("orders", "shop", "customer")
+    headers = {"Authorization": f"Bearer {token['access_token']}"}
+    assert (await client.get(f"/users/{user['id']}", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("username", ["ada@example.com", "nobody@example.com", "nul\0byte"])
+async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(
+    client: httpx.AsyncClient, username: str
+) -> None:
+    await client.post("/users", json=NEW_USER)
+
+    response = await client.post("/tokens", data={"username": username, "password": "wrong horse"})
+
+    assert error_of(response) == (401, "UNAUTHENTICATED")
+    assert response.json()["error"]["message"] == "wrong e-mail address or password"
+
+
+async def test_guessing_is_slowed_down(app: FastAPI, client: httpx.AsyncClient, dependencies: api.Dependencies) -> None:
+    limited = api.Dependencies(**{**vars(dependencies), "rate_limiter": RateLimiter(per_minute=2)})
+    app.dependency_overrides[api.dependencies] = lambda: limited
+    guess = {"username": "ada@example.com", "password": "guess"}
+
+    statuses = [(await client.post("/tokens", data=guess)).status_code for _ in range(3)]
+
+    assert statuses == [401, 401, 429]
+
+
+def _forged(**claims: Any) -> str:
+    valid = {"iss": "orders", "aud": "shop", "sub": str(uuid4()), "role": "operator", "jti": "1"}
+    return jwt.encode({**valid, "iat": 1, "exp": 2**40, **claims}, "a-secret-of-thirty-two-characters", "HS256")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        {},
+        {"Authorization": "Basic YTpi"},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": f"Bearer {_forged()}"},
+        {"Authorization": f"Bearer {jwt.encode({'sub': str(uuid4())}, '', 'none')}"},
+    ],
+    ids=["none", "basic", "nonsense", "another algorithm", "alg none"],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/users/1"),
+        ("PUT", "/users/1/membership"),
+        ("POST", "/orders"),
+        ("GET", "/orders"),
+        ("GET", "/orders/1"),
+        ("POST", "/orders/1/cancel"),
+    ],
+)
+async def test_nobody_gets_in_without_a_token_of_ours(
+    client: httpx.AsyncClient, method: str, path: str, authorization: dict[str, str]
+) -> None:
+    assert error_of(await client.request(method, path, headers=authorization)) == (401, "UNAUTHENTICATED")
+
+
+async def test_an_expired_token_is_refused(
+    client: httpx.AsyncClient, customer: User, bearer: Headers, clock: Clock
+) -> None:
+    clock.advance(timedelta(hours=-2))
+
+    assert error_of(await client.get("/orders", headers=bearer(customer))) == (401, "UNAUTHENTICATED")
+
+
+# --- orders ---
+
+
+async def test_placing_an_order_answers_with_the_pending_order_and_its_place(
+    client: httpx.AsyncClient, customer: User, bearer: Headers
+) -> None:
+    response = await client.post("/orders", json=ORDER, headers=bearer(customer) | key())
+
+    order = response.json()
+    assert response.status_code == 201
+    assert response.headers["Location"] == f"/api/v1/orders/{order['id']}"
+    assert order["items"] == [{"sku": "ABC", "quantity": 4, "unit_price": "25.00"}]
+    assert (order["subtotal"], order["discount"], order["total"], order["currency"]) == (
+        "100.00",
+        "5.00",
+        "95.00",
+        "EUR",
+    )
+    assert order["history"] == [{"status": "PENDING", "at": order["placed_at"]}]
+    assert order["placed_at"].endswith("Z")
+    shown = await client.get(f"/orders/{order['id']}", headers=bearer(customer))
+    assert shown.json() == order
+
+
+async def test_the_same_key_gives_the_same_answer_even_after_the_order_moved_on(
+    client: httpx.AsyncClient, database: Database, customer: User, bearer: Headers
+) -> None:
+    headers = bearer(customer) | key()
+    first = await client.post("/orders", json=ORDER, headers=headers)
+    await client.post(f"/orders/{first.json()['id']}/cancel", headers=headers)
+
+    again = await client.post("/orders", json=ORDER, headers=headers)
+
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["Location"] == first.headers["Location"]
+    assert (again.headers["Idempotency-Replayed"], "Idempotency-Replayed" in first.headers) == ("true", False)
+    assert len(database.state.table("orders")) == 1
+
+
+async def test_concurrent_requests_under_one_key_place_one_order(
+    client: httpx.AsyncClient, database: Database, customer: User, bearer: Headers
+) -> None:
+    headers = bearer(customer) | key()
+
+    responses = await asyncio.gather(*(client.post("/orders", json=ORDER, headers=headers) for _ in range(10)))
+
+    assert {response.content for response in responses} == {responses[0].content}
+    assert len(database.state.table("orders")) == 1
+
+
+async def test_another_body_under_the_same_key_is_refused(
+    client: httpx.AsyncClient, customer: User, bearer: Headers
+) -> None:
+    headers = bearer(customer) | key()
+    await client.post("/orders", json=ORDER, headers=headers)
+
+    response = await client.post("/orders", json={**ORDER, "payment_method": "pm_other"}, headers=headers)
+
+    assert error_of(response) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+async def test_an_error_leaves_the_key_free(client: httpx.AsyncClient, customer: User, bearer: Headers) -> None:
+    headers = bearer(customer) | key()
+    wrong = {**ORDER, "items": [{"sku": "NOPE", "quantity": 1}]}
+
+    refused = await client.post("/orders", json=wrong, headers=headers)
+    accepted = await client.post("/orders", json=ORDER, headers=headers)
+
+    assert error_of(refused) == (422, "UNKNOWN_SKU")
+    assert refused.json()["error"]["details"] == [{"field": "body.items.0.sku", "message": "unknown sku"}]
+    assert accepted.status_code == 201
+
+
+async def test_a_key_is_new_again_after_a_day(
+    client: httpx.AsyncClient, customer: User, bearer: Headers, clock: Clock
+) -> None:
+    first = await client.post("/orders", json=ORDER, headers=bearer(customer) | key())
+    clock.advance(timedelta(hours=24))
+
+    # the token's own times are checked by the host's clock
+    second = await client.post(
+        "/orders", json={**ORDER, "payment_method": "pm_x"}, headers=_fresh(clock, bearer, customer)
+    )
+
+    assert second.status_code == 201
+    assert second.json()["id"] != first.json()["id"]
+
+
+def _fresh(clock: Clock, bearer: Headers, customer: User) -> dict[str, str]:
+    moved, clock.offset = clock.offset, timedelta(0)
+    headers = bearer(customer) | key()
+    clock.offset = moved
+    return headers
+
+
+async def test_a_key_belongs_to_its_user(
+    client: httpx.AsyncClient, database: Database, customer: User, operator: User, bearer: Headers
+) -> None:
+    await client.post("/orders", json=ORDER, headers=bearer(customer) | key())
+    await client.post("/orders", json=ORDER, headers=bearer(operator) | key())
+
+    assert len(database.state.table("orders")) == 2
+
+
+@pytest.mark.parametrize("bad_key", [None, "", "a" * 256, "tab\there", "caf\u00e9"])
+async def test_an_order_needs_a_printable_idempotency_key(
+    client: httpx.AsyncClient, customer: User, bearer: Headers, bad_key: str | None
+) -> None:
+    headers: list[tuple[bytes, bytes]] = [(k.encode(), v.encode()) for k, v in bearer(customer).items()]
+    if bad_key is not None:
+        headers.append((b"Idempotency-Key", bad_key.encode("latin-1")))
+
+    response = await client.post("/orders", json=ORDER, headers=headers)
+
+    assert error_of(response) == (422, "VALIDATION_ERROR")
+    assert response.json()["error"]["details"][0]["field"] == "header.Idempotency-Key"
+
+
+def _with_items(*items: dict[str, Any]) -> dict[str, Any]:
+    return {**ORDER, "items": list(items)}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (_with_items({"sku": "ABC", "quantity": 0}), "body.items.0.quantity"),
+        (_with_items({"sku": "ABC", "quantity": 1001}), "body.items.0.quantity"),
+        (_with_items({"sku": "ABC", "quantity": "1"}), "body.items.0.quantity"),
+        (_with_items({"sku": "ABC", "quantity": 1.5}), "body.items.0.quantity"),
+        (_with_items({"quantity": 1}), "body.items.0.sku"),
+        (_with_items(), "body.items"),
+        (_with_items(*({"sku": f"S{n}", "quantity": 1} for n in range(51))), "body.items"),
+        (_with_items({"sku": "ABC", "quantity": 1}, {"sku": "ABC", "quantity": 2}), "body.items"),
+        ({"items": ORDER["items"]}, "body.payment_method"),
+        ({**ORDER, "payment_method": "card"}, "body.payment_method"),
+        ({**ORDER, "payment_method": "pm_UPPER"}, "body.payment_method"),
+        ({**ORDER, "payment_method": "pm_" + "a" * 61}, "body.payment_method"),
+        (["no object"], "body"),
+    ],
+)
+async def test_a_wrong_order_is_refused_with_the_place_of_the_mistake(
+    client: httpx.AsyncClient, customer: User, bearer: Headers, body: Any, field: str
+) -> None:
+    response = await client.post("/orders", json=body, headers=bearer(customer) | key())
+
+    assert error_of(response) == (422, "VALIDATION_ERROR")
+    assert response.json()["error"]["details"][0]["field"] == field
+
+
+async def test_what_is_no_json_is_refused(client: httpx.AsyncClient, customer: User, bearer: Headers) -> None:
+    headers = bearer(customer) | key() | {"Content-Type": "application/json"}
+
+    response = await client.post("/orders", content=b"{nope", headers=headers)
+
+    assert error_of(response) == (422, "VALIDATION_ERROR")
+    assert response.json()["error"]["details"][0]["field"] == "body"
+
+
+async def test_a_body_over_64_kib_is_refused(client: httpx.AsyncClient, customer: User, bearer: Headers) -> None:
+    headers = bearer(customer) | key() | {"Content-Type": "application/json"}
+
+    response = await client.post("/orders", content=b" " * (64 * 1024 + 1), headers=headers)
+
+    assert error_of(response) == (413, "PAYLOAD_TOO_LARGE")
+
+
+async def test_a_customer_cancels_their_order_and_may_do_it_twice(
+    client: httpx.AsyncClient, customer: User, bearer: Headers
+) -> None:
+    placed = await client.post("/orders", json=ORDER, headers=bearer(customer) | key())
+    url = f"/orders/{placed.json()['id']}/cancel"
+
+    cancelled = await client.post(url, headers=bearer(customer))
+    again = await client.post(url, headers=bearer(customer))
+
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "CANCELLED")
+    assert cancelled.json()["history"][-1]["reason"] == "customer"
+    assert again.json() == cancelled.json()
+
+
+async def test_somebody_elses_order_is_not_found_but_an_operator_reads_and_cancels_it(
+    client: httpx.AsyncClient, database: Database, customer: User, operator: User, bearer: Headers
+) -> None:
+    order = OrderFactory()
+    await stored(database, orders=[order])
+
+    for path in (f"/orders/{order.id}", f"/orders/{uuid4()}", "/orders/no-uuid"):
+        assert error_of(await client.get(path, headers=bearer(customer))) == (404, "NOT_FOUND")
+    assert error_of(await client.post(f"/orders/{order.id}/cancel", headers=bearer(customer))) == (404, "NOT_FOUND")
+    assert (await client.get(f"/orders/{order.id}", headers=bearer(operator))).status_code == 200
+    assert (await client.post(f"/orders/{order.id}/cancel", headers=bearer(operator))).status_code == 200
+
+
+async def test_ones_orders_come_newest_first_in_pages(
+    client: httpx.AsyncClient, database: Database, customer: User, bearer: Headers
+) -> None:
+    headers = bearer(customer)
+    placed = [(await client.post("/orders", json=ORDER, headers=headers | key(f"k{n}"))).json()["id"] for n in range(5)]
+    await stored(database, orders=[OrderFactory()])
+
+    seen: list[list[str]] = []
+    query: dict[str, Any] = {"limit": 2}
+    while query.get("cursor", "first") is not None:
+        page = (await client.get("/orders", params=query, headers=headers)).json()
+        seen.append([order["id"] for order in page["items"]])
+        query = {"limit": 2, "cursor": page["next_cursor"]}
+
+    assert seen == [placed[4:2:-1], placed[2:0:-1], placed[:1]]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "query.limit"),
+        ("limit=101", "query.limit"),
+        ("cursor=xx", "query.cursor"),
+        ("cursor=", "query.cursor"),
+    ],
+)
+async def test_a_bad_page_is_refused(
+    client: httpx.AsyncClient, customer: User, bearer: Headers, query: str, field: str
+) -> None:
+    response = await client.get(f"/orders?{query}", headers=bearer(customer))
+
+    assert error_of(response) == (422, "VALIDATION_ERROR")
+    assert response.json()["error"]["details"][0]["field"] == field
+
+
+async def test_products_are_public(client: httpx.AsyncClient) -> None:
+    response = await client.get("/products")
+
+    assert response.json() == {"items": [{"sku": "ABC", "name": "Blue mug", "unit_price": "25.00", "currency": "EUR"}]}
+
+
+# --- what every call shares ---
+
+
+async def test_every_answer_has_the_callers_request_id_or_one_of_its_own(client: httpx.AsyncClient) -> None:
+    named = await client.get("/products", headers={"X-Request-ID": "my-request"})
+    unnamed = await client.get("/nowhere")
+
+    assert named.headers["X-Request-ID"] == "my-request"
+    assert unnamed.json()["error"]["request_id"] == unnamed.headers["X-Request-ID"]
+
+
+async def test_an_unknown_path_and_a_wrong_method_have_the_same_shape(client: httpx.AsyncClient) -> None:
+    assert error_of(await client.get("/nowhere")) == (404, "NOT_FOUND")
+    assert error_of(await client.put("/orders")) == (405, "METHOD_NOT_ALLOWED")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (TransientError("the database is away"), 503, "UNAVAILABLE"),
+        (ConnectionRefusedError(), 503, "UNAVAILABLE"),
+        (RuntimeError("secret detail"), 500, "INTERNAL_ERROR"),
+    ],
+)
+async def test_trouble_inside_is_answered_without_its_details(
+    app: FastAPI,
+    client: httpx.AsyncClient,
+    dependencies: api.Dependencies,
+    error: Exception,
+    status: int,
+    code: str,
+) -> None:
+    def broken() -> Any:
+        raise error
+
+    app.dependency_overrides[api.dependencies] = lambda: api.Dependencies(
+        **{**vars(dependencies), "unit_of_work": broken}
+    )
+
+    response = await client.get("/products")
+
+    assert error_of(response) == (status, code)
+    assert "secret" not in response.text
+    assert ("Retry-After" in response.headers) is (status == 503)

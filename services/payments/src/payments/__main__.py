@@ -1,0 +1,54 @@
+"""``python -m payments``: run, migrate, dead-letters, reconcile."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import httpx
+import typer
+from chassis.cli import CommandLine
+from chassis.errors import ConfigurationError, TransientError
+from chassis.service import Service
+
+from payments.app import NAME, build, create_gateway
+from payments.ports import PaymentGateway
+from payments.reconciliation import UnclaimedCharge, return_charge, unclaimed_charges
+from payments.settings import Settings
+
+command_line = CommandLine(NAME, Settings, build)
+
+
+@command_line.typer.command()
+def reconcile(
+    *, fix: Annotated[bool, typer.Option("--fix", help="Return the money of what was found.")] = False
+) -> None:
+    """List, or refund, charges at the gateway that no payment claims."""
+
+    async def run(service: Service[Any]) -> Sequence[UnclaimedCharge]:
+        settings = Settings()
+        async with httpx.AsyncClient(base_url=settings.gateway_url) as client:
+            gateway = create_gateway(settings, client)
+            try:
+                found = await unclaimed_charges(service.transactions, gateway)
+                for unclaimed in found:
+                    typer.echo(await _dealt_with(unclaimed, gateway, fix=fix))
+            except TransientError as error:
+                raise ConfigurationError(f"{error}; run it again") from None
+        return found
+
+    found = command_line.execute(run)
+    typer.echo(f"{len(found)} charges that no payment claims")
+
+
+async def _dealt_with(unclaimed: UnclaimedCharge, gateway: PaymentGateway, *, fix: bool) -> str:
+    charge, order_id = unclaimed.charge, unclaimed.payment.order_id
+    line = f"order {order_id}: charge {charge.id} of {charge.amount} {charge.currency}"
+    if not unclaimed.returnable:
+        return f"{line}: has the key of a captured payment: ask the gateway to return it"
+    if not fix:
+        return f"{line}: unclaimed"
+    await return_charge(unclaimed, gateway)
+    return f"{line}: returned"
+
+
+if __name__ == "__main__":
+    command_line()

@@ -1,0 +1,31 @@
+"""This service's own view of what orders publishes: only what it uses."""
+
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from chassis.events import ConsumedAmount, ConsumedData, ConsumedEvent, ConsumedTimestamp
+from pydantic import Field
+
+
+class Money(ConsumedData):
+    amount: Annotated[ConsumedAmount, Field(ge=0)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+
+class OrderEvent(ConsumedEvent):
+    topic: ClassVar[str] = "orders"
+    key_field: ClassVar[str] = "order_id"
+
+    order_id: UUID
+
+
+class OrderPlaced(OrderEvent):
+    type: ClassVar[str] = "order.placed.v1"
+
+    total: Money
+    payment_method: str
+    pay_before: ConsumedTimestamp
+
+
+class OrderCancelled(OrderEvent):
+    type: ClassVar[str] = "order.cancelled.v1"

@@ -1,0 +1,12 @@
+"""Which event leads to which use case."""
+
+from chassis.consumer import Route
+
+from payments import handlers
+from payments.consumed_events import OrderCancelled, OrderPlaced
+from payments.ports import UnitOfWork
+
+ROUTES: tuple[Route[UnitOfWork], ...] = (
+    Route(OrderPlaced, handlers.request_payment),
+    Route(OrderCancelled, handlers.void_payment),
+)

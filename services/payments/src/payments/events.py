@@ -1,0 +1,75 @@
+"""What this service publishes. A breaking change is a new type beside the old one."""
+
+from typing import ClassVar, Self
+from uuid import UUID
+
+from chassis.events import Amount, Event, EventData, Timestamp
+
+from payments.domain import Payment
+
+
+class MoneyData(EventData):
+    amount: Amount
+    currency: str
+
+
+class PaymentEvent(Event):
+    """All events of a payment have its order's key, so they stay in order."""
+
+    topic: ClassVar[str] = "payments"
+    key_field: ClassVar[str] = "order_id"
+
+    payment_id: UUID
+    order_id: UUID
+
+
+class PaymentCaptured(PaymentEvent):
+    type: ClassVar[str] = "payment.captured.v1"
+
+    amount: MoneyData
+    captured_at: Timestamp
+
+    @classmethod
+    def of(cls, payment: Payment) -> Self:
+        return cls(
+            payment_id=payment.id,
+            order_id=payment.order_id,
+            amount=_money(payment),
+            captured_at=payment.history[-1].at,
+        )
+
+
+class PaymentDeclined(PaymentEvent):
+    type: ClassVar[str] = "payment.declined.v1"
+
+    reason: str
+    declined_at: Timestamp
+
+    @classmethod
+    def of(cls, payment: Payment, reason: str) -> Self:
+        return cls(payment_id=payment.id, order_id=payment.order_id, reason=reason, declined_at=payment.history[-1].at)
+
+
+class PaymentRefunded(PaymentEvent):
+    type: ClassVar[str] = "payment.refunded.v1"
+
+    amount: MoneyData
+    refunded_at: Timestamp
+
+    @classmethod
+    def of(cls, payment: Payment) -> Self:
+        return cls(
+            payment_id=payment.id,
+            order_id=payment.order_id,
+            amount=_money(payment),
+            refunded_at=payment.history[-1].at,
+        )
+
+
+PUBLISHED = (PaymentCaptured, PaymentDeclined, PaymentRefunded)
+
+
+def _money(payment: Payment) -> MoneyData:
+    if payment.charge is None:
+        raise ValueError(f"payment {payment.id} was never requested: it has no amount")
+    return MoneyData(amount=payment.charge.amount, currency=payment.charge.currency)

@@ -1,0 +1,114 @@
+"""The payment gateway's client: its answers become charges, refunds and three kinds of error."""
+
+import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from payments.domain import Charge
+from payments.ports import GatewayCharge, GatewayUnavailableError, PaymentDeclinedError, ServiceTimeoutError
+
+FINAL = {402: "card_declined", 409: "key_refunded"}
+
+
+class _ChargeAnswer(BaseModel):
+    id: str
+    status: str
+
+
+class _RefundAnswer(BaseModel):
+    refunded_charge: str | None
+
+
+class _ListedCharge(BaseModel):
+    id: str
+    idempotency_key: str
+    amount: Decimal
+    currency: str
+    status: str
+
+
+class _ChargesAnswer(BaseModel):
+    items: list[_ListedCharge]
+
+
+class _ErrorDetail(BaseModel):
+    code: str
+
+
+class _ErrorAnswer(BaseModel):
+    error: _ErrorDetail
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class HttpPaymentGateway:
+    """See ports.PaymentGateway. ``timeout`` (seconds) is for a whole call; ``client`` knows the base URL."""
+
+    def __init__(self, client: httpx.AsyncClient, *, timeout: float) -> None:
+        self._client = client
+        self._timeout = timeout
+
+    async def charge(self, charge: Charge, *, idempotency_key: UUID, reference: UUID) -> str:
+        """See ports.PaymentGateway."""
+        body = {
+            "amount": f"{charge.amount:.2f}",
+            "currency": charge.currency,
+            "payment_method": charge.payment_method,
+            "reference": str(reference),
+        }
+        headers = {"Idempotency-Key": str(idempotency_key)}
+        response = await self._call("POST", "/v1/charges", json=body, headers=headers)
+        if response.status_code in FINAL:
+            raise PaymentDeclinedError(_parsed(response, _ErrorAnswer).error.code)
+        answer = _parsed(_expected(response, 201), _ChargeAnswer)
+        if answer.status != "succeeded":
+            raise GatewayUnavailableError(f"the gateway answered a charge with status {answer.status!r}")
+        return answer.id
+
+    async def refund(self, *, idempotency_key: str) -> str | None:
+        """See ports.PaymentGateway."""
+        response = await self._call("POST", "/v1/refunds", json={"idempotency_key": idempotency_key})
+        return _parsed(_expected(response, 200), _RefundAnswer).refunded_charge
+
+    async def charges(self, *, reference: UUID) -> Sequence[GatewayCharge]:
+        """See ports.PaymentGateway."""
+        response = await self._call("GET", "/v1/charges", params={"reference": str(reference)})
+        items = _parsed(_expected(response, 200), _ChargesAnswer).items
+        return [GatewayCharge(**vars(item)) for item in items]
+
+    async def _call(self, method: str, path: str, **content: Any) -> httpx.Response:
+        try:
+            # httpx's own limits are for single reads and writes: an answer that trickles would never end
+            async with asyncio.timeout(self._timeout):
+                return await self._client.request(method, path, **content)
+        except (TimeoutError, httpx.TimeoutException):
+            raise ServiceTimeoutError(f"no answer from the gateway within {self._timeout:g} s") from None
+        except httpx.HTTPError as error:
+            raise GatewayUnavailableError(f"the gateway can't be reached: {type(error).__name__}") from None
+
+
+def _expected(response: httpx.Response, status: int) -> httpx.Response:
+    if response.status_code == status:
+        return response
+    raise GatewayUnavailableError(
+        f"the gateway answered with status {response.status_code}", retry_after=_retry_after(response)
+    )
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds; the header's other form, a date, is left to our own back-off."""
+    value = response.headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdigit() else None
+
+
+def _parsed(response: httpx.Response, model: type[M]) -> M:
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError:
+        raise GatewayUnavailableError("the gateway's answer makes no sense") from None

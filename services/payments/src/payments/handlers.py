@@ -1,0 +1,118 @@
+"""The use cases, one function each: an event or a task, a unit of work, ports."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from chassis.ports import NewTask, UnitOfWorkFactory
+
+from payments.consumed_events import OrderCancelled, OrderPlaced
+from payments.domain import Charge, Payment, payment_id_of
+from payments.events import PaymentCaptured, PaymentDeclined, PaymentRefunded
+from payments.ports import PaymentDeclinedError, PaymentGateway, UnitOfWork
+
+CHARGE = "charge"
+REFUND = "refund"
+
+
+@dataclass(frozen=True)
+class Charged:
+    """The gateway has the money."""
+
+    charge_id: str
+
+
+@dataclass(frozen=True)
+class Declined:
+    """The gateway's final no."""
+
+    reason: str
+
+
+ChargeOutcome = Charged | Declined | None
+"""None: there was nothing to charge."""
+
+
+async def request_payment(event: OrderPlaced, uow: UnitOfWork) -> None:
+    """An order wants to be paid; one that was already cancelled doesn't."""
+    if await uow.payments.get(payment_id_of(event.order_id)) is not None:
+        return
+    charge = Charge(event.total.amount, event.total.currency, event.payment_method, event.pay_before)
+    uow.payments.add(Payment.request(event.order_id, charge, uow.now))
+    uow.tasks.schedule(NewTask(CHARGE, str(event.order_id)))
+
+
+async def void_payment(event: OrderCancelled, uow: UnitOfWork) -> None:
+    """A cancelled order's money goes back; whether there is any, only the gateway knows."""
+    payment = await uow.payments.get(payment_id_of(event.order_id))
+    if payment is None:
+        uow.payments.add(Payment.void_unseen(event.order_id, uow.now))
+        return
+    voided = payment.void(uow.now)
+    if voided is not payment:
+        uow.payments.save(voided)
+    if voided.may_owe_money and voided.charge is not None:
+        uow.tasks.schedule(NewTask(REFUND, str(event.order_id)))
+
+
+async def charge_payment(
+    order_id: UUID, attempts: int, unit_of_work: UnitOfWorkFactory[UnitOfWork], gateway: PaymentGateway
+) -> ChargeOutcome:
+    """Charge, holding no transaction. From the second attempt on, first adopt what an earlier one may have done.
+
+    Raises ServiceTimeoutError and GatewayUnavailableError: the outcome is unknown, try again under the same key.
+    """
+    async with unit_of_work() as uow:
+        payment = await uow.payments.find(payment_id_of(order_id))
+        now = uow.now
+    if payment is None or payment.charge is None or not payment.may_be_charged(now):
+        return None
+    if attempts > 1 and (charge_id := await _earlier_charge(payment, gateway)):
+        return Charged(charge_id)
+    try:
+        return Charged(await gateway.charge(payment.charge, idempotency_key=payment.id, reference=order_id))
+    except PaymentDeclinedError as error:
+        return Declined(str(error))
+
+
+async def record_charge(order_id: UUID, outcome: ChargeOutcome, uow: UnitOfWork) -> None:
+    """Write down what the gateway said; too late for a payment that was voided meanwhile."""
+    payment = await uow.payments.get(payment_id_of(order_id))
+    if payment is None or outcome is None:
+        return
+    match outcome:
+        case Charged(charge_id):
+            changed = payment.capture(charge_id, uow.now)
+        case Declined():
+            changed = payment.decline(uow.now)
+    if changed is payment:
+        return
+    uow.payments.save(changed)
+    event = PaymentCaptured.of(changed) if isinstance(outcome, Charged) else PaymentDeclined.of(changed, outcome.reason)
+    uow.events.append(event, sequence=changed.version)
+
+
+async def refund_payment(
+    order_id: UUID, unit_of_work: UnitOfWorkFactory[UnitOfWork], gateway: PaymentGateway
+) -> str | None:
+    """Return the money, holding no transaction; None where there was none to return."""
+    async with unit_of_work() as uow:
+        payment = await uow.payments.find(payment_id_of(order_id))
+    if payment is None or not payment.may_owe_money:
+        return None
+    return await gateway.refund(idempotency_key=str(payment.id))
+
+
+async def record_refund(order_id: UUID, charge_id: str | None, uow: UnitOfWork) -> None:
+    """Write down what the gateway returned."""
+    payment = await uow.payments.get(payment_id_of(order_id))
+    if payment is None or charge_id is None:
+        return
+    refunded = payment.refund(charge_id, uow.now)
+    if refunded is not payment:
+        uow.payments.save(refunded)
+        uow.events.append(PaymentRefunded.of(refunded), sequence=refunded.version)
+
+
+async def _earlier_charge(payment: Payment, gateway: PaymentGateway) -> str | None:
+    charges = await gateway.charges(reference=payment.order_id)
+    return next((charge.id for charge in charges if charge.succeeded), None)

@@ -1,0 +1,22 @@
+"""This service's settings; docs in its README."""
+
+from typing import Annotated, ClassVar
+
+from chassis.authentication import DEVELOPMENT_PUBLIC_KEY
+from chassis.settings import Port, ServiceSettings
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+
+class Settings(ServiceSettings):
+    """Environment variables with the prefix ``PAYMENTS_``."""
+
+    model_config = SettingsConfigDict(env_prefix="PAYMENTS_", frozen=True, extra="ignore")
+    development_only: ClassVar[frozenset[str]] = frozenset({"database_url", "jwt_public_keys"})
+
+    http_port: Port = 8001
+    database_url: str = "postgresql+asyncpg://payments:payments@127.0.0.1:5432/payments"
+    jwt_public_keys: tuple[str, ...] = (DEVELOPMENT_PUBLIC_KEY,)
+    """A JSON list of PEM keys: several while one replaces another."""
+    gateway_url: Annotated[str, Field(pattern=r"^https?://")] = "http://127.0.0.1:8090"
+    gateway_timeout_seconds: Annotated[float, Field(gt=0)] = 2
