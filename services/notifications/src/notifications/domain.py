@@ -47,15 +47,15 @@ class OrderNotifications:
     def confirmed(self, email: str) -> Self:
         """The order was confirmed; not worth an e-mail to somebody who was told that it is cancelled."""
         known = self._with_email(email)
-        return known if self.has(Kind.CANCELLATION) else known._with(Kind.CONFIRMATION)
+        return known if self.has(Kind.CANCELLATION) else known.including(Kind.CONFIRMATION)
 
     def cancelled(self, email: str) -> Self:
         """The order was cancelled."""
-        return self._with_email(email)._with(Kind.CANCELLATION)
+        return self._with_email(email).including(Kind.CANCELLATION)
 
     def refunded(self) -> Self:
         """The money went back."""
-        return self._with(Kind.REFUND)
+        return self.including(Kind.REFUND)
 
     def sent(self, kind: Kind, message_id: str, at: datetime) -> Self:
         """The mail server took it."""
@@ -64,6 +64,12 @@ class OrderNotifications:
     def failed(self, kind: Kind) -> Self:
         """The mail server will never take it."""
         return self._replace(Notification(kind, Status.FAILED))
+
+    def including(self, kind: Kind) -> Self:
+        """With an e-mail of this kind to be sent; itself where it has one."""
+        if self.has(kind):
+            return self
+        return replace(self, notifications=(*self.notifications, Notification(kind)), version=self.version + 1)
 
     def has(self, kind: Kind) -> bool:
         return self.get(kind) is not None
@@ -78,11 +84,6 @@ class OrderNotifications:
 
     def _with_email(self, email: str) -> Self:
         return self if self.email else replace(self, email=email, version=self.version + 1)
-
-    def _with(self, kind: Kind) -> Self:
-        if self.has(kind):
-            return self
-        return replace(self, notifications=(*self.notifications, Notification(kind)), version=self.version + 1)
 
     def _replace(self, changed: Notification) -> Self:
         notifications = tuple(
