@@ -1,0 +1,199 @@
+"""The pytest plugin: levels, backing services, a report of what ran where, and the rules that keep the suite honest.
+
+Loaded in every run, so it imports nothing at its head that a unit test doesn't need.
+"""
+
+import os
+import random
+from collections import defaultdict
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from testkit.levels import LEVELS, Costs, level_of
+from testkit.sockets import SocketBlockedError, message, no_sockets
+
+if TYPE_CHECKING:
+    from testkit.kafka import KafkaCluster
+    from testkit.postgres import PostgresServer
+
+REAL_KAFKA = "real_kafka"
+LEVEL = "testkit_level"  # an attribute of reports: it travels from xdist's workers to the controller
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("testkit").addoption(
+        "--shuffle",
+        nargs="?",
+        type=int,
+        const=random.randrange(2**16),  # noqa: S311 - an order of tests, not a secret
+        metavar="SEED",
+        help="run the tests in another order each time, or in that of SEED (write --shuffle=SEED)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for level, meaning in LEVELS.items():
+        config.addinivalue_line("markers", f"{level}: {meaning} (set by the folder)")
+    config.addinivalue_line("markers", f"{REAL_KAFKA}: claims something about Kafka itself, so the mock won't do")
+    if (workerinput := getattr(config, "workerinput", None)) is None:
+        config.pluginmanager.register(Report(), "testkit.report")
+    else:
+        config.option.shuffle = workerinput["shuffle"]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    from testkit.providers import report_line  # noqa: PLC0415 - not in xdist's workers
+
+    seed = config.getoption("shuffle")
+    return [report_line(), *([f"testkit: shuffled, --shuffle={seed} repeats this order"] if seed is not None else [])]
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m unit` selects by marker
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if (level := level_of(item.path)) in LEVELS:
+            item.add_marker(level)
+        if "real_kafka_cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(REAL_KAFKA)
+    if (seed := config.getoption("shuffle")) is not None:
+        random.Random(seed).shuffle(items)  # noqa: S311 - as above
+
+
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """Refuse an __init__.py in a tests folder; as an error of collection, which reaches xdist's controller too."""
+    below_tests = (folder for folder in module_path.parents if "tests" in folder.parts)
+    for package in (folder / "__init__.py" for folder in below_tests):
+        if package.exists():
+            raise pytest.Collector.CollectError(
+                f"remove {package}: with --import-mode=importlib two packages named `tests` become one, and the "
+                "second test_domain.py silently is the first one again. Relative imports work without it."
+            )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if item.get_closest_marker("unit") is None:
+        return (yield)
+    with no_sockets() as attempts:
+        item.stash[ATTEMPTS] = attempts
+        return (yield)
+
+
+ATTEMPTS = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    outcome = yield
+    if attempts := item.stash.get(ATTEMPTS, []):
+        raise SocketBlockedError(message(attempts[0]))  # the code under test had swallowed it
+    return outcome
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker(REAL_KAFKA) and "real_kafka_cluster" not in getattr(item, "fixturenames", ()):
+        from testkit.providers import Unavailable, choose_real_kafka  # noqa: PLC0415 - see the module's docstring
+
+        if isinstance(choice := choose_real_kafka(), Unavailable):
+            not_available(choice.what, choice.why)
+
+
+def not_available(what: str, why: str) -> NoReturn:
+    """Skip this test, or fail it where `REQUIRE` names `what`: `REQUIRE=containers,kafka` in CI."""
+    if what in os.environ.get("REQUIRE", "").replace(",", " ").split():
+        pytest.fail(f"REQUIRE={os.environ['REQUIRE']}, but {why}", pytrace=False)
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> "Iterator[PostgresServer]":
+    """The chosen PostgreSQL, started on first use; each xdist worker has its own embedded one."""
+    from testkit.providers import choose_postgres  # noqa: PLC0415 - see the module's docstring
+
+    server = choose_postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_cluster() -> "Iterator[KafkaCluster]":
+    """The chosen Kafka, started on first use; embedded unless the environment says otherwise."""
+    from testkit.providers import choose_kafka  # noqa: PLC0415 - see the module's docstring
+
+    yield from _running(choose_kafka())
+
+
+@pytest.fixture(scope="session")
+def real_kafka_cluster(request: pytest.FixtureRequest) -> "Iterator[KafkaCluster]":
+    """Apache Kafka, never the mock: the chosen one, else a process, else a container, else the test doesn't run."""
+    from testkit.providers import Unavailable, choose_kafka, choose_real_kafka  # noqa: PLC0415 - as above
+
+    if choose_kafka().is_real:
+        yield request.getfixturevalue("kafka_cluster")
+        return
+    choice = choose_real_kafka()
+    if isinstance(choice, Unavailable):
+        not_available(choice.what, choice.why)
+    yield from _running(choice)
+
+
+def _running(cluster: "KafkaCluster") -> "Iterator[KafkaCluster]":
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    setattr(report, LEVEL, level_of(item.path))
+    return report
+
+
+@dataclass(eq=False)  # pytest keeps plugins in sets
+class Report:
+    """Two sections at the end of a run: what each level cost, and what did not run."""
+
+    costs: Costs = field(default_factory=Costs)
+    not_run: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.costs.add(getattr(report, LEVEL), report.nodeid, report.duration)
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.not_run[_reason(report)].append(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self.not_run[_reason(report)].append(report.nodeid)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give the seed to a worker of xdist, which would choose another one."""
+        node.workerinput["shuffle"] = node.config.getoption("shuffle")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.costs.seconds:
+            terminalreporter.section("seconds by level")
+            for line in self.costs.table():
+                terminalreporter.write_line(line)
+        if self.not_run:
+            terminalreporter.section("not run here")
+            for reason, tests in self.not_run.items():
+                terminalreporter.write_line(f"{len(tests)} because {reason}")
+                for test in tests:
+                    terminalreporter.write_line(f"    {test}")
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """A skip's longrepr is (path, line, "Skipped: reason")."""
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ") or "no reason was given"

@@ -1,0 +1,21 @@
+"""What can go wrong when a PostgreSQL is started; each message is one line that says what to do."""
+
+
+class PostgresError(RuntimeError):
+    """A PostgreSQL server for tests could not be had."""
+
+
+class PostgresNotInstalledError(PostgresError):
+    """No PostgreSQL binaries: the wheel is missing, or has none for this platform."""
+
+
+class PortInUseError(PostgresError):
+    """The chosen TCP port belongs to somebody else."""
+
+
+class DiskFullError(PostgresError):
+    """No room for the data directory."""
+
+
+class PostgresStartError(PostgresError):
+    """The server ended, or never became ready; the message ends with its last log lines."""

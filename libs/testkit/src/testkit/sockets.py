@@ -1,0 +1,49 @@
+"""No network in unit tests: an audit hook sees every connect, bind and look-up that Python's own socket module makes.
+
+It costs nothing per test, unlike replacing `socket.socket`, and can't be bypassed by an early import. Code in C with
+sockets of its own (uvloop, librdkafka) it doesn't see. `socketpair`, which asyncio needs, stays possible.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+EVENTS = frozenset({"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"})
+
+
+class SocketBlockedError(RuntimeError):
+    """A unit test was about to use the network. Not an OSError: code that retries those must not hide it."""
+
+
+class _Guard:
+    def __init__(self) -> None:
+        self.installed = False
+        self.blocking = False
+        self.attempts: list[str] = []
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.blocking and event in EVENTS:
+            attempt = f"{event} {arguments[-1] if event != 'socket.getaddrinfo' else arguments[:2]}"
+            self.attempts.append(attempt)
+            raise SocketBlockedError(message(attempt))
+
+
+_guard = _Guard()
+
+
+def message(attempt: str) -> str:
+    return f"a unit test may open no socket ({attempt}): put a double at the boundary, or move it to tests/integration"
+
+
+@contextmanager
+def no_sockets() -> Iterator[list[str]]:
+    """Raise SocketBlockedError at every use of the network inside; yields the list of attempts, for those swallowed."""
+    if not _guard.installed:
+        sys.addaudithook(_guard)  # for the rest of the process: such a hook can't be removed
+        _guard.installed = True
+    outer = _guard.blocking, _guard.attempts
+    _guard.blocking, _guard.attempts = True, []
+    try:
+        yield _guard.attempts
+    finally:
+        _guard.blocking, _guard.attempts = outer

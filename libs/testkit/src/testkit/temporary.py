@@ -1,0 +1,54 @@
+"""Temporary folders that don't outlive their process, even one that was killed."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+import weakref
+from pathlib import Path
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - the name of Linux's tmpfs; what we put there has a private folder
+ROOM_IN_MEMORY = 512 * 2**20  # bytes; Docker gives a container 64 MB there unless told otherwise
+SETTLED = 60.0  # seconds: a younger folder may belong to a process that is about to lock it
+
+
+class TemporaryFolder:
+    """A private folder, in memory where there is room and `in_memory` asks for it; `remove` it, or let exit do so.
+
+    Its owner holds a lock in it. A folder whose lock is free was left by a killed process, and the next one to make a
+    folder removes it: memory is too dear to leak.
+    """
+
+    def __init__(self, prefix: str, *, in_memory: bool) -> None:
+        parent = MEMORY if in_memory and _has_room(MEMORY) else Path(tempfile.gettempdir())
+        _remove_abandoned(parent, prefix)
+        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        lock = os.open(self.path / "owner.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        self.remove = weakref.finalize(self, _remove, self.path, lock)
+
+
+def _has_room(folder: Path) -> bool:
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > ROOM_IN_MEMORY
+
+
+def _remove(folder: Path, lock: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)
+
+
+def _remove_abandoned(parent: Path, prefix: str) -> None:
+    for folder in parent.glob(f"{prefix}*"):
+        try:
+            if time.time() - folder.stat().st_ctime < SETTLED:
+                continue
+            lock = os.open(folder / "owner.lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:  # somebody else's, or gone in the meantime
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # its owner lives
+            os.close(lock)
+        else:
+            _remove(folder, lock)
