@@ -1,0 +1,1 @@
+"""Starts the whole system as processes and sends real orders through it."""

@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-_LIBRARIES = {"aiokafka": logging.WARNING, "uvicorn.access": logging.WARNING, "alembic": logging.WARNING}
+_LIBRARIES = dict.fromkeys(("aiokafka", "alembic", "faststream", "httpx", "uvicorn"), logging.WARNING)
 
 
 def configure_logs(*, service: str, level: str) -> None:

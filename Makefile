@@ -1,0 +1,76 @@
+# Everything a person runs here. `make` alone lists it; ARGS="..." is passed on.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# uv from the PATH, else one of this project's own, from PyPI
+UV := $(shell command -v uv || echo .tools/uv/bin/uv)
+RUN := $(UV) run --frozen --all-packages --no-sync
+PACKAGES := -p chassis -p testkit -p orders -p payments -p notifications -p payment_gateway -p mail_catcher \
+	-p sandbox_process -p demo
+TESTS := $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests)
+LEVELS := unit contract parity integration journey
+
+.PHONY: help
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- run it ---
+
+.PHONY: demo
+demo: .venv ## send 200 orders through the whole system and judge it by its ledgers
+	@$(RUN) python -m demo run $(ARGS)
+
+.PHONY: up
+up: .venv ## start everything on this machine, without Docker, until Ctrl-C
+	@$(RUN) python -m demo up
+
+# --- test it ---
+
+.PHONY: test
+test: lint ## lint, types, layers and all tests; names what can't run here
+	@$(RUN) pytest $(ARGS)
+
+.PHONY: $(LEVELS)
+$(LEVELS): .venv
+	@$(RUN) pytest -m $@ $(ARGS)
+
+unit: ## the unit tests alone; likewise contract, parity, integration, journey
+
+.PHONY: lint
+lint: .venv ## formatting, ruff, mypy, the layers
+	@$(RUN) ruff format --check --quiet .
+	@$(RUN) ruff check --quiet .
+	@$(RUN) mypy $(PACKAGES)
+	@$(RUN) mypy $(TESTS)
+	@$(RUN) lint-imports --no-logo
+
+.PHONY: format
+format: .venv ## format the code and fix what ruff can fix
+	@$(RUN) ruff check --fix --quiet . || true
+	@$(RUN) ruff format --quiet .
+
+.PHONY: contracts
+contracts: .venv ## make contracts/ again from the tests and the apps
+	@$(RUN) pytest -q -m contract --write-pacts
+
+.PHONY: kafka
+kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests that need the real one
+	@$(RUN) python -m testkit.kafka.fetch
+
+# --- what the rest stands on ---
+
+.venv: $(UV) pyproject.toml uv.lock $(wildcard services/*/pyproject.toml libs/*/pyproject.toml sandbox/pyproject.toml demo/pyproject.toml)
+	@$(UV) sync --frozen --all-packages --quiet
+	@touch .venv
+
+.tools/uv/bin/uv:
+	@command -v python3 > /dev/null || { echo "make: Python 3.11 or newer is needed, as python3 on the PATH" >&2; exit 1; }
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: Python 3.11 or newer is needed, python3 is $$(python3 --version)" >&2; exit 1; }
+	@python3 -m venv .tools/uv && .tools/uv/bin/pip install --quiet "uv>=0.9"
+
+.PHONY: clean
+clean: ## remove what was built here
+	@rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -1,0 +1,196 @@
+"""``python -m demo run`` sends the orders of a file through the system; ``python -m demo up`` leaves it running."""
+
+import asyncio
+import errno
+import json
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from testkit.kafka import KafkaError
+from testkit.postgres import PostgresError
+from testkit.processes import ProcessFailedError
+
+from demo.customers import Outcome, Pace, Shop, ShopError, place_all
+from demo.ledgers import Ledgers, Snapshot
+from demo.order_lines import OrderLine, read_lines
+from demo.screen import LiveView, print_verdict
+from demo.system import Ports, System, SystemStartError
+from demo.verdict import judge
+
+ORDERS_FILE = Path(__file__).parents[2] / "orders.jsonl"
+REST_WITHIN = 60.0
+"""Seconds without any progress after which the run is judged as it is."""
+LOOK_EVERY = 0.5
+ROOM_BYTES = 300 * 2**20
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOPPED = 128 + signal.SIGINT
+FOR_A_PERSON = (SystemStartError, ShopError, ProcessFailedError, PostgresError, KafkaError)
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.command()
+def run(
+    orders: Annotated[int | None, typer.Option(min=1, help="So many orders, repeating the file.")] = None,
+    input_: Annotated[Path, typer.Option("--input", help="A file of lines like demo/orders.jsonl.")] = ORDERS_FILE,
+    rate: Annotated[float, typer.Option(min=0.1, help="Lines a second.")] = 15,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
+) -> None:
+    """Start everything, place the orders, wait until all is settled, and hold the ledgers against each other."""
+    try:
+        lines = read_lines(input_)
+    except OSError as error:
+        raise _fail(f"can't read {input_}: {error.strerror}") from None
+    raise typer.Exit(_finish(_run(lines, orders, rate, as_json=as_json)))
+
+
+@app.command()
+def up() -> None:
+    """Start everything and leave it running until Ctrl-C."""
+    status = _finish(_up())
+    raise typer.Exit(0 if status == STOPPED else status)
+
+
+def _finish(main: Coroutine[Any, Any, int]) -> int:
+    try:
+        _check_room()
+        return asyncio.run(_until_signal(main))
+    except FOR_A_PERSON as error:
+        raise _fail(str(error)) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise _fail(f"the disk is full: {error.filename or tempfile.gettempdir()}") from None
+    finally:
+        main.close()
+
+
+async def _until_signal(main: Coroutine[Any, Any, int]) -> int:
+    """Ctrl-C and SIGTERM cancel the work, and with it everything that was started; a second one changes nothing."""
+    loop, work = asyncio.get_running_loop(), asyncio.ensure_future(main)
+
+    def cancel() -> None:
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, lambda: None)
+        typer.echo("stopping", err=True)
+        work.cancel()
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, cancel)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        typer.echo("everything is stopped", err=True)
+        return STOPPED
+
+
+def _check_room() -> None:
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if free < ROOM_BYTES:
+        raise SystemStartError(f"the disk is full: {folder} has {free // 2**20} MB free, {ROOM_BYTES // 2**20} needed")
+
+
+def _fail(message: str) -> typer.Exit:
+    typer.echo(f"demo: {message}", err=True)
+    return typer.Exit(1)
+
+
+async def _run(lines: Sequence[OrderLine], orders: int | None, rate: float, *, as_json: bool) -> int:
+    console = Console(stderr=as_json, log_path=False)
+    started = time.monotonic()
+    async with (
+        System(Ports.free(), lambda line: console.log(line, highlight=False), rate_limit_per_minute=0) as system,
+        Ledgers(system) as ledgers,
+        Shop.open(system) as shop,
+    ):
+        console.log(f"all processes are up after {time.monotonic() - started:.1f} s", highlight=False)
+        with LiveView(console, orders or len(lines)) as view:
+            looking = asyncio.create_task(_keep_looking(ledgers, view))
+            outcome = await place_all(shop, lines, orders=orders, pace=Pace(rate), told=view.line_sent)
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            verdict = judge(outcome, await _at_rest(ledgers, outcome, view))
+    if as_json:
+        typer.echo(json.dumps(verdict.as_json(), indent=2))
+    else:
+        print_verdict(console, verdict)
+    return 1 if verdict.broken else 0
+
+
+async def _keep_looking(ledgers: Ledgers, view: LiveView) -> None:
+    while True:
+        view.show(await ledgers.read())
+        await asyncio.sleep(LOOK_EVERY)
+
+
+async def _at_rest(ledgers: Ledgers, outcome: Outcome, view: LiveView) -> Snapshot:
+    """Until nothing moves any more, seen twice: an e-mail too many would come last."""
+    seen: list[object] = []
+    last_progress = time.monotonic()
+    while True:
+        snapshot = await ledgers.read()
+        view.show(snapshot)
+        state: list[object] = [snapshot.settled, len(snapshot.mails), snapshot.open_work, len(snapshot.kept)]
+        at_rest = snapshot.is_at_rest and len(snapshot.orders) >= len(outcome.accepted)
+        if at_rest and state == seen:
+            return snapshot
+        if state != seen:
+            last_progress = time.monotonic()
+        if time.monotonic() - last_progress > REST_WITHIN:
+            return snapshot
+        seen = state
+        await asyncio.sleep(LOOK_EVERY)
+
+
+async def _up() -> int:
+    console = Console(log_path=False)
+    async with System(Ports.from_environment(), lambda line: console.log(line, highlight=False)) as system:
+        console.print(_welcome(system.ports), highlight=False, soft_wrap=True)
+        raise await system.supervisor.failure()
+
+
+def _welcome(ports: Ports) -> str:
+    orders = ports.url("orders")
+    return f"""
+orders         {orders}/docs  {orders}/asyncapi  {orders}/metrics
+payments       {ports.url("payments")}/docs
+notifications  {ports.url("notifications")}/docs
+gateway        {ports.url("gateway")}/_ledger
+mailbox        {ports.url("mailbox")}/api/v1/messages
+
+Place an order (copy, paste):
+
+{curl_script(ports)}
+Ctrl-C stops everything.
+"""
+
+
+def curl_script(ports: Ports) -> str:
+    """Shell commands that make a customer, place an order and show it and its e-mail; the README has the same."""
+    api = f"{ports.url('orders')}/api/v1"
+    return f"""\
+curl -s {api}/users -H 'Content-Type: application/json' \\
+  -d '{{"email": "ada@example.com", "name": "Ada", "password": "correct horse"}}'; echo
+TOKEN=$(curl -s {api}/tokens -d 'username=ada@example.com' -d 'password=correct horse' \\
+  | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')
+ORDER=$(curl -s {api}/orders -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: $(date +%s)" \\
+  -H 'Content-Type: application/json' \\
+  -d '{{"items": [{{"sku": "ABC", "quantity": 4}}], "payment_method": "pm_card_ok"}}' \\
+  | sed 's/^{{"id":"\\([^"]*\\)".*/\\1/')
+sleep 1
+curl -s {api}/orders/$ORDER -H "Authorization: Bearer $TOKEN"; echo
+curl -s "{ports.url("mailbox")}/api/v1/search?query=to:ada@example.com"; echo
+"""
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,76 @@
+"""What a person sees: a live view while orders travel, then tables."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from demo.ledgers import Snapshot
+from demo.verdict import Verdict
+
+
+class LiveView:
+    """A context manager: three bars; on a terminal they move, elsewhere nothing is printed."""
+
+    def __init__(self, console: Console, lines: int) -> None:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal)
+        self._sent = self._progress.add_task("lines sent", total=lines)
+        self._settled = self._progress.add_task("orders settled", total=None)
+        self._mails = self._progress.add_task("e-mails received", total=None)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def line_sent(self) -> None:
+        """One more line was answered."""
+        self._progress.advance(self._sent)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Where the orders are now."""
+        self._progress.update(self._settled, completed=snapshot.settled, total=len(snapshot.orders))
+        expected = snapshot.expected_mails.total()
+        self._progress.update(self._mails, completed=len(snapshot.mails), total=expected)
+
+
+def print_verdict(console: Console, verdict: Verdict) -> None:
+    """The rejected lines, the figures, the invariants that don't hold, and the one last line."""
+    if verdict.outcome.rejected:
+        console.print(_rejected_table(verdict))
+    console.print(_figures_table(verdict))
+    for broken in verdict.broken:
+        console.print(f"[red]broken:[/red] {broken}", highlight=False)
+    console.print(verdict.line, highlight=False, soft_wrap=True)
+
+
+def _rejected_table(verdict: Verdict) -> Table:
+    table = Table("line", "status", "code", "because", title="Lines that the API refused")
+    for rejected in sorted(verdict.outcome.rejected, key=lambda one: one.number):
+        table.add_row(str(rejected.number), str(rejected.status), rejected.code, rejected.message)
+    return table
+
+
+def _figures_table(verdict: Verdict) -> Table:
+    figures = verdict.figures
+    kinds = verdict.snapshot.received_mails
+    by_kind = {kind: sum(kinds[mail] for mail in kinds if mail.startswith(kind)) for kind in _KINDS}
+    table = Table("what", "figure", "read from", title="What the ledgers say")
+    table.add_row("orders confirmed", str(figures.confirmed), "orders' database")
+    table.add_row("orders cancelled", str(figures.cancelled), "orders' database")
+    table.add_row("charges kept", str(len(verdict.snapshot.kept)), "the gateway's ledger")
+    table.add_row("money kept", f"{sum(amount for _, amount in verdict.snapshot.kept.values()):.2f} EUR", "same")
+    for kind, count in by_kind.items():
+        table.add_row(f"{kind} e-mails", str(count), "the mailbox")
+    table.add_row("requests answered again from their key", str(verdict.outcome.replayed), "the API")
+    return table
+
+
+_KINDS = ("confirmation", "cancellation", "refund")
