@@ -38,7 +38,12 @@ def _is_string(value: object) -> object:
     raise ValueError("must be a string")
 
 
-ConsumedAmount = Annotated[Decimal, BeforeValidator(_is_string), Field(max_digits=20, decimal_places=2)]
+ConsumedAmount = Annotated[
+    Decimal,
+    BeforeValidator(_is_string),
+    Field(max_digits=20, decimal_places=2),
+    WithJsonSchema({"type": "string", "pattern": r"^-?\d+(\.\d{1,2})?$"}),
+]
 """An amount of money as a decimal string."""
 
 ConsumedTimestamp = Annotated[AwareDatetime, BeforeValidator(_is_string)]

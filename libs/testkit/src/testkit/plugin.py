@@ -33,6 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SEED",
         help="run the tests in another order each time, or in that of SEED (write --shuffle=SEED)",
     )
+    parser.getgroup("testkit").addoption(
+        "--write-pacts", action="store_true", help="make the pact files again from the consumers' expectations"
+    )
+    parser.addini("pact_folder", "where the pact files are, from the root folder", default="contracts/pacts")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -107,6 +111,20 @@ def not_available(what: str, why: str) -> NoReturn:
     if what in os.environ.get("REQUIRE", "").replace(",", " ").split():
         pytest.fail(f"REQUIRE={os.environ['REQUIRE']}, but {why}", pytrace=False)
     pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def pact_folder(pytestconfig: pytest.Config) -> Path:
+    """Where the pact files are; `--write-pacts` makes them again."""
+    return pytestconfig.rootpath / str(pytestconfig.getini("pact_folder"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    """Without this, structlog draws each exception with rich, which takes seconds for a deep one."""
+    import structlog  # noqa: PLC0415 - see the module's docstring
+
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, structlog.processors.KeyValueRenderer()])
 
 
 @pytest.fixture(scope="session")
