@@ -10,7 +10,7 @@ RUN := $(UV) run --frozen --all-packages --no-sync
 PACKAGES := -p chassis -p testkit -p orders -p payments -p notifications -p payment_gateway -p mail_catcher \
 	-p sandbox_process -p demo
 TESTS := $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests)
-LEVELS := unit contract parity integration journey
+LEVELS := unit contract model parity integration journey
 
 .PHONY: help
 help: ## list what there is
@@ -36,7 +36,7 @@ test: lint ## lint, types, layers and all tests; names what can't run here
 $(LEVELS): .venv
 	@$(RUN) pytest -m $@ $(ARGS)
 
-unit: ## the unit tests alone; likewise contract, parity, integration, journey
+unit: ## the unit tests alone; likewise contract, model, parity, integration, journey
 
 .PHONY: lint
 lint: .venv ## formatting, ruff, mypy, the layers

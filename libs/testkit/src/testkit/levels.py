@@ -10,6 +10,7 @@ LEVELS = {
     "contract": "messages and HTTP against pacts: no broker, no database",
     "integration": "with PostgreSQL and Kafka, embedded or in containers",
     "parity": "one suite on the in-memory and on the SQL ports",
+    "model": "the rules of the saga, walked in memory through every interleaving",
     "journey": "one order through all services in one process",
     "e2e": "the images of docker-compose.yml",
     "faults": "kills, pauses, duplicates, outages, with a ledger outside",

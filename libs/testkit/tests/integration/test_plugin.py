@@ -6,7 +6,7 @@ import pytest
 from ..conftest import Project
 
 PASSES = "def test_it(): pass"
-LEVELS = ["unit", "contract", "integration", "parity", "journey", "e2e", "faults"]
+LEVELS = ["unit", "contract", "integration", "parity", "model", "journey", "e2e", "faults"]
 
 CONNECTS = """
     import socket

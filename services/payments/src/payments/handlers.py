@@ -6,7 +6,7 @@ from uuid import UUID
 from chassis.ports import NewTask, UnitOfWorkFactory
 
 from payments.consumed_events import OrderCancelled, OrderPlaced
-from payments.domain import Charge, Payment, payment_id_of
+from payments.domain import Charge, Payment, PaymentStatus, payment_id_of
 from payments.events import PaymentCaptured, PaymentDeclined, PaymentRefunded
 from payments.ports import PaymentDeclinedError, PaymentGateway, UnitOfWork
 
@@ -50,7 +50,7 @@ async def void_payment(event: OrderCancelled, uow: UnitOfWork) -> None:
     voided = payment.void(uow.now)
     if voided is not payment:
         uow.payments.save(voided)
-    if voided.may_owe_money and voided.charge is not None:
+    if voided is not payment or voided.status is PaymentStatus.CAPTURED:
         uow.tasks.schedule(NewTask(REFUND, str(event.order_id)))
 
 

@@ -16,7 +16,7 @@ class Settings(ServiceSettings):
 
     http_port: Port = 8001
     database_url: str = "postgresql+asyncpg://payments:payments@127.0.0.1:5432/payments"
-    jwt_public_keys: tuple[str, ...] = (DEVELOPMENT_PUBLIC_KEY,)
+    jwt_public_keys: Annotated[tuple[str, ...], Field(min_length=1)] = (DEVELOPMENT_PUBLIC_KEY,)
     """A JSON list of PEM keys: several while one replaces another."""
     gateway_url: Annotated[str, Field(pattern=r"^https?://")] = "http://127.0.0.1:8090"
     gateway_timeout_seconds: Annotated[float, Field(gt=0)] = 2

@@ -1,0 +1,50 @@
+"""The messages that were caught, in memory; the oldest give way to new ones."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from mail_catcher.message import Message
+
+
+class Store:
+    def __init__(self, max_messages: int = 10_000) -> None:
+        self._max_messages = max_messages
+        self._messages: OrderedDict[str, Message] = OrderedDict()
+        self._read: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __iter__(self) -> Iterator[Message]:
+        """Newest first."""
+        return reversed(self._messages.values())
+
+    @property
+    def unread(self) -> int:
+        return len(self._messages) - len(self._read)
+
+    def add(self, message: Message) -> None:
+        self._messages[message.id] = message
+        if len(self._messages) > self._max_messages:
+            dropped, _ = self._messages.popitem(last=False)
+            self._read.discard(dropped)
+
+    def get(self, message_id: str) -> Message | None:
+        """Find by database ID; `latest` is the newest."""
+        if message_id == "latest":
+            return next(iter(self), None)
+        return self._messages.get(message_id)
+
+    def mark_read(self, message: Message) -> None:
+        self._read.add(message.id)
+
+    def is_read(self, message: Message) -> bool:
+        return message.id in self._read
+
+    def delete(self, message_id: str) -> None:
+        self._messages.pop(message_id, None)
+        self._read.discard(message_id)
+
+    def clear(self) -> None:
+        self._messages.clear()
+        self._read.clear()

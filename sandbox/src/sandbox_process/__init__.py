@@ -1,0 +1,5 @@
+"""How both programs of the sandbox start, listen and stop: what either process needs and neither is about."""
+
+from sandbox_process.process import listen, load_settings, run, serve_http
+
+__all__ = ["listen", "load_settings", "run", "serve_http"]

@@ -1,0 +1,98 @@
+import asyncio
+from pathlib import Path
+
+import aiosmtplib
+import httpx
+import pytest
+from testkit.waiting import eventually
+
+from ..factories import a_charge, a_mail
+from ..programs import ended, running
+
+
+async def post_charge(port: int, key: str, payment_method: str, limit: float) -> httpx.Response:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=limit) as http:
+        headers = {"Idempotency-Key": key}
+        return await http.post("/v1/charges", json=a_charge(payment_method=payment_method), headers=headers)
+
+
+async def test_the_gateway_keeps_its_ledger_through_a_kill(tmp_path: Path) -> None:
+    ledger = str(tmp_path / "ledger")
+    async with running("payment_gateway", GATEWAY_LEDGER_PATH=ledger) as gateway:
+        charged = await post_charge(gateway.ports[0], "key-1", "pm_card_ok", limit=5)
+        gateway.process.kill()
+        await gateway.process.wait()
+
+    async with running("payment_gateway", GATEWAY_LEDGER_PATH=ledger) as gateway:
+        again = await post_charge(gateway.ports[0], "key-1", "pm_card_ok", limit=5)
+
+    assert again.json() == charged.json()
+
+
+async def test_sigterm_ends_the_gateway_at_once_and_gives_the_answer_that_it_withheld(tmp_path: Path) -> None:
+    async with running("payment_gateway", GATEWAY_LEDGER_PATH=str(tmp_path / "ledger")) as gateway:
+        port = gateway.ports[0]
+        with pytest.raises(httpx.ReadTimeout):
+            await post_charge(port, "key-1", "pm_card_timeout_after_charge", limit=0.2)
+        withheld = asyncio.create_task(post_charge(port, "key-2", "pm_card_timeout_after_charge", limit=10))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+
+            async def both_charged() -> bool:
+                return len((await http.get("/_ledger")).json()["entries"]) == 2
+
+            await eventually(both_charged)
+
+        status, seconds = await gateway.stop()
+
+        assert status == 0
+        assert seconds < 1
+        assert (await withheld).status_code == 201
+
+
+async def test_sigterm_ends_the_mail_catcher_at_once_though_a_client_is_connected() -> None:
+    async with running("mail_catcher") as mailbox:
+        smtp_port, http_port = mailbox.ports
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}") as http:
+            await http.put("/_faults", json={"faults": [{"action": "hang", "times": 1}]})
+        client = aiosmtplib.SMTP(hostname="127.0.0.1", port=smtp_port)
+        await client.connect()
+        sending = asyncio.create_task(client.send_message(a_mail()))
+
+        status, seconds = await mailbox.stop()
+
+        assert status == 0
+        assert seconds < 1
+        with pytest.raises(aiosmtplib.SMTPServerDisconnected):
+            await sending
+
+
+async def test_a_busy_port_is_one_clear_line_and_exit_status_1(tmp_path: Path) -> None:
+    async with running("payment_gateway", GATEWAY_LEDGER_PATH=str(tmp_path / "ledger")) as gateway:
+        port = gateway.ports[0]
+
+        charging, catching = await asyncio.gather(
+            ended("payment_gateway", GATEWAY_PORT=str(port)), ended("mail_catcher", MAILBOX_HTTP_PORT=str(port))
+        )
+
+    said = f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another"
+    assert charging == (1, f"{said} GATEWAY_PORT\n")
+    assert catching == (1, f"{said} MAILBOX_HTTP_PORT\n")
+
+
+@pytest.mark.parametrize(
+    ("module", "environment", "named"),
+    [
+        ("payment_gateway", {"GATEWAY_PORT": "http"}, "GATEWAY_PORT: "),
+        ("payment_gateway", {"GATEWAY_LEDGER_PATH": "/dev/null/ledger"}, "GATEWAY_LEDGER_PATH"),
+        ("mail_catcher", {"MAILBOX_SMTP_USERNAME": "shop"}, "MAILBOX_SMTP_PASSWORD"),
+        ("mail_catcher", {"MAILBOX_TLS_CERTIFICATE": "/no", "MAILBOX_TLS_KEY": "/no"}, "MAILBOX_TLS_CERTIFICATE"),
+    ],
+)
+async def test_a_wrong_setting_is_one_line_that_names_the_variable(
+    module: str, environment: dict[str, str], named: str
+) -> None:
+    status, said = await ended(module, **environment)
+
+    assert status == 1
+    assert named in said
+    assert said.count("\n") == 1

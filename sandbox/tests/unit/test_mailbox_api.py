@@ -1,0 +1,204 @@
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from mail_catcher import Faults, Store, create_app
+from mail_catcher.message import read_message
+
+from ..factories import a_mail
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store(max_messages=60)
+
+
+@pytest.fixture
+async def mailbox(store: Store) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(create_app(store, Faults()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://mailbox") as client:
+        yield client
+
+
+def catch(store: Store, *recipients: str, **headers: str) -> str:
+    message = read_message(a_mail(**headers).as_bytes(), "shop@shop.example", recipients or ("ada@example.com",))
+    store.add(message)
+    return message.id
+
+
+async def subjects(mailbox: httpx.AsyncClient, path: str = "/api/v1/messages", **query: Any) -> list[str]:
+    page = (await mailbox.get(path, params=query)).raise_for_status().json()
+    return [message["Subject"] for message in page["messages"]]
+
+
+async def test_messages_have_the_shape_of_mailpit(mailbox: httpx.AsyncClient, store: Store) -> None:
+    message_id = catch(store)
+
+    page = (await mailbox.get("/api/v1/messages")).json()
+
+    [summary] = page.pop("messages")
+    assert page == {
+        "total": 1,
+        "unread": 1,
+        "count": 1,
+        "messages_count": 1,
+        "messages_unread": 1,
+        "start": 0,
+        "tags": [],
+    }
+    assert summary.pop("Created").endswith("Z")
+    assert summary.pop("Size") > 100
+    assert summary == {
+        "ID": message_id,
+        "MessageID": "confirmation.order-1@shop.example",
+        "Read": False,
+        "From": {"Name": "Shop", "Address": "shop@shop.example"},
+        "To": [{"Name": "Ada", "Address": "ada@example.com"}],
+        "Cc": [],
+        "Bcc": [],
+        "ReplyTo": [],
+        "Subject": "Your order",
+        "Tags": [],
+        "Attachments": 0,
+        "Snippet": "Thank you for your order.",
+    }
+
+
+async def test_a_message_has_the_shape_of_mailpit_and_is_read_from_then_on(
+    mailbox: httpx.AsyncClient, store: Store
+) -> None:
+    message_id = catch(store)
+
+    message = (await mailbox.get(f"/api/v1/message/{message_id}")).json()
+
+    assert {name: message[name] for name in ("ID", "ReturnPath", "Text", "HTML", "Inline", "Attachments")} == {
+        "ID": message_id,
+        "ReturnPath": "shop@shop.example",
+        "Text": "Thank you\nfor your order.\n",
+        "HTML": "<p>Thank you</p>\n",
+        "Inline": [],
+        "Attachments": [],
+    }
+    assert set(message) >= {"MessageID", "From", "To", "Cc", "Bcc", "ReplyTo", "Subject", "Date", "Size", "Tags"}
+    page = (await mailbox.get("/api/v1/messages")).json()
+    assert (page["unread"], page["messages"][0]["Read"]) == (0, True)
+
+
+async def test_latest_is_the_newest_message(mailbox: httpx.AsyncClient, store: Store) -> None:
+    catch(store, Subject="old")
+    catch(store, Subject="new")
+
+    assert (await mailbox.get("/api/v1/message/latest")).json()["Subject"] == "new"
+
+
+@pytest.mark.parametrize("message_id", ["nobody", "latest"])
+async def test_a_message_that_is_not_there_is_404(mailbox: httpx.AsyncClient, message_id: str) -> None:
+    assert (await mailbox.get(f"/api/v1/message/{message_id}")).status_code == 404
+
+
+async def test_messages_come_newest_first_fifty_a_page(mailbox: httpx.AsyncClient, store: Store) -> None:
+    for number in range(55):
+        catch(store, Subject=str(number))
+
+    assert await subjects(mailbox) == [str(number) for number in range(54, 4, -1)]
+    assert await subjects(mailbox, start=50) == ["4", "3", "2", "1", "0"]
+    assert await subjects(mailbox, start=1, limit=2) == ["53", "52"]
+
+
+async def test_the_oldest_give_way_when_the_mailbox_is_full(mailbox: httpx.AsyncClient, store: Store) -> None:
+    first = catch(store, Subject="0")
+    await mailbox.get(f"/api/v1/message/{first}")
+    for number in range(1, 62):
+        catch(store, Subject=str(number))
+
+    page = (await mailbox.get("/api/v1/messages", params={"limit": 100})).json()
+
+    assert (page["total"], page["unread"], page["messages"][-1]["Subject"]) == (60, 60, "2")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("to:ada@example.com", ["refund", "order one"]),
+        ("to:ADA", ["refund", "order one"]),
+        ("from:shop@shop.example", ["order two", "refund", "order one"]),
+        ("subject:refund", ["refund"]),
+        ('subject:"order two"', ["order two"]),
+        ("message-id:confirmation.1@shop", ["order one"]),
+        ("message-id:<confirmation.1@shop>", ["order one"]),
+        ("order", ["order two", "refund", "order one"]),
+        ("order two", ["order two"]),
+        ("to:ada subject:order", ["order one"]),
+        ("to:ada -subject:order", ["refund"]),
+        ("to:ada !refund", ["order one"]),
+        ("bcc:eve@example.com", ["order two"]),
+        ("addressed:eve@example.com", ["order two"]),
+        ("cc:carl", ["order two"]),
+        ("reply-to:help", ["refund"]),
+        ("nowhere", []),
+    ],
+)
+async def test_a_search_finds_what_mailpit_would(
+    mailbox: httpx.AsyncClient, store: Store, query: str, found: list[str]
+) -> None:
+    catch(store, To="Ada <ada@example.com>", Subject="order one", Message_ID="<confirmation.1@shop>")
+    catch(store, To="ada@example.com", Subject="refund", Message_ID="<refund.1@shop>", Reply_To="help@shop.example")
+    catch(
+        store,
+        "bob@example.com",
+        "eve@example.com",
+        "carl@example.com",
+        To="bob@example.com",
+        Cc="carl@example.com",
+        Subject="order two",
+        Message_ID="<confirmation.2@shop>",
+    )
+
+    page = (await mailbox.get("/api/v1/search", params={"query": query})).json()
+
+    assert [message["Subject"] for message in page["messages"]] == found
+    assert (page["messages_count"], page["total"]) == (len(found), 3)
+
+
+async def test_a_search_is_paged_and_counts_all_that_matched(mailbox: httpx.AsyncClient, store: Store) -> None:
+    for number in range(5):
+        catch(store, Subject=f"order {number}")
+
+    page = (await mailbox.get("/api/v1/search", params={"query": "subject:order", "start": 1, "limit": 2})).json()
+
+    assert [message["Subject"] for message in page["messages"]] == ["order 3", "order 2"]
+    assert (page["count"], page["messages_count"], page["start"]) == (2, 5, 1)
+
+
+async def test_a_search_for_nothing_is_refused(mailbox: httpx.AsyncClient) -> None:
+    assert (await mailbox.get("/api/v1/search", params={"query": " "})).status_code == 400
+
+
+async def test_messages_can_be_deleted_by_id_or_all(mailbox: httpx.AsyncClient, store: Store) -> None:
+    first, *_ = [catch(store, Subject=subject) for subject in "abc"]
+
+    await mailbox.request("DELETE", "/api/v1/messages", json={"IDs": [first]})
+
+    assert await subjects(mailbox) == ["c", "b"]
+    await mailbox.delete("/api/v1/messages")
+    assert await subjects(mailbox) == []
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+async def test_it_is_healthy(mailbox: httpx.AsyncClient, path: str) -> None:
+    assert (await mailbox.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"action": "explode", "times": 1},
+        {"action": "hang", "times": 0},
+        {"action": "status", "times": 1},
+        {"action": "status", "status": 250, "times": 1},
+        {"action": "hang", "times": 1, "recipent": "ada@example.com"},
+    ],
+)
+async def test_a_fault_that_could_never_apply_is_refused(mailbox: httpx.AsyncClient, wrong: dict[str, Any]) -> None:
+    assert (await mailbox.put("/_faults", json={"faults": [wrong]})).status_code == 422

@@ -1,0 +1,33 @@
+from collections import Counter
+from contextlib import closing
+
+from hypothesis import given
+from hypothesis import strategies as st
+from payment_gateway.ledger import Ledger, Outcome
+from payment_gateway.processor import Processor, Purchase
+
+CARDS = st.sampled_from(["pm_card_ok", "pm_card_declined", "pm_card_flaky"])
+CALLS = st.lists(st.tuples(st.sampled_from(["charge", "refund"]), st.sampled_from("ab"), CARDS), max_size=20)
+
+
+@given(CALLS)
+def test_no_key_charges_twice_or_after_its_refund(calls: list[tuple[str, str, str]]) -> None:
+    with closing(Ledger()) as ledger:
+        processor = Processor(ledger)
+
+        for operation, key, payment_method in calls:
+            if operation == "charge":
+                processor.charge(key, Purchase("order-1", "1.00", "EUR", payment_method))
+            else:
+                processor.refund(key)
+
+        for key in "ab":
+            outcomes = [entry.outcome for entry in ledger.of_key(key)]
+            times = Counter(outcomes)
+            assert times[Outcome.SUCCEEDED] <= 1
+            assert times[Outcome.REFUNDED] + times[Outcome.NOTHING_TO_REFUND] <= 1
+            assert times[Outcome.REFUNDED] <= times[Outcome.SUCCEEDED]
+            if Outcome.NOTHING_TO_REFUND in outcomes:
+                assert times[Outcome.SUCCEEDED] == 0
+            if Outcome.REFUNDED in outcomes:
+                assert outcomes.index(Outcome.SUCCEEDED) < outcomes.index(Outcome.REFUNDED)
