@@ -154,7 +154,7 @@ class Stage:
     async def place(self, *, card_accepted: bool) -> World:
         """A world with one order that was just placed."""
         world = World({name: State() for name in self.databases}, Gateway(card_accepted))
-        customer: User = UserFactory()
+        customer: User = UserFactory.create()
         policy = OrderPolicy(PricingService(), DEADLINE)
 
         async def place() -> None:
