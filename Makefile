@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 UV := $(shell command -v uv || echo .tools/uv/bin/uv)
 RUN := $(UV) run --frozen --all-packages --no-sync
 PACKAGES := -p chassis -p testkit -p orders -p payments -p notifications -p payment_gateway -p mail_catcher \
-	-p sandbox_process -p demo
+	-p sandbox_process -p shop_demo
 TESTS := $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests)
 LEVELS := unit contract model parity integration journey
 
@@ -20,11 +20,11 @@ help: ## list what there is
 
 .PHONY: demo
 demo: .venv ## send 200 orders through the whole system and judge it by its ledgers
-	@$(RUN) python -m demo run $(ARGS)
+	@$(RUN) python -m shop_demo run $(ARGS)
 
 .PHONY: up
 up: .venv ## start everything on this machine, without Docker, until Ctrl-C
-	@$(RUN) python -m demo up
+	@$(RUN) python -m shop_demo up
 
 # --- test it ---
 

@@ -64,8 +64,8 @@ class OrderFactory(factory.Factory[Order]):
         model = _place
 
     order_id = factory.LazyFunction(uuid4)
-    customer = factory.SubFactory(CustomerFactory)
-    items = factory.LazyFunction(lambda: [OrderItemFactory()])
+    customer: Any = factory.SubFactory(CustomerFactory)
+    items = factory.LazyFunction(lambda: [OrderItemFactory.create()])
     is_member = False
     payment_method = "pm_card_ok"
     at = NOW
@@ -73,11 +73,11 @@ class OrderFactory(factory.Factory[Order]):
 
 
 def confirmed_order(**parts: Any) -> Order:
-    return OrderFactory(**parts).confirm(NOW)
+    return OrderFactory.create(**parts).confirm(NOW)
 
 
 def cancelled_order(**parts: Any) -> Order:
-    return OrderFactory(**parts).cancel(NOW)
+    return OrderFactory.create(**parts).cancel(NOW)
 
 
 def payment_captured(order_id: UUID, **parts: Any) -> Any:

@@ -1,6 +1,7 @@
 """The ports in memory; tests/parity holds them to what the SQL ones do."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -91,9 +92,22 @@ class PlainPasswords:
         return password_hash == self.hash(password)
 
 
-async def stored(database: InMemoryDatabase[Any], *, orders: Iterable[Order] = (), users: Iterable[User] = ()) -> None:
+async def stored(database: Any, *, orders: Iterable[Order] = (), users: Iterable[User] = ()) -> None:
     async with database() as uow:
         for order in orders:
             uow.orders.add(order)
         for user in users:
             await uow.users.register(user)
+
+
+class _RollBackError(Exception):
+    """Ends a transaction in the middle."""
+
+
+@asynccontextmanager
+async def rolled_back(database: Any) -> AsyncIterator[Any]:
+    """A transaction that does all that the block says and then fails."""
+    with suppress(_RollBackError):
+        async with database() as uow:
+            yield uow
+            raise _RollBackError

@@ -89,7 +89,7 @@ class Service(Generic[U]):
         listener = bind(self.settings.http_host, self.settings.http_port)
         consumer = ConsumerRole(self.broker, self.subscriber, self.consumer) if role in {"all", "consumer"} else None
         app = self.create_app(with_api=role in {"all", "api"}, consumer_role=consumer)
-        roles = [http_role(app, listener), *self._background_roles(role, consumer)]
+        roles = [http_role(app, listener), *self.background_roles(role, consumer)]
         log.info("starting", role=role, http=f"{self.settings.http_host}:{listener.getsockname()[1]}")
         try:
             return await run_roles(roles)
@@ -106,7 +106,8 @@ class Service(Generic[U]):
             await self.closed()
         await self.transactions.engine.dispose()
 
-    def _background_roles(self, role: RoleName, consumer: ConsumerRole | None) -> list[Role]:
+    def background_roles(self, role: RoleName, consumer: ConsumerRole | None) -> list[Role]:
+        """What a process of this role does beside HTTP."""
         roles = []
         if consumer is not None:
             roles.append(Role("consumer", self._when_database_is_ready(consumer.run)))

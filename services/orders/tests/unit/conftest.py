@@ -35,18 +35,18 @@ async def database(clock: Clock) -> Database:
     """An empty service that sells one thing."""
     database = in_memory_orders(clock)
     async with database() as uow:
-        await uow.products.put([ProductFactory(sku="ABC")])
+        await uow.products.put([ProductFactory.create(sku="ABC")])
     return database
 
 
 @pytest.fixture
 async def customer(database: Database) -> User:
-    return await _registered(database, UserFactory())
+    return await _registered(database, UserFactory.create())
 
 
 @pytest.fixture
 async def operator(database: Database) -> User:
-    return await _registered(database, UserFactory(role=Role.OPERATOR))
+    return await _registered(database, UserFactory.create(role=Role.OPERATOR))
 
 
 async def _registered(database: Database, user: User) -> User:

@@ -101,7 +101,7 @@ async def test_an_operator_sees_every_account(
 async def test_an_account_that_is_unknown_or_somebody_elses_is_not_found(
     client: httpx.AsyncClient, database: Database, customer: User, operator: User, bearer: Headers
 ) -> None:
-    somebody = UserFactory()
+    somebody = UserFactory.create()
     await stored(database, users=[somebody])
 
     for user_id in (somebody.id, uuid4(), "no-uuid"):
@@ -385,7 +385,7 @@ async def test_a_customer_cancels_their_order_and_may_do_it_twice(
 async def test_somebody_elses_order_is_not_found_but_an_operator_reads_and_cancels_it(
     client: httpx.AsyncClient, database: Database, customer: User, operator: User, bearer: Headers
 ) -> None:
-    order = OrderFactory()
+    order = OrderFactory.create()
     await stored(database, orders=[order])
 
     for path in (f"/orders/{order.id}", f"/orders/{uuid4()}", "/orders/no-uuid"):
@@ -400,7 +400,7 @@ async def test_ones_orders_come_newest_first_in_pages(
 ) -> None:
     headers = bearer(customer)
     placed = [(await client.post("/orders", json=ORDER, headers=headers | key(f"k{n}"))).json()["id"] for n in range(5)]
-    await stored(database, orders=[OrderFactory()])
+    await stored(database, orders=[OrderFactory.create()])
 
     seen: list[list[str]] = []
     query: dict[str, Any] = {"limit": 2}

@@ -18,7 +18,7 @@ def status_of(order: Order, database: Database) -> OrderStatus:
 
 
 async def test_a_captured_payment_confirms_the_order(database: Database, consume: Consume) -> None:
-    order = OrderFactory()
+    order = OrderFactory.create()
     await stored(database, orders=[order])
 
     await consume(payment_captured(order.id))
@@ -30,7 +30,7 @@ async def test_a_captured_payment_confirms_the_order(database: Database, consume
 
 
 async def test_a_declined_payment_cancels_the_order_and_confirms_nothing(database: Database, consume: Consume) -> None:
-    order = OrderFactory()
+    order = OrderFactory.create()
     await stored(database, orders=[order])
 
     await consume(payment_declined(order.id))
@@ -41,7 +41,7 @@ async def test_a_declined_payment_cancels_the_order_and_confirms_nothing(databas
 
 
 async def test_the_same_event_twice_confirms_once(database: Database, consume: Consume) -> None:
-    order = OrderFactory()
+    order = OrderFactory.create()
     await stored(database, orders=[order])
     event = payment_captured(order.id)
 
@@ -81,7 +81,7 @@ async def test_an_event_about_an_unknown_order_is_handled_and_changes_nothing(
 
 
 async def test_many_orders_are_handled_in_one_batch(database: Database, consume: Consume) -> None:
-    orders = [OrderFactory() for _ in range(20)]
+    orders = [OrderFactory.create() for _ in range(20)]
     await stored(database, orders=orders)
 
     await consume(*(payment_captured(order.id) for order in orders))
@@ -108,11 +108,11 @@ def _poison(order: Order) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("kind", _poison(OrderFactory()))
+@pytest.mark.parametrize("kind", _poison(OrderFactory.create()))
 async def test_poison_becomes_one_dead_letter_and_its_neighbours_are_handled(
     kind: str, database: Database, consume: Consume
 ) -> None:
-    order = OrderFactory()
+    order = OrderFactory.create()
     await stored(database, orders=[order])
 
     await consume(_poison(order)[kind], payment_captured(order.id))
@@ -124,7 +124,7 @@ async def test_poison_becomes_one_dead_letter_and_its_neighbours_are_handled(
 
 
 async def test_odd_records_that_are_no_poison_leave_no_dead_letter(database: Database, consume: Consume) -> None:
-    order = OrderFactory()
+    order = OrderFactory.create()
     await stored(database, orders=[order])
     captured = payment_captured(order.id)
     odd = consumer_record(

@@ -31,7 +31,7 @@ TRANSITIONS: dict[str, Callable[[Order], Order]] = {
 def test_a_pending_order_ends_by_whatever_comes_first(
     transition: str, status: OrderStatus, reason: CancellationReason | None
 ) -> None:
-    order = TRANSITIONS[transition](OrderFactory())
+    order = TRANSITIONS[transition](OrderFactory.create())
 
     assert order.status is status
     assert (order.history[-1].at, order.history[-1].reason) == (LATER, reason)
@@ -61,7 +61,7 @@ def test_nothing_changes_a_cancelled_order(transition: str) -> None:
 
 
 def test_a_new_order_is_pending_and_knows_until_when_to_pay() -> None:
-    order = OrderFactory(at=NOW, payment_deadline=timedelta(minutes=15))
+    order = OrderFactory.create(at=NOW, payment_deadline=timedelta(minutes=15))
 
     assert order.status is PENDING
     assert order.pay_before == NOW + timedelta(minutes=15)
@@ -69,16 +69,16 @@ def test_a_new_order_is_pending_and_knows_until_when_to_pay() -> None:
 
 
 def test_an_order_is_priced_by_all_its_items() -> None:
-    mugs = OrderItemFactory(quantity=2, unit_price=Decimal("30.00"))
-    desk = OrderItemFactory(quantity=1, unit_price=Decimal("740.00"))
+    mugs = OrderItemFactory.create(quantity=2, unit_price=Decimal("30.00"))
+    desk = OrderItemFactory.create(quantity=1, unit_price=Decimal("740.00"))
 
-    order = OrderFactory(items=[mugs, desk])
+    order = OrderFactory.create(items=[mugs, desk])
 
     assert (order.price.subtotal, order.price.discount) == (Decimal("800.00"), Decimal("80.00"))
 
 
 def test_membership_that_does_not_change_leaves_the_user_as_it_is() -> None:
-    user = UserFactory(is_member=True)
+    user = UserFactory.create(is_member=True)
 
     assert user.with_membership(is_member=True) is user
     assert user.with_membership(is_member=False).version == user.version + 1

@@ -40,7 +40,7 @@ async def test_a_placed_order_is_stored_pending_and_asks_for_its_payment(
 
 
 async def test_a_member_gets_the_members_price(database: Database, policy: OrderPolicy) -> None:
-    member = UserFactory(is_member=True)
+    member = UserFactory.create(is_member=True)
     await stored(database, users=[member])
 
     order = await place(database, member, policy, ABC=4)
@@ -61,7 +61,7 @@ async def test_an_unknown_sku_stores_and_publishes_nothing(
 
 async def test_somebody_without_an_account_cannot_order(database: Database, policy: OrderPolicy) -> None:
     with pytest.raises(UserNotFoundError):
-        await place(database, UserFactory(), policy)
+        await place(database, UserFactory.create(), policy)
 
 
 async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(
@@ -103,7 +103,7 @@ async def test_the_deadline_of_an_order_that_is_not_there_does_nothing(database:
 
 
 async def test_a_customer_cancels_a_pending_order(database: Database) -> None:
-    order = OrderFactory()
+    order = OrderFactory.create()
     await stored(database, orders=[order])
 
     async with database() as uow:
@@ -125,7 +125,7 @@ async def test_cancelling_again_publishes_nothing_more(database: Database) -> No
 
 
 async def test_somebody_elses_order_cannot_be_cancelled(database: Database) -> None:
-    order = OrderFactory()
+    order = OrderFactory.create()
     await stored(database, orders=[order])
 
     async with database() as uow:
@@ -140,14 +140,14 @@ async def test_membership_of_an_unknown_user_is_an_error(database: Database) -> 
 
 
 async def test_a_user_who_is_no_longer_active_cannot_log_in(database: Database) -> None:
-    retired = UserFactory(is_active=False)
+    retired = UserFactory.create(is_active=False)
     await stored(database, users=[retired])
 
     assert await handlers.authenticate(retired.email, "correct horse", database, PlainPasswords()) is None
 
 
 async def test_events_carry_the_version_of_their_order(database: Database) -> None:
-    order = OrderFactory()
+    order = OrderFactory.create()
     await stored(database, orders=[order])
 
     async with database() as uow:

@@ -1,4 +1,4 @@
-"""``python -m demo run`` sends the orders of a file through the system; ``python -m demo up`` leaves it running."""
+"""``python -m shop_demo``: ``run`` sends a file of orders through the system, ``up`` leaves it running."""
 
 import asyncio
 import errno
@@ -17,12 +17,12 @@ from testkit.kafka import KafkaError
 from testkit.postgres import PostgresError
 from testkit.processes import ProcessFailedError
 
-from demo.customers import Outcome, Pace, Shop, ShopError, place_all
-from demo.ledgers import Ledgers, Snapshot
-from demo.order_lines import OrderLine, read_lines
-from demo.screen import LiveView, print_verdict
-from demo.system import Ports, System, SystemStartError
-from demo.verdict import judge
+from shop_demo.customers import Outcome, Pace, Shop, ShopError, place_all
+from shop_demo.ledgers import Ledgers, Snapshot
+from shop_demo.order_lines import OrderLine, read_lines
+from shop_demo.screen import LiveView, print_verdict
+from shop_demo.system import Ports, System, SystemStartError
+from shop_demo.verdict import judge
 
 ORDERS_FILE = Path(__file__).parents[2] / "orders.jsonl"
 REST_WITHIN = 60.0

@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 from testkit.postgres import asyncpg_url
 
-from demo.system import SERVICES, System
+from shop_demo.system import SERVICES, System
 
 MAIL_PAGE = 500
 

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from demo.ledgers import Snapshot
-from demo.verdict import Verdict
+from shop_demo.ledgers import Snapshot
+from shop_demo.verdict import Verdict
 
 
 class LiveView:

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from demo.order_lines import OrderLine, repeated
-from demo.system import OPERATOR_EMAIL, OPERATOR_PASSWORD, System
+from shop_demo.order_lines import OrderLine, repeated
+from shop_demo.system import OPERATOR_EMAIL, OPERATOR_PASSWORD, System
 
 CONCURRENCY = 8
 PASSWORD = "a customer of the demo"  # noqa: S105  # lives as long as the demo

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 
-from demo.customers import Outcome
-from demo.ledgers import Snapshot
+from shop_demo.customers import Outcome
+from shop_demo.ledgers import Snapshot
 
 
 @dataclass(frozen=True)

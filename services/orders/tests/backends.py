@@ -1,0 +1,111 @@
+"""The two unit-of-work adapters behind one face, so that one suite can hold both to the same behaviour."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from chassis import tables
+from chassis.clock import Clock
+from chassis.envelope import OutgoingRecord, Record
+from chassis.ports import EventDeadLetter, UnitOfWorkFactory
+from chassis.tasks import SqlTaskQueue, TaskQueue
+from chassis.unit_of_work import SqlTransactions, load_headers
+from orders.ports import UnitOfWork
+from orders.storage import SqlOrdersUnitOfWork
+from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
+
+from .fakes import InMemoryOrdersUnitOfWork
+
+
+class Backend(Protocol):
+    """``database`` opens transactions; the rest is what a test may look at afterwards."""
+
+    @property
+    def database(self) -> UnitOfWorkFactory[UnitOfWork]: ...
+    @property
+    def queue(self) -> TaskQueue[Any]: ...
+    @property
+    def clock(self) -> Clock: ...
+    async def outbox(self) -> Sequence[OutgoingRecord]:
+        """In the order of sending."""
+        ...
+
+    async def tasks(self) -> Sequence[tuple[str, str, str | None, dict[str, Any]]]:
+        """(kind, key, group, payload), in the order of making."""
+        ...
+
+    async def inbox(self) -> set[str]: ...
+    async def dead_letters(self) -> Sequence[EventDeadLetter]: ...
+    async def dead_tasks(self) -> Sequence[tuple[str, str, str]]:
+        """(kind, key, reason)."""
+        ...
+
+
+@dataclass(frozen=True)
+class InMemoryBackend:
+    database: InMemoryDatabase[InMemoryOrdersUnitOfWork]
+
+    @property
+    def queue(self) -> TaskQueue[Any]:
+        return InMemoryTaskQueue(self.database)
+
+    @property
+    def clock(self) -> Clock:
+        return self.database.clock
+
+    async def outbox(self) -> Sequence[OutgoingRecord]:
+        rows = self.database.state.outbox
+        return [rows[row_id] for row_id in sorted(rows)]
+
+    async def tasks(self) -> Sequence[tuple[str, str, str | None, dict[str, Any]]]:
+        rows = sorted(self.database.state.tasks.values(), key=lambda row: row.id)
+        return [(row.new.kind, row.new.key, row.new.group, dict(row.new.payload)) for row in rows]
+
+    async def inbox(self) -> set[str]:
+        return set(self.database.state.inbox)
+
+    async def dead_letters(self) -> Sequence[EventDeadLetter]:
+        return list(self.database.state.dead_letters.values())
+
+    async def dead_tasks(self) -> Sequence[tuple[str, str, str]]:
+        return [(task.kind, task.key, reason) for task, reason in self.database.state.buried_tasks]
+
+
+@dataclass(frozen=True)
+class SqlBackend:
+    database: SqlTransactions[SqlOrdersUnitOfWork]
+
+    @property
+    def queue(self) -> TaskQueue[Any]:
+        return SqlTaskQueue(self.database.engine, self.database.clock)
+
+    @property
+    def clock(self) -> Clock:
+        return self.database.clock
+
+    async def outbox(self) -> Sequence[OutgoingRecord]:
+        return [OutgoingRecord(row.topic, row.key, row.value, row.headers) for row in await self._rows(tables.outbox)]
+
+    async def tasks(self) -> Sequence[tuple[str, str, str | None, dict[str, Any]]]:
+        return [(row.kind, row.key, row.task_group, row.payload) for row in await self._rows(tables.tasks)]
+
+    async def inbox(self) -> set[str]:
+        async with self.database.engine.connect() as connection:
+            return set((await connection.execute(sa.select(tables.inbox.c.event_id))).scalars())
+
+    async def dead_letters(self) -> Sequence[EventDeadLetter]:
+        rows = await self._rows(tables.dead_letters)
+        return [EventDeadLetter(row.consumer_group, _record(row), row.reason) for row in rows if row.source == "event"]
+
+    async def dead_tasks(self) -> Sequence[tuple[str, str, str]]:
+        rows = await self._rows(tables.dead_letters)
+        return [(row.topic, row.key.decode(), row.reason) for row in rows if row.source == "task"]
+
+    async def _rows(self, table: sa.Table) -> Sequence[Any]:
+        async with self.database.engine.connect() as connection:
+            return (await connection.execute(sa.select(table).order_by(table.c.id))).all()
+
+
+def _record(row: Any) -> Record:
+    return Record(row.topic, row.partition, row.offset, row.key, row.value, load_headers(row.headers))

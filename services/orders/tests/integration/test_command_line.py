@@ -1,0 +1,237 @@
+"""``python -m orders ...``: what a person types and is told, on PostgreSQL."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from chassis.database import create_engine
+from chassis.envelope import Record
+from chassis.migrations import schema_problem
+from chassis.ports import EventDeadLetter
+from chassis.unit_of_work import SqlTransactions
+from orders.__main__ import command_line
+from orders.app import NAME
+from orders.domain import Order, OrderStatus, Role
+from orders.passwords import Argon2Hasher
+from orders.storage import SqlOrdersUnitOfWork
+from testkit.isolation import DatabaseIsolation
+from typer.testing import CliRunner, Result
+
+from ..factories import OrderFactory, payment_captured
+from ..fakes import stored
+
+Transactions = SqlTransactions[SqlOrdersUnitOfWork]
+Command = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def command(
+    isolation: DatabaseIsolation,
+    transactions: Transactions,  # noqa: ARG001  # which empties the database
+    monkeypatch: pytest.MonkeyPatch,
+) -> Command:
+    """Runs a command in this process, in a thread because each has an event loop of its own."""
+    monkeypatch.setenv("ORDERS_DATABASE_URL", isolation.url)
+    monkeypatch.setenv("COLUMNS", "200")
+    # the test run's own logging stays as it is
+    monkeypatch.setattr("chassis.cli.configure_logs", lambda **_: None)
+
+    async def run(*arguments: str, **environment: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, command_line.typer, list(arguments), env=environment)
+
+    return run
+
+
+def refused(result: Result) -> str:
+    """The one line that a person is told."""
+    assert result.exit_code == 1
+    [line] = result.stderr.splitlines()
+    return line
+
+
+@pytest.fixture
+async def order(transactions: Transactions) -> Order:
+    order = OrderFactory.create()
+    await stored(transactions, orders=[order])
+    return order
+
+
+async def dead(transactions: Transactions, record: Any, reason: str = "RuntimeError: a bug") -> str:
+    """A dead letter's number."""
+    raw = Record(record.topic, record.partition, record.offset, record.key, record.value, record.headers)
+    async with transactions() as uow:
+        uow.dead_letters.add(EventDeadLetter(NAME, raw, reason))
+    async with transactions.engine.connect() as connection:
+        return str((await connection.execute(sa.text("select max(id) from dead_letters"))).scalar_one())
+
+
+# --- dead letters ---
+
+
+async def test_an_empty_list_of_dead_letters(command: Command) -> None:
+    result = await command("dead-letters", "list")
+
+    assert (result.exit_code, "0 open" in result.stdout) == (0, True)
+
+
+async def test_dead_letters_are_listed_with_their_place_and_reason_and_without_their_value(
+    command: Command, transactions: Transactions, order: Order
+) -> None:
+    record = payment_captured(order.id, offset=1234)
+    await dead(transactions, record)
+
+    result = await command("dead-letters", "list")
+
+    assert all(text in result.stdout for text in ("1 open", "payments", "0/1234", "RuntimeError: a bug"))
+    assert "captured_at" not in result.stdout
+
+
+async def test_a_dead_letter_is_shown_whole(command: Command, transactions: Transactions, order: Order) -> None:
+    record = payment_captured(order.id)
+    letter = await dead(transactions, record)
+
+    result = await command("dead-letters", "show", letter)
+
+    assert record.value.decode() in result.stdout
+    assert "header ce_type: payment.captured.v1" in result.stdout
+    assert f"key: {order.id}" in result.stdout
+
+
+async def test_replaying_handles_the_event_and_closes_the_letter(
+    command: Command, transactions: Transactions, order: Order
+) -> None:
+    letter = await dead(transactions, payment_captured(order.id))
+
+    result = await command("dead-letters", "replay", letter)
+
+    assert result.exit_code == 0
+    async with transactions() as uow:
+        changed = await uow.orders.find(order.id)
+    assert changed is not None
+    assert changed.status is OrderStatus.CONFIRMED
+    assert "0 open" in (await command("dead-letters", "list")).stdout
+    assert "1 replayed" in (await command("dead-letters", "list", "--status", "replayed")).stdout
+
+
+async def test_a_letter_that_is_refused_again_stays_open(
+    command: Command, transactions: Transactions, order: Order
+) -> None:
+    record = payment_captured(order.id)
+    record.value = b"{"
+    letter = await dead(transactions, record)
+
+    told = refused(await command("dead-letters", "replay", letter))
+
+    assert told.startswith(f"dead letter {letter} was refused again: UndecodableRecordError: payment.captured.v1")
+    assert "1 open" in (await command("dead-letters", "list")).stdout
+
+
+async def test_a_discarded_letter_is_closed_unhandled(
+    command: Command, transactions: Transactions, order: Order
+) -> None:
+    letter = await dead(transactions, payment_captured(order.id))
+
+    await command("dead-letters", "discard", letter)
+
+    async with transactions() as uow:
+        assert await uow.orders.find(order.id) == order
+    assert "1 discarded" in (await command("dead-letters", "list", "--status", "discarded")).stdout
+
+
+@pytest.mark.parametrize("action", ["replay", "discard"])
+async def test_a_closed_letter_stays_closed(
+    command: Command, transactions: Transactions, order: Order, action: str
+) -> None:
+    letter = await dead(transactions, payment_captured(order.id))
+    await command("dead-letters", "discard", letter)
+
+    assert (
+        refused(await command("dead-letters", action, letter)) == f"orders: dead letter {letter} was already discarded"
+    )
+
+
+@pytest.mark.parametrize("action", ["show", "replay", "discard"])
+async def test_an_unknown_letter_is_named(command: Command, action: str) -> None:
+    assert refused(await command("dead-letters", action, "0")) == "orders: there is no dead letter 0"
+
+
+# --- the service's own ---
+
+
+async def test_an_operator_is_made_once(command: Command, transactions: Transactions) -> None:
+    arguments = ("create-operator", "--email", "Op@example.com")
+
+    result = await command(*arguments, ORDERS_OPERATOR_PASSWORD="correct horse")
+    again = await command(*arguments, ORDERS_OPERATOR_PASSWORD="correct horse")
+
+    assert (result.exit_code, result.stdout) == (0, "operator Op@example.com created\n")
+    assert refused(again) == "orders: Op@example.com already has an account"
+    async with transactions() as uow:
+        user = await uow.users.find_by_email("op@example.com")
+    assert user is not None
+    assert user.role is Role.OPERATOR
+    assert Argon2Hasher().verify(user.password_hash, "correct horse")
+
+
+async def test_an_operators_password_must_be_set(command: Command) -> None:
+    told = refused(await command("create-operator", "--email", "op@example.com", ORDERS_OPERATOR_PASSWORD="short"))
+
+    assert told == "orders: ORDERS_OPERATOR_PASSWORD: must have at least 8 characters"
+
+
+async def test_the_catalogue_may_be_seeded_again_and_again(command: Command, transactions: Transactions) -> None:
+    first = await command("seed-products")
+    second = await command("seed-products")
+
+    async with transactions() as uow:
+        products = await uow.products.all()
+    assert first.stdout == second.stdout == f"{len(products)} products in the catalogue\n"
+    assert "ABC" in {product.sku for product in products}
+
+
+# --- every command ---
+
+
+async def test_migrate_brings_an_empty_database_to_the_schema(command: Command, isolation: DatabaseIsolation) -> None:
+    async with isolation.private() as url:
+        engine = create_engine(url, application_name="tests")
+        async with engine.begin() as connection:
+            await connection.execute(sa.text("drop schema public cascade"))
+            await connection.execute(sa.text("create schema public"))
+
+        result = await command("migrate", ORDERS_DATABASE_URL=url)
+
+        assert result.exit_code == 0
+        assert await schema_problem(engine, NAME) is None
+        await engine.dispose()
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["migrate"], ["dead-letters", "list"], ["seed-products"], []])
+async def test_a_wrong_setting_is_one_line_that_names_the_variable(command: Command, arguments: list[str]) -> None:
+    told = refused(await command(*arguments, ORDERS_HTTP_PORT="eighty"))
+
+    assert told.startswith("orders: ORDERS_HTTP_PORT: ")
+
+
+async def test_a_database_that_is_away_is_one_line(command: Command) -> None:
+    away = "postgresql+asyncpg://nobody@127.0.0.1:1/nowhere"
+
+    told = refused(await command("dead-letters", "list", ORDERS_DATABASE_URL=away))
+
+    assert told.startswith("orders: the database does not answer: ")
+
+
+def test_the_module_runs_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORDERS_LOG_LEVEL", "LOUD")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "orders", "migrate"], capture_output=True, text=True, check=False, timeout=30
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("orders: ORDERS_LOG_LEVEL: ")
+    assert len(done.stderr.splitlines()) == 1

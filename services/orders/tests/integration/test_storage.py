@@ -1,0 +1,126 @@
+"""What only PostgreSQL can say: constraints, locks, figures over the tables."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from chassis.clock import Clock
+from chassis.database import is_transient
+from chassis.metrics import Metrics
+from chassis.ports import NewTask
+from chassis.repository import StaleAggregateError
+from chassis.retention import CHASSIS_RETENTIONS, Pruner
+from chassis.unit_of_work import SqlTransactions
+from orders.domain import OrderStatus
+from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, orders, overdue_orders, users
+
+from ..factories import NOW, OrderFactory, UserFactory
+from ..fakes import stored
+
+Transactions = SqlTransactions[SqlOrdersUnitOfWork]
+
+
+async def test_the_database_itself_refuses_an_address_twice(transactions: Transactions) -> None:
+    row = {**vars(UserFactory.create(email="ada@example.com")), "role": "customer"}
+    twin = {**vars(UserFactory.create(email="ADA@example.com")), "role": "customer"}
+
+    with pytest.raises(sa.exc.IntegrityError, match="users_email"):
+        async with transactions.engine.begin() as connection:
+            await connection.execute(sa.insert(users), [row, twin])
+
+
+async def test_a_row_that_was_changed_behind_its_lock_is_not_overwritten(transactions: Transactions) -> None:
+    order = OrderFactory.create()
+    await stored(transactions, orders=[order])
+
+    async def confirm() -> None:
+        async with transactions() as uow:
+            await uow.connection.execute(sa.update(orders).values(version=5))
+            uow.orders.save(order.confirm(NOW))
+
+    with pytest.raises(StaleAggregateError):
+        await confirm()
+
+
+async def test_looking_does_not_wait_for_who_changes(transactions: Transactions) -> None:
+    order = OrderFactory.create()
+    await stored(transactions, orders=[order])
+
+    async with transactions() as writing, transactions() as reading:
+        await writing.orders.get(order.id)
+        writing.orders.save(order.confirm(NOW))
+        seen = await asyncio.wait_for(reading.orders.find(order.id), 2)
+
+    assert seen == order
+
+
+async def test_waiting_for_a_lock_has_an_end_and_may_be_tried_again(transactions: Transactions) -> None:
+    order = OrderFactory.create()
+    await stored(transactions, orders=[order])
+
+    async def wait_in_vain() -> None:
+        async with transactions() as holder, transactions() as waiter:
+            await holder.orders.get(order.id)
+            await waiter.connection.execute(sa.text("set local lock_timeout = '10ms'"))
+            await waiter.orders.get(order.id)
+
+    with pytest.raises(sa.exc.DBAPIError) as refused:
+        await wait_in_vain()
+
+    assert is_transient(refused.value)
+
+
+async def test_an_error_of_the_database_shows_no_customers_data(transactions: Transactions) -> None:
+    user = UserFactory.create(email="secret@example.com")
+    await stored(transactions, users=[user])
+
+    with pytest.raises(sa.exc.IntegrityError, match="users_pkey") as refused:
+        async with transactions() as uow:
+            uow.users.add(user)
+
+    assert "secret@example.com" not in str(refused.value)
+
+
+async def test_figures_count_what_waits(transactions: Transactions, clock: Clock) -> None:
+    overdue, confirmed = OrderFactory.create(), OrderFactory.create().confirm(NOW)
+    await stored(transactions, orders=[overdue, confirmed])
+    async with transactions() as uow:
+        uow.tasks.schedule(NewTask("payment_deadline", "1"))
+        uow.tasks.schedule(NewTask("payment_deadline", "2", delay=timedelta(hours=1)))
+        await uow.inbox.insert(["a", "b"])
+    metrics = Metrics(clock)
+    metrics.observe("orders_overdue", "Orders still PENDING after their payment deadline", overdue_orders)
+    clock.advance(timedelta(seconds=30))
+
+    text = (await metrics.scrape(transactions.engine, task_kinds=["payment_deadline"])).decode()
+
+    figures: dict[str, Any] = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(figures["orders_overdue"]) == 1
+    assert float(figures["inbox_rows"]) == 2
+    assert float(figures["outbox_rows"]) == 0
+    assert float(figures['tasks_due{kind="payment_deadline"}']) == 1
+    assert float(figures['tasks_oldest_due_seconds{kind="payment_deadline"}']) >= 30
+
+
+async def test_what_is_too_old_is_pruned_and_nothing_else(transactions: Transactions, clock: Clock) -> None:
+    user = UserFactory.create()
+    async with transactions() as uow:
+        await uow.idempotency_keys.claim(user.id, "old", "hash")
+        await uow.inbox.insert(["old"])
+    pruner = Pruner(transactions.engine, clock, [*CHASSIS_RETENTIONS, *RETENTIONS])
+
+    clock.advance(timedelta(hours=23))
+    assert await pruner.prune() == 0
+    clock.advance(timedelta(hours=2))
+    assert await pruner.prune() == 1
+    clock.advance(timedelta(days=14))
+    assert await pruner.prune() == 1
+
+
+async def test_statuses_are_stored_by_name(transactions: Transactions) -> None:
+    await stored(transactions, orders=[OrderFactory.create()])
+
+    async with transactions.engine.connect() as connection:
+        assert (await connection.execute(sa.select(orders.c.status))).scalar_one() == OrderStatus.PENDING.value

@@ -1,0 +1,348 @@
+"""Events, tasks, inbox and dead letters of a transaction: the same in memory and on PostgreSQL."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from chassis.envelope import Record
+from chassis.errors import EventTooLargeError
+from chassis.ports import EventDeadLetter, NewTask
+from chassis.tasks import LeaseLostError, Task
+from orders.events import OrderConfirmed, OrderPlaced
+from testkit.records import decoded
+
+from ..backends import Backend
+from ..factories import CustomerFactory, OrderFactory, confirmed_order
+from ..fakes import rolled_back
+
+LEASE = timedelta(seconds=30)
+
+
+async def schedule(backend: Backend, *tasks: NewTask) -> None:
+    async with backend.database() as uow:
+        for task in tasks:
+            uow.tasks.schedule(task)
+
+
+async def claim(backend: Backend, kind: str = "call", limit: int = 10) -> list[Task]:
+    return await backend.queue.claim(kind, limit=limit, lease=LEASE)
+
+
+async def claimed_keys(backend: Backend, kind: str = "call", limit: int = 10) -> list[str]:
+    return [task.key for task in await claim(backend, kind, limit)]
+
+
+async def complete(backend: Backend, task: Task) -> None:
+    async with backend.database() as uow:
+        await backend.queue.complete(task, uow)
+
+
+def letter(offset: int = 7, **changes: Any) -> EventDeadLetter:
+    record: dict[str, Any] = {
+        "topic": "payments",
+        "partition": 3,
+        "offset": offset,
+        "key": b"\xffkey",
+        "value": b"\0{",
+        "headers": (("ce_type", None), ("na\0me", b"\xff"), ("ce_type", b"twice")),
+    }
+    return EventDeadLetter("orders", Record(**{**record, **changes}), "no JSON")
+
+
+# --- one transaction ---
+
+
+async def test_a_transaction_that_fails_leaves_nothing(backend: Backend) -> None:
+    order = OrderFactory.create()
+
+    async with rolled_back(backend.database) as uow:
+        uow.orders.add(order)
+        uow.events.append(OrderPlaced.of(order), sequence=1)
+        uow.tasks.schedule(NewTask("call", "1"))
+        await uow.inbox.insert(["event-1"])
+        uow.dead_letters.add(letter())
+
+    async with backend.database() as uow:
+        assert await uow.orders.find(order.id) is None
+    assert not await backend.outbox()
+    assert not await backend.tasks()
+    assert not await backend.inbox()
+    assert not await backend.dead_letters()
+
+
+async def test_a_transactions_time_moves_with_the_clock(backend: Backend) -> None:
+    async with backend.database() as uow:
+        before = uow.now
+    backend.clock.advance(timedelta(hours=1))
+
+    async with backend.database() as uow:
+        after = uow.now
+
+    assert timedelta(hours=1) <= after - before < timedelta(hours=1, minutes=1)
+
+
+async def test_a_transactions_time_stands_still(backend: Backend) -> None:
+    async with backend.database() as uow:
+        first = uow.now
+        await uow.inbox.insert(["event-1"])
+
+        assert uow.now == first
+
+
+# --- events ---
+
+
+async def test_events_are_sent_in_the_order_of_appending(backend: Backend) -> None:
+    orders = [confirmed_order() for _ in range(5)]
+
+    for pair in (orders[:3], orders[3:]):
+        async with backend.database() as uow:
+            for order in pair:
+                uow.events.append(OrderPlaced.of(order), sequence=1)
+                uow.events.append(OrderConfirmed.of(order), sequence=2)
+
+    sent = [(record.key, record.headers["ce_type"]) for record in await backend.outbox()]
+    types = ("order.placed.v1", "order.confirmed.v1")
+    assert sent == [(str(order.id), event_type) for order in orders for event_type in types]
+
+
+async def test_an_event_is_stored_with_its_whole_envelope(backend: Backend) -> None:
+    order = OrderFactory.create(customer=CustomerFactory.create(name="Zoë 李"))
+
+    async with backend.database() as uow:
+        uow.events.append(OrderPlaced.of(order), sequence=4)
+
+    [record] = await backend.outbox()
+    assert (record.topic, record.key) == ("orders", str(order.id))
+    assert decoded([record])[0][1]["customer"]["name"] == "Zoë 李"
+    names = {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject", "ce_sequence", "content-type"}
+    assert set(record.headers) == names
+    assert (record.headers["ce_source"], record.headers["ce_sequence"]) == ("/orders", "4")
+
+
+async def test_an_event_that_could_not_be_sent_is_refused_at_once(backend: Backend) -> None:
+    order = OrderFactory.create(customer=CustomerFactory.create(name="a" * 512 * 1024))
+
+    async with backend.database() as uow:
+        with pytest.raises(EventTooLargeError):
+            uow.events.append(OrderPlaced.of(order), sequence=1)
+
+    assert not await backend.outbox()
+
+
+# --- inbox ---
+
+
+async def test_the_inbox_gives_back_only_ids_that_nobody_has_handled(backend: Backend) -> None:
+    async with backend.database() as uow:
+        assert await uow.inbox.insert(["a", "b"]) == {"a", "b"}
+        assert await uow.inbox.insert(["b", "c"]) == {"c"}
+
+    async with backend.database() as uow:
+        assert await uow.inbox.insert(["c", "d", "d"]) == {"d"}
+        assert await uow.inbox.insert([]) == set()
+
+    assert await backend.inbox() == {"a", "b", "c", "d"}
+
+
+async def test_of_concurrent_transactions_one_gets_an_id(backend: Backend) -> None:
+    async def handle() -> set[str]:
+        async with backend.database() as uow:
+            return await uow.inbox.insert(["a", "b"])
+
+    outcomes = await asyncio.gather(*(handle() for _ in range(5)))
+
+    assert sorted(map(len, outcomes)) == [0, 0, 0, 0, 2]
+
+
+async def test_an_id_is_free_again_after_its_transaction_failed(backend: Backend) -> None:
+    async with rolled_back(backend.database) as uow:
+        await uow.inbox.insert(["a"])
+
+    async with backend.database() as uow:
+        assert await uow.inbox.insert(["a"]) == {"a"}
+
+
+# --- dead letters ---
+
+
+async def test_a_dead_letter_keeps_the_record_byte_by_byte(backend: Backend) -> None:
+    async with backend.database() as uow:
+        uow.dead_letters.add(letter())
+        uow.dead_letters.add(letter(8, key=None, value=None, headers=()))
+
+    assert await backend.dead_letters() == [letter(), letter(8, key=None, value=None, headers=())]
+
+
+async def test_a_position_has_one_dead_letter_however_often_it_is_read(backend: Backend) -> None:
+    for _ in range(2):
+        async with backend.database() as uow:
+            uow.dead_letters.add(letter())
+            uow.dead_letters.add(letter())
+            uow.dead_letters.add(letter(partition=4))
+
+    assert await backend.dead_letters() == [letter(), letter(partition=4)]
+
+
+# --- tasks ---
+
+
+async def test_a_task_is_kept_with_its_group_and_payload(backend: Backend) -> None:
+    await schedule(backend, NewTask("call", "1", {"to": "ada@example.com", "times": 2}, group="order-1"))
+
+    assert await backend.tasks() == [("call", "1", "order-1", {"to": "ada@example.com", "times": 2})]
+    [task] = await claim(backend)
+    assert (task.kind, task.key, task.group, task.attempts) == ("call", "1", "order-1", 1)
+    assert task.payload == {"to": "ada@example.com", "times": 2}
+
+
+async def test_a_task_that_still_waits_is_not_made_twice(backend: Backend) -> None:
+    await schedule(backend, NewTask("call", "1", {"first": True}), NewTask("call", "1", {"first": False}))
+    await schedule(backend, NewTask("call", "1", {"first": False}), NewTask("write", "1"))
+
+    assert await backend.tasks() == [("call", "1", None, {"first": True}), ("write", "1", None, {})]
+
+
+async def test_a_task_is_due_after_its_delay_and_not_before(backend: Backend) -> None:
+    await schedule(backend, NewTask("call", "1", delay=timedelta(minutes=15)))
+
+    assert not await claim(backend)
+    backend.clock.advance(timedelta(minutes=14, seconds=50))
+    assert not await claim(backend)
+    backend.clock.advance(timedelta(seconds=11))
+    assert await claimed_keys(backend) == ["1"]
+
+
+async def test_only_tasks_of_the_kind_are_claimed_oldest_first_up_to_the_limit(backend: Backend) -> None:
+    await schedule(backend, NewTask("write", "0"))
+    await schedule(backend, NewTask("call", "late", delay=timedelta(seconds=5)))
+    await schedule(backend, NewTask("call", "early"))
+    await schedule(backend, NewTask("call", "later", delay=timedelta(seconds=6)))
+    backend.clock.advance(timedelta(minutes=1))
+
+    assert await claimed_keys(backend, limit=1) == ["early"]
+    assert await claimed_keys(backend, limit=1) == ["late"]
+    assert await claimed_keys(backend, limit=5) == ["later"]
+
+
+async def test_a_claimed_task_belongs_to_its_worker_until_the_lease_ends(backend: Backend) -> None:
+    await schedule(backend, NewTask("call", "1"))
+    [first] = await claim(backend)
+
+    assert not await claim(backend)
+    backend.clock.advance(LEASE + timedelta(seconds=1))
+    [second] = await claim(backend)
+
+    assert (first.attempts, second.attempts) == (1, 2)
+    assert first.token != second.token
+
+
+async def test_a_task_is_claimed_by_one_of_many_workers(backend: Backend) -> None:
+    await schedule(backend, *(NewTask("call", str(number)) for number in range(8)))
+
+    claims = await asyncio.gather(*(claim(backend, limit=3) for _ in range(5)))
+
+    keys = [task.key for tasks in claims for task in tasks]
+    assert len(keys) == len(set(keys))
+
+
+async def test_a_completed_task_is_gone_and_its_key_is_free(backend: Backend) -> None:
+    await schedule(backend, NewTask("call", "1"))
+    [task] = await claim(backend)
+
+    await complete(backend, task)
+
+    assert not await backend.tasks()
+    await schedule(backend, NewTask("call", "1"))
+    assert await claimed_keys(backend) == ["1"]
+
+
+async def test_a_task_completed_in_a_transaction_that_fails_is_still_there(backend: Backend) -> None:
+    await schedule(backend, NewTask("call", "1"))
+    [task] = await claim(backend)
+
+    async with rolled_back(backend.database) as uow:
+        await backend.queue.complete(task, uow)
+
+    await complete(backend, task)
+    assert not await backend.tasks()
+
+
+@pytest.mark.parametrize("end", ["complete", "postpone", "bury"])
+async def test_who_lost_the_lease_may_write_nothing(backend: Backend, end: str) -> None:
+    await schedule(backend, NewTask("call", "1"))
+    [lost] = await claim(backend)
+    backend.clock.advance(LEASE + timedelta(seconds=1))
+    [owned] = await claim(backend)
+
+    with pytest.raises(LeaseLostError):
+        await _ends(backend, end, lost)
+
+    assert not await backend.dead_tasks()
+    await _ends(backend, end, owned)
+
+
+@pytest.mark.parametrize("end", ["complete", "postpone", "bury"])
+async def test_a_task_that_is_gone_cannot_be_ended_again(backend: Backend, end: str) -> None:
+    await schedule(backend, NewTask("call", "1"))
+    [task] = await claim(backend)
+    await complete(backend, task)
+
+    with pytest.raises(LeaseLostError):
+        await _ends(backend, end, task)
+
+
+async def _ends(backend: Backend, end: str, task: Task) -> None:
+    if end == "postpone":
+        await backend.queue.postpone(task, timedelta(minutes=1), "no answer")
+        return
+    async with backend.database() as uow:
+        if end == "complete":
+            await backend.queue.complete(task, uow)
+        else:
+            await backend.queue.bury(task, "no such address", uow)
+
+
+async def test_a_postponed_task_comes_again_and_its_attempts_go_on_counting(backend: Backend) -> None:
+    await schedule(backend, NewTask("call", "1"))
+    [task] = await claim(backend)
+
+    await backend.queue.postpone(task, timedelta(minutes=1), "no answer")
+
+    assert not await claim(backend)
+    backend.clock.advance(timedelta(minutes=1, seconds=1))
+    [again] = await claim(backend)
+    assert again.attempts == 2
+
+
+async def test_a_buried_task_is_a_dead_letter_and_no_task_any_more(backend: Backend) -> None:
+    await schedule(backend, NewTask("call", "1"))
+    [task] = await claim(backend)
+
+    await _ends(backend, "bury", task)
+
+    assert await backend.dead_tasks() == [("call", "1", "no such address")]
+    assert not await backend.tasks()
+
+
+async def test_tasks_of_a_group_are_done_one_at_a_time_in_the_order_of_their_making(backend: Backend) -> None:
+    await schedule(
+        backend, NewTask("call", "1", group="g", delay=timedelta(seconds=5)), NewTask("call", "2", group="g")
+    )
+    await schedule(backend, NewTask("call", "other", group="h"), NewTask("call", "free"))
+
+    assert sorted(await claimed_keys(backend)) == ["free", "other"]
+    backend.clock.advance(timedelta(seconds=6))
+    [first] = await claim(backend)
+    assert first.key == "1"
+    assert not await claim(backend)
+    await complete(backend, first)
+    assert await claimed_keys(backend) == ["2"]
+
+
+async def test_a_group_holds_back_tasks_of_other_kinds_too(backend: Backend) -> None:
+    await schedule(backend, NewTask("write", "1", group="g"), NewTask("call", "1", group="g"))
+
+    assert not await claim(backend, "call")
+    assert await claimed_keys(backend, "write") == ["1"]

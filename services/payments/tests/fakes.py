@@ -1,0 +1,46 @@
+"""The ports in memory; tests/parity holds them to what the SQL ones do."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chassis.clock import Clock
+from payments.domain import Payment
+from testkit.memory import InMemoryDatabase, InMemoryRepository, InMemoryUnitOfWork, State
+
+
+class InMemoryPayments(InMemoryRepository[Payment]):
+    async def page(self, *, after: UUID | None, limit: int) -> Sequence[Payment]:
+        behind = sorted(key for key in self.rows if after is None or key > after)
+        return [self.rows[key] for key in behind[:limit]]
+
+
+class InMemoryPaymentsUnitOfWork(InMemoryUnitOfWork):
+    def __init__(self, state: State, *, source: str, now: datetime) -> None:
+        super().__init__(state, source=source, now=now)
+        self.payments = InMemoryPayments(state.table("payments"))
+
+
+def in_memory_payments(clock: Clock | None = None) -> InMemoryDatabase[InMemoryPaymentsUnitOfWork]:
+    return InMemoryDatabase(InMemoryPaymentsUnitOfWork, source="/payments", clock=clock)
+
+
+async def stored(database: Any, *payments: Payment) -> None:
+    async with database() as uow:
+        for payment in payments:
+            uow.payments.add(payment)
+
+
+class _RollBackError(Exception):
+    """Ends a transaction in the middle."""
+
+
+@asynccontextmanager
+async def rolled_back(database: Any) -> AsyncIterator[Any]:
+    """A transaction that does all that the block says and then fails."""
+    with suppress(_RollBackError):
+        async with database() as uow:
+            yield uow
+            raise _RollBackError

@@ -1,0 +1,197 @@
+"""The service between Kafka, PostgreSQL and the gateway: consumer, worker and relay as they run in production."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+from chassis import tables
+from chassis.kafka_consumer import ConsumerRole
+from chassis.ports import NewTask
+from chassis.relay import Relay
+from chassis.tasks import SqlTaskQueue
+from chassis.unit_of_work import SqlTransactions
+from chassis.worker import Worker
+from payments.domain import Payment, PaymentStatus, payment_id_of
+from payments.gateway import HttpPaymentGateway
+from payments.handlers import CHARGE
+from payments.storage import SqlPaymentsUnitOfWork
+from payments.tasks import task_kinds
+from testkit.records import consumer_record
+from testkit.waiting import eventually
+
+from ..factories import PaymentFactory, order_cancelled, order_placed
+from ..fakes import stored
+from .conftest import GatewayServer, Topics, running
+
+Transactions = SqlTransactions[SqlPaymentsUnitOfWork]
+MakeConsumer = Callable[..., ConsumerRole]
+
+
+@pytest.fixture
+def worker(transactions: Transactions, gateway_server: GatewayServer) -> Worker[Any]:
+    gateway = HttpPaymentGateway(gateway_server.http, timeout=5)
+    queue = SqlTaskQueue(transactions.engine, transactions.clock)
+    kinds = task_kinds(transactions, gateway, gateway_timeout=5)
+    return Worker(kinds, queue, transactions, transactions.tasks_scheduled)
+
+
+async def find(transactions: Transactions, order_id: UUID) -> Payment | None:
+    async with transactions() as uow:
+        return await uow.payments.find(payment_id_of(order_id))
+
+
+async def has_status(transactions: Transactions, order_id: UUID, status: PaymentStatus) -> bool:
+    payment = await find(transactions, order_id)
+    return payment is not None and payment.status is status
+
+
+async def rows(transactions: Transactions, table: sa.Table) -> int:
+    async with transactions.engine.connect() as connection:
+        return int((await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())
+
+
+async def test_a_placed_order_is_charged_and_a_cancelled_one_gets_its_money_back(
+    transactions: Transactions, consumer_role: MakeConsumer, worker: Worker[Any], relay: Relay, topics: Topics
+) -> None:
+    order_id = uuid4()
+
+    async with running(consumer_role().run, worker.run, relay.run):
+        await topics.send(order_placed(order_id))
+        [captured] = await topics.read("payments", 1)
+        await topics.send(order_cancelled(order_id))
+        [_, refunded] = await topics.read("payments", 2)
+
+    types = [dict(record.headers)["ce_type"] for record in (captured, refunded)]
+    assert types == [b"payment.captured.v1", b"payment.refunded.v1"]
+    assert captured.key == refunded.key == str(order_id).encode()
+    assert [dict(record.headers)["ce_sequence"] for record in (captured, refunded)] == [b"2", b"3"]
+    assert dict(captured.headers)["ce_source"] == b"/payments"
+    assert await has_status(transactions, order_id, PaymentStatus.REFUNDED)
+
+
+async def test_one_trace_follows_an_order_through_consumer_task_and_outbox(
+    consumer_role: MakeConsumer, worker: Worker[Any], relay: Relay, topics: Topics
+) -> None:
+    trace_id = uuid4().hex
+    placed = order_placed(uuid4())
+    traced = consumer_record(
+        "orders", placed.value, key=placed.key, headers=[*placed.headers, ("traceparent", _parent(trace_id))]
+    )
+
+    async with running(consumer_role().run, worker.run, relay.run):
+        await topics.send(traced)
+        [captured] = await topics.read("payments", 1)
+
+    assert dict(captured.headers)["traceparent"].decode().split("-")[1] == trace_id
+
+
+def _parent(trace_id: str) -> bytes:
+    return f"00-{trace_id}-00f067aa0ba902b7-01".encode()
+
+
+async def test_an_event_that_is_sent_twice_asks_for_one_payment(
+    transactions: Transactions, consumer_role: MakeConsumer, topics: Topics
+) -> None:
+    order_id, marker = uuid4(), uuid4()
+    placed = order_placed(order_id)
+
+    async with running(consumer_role().run):
+        await topics.send(placed)
+        await eventually(lambda: has_status(transactions, order_id, PaymentStatus.REQUESTED))
+        await topics.send(placed, placed, order_placed(marker))
+        await eventually(lambda: has_status(transactions, marker, PaymentStatus.REQUESTED))
+        await eventually(lambda: _all_committed(topics, 4))
+
+    assert await rows(transactions, tables.inbox) == 2
+    assert await rows(transactions, tables.tasks) == 2
+
+
+async def _all_committed(topics: Topics, count: int) -> bool:
+    return await topics.committed("orders") == count
+
+
+async def test_poison_becomes_a_dead_letter_and_its_neighbours_are_handled(
+    transactions: Transactions, consumer_role: MakeConsumer, topics: Topics
+) -> None:
+    before, after = uuid4(), uuid4()
+    poison = consumer_record(
+        "orders", b'{"total": 1}', key=str(before).encode(), headers=[("ce_type", b"order.placed.v1"), ("ce_id", b"1")]
+    )
+
+    async with running(consumer_role().run):
+        await topics.send(order_placed(before), poison, order_cancelled(before), order_placed(after))
+        await eventually(lambda: has_status(transactions, before, PaymentStatus.VOIDED))
+        await eventually(lambda: has_status(transactions, after, PaymentStatus.REQUESTED))
+
+    assert await rows(transactions, tables.dead_letters) == 1
+
+
+async def test_offsets_are_committed_after_the_transaction_so_what_a_dead_process_had_in_hand_comes_again(
+    transactions: Transactions, consumer_role: MakeConsumer, topics: Topics
+) -> None:
+    order_id = uuid4()
+    await topics.send(order_placed(order_id))
+    in_hand = asyncio.Event()
+
+    @asynccontextmanager
+    async def never_commits() -> AsyncIterator[Any]:
+        async with transactions() as uow:
+            yield uow
+            in_hand.set()
+            await asyncio.Event().wait()
+
+    never: Any = asyncio.Event()
+    role = asyncio.ensure_future(consumer_role(never_commits).run(never))
+    await eventually(in_hand.is_set)
+    role.cancel()
+    await asyncio.wait({role})
+    assert await topics.committed("orders") == 0
+    assert await find(transactions, order_id) is None
+
+    async with running(consumer_role().run):
+        await eventually(lambda: has_status(transactions, order_id, PaymentStatus.REQUESTED), within=8)
+        await eventually(lambda: _all_committed(topics, 1))
+
+
+async def test_a_task_of_a_worker_that_died_is_done_by_the_next_when_its_lease_ends(
+    transactions: Transactions, worker: Worker[Any], topics: Topics, consumer_role: MakeConsumer
+) -> None:
+    order_id = uuid4()
+    async with running(consumer_role().run):
+        await topics.send(order_placed(order_id))
+        await eventually(lambda: has_status(transactions, order_id, PaymentStatus.REQUESTED))
+    queue = SqlTaskQueue(transactions.engine, transactions.clock)
+    lease = worker.kinds[0].lease
+    assert await queue.claim(CHARGE, limit=1, lease=lease)  # by a worker that dies
+
+    assert await worker.run_due() == 0
+    transactions.clock.advance(lease + timedelta(seconds=1))
+    await worker.run_due()
+
+    assert await has_status(transactions, order_id, PaymentStatus.CAPTURED)
+
+
+async def test_several_workers_charge_each_order_once(
+    transactions: Transactions, worker: Worker[Any], gateway_server: GatewayServer
+) -> None:
+    payments = [PaymentFactory.create() for _ in range(12)]
+    await stored(transactions, *payments)
+    async with transactions() as uow:
+        for payment in payments:
+            uow.tasks.schedule(NewTask(CHARGE, str(payment.order_id)))
+
+    async with running(worker.run, worker.run, worker.run):
+        await eventually(lambda: _no_tasks(transactions))
+
+    ledger = (await gateway_server.http.get("/_ledger")).json()["entries"]
+    for payment in payments:
+        assert [entry["outcome"] for entry in ledger if entry["reference"] == str(payment.order_id)] == ["succeeded"]
+
+
+async def _no_tasks(transactions: Transactions) -> bool:
+    return await rows(transactions, tables.tasks) == 0

@@ -1,0 +1,92 @@
+"""The whole service in process: in-memory ports and the sandbox gateway behind the real handlers, consumer and API."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from chassis.clock import Clock
+from chassis.consumer import BatchConsumer
+from chassis.kafka_consumer import create_broker, subscribe
+from chassis.metrics import Metrics
+from chassis.worker import Worker
+from fastapi import FastAPI
+from faststream.kafka import TestKafkaBroker
+from payments import api
+from payments.app import NAME, create_app
+from payments.consumers import ROUTES
+from payments.gateway import HttpPaymentGateway
+from payments.settings import Settings
+from payments.tasks import task_kinds
+from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
+
+from ..fakes import InMemoryPaymentsUnitOfWork, in_memory_payments
+from ..sandbox import Sandbox
+
+Database = InMemoryDatabase[InMemoryPaymentsUnitOfWork]
+Consume = Callable[..., Awaitable[None]]
+PutFaults = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def database(clock: Clock) -> Database:
+    return in_memory_payments(clock)
+
+
+@pytest.fixture(scope="session")
+async def sandbox() -> AsyncIterator[Sandbox]:
+    sandbox = Sandbox.in_process()
+    yield sandbox
+    await sandbox.close()
+
+
+@pytest.fixture
+async def faults(sandbox: Sandbox) -> AsyncIterator[PutFaults]:
+    """What goes wrong at the gateway: ``await faults({"operation": "charge", "action": "garbage"})``."""
+    yield sandbox.put_faults
+    await sandbox.put_faults()
+
+
+@pytest.fixture(scope="session")
+def gateway(sandbox: Sandbox) -> HttpPaymentGateway:
+    return HttpPaymentGateway(sandbox.http, timeout=5)
+
+
+@pytest.fixture
+async def consume(database: Database, settings: Settings) -> AsyncIterator[Consume]:
+    """Feeds records to the service's real subscriber: parser, envelope, decoding, dispatch, handlers."""
+    consumer = BatchConsumer(NAME, ROUTES, database, Metrics(database.clock))
+    broker = create_broker(settings.kafka)
+    subscriber = subscribe(broker, consumer, settings.kafka)
+
+    async def feed(*records: Any) -> None:
+        await subscriber.process_message(records)
+
+    async with TestKafkaBroker(broker):
+        yield feed
+
+
+@pytest.fixture
+def worker(database: Database, gateway: HttpPaymentGateway) -> Worker[Any]:
+    kinds = task_kinds(database, gateway, gateway_timeout=5)
+    return Worker(kinds, InMemoryTaskQueue(database), database, database.tasks_scheduled)
+
+
+@pytest.fixture(scope="session")
+def app(settings: Settings) -> FastAPI:
+    return create_app(settings)
+
+
+@pytest.fixture(scope="session")
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """One for all tests: making a client costs more than most tests."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://payments/api/v1") as client:
+        yield client
+
+
+@pytest.fixture
+def client(http: httpx.AsyncClient, app: FastAPI, database: Database) -> Iterator[httpx.AsyncClient]:
+    """The API on this test's own ports."""
+    app.dependency_overrides[api.dependencies] = lambda: api.Dependencies(database)
+    yield http
+    app.dependency_overrides.clear()

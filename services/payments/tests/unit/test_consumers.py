@@ -1,0 +1,169 @@
+"""Kafka records in, through FastStream's test broker and the real subscriber; state, tasks and dead letters out."""
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from payments.domain import PaymentStatus, payment_id_of
+from payments.handlers import CHARGE, REFUND
+from testkit.records import consumer_record, event_record
+
+from ..factories import NOW, PAYMENTS, PaymentFactory, order_cancelled, order_placed, order_placed_data
+from ..fakes import stored
+from .conftest import Consume, Database
+
+
+def status_of(order_id: UUID, database: Database) -> PaymentStatus:
+    found: PaymentStatus = database.state.table("payments")[payment_id_of(order_id)].status
+    return found
+
+
+async def test_a_placed_order_is_to_be_charged(database: Database, consume: Consume) -> None:
+    order_id = uuid4()
+
+    await consume(order_placed(order_id))
+
+    assert status_of(order_id, database) is PaymentStatus.REQUESTED
+    assert list(database.state.tasks) == [(CHARGE, str(order_id))]
+
+
+async def test_a_cancelled_orders_money_is_to_be_returned(database: Database, consume: Consume) -> None:
+    payment = PAYMENTS[PaymentStatus.CAPTURED]()
+    await stored(database, payment)
+
+    await consume(order_cancelled(payment.order_id))
+
+    assert list(database.state.tasks) == [(REFUND, str(payment.order_id))]
+
+
+async def test_an_order_placed_and_cancelled_in_one_batch_is_voided(database: Database, consume: Consume) -> None:
+    order_id = uuid4()
+
+    await consume(order_placed(order_id), order_cancelled(order_id))
+
+    assert status_of(order_id, database) is PaymentStatus.VOIDED
+
+
+async def test_the_same_event_twice_asks_for_one_payment(database: Database, consume: Consume) -> None:
+    event = order_placed(uuid4())
+
+    await consume(event, event)
+    await consume(event)
+
+    assert len(database.state.table("payments")) == 1
+    assert len(database.state.inbox) == 1
+
+
+@pytest.mark.parametrize("status", [PaymentStatus.DECLINED, PaymentStatus.VOIDED, PaymentStatus.REFUNDED])
+async def test_events_replayed_onto_an_empty_inbox_change_nothing_and_call_nobody(
+    database: Database, consume: Consume, status: PaymentStatus
+) -> None:
+    payment = PAYMENTS[status]()
+    await stored(database, payment)
+
+    await consume(order_placed(payment.order_id), order_cancelled(payment.order_id))
+
+    assert database.state.table("payments") == {payment.id: payment}
+    assert not database.state.tasks
+    assert not database.state.outbox
+
+
+async def test_many_orders_are_handled_in_one_batch(database: Database, consume: Consume) -> None:
+    orders = [uuid4() for _ in range(20)]
+
+    await consume(*(order_placed(order_id) for order_id in orders))
+
+    assert {status_of(order_id, database) for order_id in orders} == {PaymentStatus.REQUESTED}
+
+
+def _poison(order_id: UUID) -> dict[str, Any]:
+    key = str(order_id).encode()
+    typed = [("ce_type", b"order.placed.v1"), ("ce_id", b"1")]
+    good = order_placed_data(order_id)
+
+    def changed(**changes: Any) -> Any:
+        return consumer_record("orders", json.dumps({**good, **changes}).encode(), key=key, headers=typed)
+
+    data = json.dumps(good).encode()
+    return {
+        "no JSON": consumer_record("orders", b"{", key=key, headers=typed),
+        "no order": consumer_record("orders", b"{}", key=key, headers=typed),
+        "order_id no UUID": changed(order_id="7"),
+        "amount a number": changed(total={"amount": 50.0, "currency": "EUR"}),
+        "amount negative": changed(total={"amount": "-1.00", "currency": "EUR"}),
+        "amount not a number": changed(total={"amount": "NaN", "currency": "EUR"}),
+        "amount in tenths of a cent": changed(total={"amount": "1.001", "currency": "EUR"}),
+        "currency unknown in kind": changed(total={"amount": "1.00", "currency": "Euro"}),
+        "deadline without a zone": changed(pay_before="2026-01-15T12:00:00"),
+        "no payment method": changed(payment_method=None),
+        "null value": consumer_record("orders", None, key=key, headers=typed),
+        "no key": consumer_record("orders", data, headers=typed),
+        "another key": consumer_record("orders", data, key=b"other", headers=typed),
+        "no ce_type": consumer_record("orders", data, key=key, headers=typed[1:]),
+        "no ce_id": consumer_record("orders", data, key=key, headers=typed[:1]),
+        "null ce_id": consumer_record("orders", data, key=key, headers=[typed[0], ("ce_id", None)]),
+        "unreadable ce_type": consumer_record("orders", data, key=key, headers=[("ce_type", b"\xff"), typed[1]]),
+        "deep nesting": consumer_record("orders", b"[" * 100_000, key=key, headers=typed),
+    }
+
+
+@pytest.mark.parametrize("kind", _poison(uuid4()))
+async def test_poison_becomes_one_dead_letter_and_its_neighbours_are_handled(
+    kind: str, database: Database, consume: Consume
+) -> None:
+    poisoned, neighbour = uuid4(), uuid4()
+
+    await consume(_poison(poisoned)[kind], order_placed(neighbour))
+
+    [letter] = database.state.dead_letters.values()
+    assert letter.reason
+    assert letter.group == "payments"
+    assert list(database.state.table("payments")) == [payment_id_of(neighbour)]
+
+
+async def test_an_event_that_its_handler_refuses_is_the_only_dead_letter(
+    database: Database, consume: Consume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused, neighbour = PaymentFactory.create(), uuid4()
+    await stored(database, refused)
+
+    def explode(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(type(refused), "void", explode)
+    await consume(order_placed(neighbour), order_cancelled(refused.order_id, event_id="refused"))
+
+    [letter] = database.state.dead_letters.values()
+    assert letter.reason == "RuntimeError: a bug"
+    assert status_of(neighbour, database) is PaymentStatus.REQUESTED
+    assert "refused" not in database.state.inbox
+
+
+async def test_odd_records_that_are_no_poison_leave_no_dead_letter(database: Database, consume: Consume) -> None:
+    order_id = uuid4()
+    placed = order_placed(order_id)
+    odd = consumer_record(
+        "orders",
+        placed.value.replace(b"{", b'{"unknown": 1, ', 1),
+        key=placed.key,
+        headers=[*placed.headers, ("x-null", None), ("x-binary", b"\xff\xfe"), ("traceparent", b"nonsense")],
+    )
+
+    await consume(
+        event_record("orders", "order.exploded.v1", {}, key="any"),
+        event_record("orders", "order.confirmed.v1", {"order_id": str(order_id)}, key=str(order_id)),
+        odd,
+    )
+
+    assert not database.state.dead_letters
+    assert status_of(order_id, database) is PaymentStatus.REQUESTED
+
+
+async def test_a_new_reason_for_a_cancellation_is_survived(database: Database, consume: Consume) -> None:
+    order_id = uuid4()
+    data = {"order_id": str(order_id), "reason": "fraud", "cancelled_at": NOW.isoformat()}
+
+    await consume(event_record("orders", "order.cancelled.v1", data, key=str(order_id)))
+
+    assert status_of(order_id, database) is PaymentStatus.VOIDED

@@ -1,0 +1,104 @@
+"""Charges that no payment claims, made by a gateway that ignores its idempotency keys."""
+
+from uuid import UUID
+
+import pytest
+from payments import reconciliation
+from payments.domain import Payment, payment_id_of
+from payments.gateway import HttpPaymentGateway
+from payments.reconciliation import return_charge, unclaimed_charges
+
+from ..factories import NOW, ChargeFactory, PaymentFactory
+from ..fakes import stored
+from ..sandbox import Sandbox
+from .conftest import Database, PutFaults
+
+
+async def charged_twice(gateway: HttpPaymentGateway, faults: PutFaults, payment: Payment) -> tuple[str, str]:
+    """A charge under the payment's key, and one more by a gateway that ignores the key."""
+    first = await _charge(gateway, payment.order_id)
+    await faults({"operation": "charge", "action": "ignore_key"})
+    return first, await _charge(gateway, payment.order_id)
+
+
+async def _charge(gateway: HttpPaymentGateway, order_id: UUID) -> str:
+    return await gateway.charge(ChargeFactory.create(), idempotency_key=payment_id_of(order_id), reference=order_id)
+
+
+async def unclaimed_ids(database: Database, gateway: HttpPaymentGateway) -> list[str]:
+    return [found.charge.id for found in await unclaimed_charges(database, gateway)]
+
+
+async def test_where_every_charge_has_its_payment_nothing_is_found(
+    database: Database, gateway: HttpPaymentGateway
+) -> None:
+    payment = PaymentFactory.create()
+    await stored(database, payment.capture(await _charge(gateway, payment.order_id), NOW))
+
+    assert await unclaimed_ids(database, gateway) == []
+
+
+async def test_the_charge_too_many_of_a_captured_payment_is_found_and_returned(
+    database: Database, gateway: HttpPaymentGateway, faults: PutFaults, sandbox: Sandbox
+) -> None:
+    payment = PaymentFactory.create()
+    first, extra = await charged_twice(gateway, faults, payment)
+    await stored(database, payment.capture(first, NOW))
+
+    [found] = await unclaimed_charges(database, gateway)
+    assert (found.charge.id, found.returnable) == (extra, True)
+    await return_charge(found, gateway)
+
+    assert await unclaimed_ids(database, gateway) == []
+    assert sandbox.outcomes(payment.order_id) == ["charge succeeded"]  # the captured money stays
+
+
+async def test_a_captured_payments_own_key_is_never_returned(
+    database: Database, gateway: HttpPaymentGateway, faults: PutFaults
+) -> None:
+    payment = PaymentFactory.create()
+    own, extra = await charged_twice(gateway, faults, payment)
+    await stored(database, payment.capture(extra, NOW))
+
+    [found] = await unclaimed_charges(database, gateway)
+
+    assert (found.charge.id, found.returnable) == (own, False)
+
+
+async def test_a_charge_that_is_under_way_is_claimed_by_its_key(
+    database: Database, gateway: HttpPaymentGateway, faults: PutFaults
+) -> None:
+    payment = PaymentFactory.create()
+    _, extra = await charged_twice(gateway, faults, payment)
+    await stored(database, payment)
+
+    assert await unclaimed_ids(database, gateway) == [extra]
+
+
+@pytest.mark.parametrize("end", ["decline", "void", "refund"])
+async def test_every_charge_of_a_payment_that_ended_without_money_is_found(
+    database: Database, gateway: HttpPaymentGateway, end: str
+) -> None:
+    requested = PaymentFactory.create()
+    charge_id = await _charge(gateway, requested.order_id)
+    ends: dict[str, Payment] = {
+        "decline": requested.decline(NOW),
+        "void": requested.void(NOW),
+        "refund": requested.void(NOW).refund("ch_1", NOW),
+    }
+    await stored(database, ends[end])
+
+    assert await unclaimed_ids(database, gateway) == [charge_id]
+
+
+async def test_every_payment_is_looked_at_however_many_pages_there_are(
+    database: Database, gateway: HttpPaymentGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "PAGE", 2)
+    payments = [PaymentFactory.create().decline(NOW) for _ in range(5)]
+    await stored(database, *payments)
+    charges = {await _charge(gateway, payment.order_id) for payment in payments}
+
+    found = await unclaimed_ids(database, gateway)
+
+    assert (len(found), set(found)) == (5, charges)
