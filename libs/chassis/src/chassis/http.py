@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 MAX_BODY_BYTES = 64 * 1024
 RETRY_AFTER_SECONDS = 2
+_UNREADABLE_BODY = 400
+"""FastAPI's and Starlette's answer to a body that is no UTF-8, or no form."""
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
 
 
@@ -133,15 +135,19 @@ async def _api_error(request: Request, error: Exception) -> Response:
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     details = [{"field": _place(problem), "message": problem["msg"]} for problem in error.errors()]
-    return _error_response(
-        request.scope, ApiError(422, "VALIDATION_ERROR", "the request is not valid", details=details)
-    )
+    return _error_response(request.scope, _invalid(details))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == _UNREADABLE_BODY:
+        return _error_response(request.scope, _invalid([{"field": "body", "message": "the body can't be read"}]))
     code = _CODES.get(error.status_code, "BAD_REQUEST")
     return _error_response(request.scope, ApiError(error.status_code, code, str(error.detail), headers=error.headers))
+
+
+def _invalid(details: Sequence[Mapping[str, str]]) -> ApiError:
+    return ApiError(422, "VALIDATION_ERROR", "the request is not valid", details=details)
 
 
 def _place(problem: Mapping[str, Any]) -> str:

@@ -351,10 +351,13 @@ async def test_a_wrong_order_is_refused_with_the_place_of_the_mistake(
     assert response.json()["error"]["details"][0]["field"] == field
 
 
-async def test_what_is_no_json_is_refused(client: httpx.AsyncClient, customer: User, bearer: Headers) -> None:
+@pytest.mark.parametrize("body", [b"{nope", b"", b"\xff\xfe", b"[" * 10_000])
+async def test_what_is_no_json_is_refused(
+    client: httpx.AsyncClient, customer: User, bearer: Headers, body: bytes
+) -> None:
     headers = bearer(customer) | key() | {"Content-Type": "application/json"}
 
-    response = await client.post("/orders", content=b"{nope", headers=headers)
+    response = await client.post("/orders", content=body, headers=headers)
 
     assert error_of(response) == (422, "VALIDATION_ERROR")
     assert response.json()["error"]["details"][0]["field"] == "body"
