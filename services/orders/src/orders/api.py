@@ -10,6 +10,7 @@ from uuid import UUID
 
 from chassis.http import ApiError, Caller, ErrorResponse, Operator, not_found, unauthenticated
 from chassis.ports import UnitOfWorkFactory
+from chassis.telemetry import add_log_fields
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 
@@ -125,6 +126,7 @@ async def place_order(body: PlaceOrderRequest, key: IdempotencyKey, caller: Call
             if (stored := await idempotent.stored_response(uow)) is not None:
                 return _response(stored, replayed=True)
             order = await handlers.place_order(command, uow, needs.policy)
+            add_log_fields(order_id=str(order.id))
             location = f"{PREFIX}/orders/{order.id}"
             stored = await idempotent.store(uow, status=201, body=_json(order), location=location)
     except UnknownSkuError as error:
@@ -187,9 +189,11 @@ def _address(request: Request) -> str:
 
 def _uuid(value: str, what: str) -> UUID:
     try:
-        return UUID(value)
+        found = UUID(value)
     except ValueError:
         raise not_found(what) from None
+    add_log_fields(**{f"{what}_id": str(found)})
+    return found
 
 
 def _index(body: PlaceOrderRequest, sku: str) -> int:
