@@ -4,7 +4,8 @@ from collections import deque
 
 import pytest
 
-from .world import Stage, World, broken_always, broken_at_rest
+from .stage import Stage
+from .world import World, broken_always, broken_at_rest
 
 
 @pytest.mark.parametrize("card_accepted", [True, False], ids=["card accepted", "card declined"])
