@@ -46,8 +46,13 @@ ConsumedAmount = Annotated[
 ]
 """An amount of money as a decimal string."""
 
-ConsumedTimestamp = Annotated[AwareDatetime, BeforeValidator(_is_string)]
-"""An instant as an RFC 3339 string with a zone."""
+ConsumedTimestamp = Annotated[
+    AwareDatetime,
+    BeforeValidator(_is_string),
+    Field(lt=datetime(9999, 1, 1, tzinfo=UTC)),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""An instant as an RFC 3339 string with a zone; in the last year of the calendar databases overflow."""
 
 
 class EventData(BaseModel):

@@ -70,6 +70,7 @@ class InMemoryRepository(Generic[A]):
 
     def __init__(self, rows: dict[UUID, A]) -> None:
         self.rows = rows
+        self._committed = dict(rows)
 
     async def lock(self, ids: Iterable[UUID]) -> None:
         """Nothing to do: only one transaction runs at a time."""
@@ -79,8 +80,8 @@ class InMemoryRepository(Generic[A]):
         return self.rows.get(key)
 
     async def find(self, key: UUID) -> A | None:
-        """The same; there are no locks to avoid."""
-        return self.rows.get(key)
+        """The aggregate as the last transaction left it."""
+        return self._committed.get(key)
 
     def add(self, aggregate: A) -> None:
         """Raises UniqueViolationError where SQL would fail at the end of the transaction."""
@@ -146,7 +147,8 @@ class InMemoryDeadLetters:
     def add(self, letter: EventDeadLetter) -> None:
         """See chassis.ports.DeadLetters."""
         record = letter.record
-        self._rows.setdefault((letter.group, record.topic, record.partition, record.offset), letter)
+        kept = replace(letter, reason=letter.reason.replace("\0", ""))
+        self._rows.setdefault((letter.group, record.topic, record.partition, record.offset), kept)
 
 
 class InMemoryUnitOfWork:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from testkit.levels import LEVELS, Costs, level_of
-from testkit.sockets import SocketBlockedError, message, no_sockets
+from testkit.sockets import SocketBlockedError, message, no_sockets, sockets_again
 
 if TYPE_CHECKING:
     from testkit.kafka import KafkaCluster
@@ -96,6 +96,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     if attempts := item.stash.get(ATTEMPTS, []):
         raise SocketBlockedError(message(attempts[0]))  # the code under test had swallowed it
     return outcome
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """After the last test the session's fixtures end too, and theirs may be a database's."""
+    if nextitem is not None:
+        return (yield)
+    with sockets_again():
+        return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -47,3 +47,13 @@ def no_sockets() -> Iterator[list[str]]:
         yield _guard.attempts
     finally:
         _guard.blocking, _guard.attempts = outer
+
+
+@contextmanager
+def sockets_again() -> Iterator[None]:
+    """Lift the guard inside, for what ends after the last unit test but isn't part of it."""
+    blocking, _guard.blocking = _guard.blocking, False
+    try:
+        yield
+    finally:
+        _guard.blocking = blocking

@@ -201,3 +201,19 @@ def test_the_example_in_the_readme_runs(project: Project) -> None:
     assert set(files) == {"conftest.py", "tests/integration/test_orders.py", "pytest.ini"}
     assert run.status == 0, run.text
     run.lines.fnmatch_lines(["*1 passed*"])
+
+
+def test_a_session_fixture_may_use_a_socket_when_it_ends_after_the_last_unit_test(project: Project) -> None:
+    conftest = """
+import socket, pytest
+@pytest.fixture(scope="session", autouse=True)
+def server():
+    yield
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+"""
+
+    run = project({"conftest.py": conftest, "tests/unit/test_last.py": PASSES})
+
+    run.lines.fnmatch_lines(["*1 passed*"])
+    assert run.status == 0
