@@ -99,6 +99,7 @@ class Stage:
             async with self.databases["orders"]() as uow:
                 await uow.users.register(customer)
                 await uow.products.put([Product("ABC", "Blue mug", Decimal(25))])
+            async with self.databases["orders"]() as uow:
                 await orders_handlers.place_order(PlaceOrder(customer.id, {"ABC": 4}, "pm_card"), uow, policy)
 
         return await self._step(world, "POST /orders", place)

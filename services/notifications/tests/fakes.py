@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from chassis.clock import Clock
@@ -49,3 +50,9 @@ class RecordingMailer:
             raise self.error
         self.sent.append(sent)
         return f"<{sent.kind.value}.{sent.order_id}@shop.example>"
+
+
+async def stored(database: Any, *orders: OrderNotifications) -> None:
+    async with database() as uow:
+        for order in orders:
+            uow.notifications.add(order)

@@ -6,7 +6,12 @@ from typing import Literal
 from uuid import UUID
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import BaseModel, ValidationError
+
+from chassis.errors import ConfigurationError
 
 ISSUER = "orders"
 AUDIENCE = "shop"
@@ -41,11 +46,22 @@ class _Claims(BaseModel):
     role: Role
 
 
+def _public_key(pem: str, number: int) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(pem.replace("\\n", "\n").encode())
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise ConfigurationError(f"JWT_PUBLIC_KEYS: number {number} is no Ed25519 public key in PEM")
+    return key
+
+
 class TokenVerifier:
     """Accepts tokens signed with any of the keys (PEM), so that a key can be replaced without a gap."""
 
     def __init__(self, public_keys: Sequence[str]) -> None:
-        self._public_keys = [key.replace("\\n", "\n") for key in public_keys]
+        """Raises ConfigurationError for what is no Ed25519 key: at the start, not at the first request."""
+        self._public_keys = [_public_key(key, number) for number, key in enumerate(public_keys, start=1)]
 
     def verify(self, token: str) -> Principal:
         """Raises InvalidTokenError."""

@@ -110,6 +110,8 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
         """Handle it again in this service, in one transaction; nothing is republished."""
         try:
             command.execute(lambda service: service.dead_letters.replay(letter_id))
+        except typer.Exit:
+            raise
         except Exception as error:  # noqa: BLE001  # whatever the handler raised, a person asked and wants to know
             raise _fail(f"dead letter {letter_id} was refused again: {type(error).__name__}: {error}") from None
         typer.echo(f"dead letter {letter_id} replayed")

@@ -1,7 +1,6 @@
 """A batch of records becomes one transaction: inbox, handlers, outbox, tasks and dead letters commit together."""
 
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,15 +50,19 @@ class Progress:
     in_progress: int = 0
     halted: str | None = None
 
+    def attempted(self) -> None:
+        """Something was tried just now."""
+        self.last_attempt = time.monotonic()
+
     @contextmanager
     def attempt(self, records: int) -> Iterator[None]:
         """Count records as being handled."""
-        self.last_attempt = time.monotonic()
+        self.attempted()
         self.in_progress = records
         try:
             yield
         finally:
-            self.last_attempt = time.monotonic()
+            self.attempted()
             self.in_progress = 0
 
 
@@ -91,7 +94,7 @@ class BatchConsumer(Generic[U]):
         self._unit_of_work = unit_of_work
         self._metrics = metrics
         self._clock = clock
-        self._refusals: deque[float] = deque()
+        self._refusals: dict[tuple[str, int, int], float] = {}
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Handle records in order. Raises transient errors (see database.is_transient) and ConsumerHaltedError."""
@@ -136,8 +139,9 @@ class BatchConsumer(Generic[U]):
         async with self._unit_of_work() as uow:
             for record, reason in batch.undecodable:
                 uow.dead_letters.add(EventDeadLetter(self.group, record, reason))
-                log.error("event_dead_lettered", reason=reason, **_position(record))
             await self._apply(batch.events, uow)
+        for record, reason in batch.undecodable:
+            log.error("event_dead_lettered", reason=reason, **_position(record))
 
     async def _apply(self, events: Sequence[Received[ConsumedEvent]], uow: U) -> None:
         if not events:
@@ -158,6 +162,7 @@ class BatchConsumer(Generic[U]):
     async def _handle_one_by_one(self, batch: _Batch) -> None:
         await self._handle_together(_Batch((), batch.undecodable))
         for received in batch.events:
+            self.progress.attempted()
             try:
                 await self._handle_together(_Batch((received,), ()))
             except Exception as error:
@@ -166,17 +171,17 @@ class BatchConsumer(Generic[U]):
                 await self._refuse(received, error)
 
     async def _refuse(self, received: Received[ConsumedEvent], error: Exception) -> None:
-        self._count_refusal()
+        self._count_refusal(received.record)
         reason = f"{type(error).__name__}: {error}"
         async with self._unit_of_work() as uow:
             uow.dead_letters.add(EventDeadLetter(self.group, received.record, reason))
         log.error("event_dead_lettered", reason=reason, exc_info=error, **_position(received.record))
 
-    def _count_refusal(self) -> None:
+    def _count_refusal(self, record: Record) -> None:
         now = self._clock()
-        self._refusals.append(now)
-        while self._refusals[0] < now - REFUSAL_WINDOW:
-            self._refusals.popleft()
+        # by position: a batch that comes again after an outage refuses the same events again
+        self._refusals[record.topic, record.partition, record.offset] = now
+        self._refusals = {at: then for at, then in self._refusals.items() if then >= now - REFUSAL_WINDOW}
         if len(self._refusals) >= MAX_REFUSALS:
             self.progress.halted = f"{MAX_REFUSALS} events were refused by their handlers within a minute"
             raise ConsumerHaltedError(self.progress.halted)

@@ -1,5 +1,7 @@
 """The connection to PostgreSQL: its time-outs, and which of its errors pass by themselves."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -19,12 +21,13 @@ SESSION_SETTINGS = {
 
 _TRANSIENT_CLASSES = ("08", "40", "53", "57")
 """Connection, rollback (deadlock, serialization), resources (disk full too), operator intervention."""
+_DATA_ERROR = "22"
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
 def create_engine(url: str, *, application_name: str, pool_size: int = 10) -> AsyncEngine:
     """An engine for a ``postgresql+asyncpg://`` URL; every connection has SESSION_SETTINGS."""
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=5,
@@ -36,6 +39,23 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 10) -> As
             "server_settings": {**SESSION_SETTINGS, "application_name": application_name},
         },
     )
+    sa.event.listen(engine.sync_engine, "handle_error", _hide_values)
+    return engine
+
+
+def _hide_values(context: sa.ExceptionContext) -> None:
+    """Take out what hide_parameters leaves in: PostgreSQL's DETAIL, and the text of a data error, repeat values."""
+    wrapped = context.original_exception
+    error: Any = wrapped.__cause__  # asyncpg's own
+    if error is None:
+        return
+    error.detail = None
+    state = getattr(error, "sqlstate", None) or ""
+    if state.startswith(_DATA_ERROR):
+        text = f"a value was refused ({type(error).__name__}, {state})"
+        error.args = wrapped.args = (text,)
+        if context.sqlalchemy_exception is not None:
+            context.sqlalchemy_exception.args = (text,)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -46,6 +66,11 @@ def is_transient(error: BaseException) -> bool:
         return False
     sqlstate = getattr(error.orig, "sqlstate", None) or ""
     return error.connection_invalidated or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate == _LOCK_NOT_AVAILABLE
+
+
+def storable(text: str) -> str:
+    """Text as PostgreSQL takes it: without NUL and lone surrogates, which an error's message may hold."""
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def unnest(table: sa.Table, rows: list[dict[str, object]], names: list[str], *, alias: str) -> sa.TableValuedAlias:

@@ -17,8 +17,8 @@ from faststream.kafka.annotations import KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from chassis.consumer import BatchConsumer
-from chassis.database import is_transient
 from chassis.envelope import Record
+from chassis.kafka_records import read_any_header
 from chassis.ports import UnitOfWork
 from chassis.settings import KafkaSettings
 
@@ -31,6 +31,8 @@ START_BACKOFF = 0.5
 LAG_SECONDS = 5.0
 LAG_EVERY = 1.0
 STOP_SECONDS = 1.7
+GRACE_SECONDS = 0.1
+"""Until a look at the lag is cut short; the batch at hand has STOP_SECONDS."""
 
 U = TypeVar("U", bound=UnitOfWork)
 
@@ -61,6 +63,7 @@ def _decoder(topic_prefix: str) -> Any:
 
 def create_broker(kafka: KafkaSettings) -> KafkaBroker:
     """A FastStream broker that only consumes; the relay is what produces."""
+    read_any_header()
     return KafkaBroker(
         kafka.bootstrap_servers,
         consumer_only=True,
@@ -96,7 +99,7 @@ def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSet
             await consumer.handle(records)
         except BaseException as error:
             _rewind(message.consumer, message.raw_message)
-            if isinstance(error, Exception) and (is_transient(error) or consumer.progress.halted):
+            if isinstance(error, Exception):
                 await failures.back_off(consumer.group, error)
             raise
         failures.reset()

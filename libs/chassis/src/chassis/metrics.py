@@ -1,16 +1,22 @@
 """The service's metrics in Prometheus' format; the database is asked at each scrape."""
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 
 import sqlalchemy as sa
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis import tables
 from chassis.clock import Clock
 
+log = structlog.get_logger()
+
 EXACT_COUNT_LIMIT = 100_000
+SOURCES = ("event", "task")
 
 
 class Metrics:
@@ -23,6 +29,7 @@ class Metrics:
         self._ignored = Counter(
             "events_ignored", "Records of a type that this service does not consume", ["topic"], registry=self.registry
         )
+        self._database_up = self._gauge("database_up", "Whether the database answered this scrape")
         self._outbox_rows = self._gauge("outbox_rows", "Events that wait to be sent")
         self._outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest event that waits to be sent")
         self._inbox_rows = self._gauge("inbox_rows", "Ids of handled events; an estimate above 100,000")
@@ -40,7 +47,7 @@ class Metrics:
 
         def value() -> float:
             known = lag()
-            return float("nan") if known is None else known
+            return math.nan if known is None else known
 
         self._lag.set_function(value)
 
@@ -49,7 +56,18 @@ class Metrics:
         self._queries.append((self._gauge(name, text), query))
 
     async def scrape(self, engine: AsyncEngine, *, task_kinds: list[str]) -> bytes:
-        """Ask the database and return the whole exposition."""
+        """Ask the database and return the whole exposition; while it is away ``database_up`` is 0, its gauges NaN."""
+        try:
+            await self._ask(engine, task_kinds)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("metrics_without_database", error=repr(error))
+            self._forget(task_kinds)
+            self._database_up.set(0)
+        else:
+            self._database_up.set(1)
+        return generate_latest(self.registry)
+
+    async def _ask(self, engine: AsyncEngine, task_kinds: list[str]) -> None:
         now = sa.func.clock_timestamp() + self._clock.offset
         async with engine.connect() as connection:
             rows, oldest = (await connection.execute(_outbox(now))).one()
@@ -60,12 +78,21 @@ class Metrics:
             letters = {row.source: row.rows for row in await connection.execute(_open_letters())}
             for gauge, query in self._queries:
                 gauge.set((await connection.execute(query(now))).scalar_one())
+        self._tasks_due.clear()
+        self._tasks_oldest.clear()
         for kind in {*task_kinds, *due}:
             self._tasks_due.labels(kind).set(due[kind].rows if kind in due else 0)
             self._tasks_oldest.labels(kind).set(max(0.0, due[kind].oldest) if kind in due else 0)
-        for source in ("event", "task"):
+        for source in SOURCES:
             self._dead_letters.labels(source).set(letters.get(source, 0))
-        return generate_latest(self.registry)
+
+    def _forget(self, task_kinds: list[str]) -> None:
+        """An old figure would look like a fresh one."""
+        plain = [self._outbox_rows, self._outbox_oldest, self._inbox_rows, *(gauge for gauge, _ in self._queries)]
+        by_kind = [gauge.labels(kind) for gauge in (self._tasks_due, self._tasks_oldest) for kind in task_kinds]
+        by_source = [self._dead_letters.labels(source) for source in SOURCES]
+        for gauge in (*plain, *by_kind, *by_source):
+            gauge.set(math.nan)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)

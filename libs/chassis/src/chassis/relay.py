@@ -8,7 +8,7 @@ import anyio
 import sqlalchemy as sa
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerClosed
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis import tables
@@ -23,6 +23,9 @@ BATCH = 500
 ACK_SECONDS = 3.0
 POLL_SECONDS = 0.05
 OUTAGE_SECONDS = 0.5
+GRACE_SECONDS = 1.0
+"""For the batch at hand, once told to stop."""
+CLOSE_SECONDS = 0.4
 LOCK_ID = 0x6F7574626F78
 """The advisory lock of this database's one sending relay ("outbox" in ASCII)."""
 
@@ -59,34 +62,41 @@ class Relay:
             await self._abandon_producer()
 
     async def send_once(self) -> int:
-        """Send one batch if this relay gets the lock; returns how many rows were acknowledged and deleted."""
+        """Send one batch if this relay gets the lock; returns how many rows were acknowledged and deleted.
+
+        Raises KafkaError for a row that Kafka refused, after the others were deleted.
+        """
         if self._in_flight and not await self._settled():
             return 0
+        deleted, failure = await self._send_and_delete()
+        if failure is not None:
+            raise failure
+        return deleted
+
+    async def _send_and_delete(self) -> tuple[int, BaseException | None]:
         async with self._engine.begin() as connection:
             # in a statement of its own: together with the select, the select's snapshot is older than the lock
             if not (await connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID)))).scalar_one():
-                return 0
+                return 0, None
             if not self._in_flight:
                 await self._send(await _oldest(connection))
                 if self._in_flight and not await self._settled():
-                    return 0
+                    return 0, None
             return await self._delete_acknowledged(connection)
 
     async def _send(self, rows: Sequence[tuple[int, OutgoingRecord]]) -> None:
         if not rows:
             return
         producer = await self._started_producer()
-        for row_id, record in rows:
-            future = await asyncio.wait_for(
-                producer.send(
+        async with asyncio.timeout(ACK_SECONDS):
+            for row_id, record in rows:
+                future = await producer.send(
                     self._kafka.topic(record.topic),
                     key=record.key.encode(),
                     value=record.value,
                     headers=record.raw_headers(),
-                ),
-                ACK_SECONDS,
-            )
-            self._in_flight[row_id] = (record.key, future)
+                )
+                self._in_flight[row_id] = (record.key, future)
 
     async def _settled(self) -> bool:
         """Whether every send has an outcome; without one the producer keeps trying and nothing new is sent."""
@@ -96,22 +106,21 @@ class Relay:
             log.warning("relay_waits_for_kafka", rows=len(waiting))
         return not waiting
 
-    async def _delete_acknowledged(self, connection: AsyncConnection) -> int:
+    async def _delete_acknowledged(self, connection: AsyncConnection) -> tuple[int, BaseException | None]:
         acknowledged, failure = self._outcomes()
         self._in_flight.clear()
         if failure is not None:
-            log.error("relay_send_failed", error=repr(failure))
             await self._abandon_producer()
         if acknowledged:
             await connection.execute(sa.delete(tables.outbox).where(tables.outbox.c.id.in_(acknowledged)))
-        return len(acknowledged)
+        return len(acknowledged), failure
 
     def _outcomes(self) -> tuple[list[int], BaseException | None]:
         acknowledged: list[int] = []
         stopped_keys: set[str] = set()
         failure: BaseException | None = None
         for row_id, (key, future) in self._in_flight.items():
-            error = asyncio.CancelledError() if future.cancelled() else future.exception()
+            error = future.exception()
             if error is None and key not in stopped_keys:
                 acknowledged.append(row_id)
             else:
@@ -141,10 +150,11 @@ class Relay:
         if self._producer is None:
             return
         producer, self._producer = self._producer, None
-        for _, future in self._in_flight.values():
-            future.cancel()
-        self._in_flight.clear()
         await _close(producer)
+        for _, future in self._in_flight.values():
+            if future.done() and not future.cancelled():
+                future.exception()  # asked for, so that asyncio doesn't complain that nobody did
+        self._in_flight.clear()
 
 
 async def _oldest(connection: AsyncConnection) -> list[tuple[int, OutgoingRecord]]:
@@ -153,7 +163,13 @@ async def _oldest(connection: AsyncConnection) -> list[tuple[int, OutgoingRecord
 
 
 async def _close(producer: AIOKafkaProducer) -> None:
-    try:
-        await asyncio.wait_for(producer.stop(), 1.0)
-    except (TimeoutError, KafkaError) as error:
-        log.warning("producer_not_closed", error=repr(error))
+    """Close without flushing, within CLOSE_SECONDS, even where this role is being cancelled."""
+    # stop() waits for every batch, without Kafka for ever: so they fail first
+    producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001  # aiokafka has no public way
+    with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(CLOSE_SECONDS) as limit:
+            await producer.stop()
+        if limit.cancelled_caught:
+            log.warning("producer_not_closed_in_time")
+            with anyio.move_on_after(CLOSE_SECONDS):
+                await producer.client.close()

@@ -63,7 +63,8 @@ class Pruner:
     async def _prune(self, retention: Retention) -> int:
         table, column = retention.table, retention.table.c[retention.column]
         key = table.primary_key.columns.values()
-        limit = sa.func.clock_timestamp() + (self._clock.offset - retention.keep)
+        # a subquery is computed once: the bare function, once a row, keeps PostgreSQL from using the index
+        limit = sa.select(sa.func.clock_timestamp() + (self._clock.offset - retention.keep)).scalar_subquery()
         old = sa.select(*key).where(column < limit).limit(STEP).with_for_update(skip_locked=True).cte("old")
         statement = sa.delete(table).where(sa.tuple_(*key).in_(sa.select(old)))
         total, deleted = 0, STEP

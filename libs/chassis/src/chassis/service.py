@@ -10,6 +10,8 @@ from fastapi import APIRouter, FastAPI
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from chassis import kafka_consumer
+from chassis import relay as relay_module
 from chassis.asyncapi import document
 from chassis.authentication import TokenVerifier
 from chassis.consumer import BatchConsumer
@@ -110,10 +112,11 @@ class Service(Generic[U]):
         """What a process of this role does beside HTTP."""
         roles = []
         if consumer is not None:
-            roles.append(Role("consumer", self._when_database_is_ready(consumer.run)))
+            run = self._when_database_is_ready(consumer.run)
+            roles.append(Role("consumer", run, grace=kafka_consumer.GRACE_SECONDS))
         if role in {"all", "relay"}:
             relay = Relay(self.transactions.engine, self.settings.kafka, self.transactions.events_appended)
-            roles.append(Role("relay", self._when_database_is_ready(relay.run)))
+            roles.append(Role("relay", self._when_database_is_ready(relay.run), grace=relay_module.GRACE_SECONDS))
         if role in {"all", "worker"}:
             pruner = Pruner(self.transactions.engine, self.transactions.clock, [*CHASSIS_RETENTIONS, *self.retentions])
             roles.append(Role("worker", self._when_database_is_ready(self.worker.run), grace=self.worker.grace))

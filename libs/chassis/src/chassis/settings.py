@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from chassis.errors import ConfigurationError
 
@@ -133,6 +133,9 @@ def load(settings: type[S]) -> S:
     except ValidationError as error:
         problems = [_problem(settings, problem) for problem in error.errors(include_url=False, include_input=False)]
         raise ConfigurationError("; ".join(problems)) from None
+    except SettingsError as error:  # a list that is no JSON
+        field = next((name for name in settings.model_fields if f'"{name}"' in str(error)), "")
+        raise ConfigurationError(f"{settings.variable(field)}: must be JSON") from None
 
 
 def _problem(settings: type[ServiceSettings], problem: Any) -> str:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis import tables
 from chassis.clock import Clock
+from chassis.database import storable
 from chassis.ports import UnitOfWork
 from chassis.unit_of_work import SqlUnitOfWork, dump_headers
 
@@ -134,7 +135,7 @@ class SqlTaskQueue:
         update = (
             sa.update(table)
             .where(table.c.id == task.id, table.c.lease_token == task.token)
-            .values(due_at=self._now() + delay, leased_until=None, lease_token=None, last_error=error[:1000])
+            .values(due_at=self._now() + delay, leased_until=None, lease_token=None, last_error=storable(error)[:1000])
             .returning(table.c.id)
         )
         async with self._engine.begin() as connection:
@@ -147,7 +148,8 @@ class SqlTaskQueue:
         await uow.connection.execute(sa.insert(tables.dead_letters).values(_dead_letter(task, error)))
 
     def _now(self) -> sa.ColumnElement[datetime]:
-        return sa.func.clock_timestamp() + self._clock.offset
+        # a subquery is computed once: the bare function, once a row, keeps PostgreSQL from using the index
+        return sa.select(sa.func.clock_timestamp() + self._clock.offset).scalar_subquery()
 
 
 def _dead_letter(task: Task, error: str) -> dict[str, object]:
@@ -159,7 +161,7 @@ def _dead_letter(task: Task, error: str) -> dict[str, object]:
         "key": task.key.encode(),
         "value": json.dumps(dict(task.payload)).encode(),
         "headers": dump_headers([(name, value.encode()) for name, value in headers if value]),
-        "reason": error.replace("\0", ""),
+        "reason": storable(error),
         "failed_at": task.now,
     }
 

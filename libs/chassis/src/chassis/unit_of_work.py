@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis import tables
 from chassis.clock import Clock
-from chassis.database import unnest
+from chassis.database import storable, unnest
 from chassis.envelope import OutgoingRecord, encode
 from chassis.events import Event
 from chassis.ports import EventDeadLetter, NewTask
@@ -162,7 +162,7 @@ class SqlUnitOfWork:
                 "key": letter.record.key,
                 "value": letter.record.value,
                 "headers": dump_headers(letter.record.headers),
-                "reason": letter.reason.replace("\0", ""),
+                "reason": storable(letter.reason),
                 "failed_at": self.now,
             }
             for letter in self.dead_letters.added

@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 POLL_SECONDS = 0.05
 OUTAGE_SECONDS = 1.0
+MAX_GRACE = 30.0
 
 U = TypeVar("U", bound=UnitOfWork)
 
@@ -35,7 +36,7 @@ class Worker(Generic[U]):
     @property
     def grace(self) -> float:
         """Seconds that running calls may need to end."""
-        return max((kind.limit.total_seconds() for kind in self.kinds), default=0.0) + 1
+        return min(max((kind.limit.total_seconds() for kind in self.kinds), default=0.0) + 1, MAX_GRACE)
 
     async def run(self, stop: anyio.Event) -> None:
         """Work until ``stop``; then claim no more, and return when the running calls have ended."""
@@ -55,14 +56,16 @@ class Worker(Generic[U]):
 
     async def _run_kind(self, kind: TaskKind[U], stop: anyio.Event, wake: Subscription) -> None:
         running: set[asyncio.Task[None]] = set()
-        while not stop.is_set():
-            free = kind.concurrency - len(running)
-            claimed = await self._claim(kind, free) if free else []
-            for task in claimed:
-                running.add(asyncio.create_task(self.perform(kind, task)))
-            await _next(running, wake, full=len(running) == kind.concurrency, busy=bool(claimed))
-        if running:
-            await asyncio.wait(running)
+        try:
+            while not stop.is_set():
+                free = kind.concurrency - len(running)
+                claimed = await self._claim(kind, free) if free else []
+                for task in claimed:
+                    running.add(asyncio.create_task(self.perform(kind, task)))
+                await _next(running, wake, full=len(running) == kind.concurrency, busy=bool(claimed))
+            await asyncio.gather(*running)
+        finally:
+            await _cancel(running)
 
     async def _claim(self, kind: TaskKind[U], limit: int) -> list[Task]:
         try:
@@ -113,6 +116,14 @@ class Worker(Generic[U]):
             await self._queue.bury(task, reason, uow)
             if kind.abandon is not None:
                 await kind.abandon(task, uow)
+
+
+async def _cancel(running: set[asyncio.Task[None]]) -> None:
+    """The grace is over: what still runs is left to its lease, not to itself."""
+    for task in running:
+        task.cancel()
+    with anyio.CancelScope(shield=True):
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _next(running: set[asyncio.Task[None]], wake: Subscription, *, full: bool, busy: bool) -> None:

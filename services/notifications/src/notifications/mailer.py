@@ -78,6 +78,8 @@ class SmtpMailer:
             message["Message-ID"] = f"<{kind.value}.{order_id}@{self._domain}>"
         except (ValueError, MessageError) as error:
             raise EmailRefusedError(f"no e-mail can be made: {type(error).__name__}") from None
+        if not _is_one_address(message, email):
+            raise EmailRefusedError("the customer's address is not one address")
         message.set_content(f"{body}\n")
         message.add_alternative(f"<p>{escape(body)}</p>\n", subtype="html")
         return message
@@ -100,6 +102,12 @@ class SmtpMailer:
             raise _refusal(error.code, "the message") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailerUnavailableError(f"the mail server can't be used: {type(error).__name__}") from None
+
+
+def _is_one_address(message: EmailMessage, email: str) -> bool:
+    """Whether the To header is read as it was meant: ``a,b@example.com`` would be two recipients."""
+    read = [address.addr_spec for address in message["To"].addresses]
+    return read == [email] and "@" in email and email.isprintable()
 
 
 def _refusal(code: int, what: str) -> Exception:

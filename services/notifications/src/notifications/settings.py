@@ -1,10 +1,10 @@
 """This service's settings; docs in its README."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from chassis.authentication import DEVELOPMENT_PUBLIC_KEY
 from chassis.settings import Port, ServiceSettings
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 
@@ -16,13 +16,19 @@ class Settings(ServiceSettings):
 
     http_port: Port = 8002
     database_url: str = "postgresql+asyncpg://notifications:notifications@127.0.0.1:5432/notifications"
-    jwt_public_keys: tuple[str, ...] = (DEVELOPMENT_PUBLIC_KEY,)
+    jwt_public_keys: Annotated[tuple[str, ...], Field(min_length=1)] = (DEVELOPMENT_PUBLIC_KEY,)
     """A JSON list of PEM keys: several while one replaces another."""
     smtp_host: str = "127.0.0.1"
     smtp_port: Port = 1025
     smtp_starttls: bool = False
     smtp_username: str = ""
     smtp_password: SecretStr = SecretStr("")
-    smtp_sender: str = "Shop <orders@shop.example>"
+    smtp_sender: Annotated[str, Field(pattern=r"^[^\r\n]+$")] = "Shop <orders@shop.example>"
     smtp_domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] = "shop.example"
-    smtp_timeout_seconds: Annotated[float, Field(gt=0)] = 5
+    smtp_timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5
+
+    @model_validator(mode="after")
+    def _refuse_a_password_in_the_clear(self) -> Self:
+        if self.environment == "production" and self.smtp_username and not self.smtp_starttls:
+            raise ValueError(f"{self.variable('smtp_starttls')} must be true in production where there is a login")
+        return self
