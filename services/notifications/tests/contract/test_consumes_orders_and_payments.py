@@ -1,0 +1,43 @@
+"""notifications <- orders, payments: each expected message does its job here, through the real subscriber."""
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from notifications.domain import Kind, OrderNotifications
+from testkit.pact import MessagePact
+
+from ..unit.conftest import Consume, Database
+from .expectations import OF_ORDERS, OF_PAYMENTS, ORDER_ID
+
+
+def told_in(database: Database) -> OrderNotifications:
+    told: OrderNotifications = database.state.table("order_notifications")[UUID(ORDER_ID)]
+    return told
+
+
+async def test_a_confirmed_order_schedules_its_confirmation(database: Database, consume: Consume) -> None:
+    await OF_ORDERS.receive("an order was confirmed", consume)
+
+    assert told_in(database).email == "ada@example.com"
+    assert list(database.state.tasks) == [("send_email", f"{Kind.CONFIRMATION}.{ORDER_ID}")]
+
+
+async def test_a_cancelled_order_schedules_its_cancellation(database: Database, consume: Consume) -> None:
+    await OF_ORDERS.receive("an order was cancelled", consume)
+
+    assert list(database.state.tasks) == [("send_email", f"{Kind.CANCELLATION}.{ORDER_ID}")]
+
+
+async def test_a_refund_is_remembered_until_the_address_is_known(database: Database, consume: Consume) -> None:
+    await OF_PAYMENTS.receive("a payment was refunded", consume)
+
+    assert told_in(database).has(Kind.REFUND)
+    assert not database.state.tasks
+
+
+@pytest.mark.parametrize("pact", [OF_ORDERS, OF_PAYMENTS], ids=["orders", "payments"])
+def test_the_pact_file_says_what_the_expectations_say(
+    pact: MessagePact, pact_folder: Path, pytestconfig: pytest.Config
+) -> None:
+    pact.check_file(pact_folder, write=pytestconfig.getoption("write_pacts"))

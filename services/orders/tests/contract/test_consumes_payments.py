@@ -1,0 +1,40 @@
+"""orders <- payments: each expected message does its job here, through the real subscriber."""
+
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from orders.domain import Order, OrderStatus
+
+from ..factories import OrderFactory
+from ..fakes import stored
+from ..unit.conftest import Consume, Database
+from .expectations import OF_PAYMENTS, ORDER_ID
+
+
+@pytest.fixture
+async def order(database: Database) -> Order:
+    pending: Order = OrderFactory.create(order_id=UUID(ORDER_ID))
+    await stored(database, orders=[pending])
+    return pending
+
+
+def status_of(order: Order, database: Database) -> OrderStatus:
+    found: Order = database.state.table("orders")[order.id]
+    return found.status
+
+
+async def test_a_captured_payment_confirms_the_order(database: Database, consume: Consume, order: Order) -> None:
+    await OF_PAYMENTS.receive("a payment was captured", consume)
+
+    assert status_of(order, database) is OrderStatus.CONFIRMED
+
+
+async def test_a_declined_payment_cancels_the_order(database: Database, consume: Consume, order: Order) -> None:
+    await OF_PAYMENTS.receive("a payment was declined", consume)
+
+    assert status_of(order, database) is OrderStatus.CANCELLED
+
+
+def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, pytestconfig: pytest.Config) -> None:
+    OF_PAYMENTS.check_file(pact_folder, write=pytestconfig.getoption("write_pacts"))
