@@ -26,6 +26,10 @@ demo: .venv ## send 200 orders through the whole system and judge it by its ledg
 up: .venv ## start everything on this machine, without Docker, until Ctrl-C
 	@$(RUN) python -m shop_demo up
 
+.PHONY: run
+run: .venv ## one service alone: SERVICE=payments ARGS="--role worker"
+	@$(RUN) python -m $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed)) $(ARGS)
+
 # --- test it ---
 
 .PHONY: test
@@ -52,7 +56,7 @@ format: .venv ## format the code and fix what ruff can fix
 	@$(RUN) ruff format --quiet .
 
 .PHONY: contracts
-contracts: .venv ## make contracts/ again from the tests and the apps
+contracts: .venv ## make the pact files again from the consumers' expectations
 	@$(RUN) pytest -q -m contract --write-pacts
 
 .PHONY: kafka

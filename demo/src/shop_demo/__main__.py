@@ -115,9 +115,11 @@ async def _run(lines: Sequence[OrderLine], orders: int | None, rate: float, *, a
         console.log(f"all processes are up after {time.monotonic() - started:.1f} s", highlight=False)
         with LiveView(console, orders or len(lines)) as view:
             looking = asyncio.create_task(_keep_looking(ledgers, view))
-            outcome = await place_all(shop, lines, orders=orders, pace=Pace(rate), told=view.line_sent)
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            try:
+                outcome = await place_all(shop, lines, orders=orders, pace=Pace(rate), told=view.line_sent)
+            finally:
+                looking.cancel()
+                await asyncio.gather(looking, return_exceptions=True)
             verdict = judge(outcome, await _at_rest(ledgers, outcome, view))
     if as_json:
         typer.echo(json.dumps(verdict.as_json(), indent=2))

@@ -1,6 +1,7 @@
 """The customers of the demo, over HTTP as anybody would: place orders, wait, cancel."""
 
 import asyncio
+import re
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -72,7 +73,7 @@ class Shop:
 
     async def place(self, line: OrderLine, round_: int, outcome: Outcome) -> None:
         """Send a line; cancel it if the line says so."""
-        email = f"{line.customer.lower().replace(' ', '-')}@example.com"
+        email = f"{re.sub('[^a-z0-9]+', '-', line.customer.lower()).strip('-')[:60] or 'customer'}@example.com"
         headers = await self._headers(email, line)
         headers["Idempotency-Key"] = line.key(round_)
         headers["Content-Type"] = "application/json"

@@ -86,7 +86,11 @@ class Supervisor:
                 return
             if self._on_restart:
                 self._on_restart(process.name, status)
-            await process.spawn()
+            try:
+                await process.spawn()
+            except OSError as error:
+                self._give_up(process.failure(f"could not be started again: {error.strerror}"))
+                return
 
     def _give_up(self, reason: ProcessFailedError) -> None:
         if not self._given_up.done():

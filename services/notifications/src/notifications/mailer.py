@@ -100,6 +100,8 @@ class SmtpMailer:
             raise _refusal(error.recipients[0].code, "the recipient") from None
         except aiosmtplib.SMTPDataError as error:
             raise _refusal(error.code, "the message") from None
+        except aiosmtplib.SMTPNotSupported:
+            raise EmailRefusedError("the mail server can't take this address") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailerUnavailableError(f"the mail server can't be used: {type(error).__name__}") from None
 

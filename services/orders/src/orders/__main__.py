@@ -9,16 +9,17 @@ import typer
 from chassis.cli import CommandLine
 from chassis.errors import ConfigurationError
 from chassis.service import Service
+from pydantic import TypeAdapter, ValidationError
 
 from orders import handlers
 from orders.app import NAME, build
 from orders.domain import EmailTakenError, Product, Role
 from orders.handlers import RegisterUser
 from orders.passwords import Argon2Hasher
+from orders.schemas import Email, Password
 from orders.settings import Settings
 
 command_line = CommandLine(NAME, Settings, build)
-MIN_PASSWORD = 8
 
 
 @command_line.typer.command()
@@ -27,8 +28,8 @@ def create_operator(email: Annotated[str, typer.Option(help="The operator's e-ma
 
     async def create(service: Service[Any]) -> None:
         password = Settings().operator_password.get_secret_value()
-        if len(password) < MIN_PASSWORD:
-            raise ConfigurationError(f"ORDERS_OPERATOR_PASSWORD: must have at least {MIN_PASSWORD} characters")
+        _check("ORDERS_OPERATOR_PASSWORD", password, Password)
+        _check("--email", email, Email)
         command = RegisterUser(
             email=email, name="Operator", password_hash=Argon2Hasher().hash(password), role=Role.OPERATOR
         )
@@ -40,6 +41,14 @@ def create_operator(email: Annotated[str, typer.Option(help="The operator's e-ma
 
     command_line.execute(create)
     typer.echo(f"operator {email} created")
+
+
+def _check(name: str, value: str, rules: Any) -> None:
+    """Hold a value to the API's own limits."""
+    try:
+        TypeAdapter(rules).validate_python(value)
+    except ValidationError as error:
+        raise ConfigurationError(f"{name}: {error.errors()[0]['msg']}") from None
 
 
 @command_line.typer.command()

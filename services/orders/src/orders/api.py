@@ -99,7 +99,7 @@ async def set_membership(user_id: str, body: MembershipRequest, _: Operator, nee
 
 @router.post("/tokens", tags=["users"], responses=UNAUTHENTICATED)
 async def create_token(
-    form: Annotated[OAuth2PasswordRequestForm, Depends()], request: Request, needs: Needs
+    form: Annotated[OAuth2PasswordRequestForm, Depends()], request: Request, response: Response, needs: Needs
 ) -> TokenResponse:
     await needs.rate_limiter.check("create_token", _address(request))
     # no address has a NUL, and PostgreSQL refuses it in a text
@@ -108,6 +108,7 @@ async def create_token(
     if user is None:
         raise unauthenticated("wrong e-mail address or password")
     token = needs.tokens.issue(user)
+    response.headers["Cache-Control"] = "no-store"
     return TokenResponse(access_token=token.access_token, expires_in=token.expires_in)
 
 

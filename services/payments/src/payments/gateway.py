@@ -65,7 +65,7 @@ class HttpPaymentGateway:
         headers = {"Idempotency-Key": str(idempotency_key)}
         response = await self._call("POST", "/v1/charges", json=body, headers=headers)
         if response.status_code in FINAL:
-            raise PaymentDeclinedError(_parsed(response, _ErrorAnswer).error.code)
+            raise PaymentDeclinedError(_refusal(response))
         answer = _parsed(_expected(response, 201), _ChargeAnswer)
         if answer.status != "succeeded":
             raise GatewayUnavailableError(f"the gateway answered a charge with status {answer.status!r}")
@@ -91,6 +91,14 @@ class HttpPaymentGateway:
             raise ServiceTimeoutError(f"no answer from the gateway within {self._timeout:g} s") from None
         except httpx.HTTPError as error:
             raise GatewayUnavailableError(f"the gateway can't be reached: {type(error).__name__}") from None
+
+
+def _refusal(response: httpx.Response) -> str:
+    """The gateway's code; its no is final even where its words can't be read."""
+    try:
+        return _ErrorAnswer.model_validate_json(response.content).error.code
+    except ValidationError:
+        return FINAL[response.status_code]
 
 
 def _expected(response: httpx.Response, status: int) -> httpx.Response:
