@@ -3,11 +3,13 @@
 import asyncio
 import base64
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+from sqlalchemy.exc import DBAPIError
 
 from chassis.database import is_transient
 from chassis.dead_letters import DeadLetter, DeadLetterError
@@ -17,8 +19,11 @@ from chassis.service import RoleName, Service
 from chassis.settings import S, ServiceSettings, load
 
 T = TypeVar("T")
+PIPED_WIDTH = 250
+REFUSED_LOGIN = ("28", "3D")
+"""SQLSTATE classes: wrong role or password, no such database."""
 RoleOption = Annotated[RoleName, typer.Option("--role", help="What this process does.")]
-LetterId = Annotated[int, typer.Argument(help="The number in the list.")]
+LetterId = Annotated[int, typer.Argument(help="The number in the list.", min=1, max=2**63 - 1)]
 
 
 class CommandLine:
@@ -55,9 +60,11 @@ class CommandLine:
         except (ConfigurationError, DeadLetterError) as error:
             raise _fail(f"{self.name}: {error}") from None
         except Exception as error:
-            if not is_transient(error):
-                raise
-            raise _fail(f"{self.name}: the database does not answer: {type(error).__name__}") from None
+            if is_transient(error):
+                raise _fail(f"{self.name}: the database does not answer: {type(error).__name__}") from None
+            if isinstance(error, DBAPIError) and _sqlstate(error).startswith(REFUSED_LOGIN):
+                raise _fail(f"{settings.variable('database_url')}: the database refuses: {_sqlstate(error)}") from None
+            raise
 
     def _default(self, context: typer.Context, role: RoleOption = "all") -> None:
         if context.invoked_subcommand is None:
@@ -70,6 +77,10 @@ class CommandLine:
         self.execute(lambda service: service.migrate())
 
 
+def _sqlstate(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
 def _fail(message: str) -> typer.Exit:
     typer.echo(message, err=True)
     return typer.Exit(1)
@@ -80,7 +91,8 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
 
     @app.command("list")
     def list_letters(
-        status: Annotated[str, typer.Option(help="open, replayed or discarded")] = "open", limit: int = 100
+        status: Literal["open", "replayed", "discarded"] = "open",
+        limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
     ) -> None:
         """List dead letters, oldest first."""
         letters = command.execute(lambda service: service.dead_letters.list(status=status, limit=limit))
@@ -91,12 +103,14 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
             table.add_row(
                 str(letter.id),
                 letter.source,
-                letter.topic,
-                _position(letter),
+                Text(letter.topic),
+                Text(_position(letter)),
                 f"{letter.failed_at:%F %T}",
-                letter.reason,
+                Text(letter.reason),
             )
-        Console().print(table)
+        console = Console()
+        # a file or a pipe has no width: fold nothing
+        console.print(table, width=None if console.is_terminal else PIPED_WIDTH)
 
     @app.command()
     def show(letter_id: LetterId) -> None:
@@ -149,6 +163,7 @@ def _text(raw: bytes | None) -> str:
     if raw is None:
         return "null"
     try:
-        return raw.decode()
+        # a terminal obeys control characters, and anybody may have sent these
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in raw.decode())
     except UnicodeDecodeError:
         return f"base64 {base64.b64encode(raw).decode()}"

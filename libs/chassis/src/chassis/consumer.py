@@ -1,15 +1,18 @@
 """A batch of records becomes one transaction: inbox, handlers, outbox, tasks and dead letters commit together."""
 
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
+from pydantic import ValidationError
 
 from chassis.database import is_transient
-from chassis.envelope import Attributes, Received, Record, attributes_of, decode
+from chassis.envelope import Attributes, Received, Record, attributes_of, decode, summary
 from chassis.errors import ConsumerHaltedError, UndecodableRecordError
 from chassis.events import ConsumedEvent
 from chassis.ports import EventDeadLetter, UnitOfWork, UnitOfWorkFactory
@@ -171,11 +174,11 @@ class BatchConsumer(Generic[U]):
                 await self._refuse(received, error)
 
     async def _refuse(self, received: Received[ConsumedEvent], error: Exception) -> None:
-        self._count_refusal(received.record)
-        reason = f"{type(error).__name__}: {error}"
+        reason = reason_of(error)
         async with self._unit_of_work() as uow:
             uow.dead_letters.add(EventDeadLetter(self.group, received.record, reason))
-        log.error("event_dead_lettered", reason=reason, exc_info=error, **_position(received.record))
+        log.error("event_dead_lettered", reason=reason, **_position(received.record))
+        self._count_refusal(received.record)
 
     def _count_refusal(self, record: Record) -> None:
         now = self._clock()
@@ -195,6 +198,13 @@ class BatchConsumer(Generic[U]):
         received = self._decode_one(record)
         if received is not None:
             await self._apply((received,), uow)
+
+
+def reason_of(error: Exception) -> str:
+    """What a person needs to know, without the values, which may be a customer's, and where it was raised."""
+    what = summary(error) if isinstance(error, ValidationError) else str(error)
+    frames = traceback.extract_tb(error.__traceback__)[-1:]
+    return f"{type(error).__name__}: {what}" + "".join(f" ({Path(at.filename).name}:{at.lineno})" for at in frames)
 
 
 def _position(record: Record) -> dict[str, object]:

@@ -25,8 +25,17 @@ _DATA_ERROR = "22"
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
-def create_engine(url: str, *, application_name: str, pool_size: int = 10) -> AsyncEngine:
-    """An engine for a ``postgresql+asyncpg://`` URL; every connection has SESSION_SETTINGS."""
+COMMAND_SECONDS = 20.0
+"""Longer than statement_timeout: only a server that is frozen or out of reach lets it pass."""
+
+
+def create_engine(
+    url: str, *, application_name: str, pool_size: int = 10, command_timeout: float = COMMAND_SECONDS
+) -> AsyncEngine:
+    """An engine for a ``postgresql+asyncpg://`` URL; every connection has SESSION_SETTINGS.
+
+    ``command_timeout`` (seconds) is this side's limit for one statement: a frozen server keeps no limit of its own.
+    """
     engine = create_async_engine(
         url,
         pool_size=pool_size,
@@ -36,6 +45,7 @@ def create_engine(url: str, *, application_name: str, pool_size: int = 10) -> As
         hide_parameters=True,
         connect_args={
             "timeout": 5,
+            "command_timeout": command_timeout,
             "server_settings": {**SESSION_SETTINGS, "application_name": application_name},
         },
     )

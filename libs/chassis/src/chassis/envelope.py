@@ -120,7 +120,7 @@ def decode(record: Record, attributes: Attributes, model: type[E]) -> Received[E
     try:
         event = model.model_validate_json(record.value or b"")
     except ValidationError as error:
-        raise UndecodableRecordError(f"{attributes.type}: {_summary(error)}") from None
+        raise UndecodableRecordError(f"{attributes.type}: {summary(error)}") from None
     if record.key is None:
         raise UndecodableRecordError(f"{attributes.type}: the record has no key")
     if record.key != event.key.encode():
@@ -140,7 +140,7 @@ def _readable_headers(record: Record) -> dict[str, str]:
     return readable
 
 
-def _summary(error: ValidationError) -> str:
+def summary(error: ValidationError) -> str:
     """Where and what, never the value: it may be a customer's."""
     problems: list[Any] = error.errors(include_url=False, include_input=False, include_context=False)
     first = problems[0]

@@ -4,8 +4,11 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from chassis.consumer import Progress
 from chassis.database import is_transient
+from chassis.errors import TransientError
 
 STALLED_SECONDS = 30.0
 
@@ -46,8 +49,8 @@ class Health:
             return Verdict(ok=False, reason=f"the consumer halted: {self.progress.halted}")
         try:
             problem = await self.schema_problem()
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            return Verdict(ok=False, reason="the database does not answer")
+        except (SQLAlchemyError, OSError, TimeoutError, TransientError) as error:
+            if is_transient(error):
+                return Verdict(ok=False, reason="the database does not answer")
+            return Verdict(ok=False, reason=f"the database refuses: {type(error).__name__}")
         return Verdict(ok=problem is None, reason=problem or "")

@@ -135,7 +135,10 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    details = [{"field": _place(problem), "message": problem["msg"]} for problem in error.errors()]
+    details = [
+        {"field": _place(problem), "message": problem["msg"].removeprefix("Value error, ")}
+        for problem in error.errors()
+    ]
     return _error_response(request.scope, _invalid(details))
 
 

@@ -201,3 +201,6 @@ class ConsumerRole:
             self.lag = None
         else:
             self.lag = sum(unread) + self._consumer.progress.in_progress
+        if not self.lag:
+            # nothing to do, or nobody to ask: what comes now has not been waiting
+            self._consumer.progress.attempted()

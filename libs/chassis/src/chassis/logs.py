@@ -41,4 +41,6 @@ def configure_logs(*, service: str, level: str) -> None:
     root.handlers = [handler]
     root.setLevel(level)
     for name, library_level in _LIBRARIES.items():
-        logging.getLogger(name).setLevel(max(library_level, root.level))
+        library = logging.getLogger(name)
+        library.setLevel(max(library_level, root.level))
+        library.handlers, library.propagate = [], True  # FastStream writes coloured lines of its own

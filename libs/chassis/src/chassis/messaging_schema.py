@@ -50,6 +50,7 @@ def _create_tasks() -> None:
         sa.Column("payload", JSONB, nullable=False),
         sa.Column("traceparent", sa.Text),
         sa.Column("due_at", _TIME, nullable=False),
+        sa.Column("first_due_at", _TIME, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.Column("leased_until", _TIME),
         sa.Column("lease_token", UUID(as_uuid=True)),

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -26,15 +26,16 @@ class Metrics:
         self._clock = clock
         self.registry = CollectorRegistry()
         self._queries: list[tuple[Gauge, Callable[[sa.ColumnElement[datetime]], sa.Select[int]]]] = []
-        self._ignored = Counter(
-            "events_ignored", "Records of a type that this service does not consume", ["topic"], registry=self.registry
-        )
+        # a counter of the client library would be exposed as events_ignored_total
+        self._ignored = self._gauge("events_ignored", "Records of a type that this service does not consume", "topic")
         self._database_up = self._gauge("database_up", "Whether the database answered this scrape")
         self._outbox_rows = self._gauge("outbox_rows", "Events that wait to be sent")
         self._outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest event that waits to be sent")
         self._inbox_rows = self._gauge("inbox_rows", "Ids of handled events; an estimate above 100,000")
         self._tasks_due = self._gauge("tasks_due", "Tasks that are due", "kind")
-        self._tasks_oldest = self._gauge("tasks_oldest_due_seconds", "How long the oldest task has been due", "kind")
+        self._tasks_oldest = self._gauge(
+            "tasks_oldest_due_seconds", "How long ago the oldest task was first due", "kind"
+        )
         self._dead_letters = self._gauge("dead_letters", "Open dead letters", "source")
         self._lag = self._gauge("consumer_lag", "Records that this process has yet to handle")
 
@@ -118,8 +119,8 @@ async def _inbox_rows(connection: AsyncConnection) -> int:
 def _tasks(now: sa.ColumnElement[object]) -> sa.Select[str, int, float]:
     table = tables.tasks
     return (
-        sa.select(table.c.kind, sa.func.count().label("rows"), _age(now, table.c.due_at).label("oldest"))
-        .where(table.c.due_at <= now)
+        sa.select(table.c.kind, sa.func.count().label("rows"), _age(now, table.c.first_due_at).label("oldest"))
+        .where(table.c.first_due_at <= now)
         .group_by(table.c.kind)
     )
 

@@ -25,6 +25,10 @@ def migrations_path(package: str) -> Path:
     return Path(str(import_module(package).__file__)).parent / "migrations"
 
 
+STATEMENT_SECONDS = 600
+"""A migration may rewrite a table."""
+
+
 async def migrate(engine: AsyncEngine, package: str) -> None:
     """Bring the schema to this code's head; a concurrent run waits and then finds nothing to do."""
 
@@ -35,7 +39,7 @@ async def migrate(engine: AsyncEngine, package: str) -> None:
 
     async with engine.begin() as connection:
         await connection.execute(sa.text("set local lock_timeout = '60s'"))
-        await connection.execute(sa.text("set local statement_timeout = '600s'"))
+        await connection.execute(sa.text(f"set local statement_timeout = '{STATEMENT_SECONDS}s'"))
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_ID)))
         # a migration that waits for a table's lock blocks every later reader of the table
         await connection.execute(sa.text("set local lock_timeout = '5s'"))

@@ -1,5 +1,7 @@
 """One process runs several roles: a signal, or the end of any role, stops them all, each within its own grace."""
 
+import asyncio
+import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -16,6 +18,7 @@ from chassis.errors import ConfigurationError
 log = structlog.get_logger()
 
 GRACE_SECONDS = 1.8
+BACKSTOP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Bind before anything else starts. Raises ConfigurationError with a line for a person."""
+def bind(host: str, port: int, *, setting: str = "HTTP_PORT") -> socket.socket:
+    """Bind before anything else starts. Raises ConfigurationError with a line that names the ``setting``."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns off Nagle's algorithm only where it sees TCP named: else each answer waits 40 ms for the peer
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -45,7 +48,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen()  # until somebody listens, several processes can bind one port
     except OSError as error:
         listener.close()
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}; set {setting}") from None
     listener.set_inheritable(True)
     return listener
 
@@ -54,7 +57,15 @@ def http_role(app: FastAPI, listener: socket.socket) -> Role:
     """Serve an app on a bound socket."""
 
     async def run(stop: anyio.Event) -> None:
-        config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            # a header that anybody can send must not choose the address that is rate-limited
+            proxy_headers=False,
+        )
         server = _Server(config)
 
         async def stop_server() -> None:
@@ -75,6 +86,7 @@ class _Roles:
     def __init__(self, roles: Sequence[Role]) -> None:
         self.stop = anyio.Event()
         self.failed = False
+        self.backstop: asyncio.TimerHandle | None = None
         self._scopes = {role.name: (role, anyio.CancelScope()) for role in roles}
 
     async def run(self) -> None:
@@ -106,6 +118,9 @@ class _Roles:
         self.stop.set()
         for role, scope in self._scopes.values():
             scope.deadline = anyio.current_time() + role.grace
+        # a role that even its cancellation can't end, as on a frozen connection, must not keep the process
+        longest = max((role.grace for role, _ in self._scopes.values()), default=0.0)
+        self.backstop = asyncio.get_running_loop().call_later(longest + BACKSTOP_SECONDS, os._exit, 1)
 
 
 async def run_roles(roles: Sequence[Role]) -> int:
@@ -113,7 +128,11 @@ async def run_roles(roles: Sequence[Role]) -> int:
     running = _Roles(roles)
     async with anyio.create_task_group() as group:
         group.start_soon(running.watch_signals)
-        await running.run()
+        try:
+            await running.run()
+        finally:
+            if running.backstop is not None:
+                running.backstop.cancel()
         group.cancel_scope.cancel()
     log.info("stopped", status=int(running.failed))
     return int(running.failed)

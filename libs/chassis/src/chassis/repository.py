@@ -5,9 +5,11 @@ from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import unnest
+from chassis.errors import TransientError
 
 
 class Aggregate(Protocol):
@@ -24,6 +26,10 @@ A = TypeVar("A", bound=Aggregate)
 
 class StaleAggregateError(Exception):
     """A row was changed behind its lock: nothing of this transaction is written."""
+
+
+class ConcurrentInsertError(TransientError):
+    """Somebody else has just added the same aggregate: nothing is written, and a second attempt will find theirs."""
 
 
 class SqlRepository(Generic[A]):
@@ -73,7 +79,7 @@ class SqlRepository(Generic[A]):
         return await self._select(*conditions, order_by=order_by, limit=limit, lock=False)
 
     def add(self, aggregate: A) -> None:
-        """A new aggregate; another one of the same id is a unique violation when the transaction ends."""
+        """A new aggregate; one of the same id is a ConcurrentInsertError when the transaction ends."""
         self._added[aggregate.id] = aggregate
 
     def save(self, aggregate: A) -> None:
@@ -81,7 +87,7 @@ class SqlRepository(Generic[A]):
         (self._added if aggregate.id in self._added else self._changed)[aggregate.id] = aggregate
 
     async def flush(self) -> None:
-        """Write what was added and changed. Raises StaleAggregateError."""
+        """Write what was added and changed. Raises StaleAggregateError, ConcurrentInsertError."""
         if self._added:
             await self._insert([self._to_row(aggregate) for aggregate in self._added.values()])
         if self._changed:
@@ -100,7 +106,12 @@ class SqlRepository(Generic[A]):
         names = list(rows[0])
         new = unnest(self._table, rows, names, alias="new")
         columns = sa.select(*(new.c[name] for name in names)).order_by(new.c.position)
-        await self._connection.execute(sa.insert(self._table).from_select(names, columns))
+        insert_new = insert(self._table).from_select(names, columns).on_conflict_do_nothing(index_elements=["id"])
+        written = len((await self._connection.execute(insert_new.returning(self._table.c.id))).all())
+        if written != len(rows):
+            raise ConcurrentInsertError(
+                f"{len(rows) - written} of {len(rows)} new rows of {self._table.name} were there already"
+            )
 
     async def _update(self, rows: list[dict[str, object]]) -> None:
         names = list(rows[0])

@@ -15,7 +15,7 @@ from chassis import relay as relay_module
 from chassis.asyncapi import document
 from chassis.authentication import TokenVerifier
 from chassis.consumer import BatchConsumer
-from chassis.database import is_transient
+from chassis.database import create_engine, is_transient
 from chassis.dead_letters import DeadLetters
 from chassis.errors import ConfigurationError
 from chassis.events import Event
@@ -23,7 +23,7 @@ from chassis.health import Health
 from chassis.http import create_http_app
 from chassis.kafka_consumer import ConsumerRole, create_broker, subscribe
 from chassis.metrics import Metrics
-from chassis.migrations import migrate, schema_problem
+from chassis.migrations import STATEMENT_SECONDS, migrate, schema_problem
 from chassis.operations import operations_router
 from chassis.process import Role, bind, http_role, run_roles
 from chassis.relay import Relay
@@ -34,6 +34,7 @@ from chassis.worker import Worker
 
 log = structlog.get_logger()
 
+CLOSE_SECONDS = 1.0
 RoleName = Literal["all", "api", "consumer", "relay", "worker"]
 U = TypeVar("U", bound=SqlUnitOfWork)
 
@@ -42,7 +43,7 @@ U = TypeVar("U", bound=SqlUnitOfWork)
 class Service(Generic[U]):
     """What a composition root puts together; ``name`` is also the consumer group and the Python package.
 
-    ``api`` gives the service's own routes; ``closed`` is awaited when the process ends.
+    ``configure_api`` gives the service's own routes; ``closed`` is awaited when the process ends.
     """
 
     name: str
@@ -88,25 +89,31 @@ class Service(Generic[U]):
 
     async def run(self, role: RoleName) -> int:
         """Run a role until SIGTERM; returns the exit status. Raises ConfigurationError for a busy port."""
-        listener = bind(self.settings.http_host, self.settings.http_port)
+        settings = self.settings
+        listener = bind(settings.http_host, settings.http_port, setting=settings.variable("http_port"))
         consumer = ConsumerRole(self.broker, self.subscriber, self.consumer) if role in {"all", "consumer"} else None
         app = self.create_app(with_api=role in {"all", "api"}, consumer_role=consumer)
         roles = [http_role(app, listener), *self.background_roles(role, consumer)]
-        log.info("starting", role=role, http=f"{self.settings.http_host}:{listener.getsockname()[1]}")
-        try:
-            return await run_roles(roles)
-        finally:
-            await self.close()
+        log.info("starting", role=role, http=f"{settings.http_host}:{listener.getsockname()[1]}")
+        return await run_roles(roles)
 
     async def migrate(self) -> None:
         """Bring the database to this code's schema."""
-        await migrate(self.transactions.engine, self.name)
+        engine = create_engine(
+            self.settings.database_url, application_name=self.name, command_timeout=STATEMENT_SECONDS
+        )
+        try:
+            await migrate(engine, self.name)
+        finally:
+            await engine.dispose()
 
     async def close(self) -> None:
         """Give back what the service holds."""
         if self.closed is not None:
             await self.closed()
-        await self.transactions.engine.dispose()
+        # a connection to a frozen database can't say goodbye
+        with anyio.move_on_after(CLOSE_SECONDS):
+            await self.transactions.engine.dispose()
 
     def background_roles(self, role: RoleName, consumer: ConsumerRole | None) -> list[Role]:
         """What a process of this role does beside HTTP."""

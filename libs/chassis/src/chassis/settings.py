@@ -1,12 +1,15 @@
 """Settings from the environment, one class a service; a wrong one is a clear line that names the variable."""
 
+import os
 import ssl
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from chassis.errors import ConfigurationError
 
@@ -104,23 +107,45 @@ class ServiceSettings(BaseSettings):
         """The environment variable of a field."""
         return f"{cls.model_config.get('env_prefix', '')}{field}".upper()
 
-    @model_validator(mode="after")
-    def _check_database_url(self) -> Self:
-        if not self.database_url.startswith("postgresql+asyncpg://"):
-            raise ValueError(f"{self.variable('database_url')} must start with postgresql+asyncpg://")
-        return self
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: str) -> str:
+        try:
+            driver = make_url(value).drivername
+        except (ArgumentError, ValueError):
+            driver = ""
+        if driver != "postgresql+asyncpg":
+            raise ValueError("must be a URL such as postgresql+asyncpg://user:password@host:5432/database")
+        return value
+
+    @field_validator("kafka_ssl_ca_file")
+    @classmethod
+    def _check_ca_file(cls, value: str | None) -> str | None:
+        if value is not None and not os.access(value, os.R_OK):
+            raise ValueError("can't be read")
+        return value
 
     @model_validator(mode="after")
     def _refuse_development_defaults_in_production(self) -> Self:
         if self.environment != "production":
             return self
         for name in sorted(self.development_only):
-            if getattr(self, name) == type(self).model_fields[name].default:
+            if self._secrets(getattr(self, name)) & self._secrets(type(self).model_fields[name].default):
                 raise ValueError(f"{self.variable(name)} must be set in production: its default is no secret")
         if self.kafka_security_protocol in {"PLAINTEXT", "SASL_PLAINTEXT"}:
             name = self.variable("kafka_security_protocol")
             raise ValueError(f"{name} must be SSL or SASL_SSL in production, not {self.kafka_security_protocol}")
         return self
+
+    @staticmethod
+    def _secrets(value: object) -> set[str]:
+        """What is secret in a value: of a database's URL the password, of PEM keys their text without blanks."""
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        if isinstance(value, str) and "://" in value:
+            return {str(make_url(value).password)}
+        keys = value if isinstance(value, tuple) else (value,)
+        return {"".join(str(key).replace("\\n", "").split()) for key in keys}
 
 
 S = TypeVar("S", bound=ServiceSettings)

@@ -40,6 +40,7 @@ tasks = sa.Table(
     sa.Column("payload", JSONB, nullable=False),
     sa.Column("traceparent", sa.Text),
     sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("first_due_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
     sa.Column("leased_until", sa.DateTime(timezone=True)),
     sa.Column("lease_token", UUID(as_uuid=True)),

@@ -143,6 +143,8 @@ class SqlUnitOfWork:
                 "payload": dict(task.payload),
                 "traceparent": traceparent,
                 "due_at": now + task.delay,
+                # stays when the task is postponed: how long it has been failing
+                "first_due_at": now + task.delay,
             }
             for task, traceparent in self.tasks.scheduled
         ]

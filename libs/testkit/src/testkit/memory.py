@@ -17,16 +17,12 @@ from chassis.clock import Clock
 from chassis.envelope import OutgoingRecord, encode
 from chassis.events import Event
 from chassis.ports import EventDeadLetter, NewTask
-from chassis.repository import Aggregate, StaleAggregateError
+from chassis.repository import Aggregate, ConcurrentInsertError, StaleAggregateError
 from chassis.signals import Signal
 from chassis.tasks import LeaseLostError, Task
 from chassis.telemetry import current_traceparent
 
 A = TypeVar("A", bound=Aggregate)
-
-
-class UniqueViolationError(Exception):
-    """A second row under a unique key."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +80,9 @@ class InMemoryRepository(Generic[A]):
         return self._committed.get(key)
 
     def add(self, aggregate: A) -> None:
-        """Raises UniqueViolationError where SQL would fail at the end of the transaction."""
+        """Raises ConcurrentInsertError, where SQL does at the end of the transaction."""
         if aggregate.id in self.rows:
-            raise UniqueViolationError(str(aggregate.id))
+            raise ConcurrentInsertError(str(aggregate.id))
         self.rows[aggregate.id] = aggregate
 
     def save(self, aggregate: A) -> None:

@@ -73,12 +73,11 @@ async def test_waiting_for_a_lock_has_an_end_and_may_be_tried_again(transactions
 
 
 async def test_an_error_of_the_database_shows_no_customers_data(transactions: Transactions) -> None:
-    user = UserFactory.create(email="secret@example.com")
-    await stored(transactions, users=[user])
+    await stored(transactions, users=[UserFactory.create(email="secret@example.com")])
 
-    with pytest.raises(sa.exc.IntegrityError, match="users_pkey") as refused:
+    with pytest.raises(sa.exc.IntegrityError, match="users_email") as refused:
         async with transactions() as uow:
-            uow.users.add(user)
+            uow.users.add(UserFactory.create(email="secret@example.com"))
 
     assert "secret@example.com" not in str(refused.value)
 

@@ -8,11 +8,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from chassis.repository import StaleAggregateError
+from chassis.repository import ConcurrentInsertError, StaleAggregateError
 from orders.domain import EmailTakenError, Order, OrderStatus, User
 from orders.ports import PageKey, StoredResponse, UnitOfWork
-from sqlalchemy.exc import IntegrityError
-from testkit.memory import UniqueViolationError
 
 from ..backends import Backend
 from ..factories import (
@@ -27,7 +25,7 @@ from ..factories import (
 )
 from ..fakes import rolled_back
 
-ALREADY_THERE = (UniqueViolationError, IntegrityError)
+ALREADY_THERE = ConcurrentInsertError
 ANSWER = StoredResponse("hash-1", 201, '{"id": 1}', "/api/v1/orders/1")
 
 

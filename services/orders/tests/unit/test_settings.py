@@ -1,7 +1,12 @@
+import json
+
 import pytest
+from chassis.authentication import DEVELOPMENT_PUBLIC_KEY
 from chassis.errors import ConfigurationError
 from chassis.settings import load
-from orders.settings import Settings
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from orders.settings import DEVELOPMENT_PRIVATE_KEY, Settings
 
 
 @pytest.mark.parametrize(
@@ -11,7 +16,11 @@ from orders.settings import Settings
         ("ORDERS_HTTP_PORT", "65536"),
         ("ORDERS_DATABASE_URL", "mysql://orders"),
         ("ORDERS_PAYMENT_DEADLINE_SECONDS", "0"),
+        ("ORDERS_PAYMENT_DEADLINE_SECONDS", "inf"),
+        ("ORDERS_DATABASE_URL", "postgresql+asyncpg://orders@db:no-port/orders"),
+        ("ORDERS_KAFKA_SSL_CA_FILE", "/nowhere"),
         ("ORDERS_JWT_PRIVATE_KEY", "not a key"),
+        ("ORDERS_JWT_PRIVATE_KEY", "-----BEGIN PRIVATE KEY-----x"),
         ("ORDERS_ENVIRONMENT", "prod"),
         ("ORDERS_KAFKA_SECURITY_PROTOCOL", "TLS"),
     ],
@@ -25,11 +34,19 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, variable: str
     assert "\n" not in str(refused.value)
 
 
+def _new_private_key() -> str:
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+OUR_PRIVATE_KEY = _new_private_key()
+
+
 def production(**variables: str) -> dict[str, str]:
     ready = {
         "ENVIRONMENT": "production",
         "DATABASE_URL": "postgresql+asyncpg://orders:secret@db/orders",
-        "JWT_PRIVATE_KEY": "-----BEGIN PRIVATE KEY-----\nours\n-----END PRIVATE KEY-----",
+        "JWT_PRIVATE_KEY": OUR_PRIVATE_KEY,
         "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
     }
     return {f"ORDERS_{name}": value for name, value in {**ready, **variables}.items()}
@@ -49,4 +66,23 @@ def test_production_refuses_a_default_that_everybody_knows(monkeypatch: pytest.M
             monkeypatch.setenv(name, value)
 
     with pytest.raises(ConfigurationError, match=missing):
+        load(Settings)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ORDERS_JWT_PRIVATE_KEY", DEVELOPMENT_PRIVATE_KEY + "\n"),
+        ("ORDERS_JWT_PRIVATE_KEY", DEVELOPMENT_PRIVATE_KEY.replace("\n", "\\n")),
+        ("ORDERS_JWT_PUBLIC_KEYS", json.dumps([DEVELOPMENT_PUBLIC_KEY + "\n"])),
+        ("ORDERS_DATABASE_URL", "postgresql+asyncpg://orders:orders@db/orders"),
+    ],
+)
+def test_production_recognises_a_known_secret_however_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    for name, ready in {**production(), variable: value}.items():
+        monkeypatch.setenv(name, ready)
+
+    with pytest.raises(ConfigurationError, match=variable):
         load(Settings)

@@ -19,4 +19,4 @@ class Settings(ServiceSettings):
     jwt_public_keys: Annotated[tuple[str, ...], Field(min_length=1)] = (DEVELOPMENT_PUBLIC_KEY,)
     """A JSON list of PEM keys: several while one replaces another."""
     gateway_url: Annotated[str, Field(pattern=r"^https?://")] = "http://127.0.0.1:8090"
-    gateway_timeout_seconds: Annotated[float, Field(gt=0)] = 2
+    gateway_timeout_seconds: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 2

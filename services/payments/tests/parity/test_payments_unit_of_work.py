@@ -9,14 +9,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from chassis.clock import Clock
-from chassis.repository import StaleAggregateError
+from chassis.repository import ConcurrentInsertError, StaleAggregateError
 from chassis.tasks import TaskQueue
 from payments import handlers
 from payments.consumed_events import OrderCancelled, OrderPlaced
 from payments.domain import Payment, PaymentStatus, payment_id_of
 from payments.handlers import CHARGE, REFUND, Charged, Declined
-from sqlalchemy.exc import IntegrityError
-from testkit.memory import UniqueViolationError
 
 from ..factories import (
     NOW,
@@ -30,7 +28,7 @@ from ..factories import (
 from ..fakes import rolled_back, stored
 from .conftest import Database
 
-ALREADY_THERE = (UniqueViolationError, IntegrityError)
+ALREADY_THERE = ConcurrentInsertError
 LEASE = timedelta(seconds=30)
 
 

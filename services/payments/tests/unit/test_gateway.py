@@ -208,9 +208,6 @@ async def test_every_other_status_is_an_unknown_outcome(answering: Answering, op
         httpx.Response(201, json={"status": "succeeded"}),
         httpx.Response(201, json={"id": None, "status": "succeeded"}),
         httpx.Response(201, json={"id": 7, "status": "succeeded"}),
-        httpx.Response(402, content=b"declined, sorry"),
-        httpx.Response(402, json={"error": "card_declined"}),
-        httpx.Response(409, json={}),
     ],
     ids=lambda answer: f"{answer.status_code} {answer.content!r}",
 )
@@ -218,6 +215,22 @@ async def test_a_charges_answer_of_the_wrong_shape_is_an_unknown_outcome(
     answering: Answering, answer: httpx.Response
 ) -> None:
     with pytest.raises(GatewayUnavailableError, match="makes no sense"):
+        await charge(answering(lambda _: answer))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (httpx.Response(402, content=b"declined, sorry"), "card_declined"),
+        (httpx.Response(402, json={"error": "card_declined"}), "card_declined"),
+        (httpx.Response(409, json={}), "key_refunded"),
+    ],
+    ids=["no JSON", "another shape", "empty"],
+)
+async def test_a_final_no_is_final_even_where_its_words_cannot_be_read(
+    answering: Answering, answer: httpx.Response, reason: str
+) -> None:
+    with pytest.raises(PaymentDeclinedError, match=reason):
         await charge(answering(lambda _: answer))
 
 
