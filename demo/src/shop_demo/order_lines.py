@@ -59,7 +59,7 @@ def _line(number: int, raw: bytes) -> OrderLine:
         body=json.dumps(content).encode(),
         customer=_text(customer) or GUEST,
         idempotency_key=_text(key),
-        cancel=cancel if cancel in ("at_once", "when_confirmed") else None,  # noqa: PLR6201  # it may be a list
+        cancel=cancel if cancel in ("at_once", "when_confirmed") else None,
     )
 
 

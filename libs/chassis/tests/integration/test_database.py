@@ -1,0 +1,105 @@
+"""Connections: their time-outs, and errors that don't repeat customers' data."""
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from chassis import database
+from chassis.database import SESSION_SETTINGS, create_engine, is_transient
+from sqlalchemy.ext.asyncio import AsyncEngine
+from testkit.isolation import DatabaseIsolation
+
+from ..sample import accounts
+from .conftest import Transactions
+
+
+@pytest.mark.parametrize(("name", "value"), SESSION_SETTINGS.items())
+async def test_every_new_connection_has_its_time_outs(engine: AsyncEngine, name: str, value: str) -> None:
+    async with engine.connect() as connection:
+        shown = (await connection.execute(sa.text(f"show {name}"))).scalar_one()
+        local = (await connection.execute(sa.text("select inet_server_addr() is null"))).scalar_one()
+
+    # over a Unix socket there is no TCP to set
+    expected = "0" if local and name.startswith("tcp_") else value
+    assert shown == expected
+
+
+@pytest.fixture
+async def impatient(isolation: DatabaseIsolation, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncEngine]:
+    monkeypatch.setitem(database.SESSION_SETTINGS, "idle_in_transaction_session_timeout", "20ms")
+    monkeypatch.setitem(database.SESSION_SETTINGS, "lock_timeout", "20ms")
+    monkeypatch.setitem(database.SESSION_SETTINGS, "statement_timeout", "40ms")
+    engine = create_engine(isolation.url, application_name="tests")
+    yield engine
+    await engine.dispose()
+
+
+async def test_a_transaction_that_idles_too_long_is_ended_and_gives_its_locks_back(
+    impatient: AsyncEngine, transactions: Transactions
+) -> None:
+    frozen = await impatient.connect()
+    await frozen.execute(sa.text("lock table accounts"))
+    try:
+        async with transactions.engine.begin() as successor, asyncio.timeout(2):
+            await successor.execute(sa.text("lock table accounts"))
+
+        with pytest.raises(sa.exc.DBAPIError) as ended:
+            await frozen.execute(sa.text("select 1"))
+    finally:
+        await frozen.invalidate()
+        await frozen.close()
+
+    assert is_transient(ended.value)
+
+
+async def _fails(engine: AsyncEngine, statement: Any) -> sa.exc.DBAPIError:
+    async def execute() -> None:
+        async with engine.begin() as connection:
+            await connection.execute(statement)
+
+    with pytest.raises(sa.exc.DBAPIError) as failed:
+        await execute()
+    return failed.value
+
+
+async def test_a_statement_has_an_end_and_may_be_tried_again(impatient: AsyncEngine) -> None:
+    assert is_transient(await _fails(impatient, sa.text("select pg_sleep(10)")))
+
+
+async def test_waiting_for_a_lock_has_an_end_and_may_be_tried_again(
+    impatient: AsyncEngine, transactions: Transactions
+) -> None:
+    async with transactions.engine.begin() as holder:
+        await holder.execute(sa.text("lock table accounts"))
+
+        assert is_transient(await _fails(impatient, sa.text("lock table accounts")))
+
+
+CANARY = "canary@example.com"
+
+
+async def test_errors_of_the_database_do_not_repeat_customers_data(transactions: Transactions) -> None:
+    account_id = uuid4()
+    statements = [
+        sa.insert(accounts).values([{"id": account_id, "version": 1, "balance": 1}] * 2),
+        sa.select(sa.cast(sa.literal(CANARY), sa.Integer)),
+        sa.select(sa.literal(CANARY, sa.Integer)),
+        sa.text("insert into accounts (id, version, balance) values (gen_random_uuid(), null, 4711)"),
+    ]
+
+    for statement in statements:
+        error = await _fails(transactions.engine, statement)
+
+        told = "".join(traceback.format_exception(error)) + repr(error) + repr(error.orig)
+        told = told.replace(str(statement), "")  # our own text, for a person
+        assert not [secret for secret in (CANARY, str(account_id), "4711") if secret in told.split("[SQL:")[0]]
+
+
+async def test_a_cut_connection_is_transient(transactions: Transactions) -> None:
+    error = await _fails(transactions.engine, sa.text("select pg_terminate_backend(pg_backend_pid())"))
+
+    assert is_transient(error)

@@ -1,0 +1,73 @@
+"""What every level of this service's tests builds on."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from chassis import messaging_schema, migrations
+from chassis.clock import Clock
+from chassis.database import create_engine
+from chassis.unit_of_work import SqlTransactions
+from notifications.app import NAME
+from notifications.settings import Settings
+from notifications.storage import SqlNotificationsUnitOfWork
+from sqlalchemy.ext.asyncio import AsyncEngine
+from testkit.isolation import DatabaseIsolation
+from testkit.postgres import PostgresServer
+
+from .keys import KeyPair
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def keys() -> KeyPair:
+    """What tokens are signed and verified with; the orders service has the private one in real life."""
+    return KeyPair.generate()
+
+
+@pytest.fixture(scope="session")
+def settings(keys: KeyPair) -> Settings:
+    return Settings(environment="test", jwt_public_keys=(keys.public,))
+
+
+def _fingerprint() -> str:
+    """Of all that makes the schema: the template database is kept from run to run."""
+    files = [Path(messaging_schema.__file__), *sorted(migrations.migrations_path(NAME).rglob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+async def _migrate(url: str) -> None:
+    engine = create_engine(url, application_name="tests")
+    try:
+        await migrations.migrate(engine, NAME)
+    finally:
+        await engine.dispose()
+
+
+@pytest.fixture(scope="session")
+async def isolation(postgres_server: PostgresServer) -> AsyncIterator[DatabaseIsolation]:
+    isolation = await DatabaseIsolation.create(postgres_server, name=NAME, fingerprint=_fingerprint(), migrate=_migrate)
+    yield isolation
+    await isolation.close()
+
+
+@pytest.fixture(scope="session")
+async def engine(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(isolation.url, application_name=NAME)
+    isolation.watch(engine)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def transactions(
+    engine: AsyncEngine, isolation: DatabaseIsolation, clock: Clock
+) -> AsyncIterator[SqlTransactions[SqlNotificationsUnitOfWork]]:
+    """The service's transactions on PostgreSQL; the database is empty again afterwards."""
+    yield SqlTransactions(engine, SqlNotificationsUnitOfWork, source=f"/{NAME}", clock=clock)
+    await isolation.clean()

@@ -1,0 +1,116 @@
+"""``python -m notifications`` as a process: it serves its health, stops in time, and says in one line what is wrong."""
+
+import json
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from chassis.unit_of_work import SqlTransactions
+from notifications.storage import SqlNotificationsUnitOfWork
+from testkit.isolation import DatabaseIsolation
+from testkit.ports import free_port
+from testkit.processes import ManagedProcess, ProcessSpec
+from testkit.readiness import HttpReady
+from testkit.waiting import eventually
+
+from ..factories import order_confirmed
+from .conftest import Mailbox, Topics
+
+Start = Callable[..., ManagedProcess]
+
+
+@pytest.fixture
+async def process(
+    tmp_path: Path,
+    isolation: DatabaseIsolation,
+    topics: Topics,
+    mailbox: Mailbox,
+    transactions: SqlTransactions[SqlNotificationsUnitOfWork],  # noqa: ARG001  # empties the database afterwards
+) -> AsyncIterator[Start]:
+    """Makes a process with a role; none outlives its test."""
+    made: list[ManagedProcess] = []
+
+    def make(role: str, *, port: int | None = None, **variables: str) -> ManagedProcess:
+        port = port or free_port()
+        environment = {
+            "NOTIFICATIONS_HTTP_PORT": str(port),
+            "NOTIFICATIONS_DATABASE_URL": isolation.url,
+            "NOTIFICATIONS_KAFKA_BOOTSTRAP_SERVERS": topics.kafka.bootstrap_servers,
+            "NOTIFICATIONS_KAFKA_TOPIC_PREFIX": topics.kafka.topic_prefix,
+            "NOTIFICATIONS_KAFKA_SESSION_TIMEOUT_MS": str(topics.kafka.session_timeout_ms),
+            "NOTIFICATIONS_SMTP_PORT": str(mailbox.port),
+            **{f"NOTIFICATIONS_{name}": value for name, value in variables.items()},
+        }
+        ready = HttpReady(f"http://127.0.0.1:{port}/health/ready")
+        command = [sys.executable, "-m", "notifications", "--role", role]
+        made.append(ManagedProcess(ProcessSpec("notifications", command, tmp_path / "log", environment, ready)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.stop(0)
+
+
+async def test_a_whole_service_sends_an_email_and_stops_in_time(
+    process: Start, topics: Topics, mailbox: Mailbox
+) -> None:
+    order_id = uuid4()
+    service = process("all")
+    await service.start()
+    await topics.send(order_confirmed(order_id))
+    await eventually(lambda: len(mailbox.store) == 1)
+
+    began = time.monotonic()
+    service.terminate()
+
+    assert await service.wait() == 0
+    assert time.monotonic() - began < 2
+    lines = [json.loads(line) for line in service.output().splitlines()]
+    assert {"service": "notifications", "order_id": str(order_id)}.items() <= _line(lines, "task_done").items()
+    assert _line(lines, "task_done")["trace_id"] == _line(lines, "event_handled")["trace_id"]
+    assert "ada@example.com" not in service.output()
+
+
+def _line(lines: list[dict[str, str]], event: str) -> dict[str, str]:
+    return next(line for line in lines if line["event"] == event)
+
+
+async def test_a_consumer_without_kafka_and_database_is_live_tells_its_metrics_and_stops_in_time(
+    process: Start,
+) -> None:
+    nobody = free_port()
+    url = f"postgresql+asyncpg://nobody@127.0.0.1:{nobody}/nothing"
+    port = free_port()
+    consumer = process("consumer", port=port, DATABASE_URL=url, KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{nobody}")
+    await consumer.spawn()
+    await eventually(lambda: "waiting_for_database" in consumer.output(), within=10)
+
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        paths = ["/health/live", "/health/ready", "/metrics", "/asyncapi.json", "/api/v1/notifications"]
+        answers = {path: await http.get(path) for path in paths}
+    began = time.monotonic()
+    consumer.terminate()
+
+    assert await consumer.wait() == 0
+    assert time.monotonic() - began < 2
+    assert [answer.status_code for answer in answers.values()] == [200, 503, 200, 200, 404]
+    assert "database_up 0.0" in answers["/metrics"].text
+
+
+async def test_a_busy_port_is_one_clear_line(process: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        relay = process("relay", port=port)
+        await relay.spawn()
+
+        assert await relay.wait() == 1
+
+    told = f"cannot listen on 127.0.0.1:{port}: Address already in use; set NOTIFICATIONS_HTTP_PORT"
+    assert relay.output() == f"notifications: {told}\n"

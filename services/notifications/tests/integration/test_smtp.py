@@ -1,0 +1,151 @@
+"""The mailer against a real SMTP server: what arrives, what is refused, and what comes twice."""
+
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from mail_catcher.smtp import Login
+from notifications.ports import EmailRefusedError, MailerUnavailableError
+from testkit.ports import free_port
+
+from ..factories import EMAIL
+from .conftest import Mailbox, mailbox_on_loopback
+
+LOGIN: dict[str, Any] = {"username": "shop", "password": "secret"}
+
+
+async def test_an_email_arrives_with_both_texts_and_the_message_id_that_was_returned(mailbox: Mailbox) -> None:
+    order_id = uuid4()
+
+    message_id = await mailbox.mailer().send_order_confirmation(EMAIL, order_id)
+
+    [caught] = mailbox.store
+    assert message_id == f"<{caught.message_id}>" == f"<confirmation.{order_id}@shop.example>"
+    assert [each.address for each in caught.to] == [EMAIL]
+    assert not caught.bcc
+    assert caught.sender is not None
+    assert caught.sender.address == "orders@shop.example"
+    assert str(order_id) in caught.text
+    assert str(order_id) in caught.html
+
+
+async def test_an_address_beyond_ascii_gets_its_email(mailbox: Mailbox) -> None:
+    await mailbox.mailer().send_refund_notice("zoë@example.com", uuid4())
+
+    [caught] = mailbox.store
+    assert [each.address for each in caught.to] == ["zoë@example.com"]
+
+
+async def test_a_refusal_for_now_is_tried_again(mailbox: Mailbox) -> None:
+    mailbox.fault(action="status", status=451)
+
+    with pytest.raises(MailerUnavailableError, match="refused the recipient with 451"):
+        await mailbox.mailer().send_order_confirmation(EMAIL, uuid4())
+    await mailbox.mailer().send_order_confirmation(EMAIL, uuid4())
+
+    assert len(mailbox.store) == 1
+
+
+async def test_a_final_refusal_is_told_without_the_address(mailbox: Mailbox) -> None:
+    mailbox.fault(action="status", status=550)
+
+    with pytest.raises(EmailRefusedError, match=r"^the mail server refused the recipient with 550$"):
+        await mailbox.mailer().send_order_confirmation(EMAIL, uuid4())
+
+    assert len(mailbox.store) == 0
+
+
+async def test_a_server_that_hangs_is_given_up_after_the_time_out(mailbox: Mailbox) -> None:
+    mailbox.fault(action="hang")
+
+    with pytest.raises(MailerUnavailableError, match="SMTPReadTimeoutError"):
+        await mailbox.mailer(timeout=0.05).send_order_confirmation(EMAIL, uuid4())
+
+    assert len(mailbox.store) == 0
+
+
+async def test_an_email_that_is_cut_after_data_comes_again_under_the_same_message_id(mailbox: Mailbox) -> None:
+    order_id = uuid4()
+    mailbox.fault(action="drop_after_data")
+
+    with pytest.raises(MailerUnavailableError):
+        await mailbox.mailer().send_order_confirmation(EMAIL, order_id)
+    await mailbox.mailer().send_order_confirmation(EMAIL, order_id)
+
+    assert [caught.message_id for caught in mailbox.store] == [f"confirmation.{order_id}@shop.example"] * 2
+
+
+async def test_a_server_that_is_not_there_is_tried_again() -> None:
+    nobody = Mailbox(store=None, faults=None, port=free_port())  # type: ignore[arg-type]  # there is none
+
+    with pytest.raises(MailerUnavailableError, match="SMTPConnectError"):
+        await nobody.mailer().send_order_confirmation(EMAIL, uuid4())
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    (folder / "certificate.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "certificate.pem", folder / "key.pem"
+
+
+@pytest.fixture
+async def secure_mailbox(certificate: tuple[Path, Path]) -> AsyncIterator[Mailbox]:
+    """Takes e-mails over TLS and after a login only."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    async with mailbox_on_loopback(context, Login(**LOGIN)) as mailbox:
+        yield mailbox
+
+
+@pytest.fixture
+def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system trusts the mailbox's certificate."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_an_email_goes_over_tls_after_a_login(secure_mailbox: Mailbox) -> None:
+    mailer = secure_mailbox.mailer(host="localhost", starttls=True, **LOGIN)
+
+    await mailer.send_order_confirmation(EMAIL, uuid4())
+
+    assert len(secure_mailbox.store) == 1
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_a_wrong_login_is_a_setting_to_repair_and_no_refusal_of_the_email(secure_mailbox: Mailbox) -> None:
+    mailer = secure_mailbox.mailer(host="localhost", starttls=True, username="shop", password="canary")
+
+    with pytest.raises(MailerUnavailableError) as unavailable:
+        await mailer.send_order_confirmation(EMAIL, uuid4())
+
+    assert "canary" not in str(unavailable.value)
+
+
+async def test_a_server_that_nobody_vouches_for_gets_no_email(secure_mailbox: Mailbox) -> None:
+    mailer = secure_mailbox.mailer(host="localhost", starttls=True, **LOGIN)
+
+    with pytest.raises(MailerUnavailableError):
+        await mailer.send_order_confirmation(EMAIL, uuid4())
+
+    assert len(secure_mailbox.store) == 0

@@ -1,0 +1,206 @@
+"""The notifications' unit of work: the same in memory and on PostgreSQL."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from chassis.clock import Clock
+from chassis.consumer import BatchConsumer
+from chassis.envelope import Record
+from chassis.metrics import Metrics
+from chassis.repository import ConcurrentInsertError, StaleAggregateError
+from chassis.tasks import TaskQueue
+from chassis.worker import Worker
+from notifications.app import NAME
+from notifications.consumers import ROUTES
+from notifications.domain import Kind, OrderNotifications, Status
+from notifications.ports import EmailRefusedError
+from notifications.tasks import task_kinds
+
+from ..factories import NOW, OrderNotificationsFactory, order_cancelled, order_confirmed, payment_refunded
+from ..fakes import RecordingMailer, stored
+from .conftest import Database
+
+Consume = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def consume(database: Any, clock: Clock) -> Consume:
+    consumer = BatchConsumer(NAME, ROUTES, database, Metrics(clock))
+
+    async def feed(*records: Any) -> None:
+        raw = [Record(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers)) for r in records]
+        # as Kafka's side does: what a concurrent insert spoiled comes again
+        while True:
+            with contextlib.suppress(ConcurrentInsertError):
+                await consumer.handle(raw)
+                return
+
+    return feed
+
+
+@pytest.fixture
+def mailer() -> RecordingMailer:
+    return RecordingMailer()
+
+
+@pytest.fixture
+def worker(database: Any, queue: TaskQueue[Any], mailer: RecordingMailer) -> Worker[Any]:
+    return Worker(task_kinds(database, mailer, smtp_timeout=5), queue, database, database.tasks_scheduled)
+
+
+async def find(database: Database, order_id: UUID) -> OrderNotifications | None:
+    async with database() as uow:
+        return await uow.notifications.find(order_id)
+
+
+async def test_what_was_added_is_found_whole(database: Database) -> None:
+    order = OrderNotificationsFactory.create(kinds=list(Kind))
+    order = order.sent(Kind.CONFIRMATION, "<1@shop.example>", NOW).failed(Kind.REFUND)
+
+    await stored(database, order)
+
+    assert await find(database, order.id) == order
+
+
+async def test_an_order_without_an_address_is_found_so(database: Database) -> None:
+    order = OrderNotificationsFactory.create(email=None, kinds=[Kind.REFUND])
+
+    await stored(database, order)
+
+    assert await find(database, order.id) == order
+
+
+async def test_what_was_never_added_is_not_found(database: Database) -> None:
+    async with database() as uow:
+        assert await uow.notifications.get(uuid4()) is None
+        assert await uow.notifications.find(uuid4()) is None
+
+
+async def test_a_transaction_sees_its_own_changes(database: Database) -> None:
+    order = OrderNotificationsFactory.create()
+
+    async with database() as uow:
+        uow.notifications.add(order)
+        changed = order.cancelled("ada@example.com")
+        uow.notifications.save(changed)
+
+        assert await uow.notifications.get(order.id) == changed
+
+    assert await find(database, order.id) == changed
+
+
+async def test_an_order_is_added_once(database: Database) -> None:
+    order = OrderNotificationsFactory.create()
+    await stored(database, order)
+
+    with pytest.raises(ConcurrentInsertError):
+        await stored(database, order)
+
+
+async def test_an_outdated_change_is_refused(database: Database) -> None:
+    order = OrderNotificationsFactory.create()
+    await stored(database, order)
+
+    with pytest.raises(StaleAggregateError):
+        async with database() as uow:
+            uow.notifications.save(order)
+
+
+HISTORIES = [
+    [order_confirmed],
+    [order_cancelled],
+    [order_confirmed, order_cancelled, payment_refunded],
+    [payment_refunded, order_cancelled, order_confirmed],
+    [order_cancelled, order_confirmed, payment_refunded],
+    [payment_refunded, order_confirmed, order_cancelled],
+]
+EMAILS = [
+    [Kind.CONFIRMATION],
+    [Kind.CANCELLATION],
+    [Kind.CONFIRMATION, Kind.CANCELLATION, Kind.REFUND],
+    [Kind.CANCELLATION, Kind.REFUND],
+    [Kind.CANCELLATION, Kind.REFUND],
+]
+
+
+@pytest.mark.parametrize(("history", "emails"), list(zip(HISTORIES, EMAILS, strict=False)))
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_history_leads_to_its_emails(
+    consume: Consume,
+    worker: Worker[Any],
+    mailer: RecordingMailer,
+    history: Sequence[Any],
+    emails: Sequence[Kind],
+    together: bool,
+) -> None:
+    order_id = uuid4()
+    events = [event(order_id) for event in history]
+
+    for batch in [events] if together else [[event] for event in events]:
+        await consume(*batch)
+    while await worker.run_due():
+        pass
+
+    assert [sent.kind for sent in mailer.sent] == emails
+
+
+async def test_an_email_that_was_sent_is_written_down_with_its_time(
+    database: Database, consume: Consume, worker: Worker[Any], clock: Clock
+) -> None:
+    order_id = uuid4()
+    await consume(order_confirmed(order_id))
+    clock.advance(timedelta(hours=1))
+
+    await worker.run_due()
+
+    order = await find(database, order_id)
+    assert order is not None
+    [sent] = order.notifications
+    assert sent.status is Status.SENT
+    assert sent.sent_at is not None
+    assert abs(sent.sent_at - clock.now()) < timedelta(minutes=1)
+
+
+async def test_an_email_that_was_refused_is_written_down_and_gives_way_to_the_next(
+    database: Database, consume: Consume, worker: Worker[Any], mailer: RecordingMailer
+) -> None:
+    order_id = uuid4()
+    await consume(order_confirmed(order_id), order_cancelled(order_id))
+    mailer.error = EmailRefusedError("550")
+    await worker.run_due()
+    mailer.error = None
+
+    await worker.run_due()
+
+    order = await find(database, order_id)
+    assert order is not None
+    assert [notification.status for notification in order.notifications] == [Status.FAILED, Status.SENT]
+
+
+async def test_concurrent_workers_send_each_email_once(
+    consume: Consume, worker: Worker[Any], mailer: RecordingMailer
+) -> None:
+    orders = [uuid4() for _ in range(12)]
+    await consume(*(order_confirmed(order_id) for order_id in orders))
+
+    for _ in range(3):
+        await asyncio.gather(*(worker.run_due() for _ in range(4)))
+
+    assert sorted(sent.order_id for sent in mailer.sent) == sorted(orders)
+
+
+async def test_the_first_events_of_an_order_may_be_handled_at_the_same_time(
+    database: Database, consume: Consume
+) -> None:
+    order_id = uuid4()
+
+    await asyncio.gather(consume(order_cancelled(order_id)), consume(payment_refunded(order_id)))
+
+    order = await find(database, order_id)
+    assert order is not None
+    assert order.sendable == [Kind.CANCELLATION, Kind.REFUND]

@@ -1,0 +1,172 @@
+"""Kafka records in, through the test broker and the real subscriber; e-mails to be sent and dead letters out."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from testkit.records import consumer_record, event_record
+
+from ..factories import EMAIL, order_cancelled, order_confirmed, order_data, payment_refunded
+from .conftest import Consume, Database
+
+
+def waiting(database: Database) -> Sequence[str]:
+    """The e-mails to be sent, in the order of sending."""
+    return [row.new.key for row in sorted(database.state.tasks.values(), key=lambda row: row.id)]
+
+
+async def test_a_confirmed_order_gets_a_confirmation(database: Database, consume: Consume) -> None:
+    order_id = uuid4()
+
+    await consume(order_confirmed(order_id))
+
+    assert waiting(database) == [f"confirmation.{order_id}"]
+    assert database.state.table("order_notifications")[order_id].email == EMAIL
+
+
+async def test_a_cancelled_order_gets_a_cancellation(database: Database, consume: Consume) -> None:
+    order_id = uuid4()
+
+    await consume(order_cancelled(order_id))
+
+    assert waiting(database) == [f"cancellation.{order_id}"]
+
+
+async def test_no_confirmation_is_made_after_a_cancellation(database: Database, consume: Consume) -> None:
+    order_id = uuid4()
+
+    await consume(order_cancelled(order_id), order_confirmed(order_id))
+
+    assert waiting(database) == [f"cancellation.{order_id}"]
+
+
+async def test_a_refund_waits_for_the_address_and_then_goes_after_the_cancellation(
+    database: Database, consume: Consume
+) -> None:
+    order_id = uuid4()
+
+    await consume(payment_refunded(order_id))
+    before = waiting(database)
+    await consume(order_cancelled(order_id))
+
+    assert before == []
+    assert waiting(database) == [f"cancellation.{order_id}", f"refund.{order_id}"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_emails_of_one_order_are_one_group_in_the_order_of_reading(
+    database: Database, consume: Consume, together: bool
+) -> None:
+    order_id = uuid4()
+    events = [order_confirmed(order_id), order_cancelled(order_id), payment_refunded(order_id)]
+
+    for batch in [events] if together else [[event] for event in events]:
+        await consume(*batch)
+
+    assert waiting(database) == [f"{kind}.{order_id}" for kind in ("confirmation", "cancellation", "refund")]
+    assert {row.new.group for row in database.state.tasks.values()} == {str(order_id)}
+
+
+async def test_the_same_event_twice_makes_one_email(database: Database, consume: Consume) -> None:
+    event = order_confirmed(uuid4())
+
+    await consume(event, event)
+    await consume(event)
+
+    assert len(waiting(database)) == len(database.state.inbox) == 1
+
+
+async def test_events_replayed_onto_an_empty_inbox_send_nothing(database: Database, consume: Consume) -> None:
+    order_id = uuid4()
+    history = [order_confirmed, order_cancelled, payment_refunded]
+    await consume(*(event(order_id) for event in history))
+    database.state.tasks.clear()
+    before = dict(database.state.table("order_notifications"))
+
+    await consume(*(event(order_id) for event in history))
+
+    assert database.state.table("order_notifications") == before
+    assert not waiting(database)
+
+
+def _poison(order_id: UUID) -> dict[str, Any]:
+    key = str(order_id).encode()
+    typed = [("ce_type", b"order.confirmed.v1"), ("ce_id", b"1")]
+    data = json.dumps(order_data(order_id)).encode()
+
+    def changed(**changes: Any) -> Any:
+        return consumer_record(
+            "orders", json.dumps({**order_data(order_id), **changes}).encode(), key=key, headers=typed
+        )
+
+    return {
+        "no JSON": consumer_record("orders", b"{", key=key, headers=typed),
+        "no order": consumer_record("orders", b"{}", key=key, headers=typed),
+        "order_id no UUID": changed(order_id="7"),
+        "no customer": changed(customer=None),
+        "no address": changed(customer={"email": "nobody"}),
+        "two lines of address": changed(customer={"email": "a@example.com\nBcc: eve@example.com"}),
+        "null value": consumer_record("orders", None, key=key, headers=typed),
+        "no key": consumer_record("orders", data, headers=typed),
+        "another key": consumer_record("orders", data, key=b"other", headers=typed),
+        "no ce_type": consumer_record("orders", data, key=key, headers=typed[1:]),
+        "no ce_id": consumer_record("orders", data, key=key, headers=typed[:1]),
+        "null ce_id": consumer_record("orders", data, key=key, headers=[typed[0], ("ce_id", None)]),
+        "unreadable ce_type": consumer_record("orders", data, key=key, headers=[("ce_type", b"\xff"), typed[1]]),
+        "deep nesting": consumer_record("orders", b"[" * 100_000, key=key, headers=typed),
+    }
+
+
+@pytest.mark.parametrize("kind", _poison(uuid4()))
+async def test_poison_becomes_one_dead_letter_and_its_neighbours_are_handled(
+    kind: str, database: Database, consume: Consume
+) -> None:
+    neighbour = uuid4()
+
+    await consume(_poison(uuid4())[kind], order_confirmed(neighbour))
+
+    [letter] = database.state.dead_letters.values()
+    assert letter.reason
+    assert letter.group == "notifications"
+    assert waiting(database) == [f"confirmation.{neighbour}"]
+
+
+async def test_a_dead_letters_reason_does_not_repeat_the_customers_data(database: Database, consume: Consume) -> None:
+    order_id = uuid4()
+    data = order_data(order_id, customer={"email": "canary-address", "name": "Canary"})
+
+    await consume(event_record("orders", "order.confirmed.v1", data, key=str(order_id)))
+
+    [letter] = database.state.dead_letters.values()
+    assert "canary" not in letter.reason.lower()
+
+
+async def test_odd_records_that_are_no_poison_leave_no_dead_letter(database: Database, consume: Consume) -> None:
+    order_id = uuid4()
+    confirmed = order_confirmed(order_id)
+    odd = consumer_record(
+        "orders",
+        confirmed.value.replace(b"{", b'{"unknown": 1, ', 1),
+        key=confirmed.key,
+        headers=[*confirmed.headers, ("x-null", None), ("x-binary", b"\xff\xfe"), ("traceparent", b"nonsense")],
+    )
+
+    await consume(
+        event_record("orders", "order.exploded.v1", {}, key="any"),
+        event_record("orders", "order.placed.v1", {"order_id": str(order_id)}, key=str(order_id)),
+        event_record("payments", "payment.captured.v1", {"order_id": str(order_id)}, key=str(order_id)),
+        odd,
+    )
+
+    assert not database.state.dead_letters
+    assert waiting(database) == [f"confirmation.{order_id}"]
+
+
+async def test_a_new_reason_for_a_cancellation_is_survived(database: Database, consume: Consume) -> None:
+    order_id = uuid4()
+
+    await consume(order_cancelled(order_id, reason="fraud"))
+
+    assert waiting(database) == [f"cancellation.{order_id}"]

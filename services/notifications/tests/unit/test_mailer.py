@@ -1,0 +1,150 @@
+"""What an e-mail says, without a server."""
+
+from email.message import EmailMessage
+from uuid import UUID
+
+import aiosmtplib
+import pytest
+from notifications.domain import Kind
+from notifications.mailer import SmtpMailer, SmtpServer
+from notifications.ports import EmailRefusedError, MailerUnavailableError
+
+ORDER_ID = UUID("5f0e7a3c-53c6-4c3e-8a51-6f6a7c2f9d10")
+SERVER = SmtpServer(host="smtp", port=25, starttls=False, username="", password="", timeout=5)
+
+
+class Outgoing:
+    """In the place of aiosmtplib.send: keeps the message, or raises ``error``."""
+
+    def __init__(self) -> None:
+        self.messages: list[EmailMessage] = []
+        self.error: Exception | None = None
+
+    async def send(self, message: EmailMessage, **_: object) -> None:
+        if self.error is not None:
+            raise self.error
+        self.messages.append(message)
+
+
+@pytest.fixture
+def outgoing(monkeypatch: pytest.MonkeyPatch) -> Outgoing:
+    outgoing = Outgoing()
+    monkeypatch.setattr(aiosmtplib, "send", outgoing.send)
+    return outgoing
+
+
+@pytest.fixture
+def mailer() -> SmtpMailer:
+    return SmtpMailer(SERVER, sender="Shop <orders@shop.example>", domain="shop.example")
+
+
+async def send(mailer: SmtpMailer, kind: Kind, email: str = "ada@example.com") -> str:
+    calls = {
+        Kind.CONFIRMATION: mailer.send_order_confirmation,
+        Kind.CANCELLATION: mailer.send_order_cancellation,
+        Kind.REFUND: mailer.send_refund_notice,
+    }
+    return await calls[kind](email, ORDER_ID)
+
+
+@pytest.mark.parametrize("kind", Kind)
+async def test_an_email_names_its_order_in_plain_text_and_html(
+    mailer: SmtpMailer, outgoing: Outgoing, kind: Kind
+) -> None:
+    await send(mailer, kind)
+
+    [message] = outgoing.messages
+    plain, html = message.iter_parts()
+    assert message.get_content_type() == "multipart/alternative"
+    assert [plain.get_content_type(), html.get_content_type()] == ["text/plain", "text/html"]
+    assert all(str(ORDER_ID) in part.get_content() for part in (plain, html))
+
+
+@pytest.mark.parametrize("kind", Kind)
+async def test_a_message_id_is_that_of_the_kind_and_the_order_however_often_it_is_sent(
+    mailer: SmtpMailer, outgoing: Outgoing, kind: Kind
+) -> None:
+    returned = [await send(mailer, kind), await send(mailer, kind)]
+
+    expected = f"<{kind.value}.{ORDER_ID}@shop.example>"
+    assert returned == [expected, expected]
+    assert [message["Message-ID"] for message in outgoing.messages] == [expected, expected]
+
+
+async def test_the_kinds_of_email_can_be_told_apart_by_their_subject(mailer: SmtpMailer, outgoing: Outgoing) -> None:
+    for kind in Kind:
+        await send(mailer, kind)
+
+    assert len({message["Subject"] for message in outgoing.messages}) == 3
+
+
+async def test_an_email_goes_from_the_shop_to_the_customer_alone(mailer: SmtpMailer, outgoing: Outgoing) -> None:
+    await send(mailer, Kind.CONFIRMATION, "zoë@example.com")
+
+    [message] = outgoing.messages
+    assert (message["From"], message["To"]) == ("Shop <orders@shop.example>", "zoë@example.com")
+    assert message["Date"]
+    assert not message["Cc"]
+    assert not message["Bcc"]
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        "ada@example.com\nBcc: eve@example.com",
+        "ada@example.com\r\nBcc: eve@example.com",
+        "ada@example.com, eve@example.com",
+        "Ada <ada@example.com>, eve@example.com",
+        "ada@example.com\0",
+        "nobody",
+        "",
+        "two words@example.com",
+    ],
+)
+async def test_no_address_can_add_a_header_or_a_recipient(mailer: SmtpMailer, outgoing: Outgoing, email: str) -> None:
+    with pytest.raises(EmailRefusedError) as refused:
+        await send(mailer, Kind.CONFIRMATION, email)
+
+    assert not outgoing.messages
+    assert len(email) < 2 or email not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (aiosmtplib.SMTPRecipientsRefused([aiosmtplib.SMTPRecipientRefused(550, "no ada@example.com", "ada")]), 550),
+        (aiosmtplib.SMTPDataError(554, "no ada@example.com"), 554),
+    ],
+)
+async def test_a_final_refusal_is_told_by_its_code_and_without_the_address(
+    mailer: SmtpMailer, outgoing: Outgoing, error: Exception, outcome: int
+) -> None:
+    outgoing.error = error
+
+    with pytest.raises(EmailRefusedError, match=f"with {outcome}$"):
+        await send(mailer, Kind.CONFIRMATION)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        aiosmtplib.SMTPRecipientsRefused([aiosmtplib.SMTPRecipientRefused(451, "later", "ada")]),
+        aiosmtplib.SMTPDataError(452, "full"),
+        aiosmtplib.SMTPAuthenticationError(535, "wrong password"),
+        aiosmtplib.SMTPSenderRefused(530, "log in first", "orders@shop.example"),
+        aiosmtplib.SMTPServerDisconnected("gone"),
+        aiosmtplib.SMTPConnectError("nobody there"),
+        aiosmtplib.SMTPReadTimeoutError("too slow"),
+        ConnectionResetError("cut"),
+        TimeoutError("too slow"),
+    ],
+)
+async def test_whatever_else_goes_wrong_the_email_is_tried_again(
+    mailer: SmtpMailer, outgoing: Outgoing, error: Exception
+) -> None:
+    outgoing.error = error
+
+    with pytest.raises(MailerUnavailableError) as unavailable:
+        await send(mailer, Kind.CONFIRMATION)
+
+    assert "ada" not in str(unavailable.value)
