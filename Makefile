@@ -34,7 +34,7 @@ run: .venv ## one service alone: SERVICE=payments ARGS="--role worker"
 
 .PHONY: test
 test: lint ## lint, types, layers and all tests; names what can't run here
-	@$(RUN) pytest $(ARGS)
+	@$(RUN) pytest -q -n auto --dist loadfile $(ARGS)
 
 .PHONY: $(LEVELS)
 $(LEVELS): .venv

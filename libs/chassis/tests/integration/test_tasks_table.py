@@ -82,6 +82,10 @@ async def test_a_lease_that_ended_lets_the_next_worker_in_and_the_first_out(
     with pytest.raises(LeaseLostError):
         await queue.postpone(first, timedelta(0), "late")
     async with transactions() as uow:
+        with pytest.raises(LeaseLostError):
+            await queue.complete(first, uow)
+        with pytest.raises(LeaseLostError):
+            await queue.bury(first, "late", uow)
         await queue.complete(second, uow)
     assert await count(transactions.engine, tables.tasks) == 0
 

@@ -271,12 +271,15 @@ async def test_a_stop_claims_no_more_and_lets_running_calls_end(
     database: Database, make: MakeWorker, outside: Outside, records: Records
 ) -> None:
     outside.open.clear()
-    await schedule(database, "1", "2")
+    await schedule(database, "1")
     stop = anyio.Event()
-    running = await _running(make(concurrency=1), stop)
+    running = await _running(make(concurrency=2), stop)
     await eventually(lambda: outside.under_way == 1, every=0.001)
 
     stop.set()
+    await schedule(database, "2")
+    for _ in range(20):  # rounds of the event loop: what would happen wrongly, would happen now
+        await asyncio.sleep(0)
     outside.open.set()
     await running
 
