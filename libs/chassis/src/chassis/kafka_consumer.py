@@ -170,7 +170,14 @@ class ConsumerRole:
                 await stop.wait()
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(STOP_SECONDS):
-                await self._broker.stop()
+                await self._stop()
+
+    async def _stop(self) -> None:
+        consuming = list(self._subscriber.tasks)
+        await self._broker.stop()
+        if consuming:
+            # FastStream cancels a handler that hangs and doesn't wait: its transaction must end before the pool does
+            await asyncio.wait(consuming)
 
     async def _start(self, stop: anyio.Event) -> None:
         attempt = 0
