@@ -1,11 +1,8 @@
 """What every level of this service's tests builds on."""
 
-import hashlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from chassis import messaging_schema, migrations
 from chassis.clock import Clock
 from chassis.database import create_engine
 from chassis.unit_of_work import SqlTransactions
@@ -15,6 +12,7 @@ from notifications.storage import SqlNotificationsUnitOfWork
 from sqlalchemy.ext.asyncio import AsyncEngine
 from testkit.isolation import DatabaseIsolation
 from testkit.postgres import PostgresServer
+from testkit.services import service_isolation
 
 from .keys import KeyPair
 
@@ -35,23 +33,9 @@ def settings(keys: KeyPair) -> Settings:
     return Settings(environment="test", jwt_public_keys=(keys.public,))
 
 
-def _fingerprint() -> str:
-    """Of all that makes the schema: the template database is kept from run to run."""
-    files = [Path(messaging_schema.__file__), *sorted(migrations.migrations_path(NAME).rglob("*.py"))]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-
-
-async def _migrate(url: str) -> None:
-    engine = create_engine(url, application_name="tests")
-    try:
-        await migrations.migrate(engine, NAME)
-    finally:
-        await engine.dispose()
-
-
 @pytest.fixture(scope="session")
 async def isolation(postgres_server: PostgresServer) -> AsyncIterator[DatabaseIsolation]:
-    isolation = await DatabaseIsolation.create(postgres_server, name=NAME, fingerprint=_fingerprint(), migrate=_migrate)
+    isolation = await service_isolation(postgres_server, NAME)
     yield isolation
     await isolation.close()
 

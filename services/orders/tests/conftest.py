@@ -1,12 +1,9 @@
 """What every level of this service's tests builds on."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from chassis import messaging_schema, migrations
 from chassis.clock import Clock
 from chassis.database import create_engine
 from chassis.unit_of_work import SqlTransactions
@@ -18,6 +15,7 @@ from orders.storage import SqlOrdersUnitOfWork
 from sqlalchemy.ext.asyncio import AsyncEngine
 from testkit.isolation import DatabaseIsolation
 from testkit.postgres import PostgresServer
+from testkit.services import service_isolation
 
 PAYMENT_DEADLINE = timedelta(minutes=15)
 
@@ -37,23 +35,9 @@ def policy() -> OrderPolicy:
     return OrderPolicy(PricingService(), PAYMENT_DEADLINE)
 
 
-def _fingerprint() -> str:
-    """Of all that makes the schema: the template database is kept from run to run."""
-    files = [Path(messaging_schema.__file__), *sorted(migrations.migrations_path(NAME).rglob("*.py"))]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
-
-
-async def _migrate(url: str) -> None:
-    engine = create_engine(url, application_name="tests")
-    try:
-        await migrations.migrate(engine, NAME)
-    finally:
-        await engine.dispose()
-
-
 @pytest.fixture(scope="session")
 async def isolation(postgres_server: PostgresServer) -> AsyncIterator[DatabaseIsolation]:
-    isolation = await DatabaseIsolation.create(postgres_server, name=NAME, fingerprint=_fingerprint(), migrate=_migrate)
+    isolation = await service_isolation(postgres_server, NAME)
     yield isolation
     await isolation.close()
 

@@ -20,10 +20,12 @@ from chassis.metrics import Metrics
 from chassis.process import Role, run_roles
 from testkit.kafka import MockKafka
 from testkit.records import consumer_record
+from testkit.services import running
+from testkit.topics import Topics
 from testkit.waiting import eventually
 
 from ..sample import MoneyMoved, accounts, credit, moved
-from .conftest import Topics, Transactions, count, role_of, running
+from .conftest import Transactions, count, role_of
 
 OFFSET_COMMIT = 8
 REBALANCE_IN_PROGRESS = 27

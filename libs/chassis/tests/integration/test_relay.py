@@ -17,10 +17,12 @@ from chassis import tables
 from chassis.process import Role, run_roles
 from chassis.relay import GRACE_SECONDS, LOCK_ID, Relay
 from testkit.kafka import MockKafka
+from testkit.services import running
+from testkit.topics import Topics
 from testkit.waiting import eventually
 
 from ..sample import AccountCredited
-from .conftest import Topics, Transactions, count, running
+from .conftest import Transactions, count
 
 TOPIC_AUTHORIZATION_FAILED = 29
 PRODUCE = 0

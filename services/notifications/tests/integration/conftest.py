@@ -1,21 +1,14 @@
 """Kafka topics and a consumer group of each test's own, and the sandbox's mailbox behind SMTP."""
 
-import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
-import anyio
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from chassis.consumer import BatchConsumer
-from chassis.kafka_consumer import ConsumerRole, create_broker, subscribe
-from chassis.metrics import Metrics
+from chassis.kafka_consumer import ConsumerRole
 from chassis.process import bind
-from chassis.settings import KafkaSettings
 from chassis.unit_of_work import SqlTransactions
 from mail_catcher import Faults, SmtpServer, Store
 from mail_catcher.faults import Fault
@@ -23,54 +16,15 @@ from mail_catcher.smtp import Login
 from notifications.consumers import ROUTES
 from notifications.mailer import SmtpMailer
 from notifications.mailer import SmtpServer as Server
-from notifications.settings import Settings
 from notifications.storage import SqlNotificationsUnitOfWork
+from testkit import services
 from testkit.kafka import KafkaCluster
-
-PARTITIONS = 4
-RoleRun = Callable[[anyio.Event], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Topics:
-    """A test's own topics, under its own prefix."""
-
-    kafka: KafkaSettings
-
-    @property
-    def group(self) -> str:
-        return f"{self.kafka.topic_prefix}group"
-
-    async def send(self, *records: Any) -> None:
-        """Send consumer records as they are, in their order, each key to its own partition."""
-        async with AIOKafkaProducer(**self.kafka.client_options(), acks="all") as producer:
-            for record in records:
-                await producer.send_and_wait(
-                    self.kafka.topic(record.topic), record.value, key=record.key, headers=list(record.headers)
-                )
-
-    async def committed(self, topic: str) -> int:
-        """How many records of a topic the group has behind it."""
-        async with AIOKafkaConsumer(
-            **self.kafka.client_options(), group_id=self.group, enable_auto_commit=False
-        ) as consumer:
-            partitions = [TopicPartition(self.kafka.topic(topic), number) for number in range(PARTITIONS)]
-            return sum([await consumer.committed(partition) or 0 for partition in partitions])
+from testkit.topics import Topics
 
 
 @pytest.fixture
-async def topics(kafka_cluster: KafkaCluster, settings: Settings) -> Topics:
-    prefix = f"test-{uuid4().hex[:12]}-"
-    await kafka_cluster.create_topics({f"{prefix}{name}": PARTITIONS for name in ("orders", "payments")})
-    return Topics(
-        replace(
-            settings.kafka,
-            bootstrap_servers=kafka_cluster.bootstrap_servers,
-            topic_prefix=prefix,
-            # embedded Kafka waits that long before it gives a group's partitions to the next member
-            session_timeout_ms=6000 if kafka_cluster.is_real else 2000,
-        )
-    )
+async def topics(kafka_cluster: KafkaCluster) -> Topics:
+    return await Topics.create(kafka_cluster, ["orders", "payments"])
 
 
 @pytest.fixture
@@ -80,26 +34,9 @@ def consumer_role(
     """Makes the service's consumer as the composition root does, in this test's group."""
 
     def make(database: Any = transactions) -> ConsumerRole:
-        consumer = BatchConsumer(topics.group, ROUTES, database, Metrics(transactions.clock))
-        broker = create_broker(topics.kafka)
-        return ConsumerRole(broker, subscribe(broker, consumer, topics.kafka), consumer)
+        return services.consumer_role(topics, ROUTES, database)[0]
 
     return make
-
-
-@asynccontextmanager
-async def running(*roles: RoleRun) -> AsyncIterator[None]:
-    """Roles run until the end of the block, then stop in order."""
-    stop = anyio.Event()
-    async with asyncio.TaskGroup() as group:
-        for role in roles:
-            group.create_task(_run(role, stop))
-        yield
-        stop.set()
-
-
-async def _run(role: RoleRun, stop: anyio.Event) -> None:
-    await role(stop)
 
 
 @dataclass(frozen=True)

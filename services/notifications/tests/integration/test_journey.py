@@ -15,10 +15,12 @@ from notifications.domain import Kind, Status
 from notifications.storage import SqlNotificationsUnitOfWork
 from notifications.tasks import task_kinds
 from testkit.records import consumer_record
+from testkit.services import running
+from testkit.topics import Topics
 from testkit.waiting import eventually
 
 from ..factories import order_cancelled, order_confirmed, payment_refunded
-from .conftest import Mailbox, Topics, running
+from .conftest import Mailbox
 
 Transactions = SqlTransactions[SqlNotificationsUnitOfWork]
 MakeConsumer = Callable[..., ConsumerRole]

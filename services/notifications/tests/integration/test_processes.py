@@ -16,10 +16,11 @@ from testkit.isolation import DatabaseIsolation
 from testkit.ports import free_port
 from testkit.processes import ManagedProcess, ProcessSpec
 from testkit.readiness import HttpReady
+from testkit.topics import Topics
 from testkit.waiting import eventually
 
 from ..factories import order_confirmed
-from .conftest import Mailbox, Topics
+from .conftest import Mailbox
 
 Start = Callable[..., ManagedProcess]
 

@@ -15,12 +15,13 @@ from orders.domain import OrderStatus, User
 from orders.handlers import OrderPolicy, PlaceOrder
 from orders.storage import SqlOrdersUnitOfWork
 from testkit.records import consumer_record, event_record
+from testkit.services import running
+from testkit.topics import Topics
 from testkit.waiting import eventually
 
 from ..backends import SqlBackend
 from ..factories import OrderFactory, ProductFactory, UserFactory, payment_captured, payment_declined
 from ..fakes import stored
-from .conftest import Topics, running
 
 Transactions = SqlTransactions[SqlOrdersUnitOfWork]
 MakeConsumer = Callable[..., ConsumerRole]

@@ -22,11 +22,13 @@ from payments.handlers import CHARGE
 from payments.storage import SqlPaymentsUnitOfWork
 from payments.tasks import task_kinds
 from testkit.records import consumer_record
+from testkit.services import running
+from testkit.topics import Topics
 from testkit.waiting import eventually
 
 from ..factories import PaymentFactory, order_cancelled, order_placed
 from ..fakes import stored
-from .conftest import GatewayServer, Topics, running
+from .conftest import GatewayServer
 
 Transactions = SqlTransactions[SqlPaymentsUnitOfWork]
 MakeConsumer = Callable[..., ConsumerRole]

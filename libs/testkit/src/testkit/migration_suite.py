@@ -1,0 +1,85 @@
+"""What every service's migrations must hold: ``class TestMigrations(MigrationSuite)`` in its integration tests."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from chassis import tables
+from chassis.database import create_engine
+from chassis.migrations import migrate, schema_problem
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from testkit.isolation import DatabaseIsolation
+
+
+class MigrationSuite:
+    """Needs the fixture ``isolation`` (testkit.services.service_isolation); each test has a database of its own."""
+
+    package: ClassVar[str]
+    metadata: ClassVar[sa.MetaData]
+
+    @pytest.fixture
+    async def private(self, isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+        """A migrated database that a test may spoil."""
+        async with isolation.private() as url:
+            engine = create_engine(url, application_name="tests")
+            yield engine
+            await engine.dispose()
+
+    @pytest.fixture
+    async def empty(self, private: AsyncEngine) -> AsyncEngine:
+        """The same, without a schema."""
+        async with private.begin() as connection:
+            await connection.execute(sa.text("drop schema public cascade"))
+            await connection.execute(sa.text("create schema public"))
+        return private
+
+    async def test_the_migrated_schema_is_that_of_the_tables(self, private: AsyncEngine) -> None:
+        def differences(connection: sa.Connection) -> Any:
+            options = {"compare_type": True, "compare_server_default": True}
+            return compare_metadata(MigrationContext.configure(connection, opts=options), self._all_tables())
+
+        async with private.connect() as connection:
+            assert await connection.run_sync(differences) == []
+
+    async def test_concurrent_runs_wait_for_each_other_and_end_at_the_same_schema(self, empty: AsyncEngine) -> None:
+        await asyncio.gather(*(migrate(empty, self.package) for _ in range(3)))
+
+        assert await schema_problem(empty, self.package) is None
+
+    async def test_another_run_changes_nothing(self, private: AsyncEngine) -> None:
+        await migrate(private, self.package)
+
+        assert await schema_problem(private, self.package) is None
+
+    async def test_an_empty_database_is_a_problem_with_a_remedy(self, empty: AsyncEngine) -> None:
+        told = f"the schema is at nothing: run `python -m {self.package} migrate`"
+
+        assert await schema_problem(empty, self.package) == told
+
+    async def test_a_newer_releases_schema_will_do(self, private: AsyncEngine) -> None:
+        async with private.begin() as connection:
+            await connection.execute(sa.text("update alembic_version set version_num = '9999'"))
+
+        assert await schema_problem(private, self.package) is None
+
+    async def test_a_migration_that_fails_leaves_nothing_behind(self, empty: AsyncEngine) -> None:
+        async with empty.begin() as connection:
+            await connection.execute(sa.text("create table dead_letters (id int)"))
+
+        with pytest.raises(sa.exc.ProgrammingError, match="dead_letters"):
+            await migrate(empty, self.package)
+
+        async with empty.connect() as connection:
+            names = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
+        assert names == ["dead_letters"]
+
+    def _all_tables(self) -> sa.MetaData:
+        together = sa.MetaData()
+        for table in [*self.metadata.tables.values(), *tables.metadata.tables.values()]:
+            table.to_metadata(together)
+        return together

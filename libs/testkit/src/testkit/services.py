@@ -1,0 +1,68 @@
+"""A chassis service in a test: its database, its consumer, and its roles running until the end of a block."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+from chassis import messaging_schema, migrations
+from chassis.clock import Clock
+from chassis.consumer import BatchConsumer, Route
+from chassis.database import create_engine
+from chassis.kafka_consumer import ConsumerRole, create_broker, subscribe
+from chassis.metrics import Metrics
+
+from testkit.isolation import DatabaseIsolation
+from testkit.postgres import PostgresServer
+from testkit.topics import Topics
+
+RoleRun = Callable[[anyio.Event], Awaitable[None]]
+
+
+async def service_isolation(server: PostgresServer, package: str, *, keep: Sequence[str] = ()) -> DatabaseIsolation:
+    """A database with the schema of a service's migrations; see DatabaseIsolation."""
+
+    async def migrate(url: str) -> None:
+        engine = create_engine(url, application_name="testkit")
+        try:
+            await migrations.migrate(engine, package)
+        finally:
+            await engine.dispose()
+
+    fingerprint = _fingerprint(package)
+    return await DatabaseIsolation.create(server, name=package, fingerprint=fingerprint, migrate=migrate, keep=keep)
+
+
+def consumer_role(
+    topics: Topics, routes: Sequence[Route[Any]], database: Any, *, metrics: Metrics | None = None
+) -> tuple[ConsumerRole, BatchConsumer[Any]]:
+    """A consumer as a composition root makes it, in the test's own group; ``database`` opens its transactions."""
+    consumer: BatchConsumer[Any] = BatchConsumer(topics.group, routes, database, metrics or Metrics(Clock()))
+    broker = create_broker(topics.kafka)
+    return ConsumerRole(broker, subscribe(broker, consumer, topics.kafka), consumer), consumer
+
+
+@asynccontextmanager
+async def running(*roles: RoleRun) -> AsyncIterator[None]:
+    """Roles run until the end of the block, then stop; one that fails fails the test."""
+    stop = anyio.Event()
+    async with asyncio.TaskGroup() as group:
+        for role in roles:
+            group.create_task(_run(role, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+async def _run(role: RoleRun, stop: anyio.Event) -> None:
+    await role(stop)
+
+
+def _fingerprint(package: str) -> str:
+    """Of all that makes the schema: a template database may be kept from run to run."""
+    files = [Path(messaging_schema.__file__), *sorted(migrations.migrations_path(package).rglob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

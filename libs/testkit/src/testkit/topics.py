@@ -1,0 +1,67 @@
+"""Topics and a consumer group of a test's own, under a prefix, so that tests can share one Kafka side by side."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from chassis.settings import KafkaSettings
+
+from testkit.kafka import KafkaCluster
+
+PARTITIONS = 4
+READ_SECONDS = 5.0
+EMBEDDED_SESSION_MS = 2000  # embedded Kafka waits that long before it gives a group's partitions to the next member
+
+
+@dataclass(frozen=True)
+class Topics:
+    """What a test does with its topics, beside the code under test; names are without the prefix."""
+
+    kafka: KafkaSettings
+
+    @classmethod
+    async def create(cls, cluster: KafkaCluster, names: Iterable[str]) -> "Topics":
+        """Create topics of 4 partitions each under a new prefix."""
+        prefix = f"test-{uuid4().hex[:12]}-"
+        await cluster.create_topics({f"{prefix}{name}": PARTITIONS for name in names})
+        session = KafkaSettings.session_timeout_ms if cluster.is_real else EMBEDDED_SESSION_MS
+        return cls(KafkaSettings(cluster.bootstrap_servers, topic_prefix=prefix, session_timeout_ms=session))
+
+    @property
+    def group(self) -> str:
+        """The test's consumer group."""
+        return f"{self.kafka.topic_prefix}group"
+
+    async def send(self, *records: Any) -> None:
+        """Send consumer records (testkit.records) as they are, in their order, each key to its own partition."""
+        async with AIOKafkaProducer(**self.kafka.client_options(), acks="all") as producer:
+            for record in records:
+                await producer.send_and_wait(
+                    self.kafka.topic(record.topic), record.value, key=record.key, headers=list(record.headers)
+                )
+
+    async def read(self, topic: str, count: int) -> list[Any]:
+        """The first ``count`` records of a topic, as Kafka has them. Raises TimeoutError after 5 s."""
+        async with AIOKafkaConsumer(
+            self.kafka.topic(topic), **self.kafka.client_options(), auto_offset_reset="earliest", fetch_max_wait_ms=5
+        ) as consumer:
+            async with asyncio.timeout(READ_SECONDS):
+                return [await consumer.getone() for _ in range(count)]
+
+    async def size(self, topic: str) -> int:
+        """How many records a topic holds."""
+        async with AIOKafkaConsumer(**self.kafka.client_options()) as consumer:
+            return sum((await consumer.end_offsets(self._partitions(topic))).values())
+
+    async def committed(self, topic: str) -> int:
+        """How many records of a topic the group has behind it."""
+        async with AIOKafkaConsumer(
+            **self.kafka.client_options(), group_id=self.group, enable_auto_commit=False
+        ) as consumer:
+            return sum([await consumer.committed(partition) or 0 for partition in self._partitions(topic)])
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(self.kafka.topic(topic), number) for number in range(PARTITIONS)]
