@@ -1,0 +1,96 @@
+"""`make up` as a person uses it: copy and paste what it prints, kill a service, press Ctrl-C."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from shop_demo.system import PORT_VARIABLES
+from testkit.ports import free_port
+from testkit.processes import ManagedProcess, ProcessSpec
+from testkit.readiness import LineReady
+from testkit.waiting import eventually
+
+
+@pytest.fixture
+async def up(tmp_path: Path) -> AsyncIterator[ManagedProcess]:
+    environment = {variable: str(free_port()) for variable in PORT_VARIABLES.values()}
+    command = [sys.executable, "-m", "shop_demo", "up"]
+    spec = ProcessSpec("up", command, tmp_path / "up.log", environment, LineReady("Ctrl-C stops everything"), 60)
+    process = ManagedProcess(spec)
+    await process.start()
+    yield process
+    await process.stop()
+
+
+async def pasted(output: str) -> list[str]:
+    """Run the printed commands; what they answered, a line each."""
+    [script] = re.findall(r"^curl .*?to:ada@example\.com\"; echo\n", output, re.MULTILINE | re.DOTALL)
+    shell = await asyncio.create_subprocess_exec("bash", "-c", script, stdout=subprocess.PIPE)
+    answers, _ = await shell.communicate()
+    return answers.decode().splitlines()
+
+
+def descendants(pid: int) -> set[int]:
+    children = {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    return children.union(*(descendants(child) for child in children))
+
+
+def alive(pids: set[int]) -> set[int]:
+    return {pid for pid in pids if Path(f"/proc/{pid}").exists()}
+
+
+def pid_of(module: str, among: set[int]) -> int:
+    """The process itself, not the launcher that binds it to its parent."""
+    for pid in sorted(among):
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if arguments[1:3] == [b"-m", module.encode()]:
+            return pid
+    raise LookupError(module)
+
+
+async def test_what_it_prints_works_a_killed_service_comes_back_and_ctrl_c_leaves_nothing(up: ManagedProcess) -> None:
+    _, order, mails = await pasted(up.output())
+    assert json.loads(order)["status"] in {"PENDING", "CONFIRMED"}
+    assert json.loads(mails)["messages_count"] <= 1
+
+    everything = descendants(up.pid)
+    os.kill(pid_of("payments", everything), signal.SIGKILL)
+    await eventually(lambda: "payments was killed by signal 9" in up.output())
+    _, order_meanwhile, _ = await pasted(up.output())
+    await eventually(lambda: "payments is back after" in up.output(), within=10)
+
+    async def both_are_confirmed_by_mail() -> None:
+        [*_, found] = await pasted(up.output())
+        confirmed = {message["MessageID"] for message in json.loads(found)["messages"]}
+        for placed in (order, order_meanwhile):
+            assert any(json.loads(placed)["id"] in message_id for message_id in confirmed)
+
+    await eventually(both_are_confirmed_by_mail, within=20)
+
+    everything |= descendants(up.pid)
+    os.kill(up.pid, signal.SIGINT)
+    assert await up.wait() == 0
+    assert "everything is stopped" in up.output()
+    assert not alive(everything)
+
+
+async def test_a_busy_port_is_one_clear_line(tmp_path: Path) -> None:
+    port = free_port()
+    held = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
+    command = [sys.executable, "-m", "shop_demo", "up"]
+    environment = {variable: str(free_port()) for variable in PORT_VARIABLES.values()} | {"GATEWAY_PORT": str(port)}
+    process = ManagedProcess(ProcessSpec("up", command, tmp_path / "up.log", environment))
+
+    await process.spawn()
+    assert await process.wait() == 1
+
+    held.close()
+    told = f"demo: port {port} for gateway is in use: stop who has it, or set GATEWAY_PORT\n"
+    assert process.output() == told

@@ -1,0 +1,184 @@
+"""Users and tokens, through ASGITransport: no socket, no server, the real routing, validation and error handling."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import jwt
+import pytest
+from chassis.clock import Clock
+from fastapi import FastAPI
+from orders import api
+from orders.domain import User
+from orders.rate_limit import RateLimiter
+
+from ..factories import PASSWORD, UserFactory
+from ..fakes import stored
+from .calls import NEW_USER, error_of
+from .conftest import Database, Headers
+
+
+async def test_registering_gives_the_user_and_never_the_password(client: httpx.AsyncClient) -> None:
+    response = await client.post("/users", json=NEW_USER)
+
+    assert response.status_code == 201
+    user = response.json()
+    assert (user["email"], user["is_member"], user["is_active"]) == ("ada@example.com", False, True)
+    assert set(user) == {"id", "email", "name", "is_member", "is_active", "created_at"}
+
+
+async def test_an_address_has_one_account_whatever_its_case(client: httpx.AsyncClient) -> None:
+    await client.post("/users", json=NEW_USER)
+
+    assert error_of(await client.post("/users", json={**NEW_USER, "email": "ADA@example.com"})) == (409, "CONFLICT")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("email", "no-at-sign"),
+        ("email", "two@at@example.com"),
+        ("email", "line\nbreak@example.com"),
+        ("email", "a" * 250 + "@example.com"),
+        ("name", ""),
+        ("name", "   "),
+        ("name", "a" * 201),
+        ("name", "nul\0byte"),
+        ("password", "1234567"),
+        ("password", "1" * 129),
+        ("password", None),
+    ],
+)
+async def test_a_field_outside_its_limits_is_named(client: httpx.AsyncClient, field: str, value: str) -> None:
+    response = await client.post("/users", json={**NEW_USER, field: value})
+
+    assert error_of(response) == (422, "VALIDATION_ERROR")
+    assert [detail["field"] for detail in response.json()["error"]["details"]] == [f"body.{field}"]
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {**NEW_USER, "name": "a" * 200},
+        {**NEW_USER, "password": "1" * 128},
+        {**NEW_USER, "password": "12345678"},
+        {**NEW_USER, "name": "Zoë 李"},
+        {**NEW_USER, "email": "a+b.c@mail.example.com"},
+    ],
+)
+async def test_a_field_at_its_limit_is_accepted(client: httpx.AsyncClient, user: dict[str, str]) -> None:
+    assert (await client.post("/users", json=user)).status_code == 201
+
+
+async def test_a_user_sees_their_own_account(client: httpx.AsyncClient, customer: User, bearer: Headers) -> None:
+    response = await client.get(f"/users/{customer.id}", headers=bearer(customer))
+
+    assert response.json()["email"] == customer.email
+
+
+async def test_an_operator_sees_every_account(
+    client: httpx.AsyncClient, customer: User, operator: User, bearer: Headers
+) -> None:
+    assert (await client.get(f"/users/{customer.id}", headers=bearer(operator))).status_code == 200
+
+
+async def test_an_account_that_is_unknown_or_somebody_elses_is_not_found(
+    client: httpx.AsyncClient, database: Database, customer: User, operator: User, bearer: Headers
+) -> None:
+    somebody = UserFactory.create()
+    await stored(database, users=[somebody])
+
+    for user_id in (somebody.id, uuid4(), "no-uuid"):
+        response = await client.get(f"/users/{user_id}", headers=bearer(customer))
+        assert error_of(response) == (404, "NOT_FOUND")
+    assert error_of(await client.get(f"/users/{uuid4()}", headers=bearer(operator))) == (404, "NOT_FOUND")
+
+
+async def test_only_an_operator_changes_a_membership(
+    client: httpx.AsyncClient, customer: User, operator: User, bearer: Headers
+) -> None:
+    url, member = f"/users/{customer.id}/membership", {"is_member": True}
+
+    assert error_of(await client.put(url, json=member, headers=bearer(customer))) == (403, "FORBIDDEN")
+    response = await client.put(url, json=member, headers=bearer(operator))
+    assert (response.status_code, response.json()["is_member"]) == (200, True)
+    unknown = await client.put(f"/users/{uuid4()}/membership", json=member, headers=bearer(operator))
+    assert error_of(unknown) == (404, "NOT_FOUND")
+
+
+async def test_a_registered_user_gets_a_token_that_works(client: httpx.AsyncClient) -> None:
+    user = (await client.post("/users", json=NEW_USER)).json()
+
+    response = await client.post("/tokens", data={"username": "Ada@Example.com", "password": PASSWORD})
+
+    token = response.json()
+    assert (response.status_code, token["token_type"], token["expires_in"]) == (200, "bearer", 3600)
+    claims = jwt.decode(token["access_token"], options={"verify_signature": False})
+    assert claims["sub"] == user["id"]
+    assert (claims["iss"], claims["aud"], claims["role"]) == ("orders", "shop", "customer")
+    headers = {"Authorization": f"Bearer {token['access_token']}"}
+    assert (await client.get(f"/users/{user['id']}", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("username", ["ada@example.com", "nobody@example.com", "nul\0byte"])
+async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(
+    client: httpx.AsyncClient, username: str
+) -> None:
+    await client.post("/users", json=NEW_USER)
+
+    response = await client.post("/tokens", data={"username": username, "password": "wrong horse"})
+
+    assert error_of(response) == (401, "UNAUTHENTICATED")
+    assert response.json()["error"]["message"] == "wrong e-mail address or password"
+
+
+async def test_guessing_is_slowed_down(app: FastAPI, client: httpx.AsyncClient, dependencies: api.Dependencies) -> None:
+    limited = api.Dependencies(**{**vars(dependencies), "rate_limiter": RateLimiter(per_minute=2)})
+    app.dependency_overrides[api.dependencies] = lambda: limited
+    guess = {"username": "ada@example.com", "password": "guess"}
+
+    statuses = [(await client.post("/tokens", data=guess)).status_code for _ in range(3)]
+
+    assert statuses == [401, 401, 429]
+
+
+def _forged(**claims: Any) -> str:
+    valid = {"iss": "orders", "aud": "shop", "sub": str(uuid4()), "role": "operator", "jti": "1"}
+    return jwt.encode({**valid, "iat": 1, "exp": 2**40, **claims}, "a-secret-of-thirty-two-characters", "HS256")
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        {},
+        {"Authorization": "Basic YTpi"},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": f"Bearer {_forged()}"},
+        {"Authorization": f"Bearer {jwt.encode({'sub': str(uuid4())}, '', 'none')}"},
+    ],
+    ids=["none", "basic", "nonsense", "another algorithm", "alg none"],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/users/1"),
+        ("PUT", "/users/1/membership"),
+        ("POST", "/orders"),
+        ("GET", "/orders"),
+        ("GET", "/orders/1"),
+        ("POST", "/orders/1/cancel"),
+    ],
+)
+async def test_nobody_gets_in_without_a_token_of_ours(
+    client: httpx.AsyncClient, method: str, path: str, authorization: dict[str, str]
+) -> None:
+    assert error_of(await client.request(method, path, headers=authorization)) == (401, "UNAUTHENTICATED")
+
+
+async def test_an_expired_token_is_refused(
+    client: httpx.AsyncClient, customer: User, bearer: Headers, clock: Clock
+) -> None:
+    clock.advance(timedelta(hours=-2))
+
+    assert error_of(await client.get("/orders", headers=bearer(customer))) == (401, "UNAUTHENTICATED")
