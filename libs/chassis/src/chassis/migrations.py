@@ -1,5 +1,6 @@
 """Migrations under a lock, and whether a database's schema is new enough for this code."""
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -57,11 +58,14 @@ async def schema_problem(engine: AsyncEngine, package: str) -> str | None:
 
     async with engine.connect() as connection:
         revision = await connection.run_sync(current)
-    scripts = ScriptDirectory.from_config(_config(package))
-    if revision is None or (revision != scripts.get_current_head() and revision in _known(scripts)):
+    if revision is None or revision in _outdated(package):
         return f"the schema is at {revision or 'nothing'}: run `python -m {package} migrate`"
     return None
 
 
-def _known(scripts: ScriptDirectory) -> set[str]:
-    return {script.revision for script in scripts.walk_revisions()}
+@cache
+def _outdated(package: str) -> frozenset[str]:
+    """All revisions but the newest; read once, since each look at readiness asks."""
+    scripts = ScriptDirectory.from_config(_config(package))
+    known = {script.revision for script in scripts.walk_revisions()}
+    return frozenset(known - set(scripts.get_heads()))
