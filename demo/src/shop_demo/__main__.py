@@ -40,7 +40,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 def run(
     orders: Annotated[int | None, typer.Option(min=1, help="So many orders, repeating the file.")] = None,
     input_: Annotated[Path, typer.Option("--input", help="A file of lines like demo/orders.jsonl.")] = ORDERS_FILE,
-    rate: Annotated[float, typer.Option(min=0.1, help="Lines a second.")] = 15,
+    rate: Annotated[float, typer.Option(min=0.1, help="Lines a second.")] = 18,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")] = False,
 ) -> None:
