@@ -1,5 +1,6 @@
 """The connection to PostgreSQL: its time-outs, and which of its errors pass by themselves."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -83,12 +84,17 @@ def storable(text: str) -> str:
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
-def unnest(table: sa.Table, rows: list[dict[str, object]], names: list[str], *, alias: str) -> sa.TableValuedAlias:
-    """Rows as one array a column, in order: one statement whatever their number."""
-    arrays = [
-        sa.literal([row[name] for row in rows], sa.ARRAY(table.c[name].type, dimensions=1))  # one array a column
-        for name in names
-    ]
-    columns = [sa.column(name, table.c[name].type) for name in names]
+Types = Mapping[str, sa.types.TypeEngine[Any]]
+
+
+def column_types(table: sa.Table, names: Iterable[str]) -> Types:
+    """The types of some of a table's columns, for unnest."""
+    return {name: table.c[name].type for name in names}
+
+
+def unnest(types: Types, rows: Sequence[Mapping[str, object]], *, alias: str) -> sa.TableValuedAlias:
+    """Rows as one array a column, in order: one statement, compiled once, whatever their number."""
+    arrays = [sa.literal([row[name] for row in rows], sa.ARRAY(kind, dimensions=1)) for name, kind in types.items()]
+    columns = [sa.column(name, kind) for name, kind in types.items()]
     values: sa.TableValuedAlias = sa.func.unnest(*arrays).table_valued(*columns, with_ordinality="position", name=alias)
     return values.render_derived()

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chassis.database import unnest
+from chassis.database import column_types, unnest
 from chassis.errors import TransientError
 
 
@@ -104,7 +104,7 @@ class SqlRepository(Generic[A]):
 
     async def _insert(self, rows: list[dict[str, object]]) -> None:
         names = list(rows[0])
-        new = unnest(self._table, rows, names, alias="new")
+        new = unnest(column_types(self._table, names), rows, alias="new")
         columns = sa.select(*(new.c[name] for name in names)).order_by(new.c.position)
         insert_new = insert(self._table).from_select(names, columns).on_conflict_do_nothing(index_elements=["id"])
         written = len((await self._connection.execute(insert_new.returning(self._table.c.id))).all())
@@ -115,7 +115,7 @@ class SqlRepository(Generic[A]):
 
     async def _update(self, rows: list[dict[str, object]]) -> None:
         names = list(rows[0])
-        new = unnest(self._table, rows, names, alias="new")
+        new = unnest(column_types(self._table, names), rows, alias="new")
         update = (
             sa.update(self._table)
             .values({name: new.c[name] for name in names if name != "id"})

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis import tables
 from chassis.clock import Clock
-from chassis.database import storable, unnest
+from chassis.database import column_types, storable, unnest
 from chassis.envelope import OutgoingRecord, encode
 from chassis.events import Event
 from chassis.ports import EventDeadLetter, NewTask
@@ -120,35 +120,34 @@ class SqlUnitOfWork:
     async def _flush_events(self) -> None:
         if not self.events.appended:
             return
-        names = ["topic", "key", "value", "headers"]
-        rows: list[dict[str, object]] = [
-            {"topic": record.topic, "key": record.key, "value": record.value, "headers": dict(record.headers)}
-            for record in self.events.appended
-        ]
-        new = unnest(tables.outbox, rows, names, alias="new")
+        types = column_types(tables.outbox, ["topic", "key", "value", "headers"])
+        rows = [vars(record) | {"headers": dict(record.headers)} for record in self.events.appended]
+        new = unnest(types, rows, alias="new")
         # ids must follow the order of appending: the relay sends by id
-        ordered = sa.select(*(new.c[name] for name in names)).order_by(new.c.position)
-        await self.connection.execute(sa.insert(tables.outbox).from_select(names, ordered))
+        ordered = sa.select(*(new.c[name] for name in types)).order_by(new.c.position)
+        await self.connection.execute(sa.insert(tables.outbox).from_select(list(types), ordered))
 
     async def _flush_tasks(self) -> None:
         if not self.tasks.scheduled:
             return
-        now = sa.func.clock_timestamp() + self.clock.offset
-        statement = insert(tables.tasks).on_conflict_do_nothing(constraint="tasks_kind_key")
-        values = [
+        types = column_types(tables.tasks, ["kind", "key", "task_group", "payload", "traceparent"])
+        rows = [
             {
                 "kind": task.kind,
                 "key": task.key,
                 "task_group": task.group,
                 "payload": dict(task.payload),
                 "traceparent": traceparent,
-                "due_at": now + task.delay,
-                # stays when the task is postponed: how long it has been failing
-                "first_due_at": now + task.delay,
+                "delay": task.delay,
             }
             for task, traceparent in self.tasks.scheduled
         ]
-        await self.connection.execute(statement.values(values))
+        new = unnest({**types, "delay": sa.Interval()}, rows, alias="new")
+        due_at = sa.func.clock_timestamp() + self.clock.offset + new.c.delay
+        # first_due_at stays when the task is postponed: how long it has been failing
+        ordered = sa.select(*(new.c[name] for name in types), due_at, due_at).order_by(new.c.position)
+        statement = insert(tables.tasks).from_select([*types, "due_at", "first_due_at"], ordered)
+        await self.connection.execute(statement.on_conflict_do_nothing(constraint="tasks_kind_key"))
 
     async def _flush_dead_letters(self) -> None:
         if not self.dead_letters.added:
