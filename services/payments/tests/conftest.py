@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from testkit.isolation import DatabaseIsolation
 from testkit.postgres import PostgresServer
 from testkit.services import service_isolation
-
-from .keys import KeyPair
+from testkit.tokens import KeyPair
 
 
 @pytest.fixture

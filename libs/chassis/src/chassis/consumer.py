@@ -1,21 +1,19 @@
 """A batch of records becomes one transaction: inbox, handlers, outbox, tasks and dead letters commit together."""
 
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
-from pydantic import ValidationError
 
 from chassis.database import is_transient
-from chassis.envelope import Attributes, Received, Record, attributes_of, decode, summary
+from chassis.envelope import Attributes, Received, Record, attributes_of, decode
 from chassis.errors import ConsumerHaltedError, UndecodableRecordError
 from chassis.events import ConsumedEvent
 from chassis.ports import EventDeadLetter, UnitOfWork, UnitOfWorkFactory
+from chassis.reasons import raised_at, reason_of
 from chassis.telemetry import continued_trace
 
 log = structlog.get_logger()
@@ -25,7 +23,6 @@ REFUSAL_WINDOW = 60.0
 """Twenty events refused by their handlers within a minute: a bad deploy, not bad data."""
 
 U = TypeVar("U", bound=UnitOfWork)
-E = TypeVar("E", bound=ConsumedEvent)
 Handler = Callable[[Any, U], Awaitable[None]]
 
 
@@ -126,6 +123,9 @@ class BatchConsumer(Generic[U]):
             except UndecodableRecordError as error:
                 undecodable.append((record, str(error)))
                 continue
+            except Exception as error:  # noqa: BLE001  # raised, one record that nobody foresaw would stop its partition
+                undecodable.append((record, reason_of(error) + raised_at(error)))
+                continue
             if received is not None:
                 events.setdefault(received.attributes.id, received)  # a copy within the batch is dropped here
         return _Batch(tuple(events.values()), tuple(undecodable))
@@ -174,7 +174,7 @@ class BatchConsumer(Generic[U]):
                 await self._refuse(received, error)
 
     async def _refuse(self, received: Received[ConsumedEvent], error: Exception) -> None:
-        reason = reason_of(error)
+        reason = reason_of(error) + raised_at(error)
         async with self._unit_of_work() as uow:
             uow.dead_letters.add(EventDeadLetter(self.group, received.record, reason))
         log.error("event_dead_lettered", reason=reason, **_position(received.record))
@@ -198,13 +198,6 @@ class BatchConsumer(Generic[U]):
         received = self._decode_one(record)
         if received is not None:
             await self._apply((received,), uow)
-
-
-def reason_of(error: Exception) -> str:
-    """What a person needs to know, without the values, which may be a customer's, and where it was raised."""
-    what = summary(error) if isinstance(error, ValidationError) else str(error)
-    frames = traceback.extract_tb(error.__traceback__)[-1:]
-    return f"{type(error).__name__}: {what}" + "".join(f" ({Path(at.filename).name}:{at.lineno})" for at in frames)
 
 
 def _position(record: Record) -> dict[str, object]:

@@ -6,13 +6,14 @@ Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from uuid import uuid4
 
 from pydantic import ValidationError
 
 from chassis.errors import EventTooLargeError, UndecodableRecordError
 from chassis.events import ConsumedEvent, Event, rfc3339
+from chassis.reasons import summary
 
 MAX_VALUE_BYTES = 512 * 1024
 """Half of Kafka's default record limit, so that every outbox row can be sent."""
@@ -56,7 +57,6 @@ class Attributes:
 
     id: str
     type: str
-    sequence: int | None = None
     traceparent: str | None = None
 
 
@@ -106,11 +106,9 @@ def attributes_of(record: Record) -> Attributes:
             raise UndecodableRecordError(f"the header {name} is missing or unreadable")
     if len(headers["ce_id"]) > MAX_ID_CHARACTERS or "\0" in headers["ce_id"]:
         raise UndecodableRecordError(f"the header ce_id is longer than {MAX_ID_CHARACTERS} characters or has a NUL")
-    sequence = headers.get("ce_sequence", "")
     return Attributes(
         id=headers["ce_id"],
         type=headers["ce_type"],
-        sequence=int(sequence) if sequence.isascii() and sequence.isdigit() else None,
         traceparent=headers.get("traceparent"),
     )
 
@@ -138,12 +136,3 @@ def _readable_headers(record: Record) -> dict[str, str]:
         except UnicodeDecodeError:
             continue
     return readable
-
-
-def summary(error: ValidationError) -> str:
-    """Where and what, never the value: it may be a customer's."""
-    problems: list[Any] = error.errors(include_url=False, include_input=False, include_context=False)
-    first = problems[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the value"
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{place}: {first['msg']}{more}"

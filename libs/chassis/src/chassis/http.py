@@ -21,6 +21,7 @@ from chassis.telemetry import continued_trace
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_ID_CHARACTERS = 128
 RETRY_AFTER_SECONDS = 2
 _UNREADABLE_BODY = 400
 """FastAPI's and Starlette's answer to a body that is no UTF-8, or no form."""
@@ -134,7 +135,7 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
     details = [
         {"field": _place(problem), "message": problem["msg"].removeprefix("Value error, ")}
         for problem in error.errors()
@@ -143,7 +144,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
+    assert isinstance(error, HTTPException)  # noqa: S101  # as above
     if error.status_code == _UNREADABLE_BODY:
         return _error_response(request.scope, _invalid([{"field": "body", "message": "the body can't be read"}]))
     code = _CODES.get(error.status_code, "BAD_REQUEST")
@@ -227,11 +228,11 @@ def _unexpected(error: Exception) -> ApiError:
 
 def _acceptable_id(value: str | None) -> str | None:
     """A caller's request id ends up in logs and headers: only short and printable ones are taken over."""
-    return value if value and len(value) <= 128 and value.isascii() and value.isprintable() else None  # noqa: PLR2004
+    return value if value and len(value) <= MAX_ID_CHARACTERS and value.isascii() and value.isprintable() else None
 
 
 class _BodyLimit:
-    """Reads at most MAX_BODY_BYTES, whatever Content-Length says."""
+    """Reads at most MAX_BODY_BYTES, whatever Content-Length says; FastAPI's own limit answers in another shape."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

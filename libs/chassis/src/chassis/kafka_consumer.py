@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import structlog
@@ -16,16 +15,17 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.annotations import KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from chassis.backoff import backoff
 from chassis.consumer import BatchConsumer
 from chassis.envelope import Record
 from chassis.kafka_records import read_any_header
-from chassis.ports import UnitOfWork
 from chassis.settings import KafkaSettings
 
 log = structlog.get_logger()
 
 MAX_RECORDS = 500
 COMMIT_SECONDS = 5.0
+FIRST_BACKOFF = 0.1
 MAX_BACKOFF = 5.0
 START_BACKOFF = 0.5
 LAG_SECONDS = 5.0
@@ -33,8 +33,6 @@ LAG_EVERY = 1.0
 STOP_SECONDS = 1.7
 GRACE_SECONDS = 0.1
 """Until a look at the lag is cut short; the batch at hand has STOP_SECONDS."""
-
-U = TypeVar("U", bound=UnitOfWork)
 
 
 async def _parse(records: Any, original: Any) -> Any:
@@ -119,7 +117,7 @@ class _Failures:
 
     async def back_off(self, group: str, error: Exception) -> None:
         self._count += 1
-        seconds = min(MAX_BACKOFF, 0.1 * 2 ** min(self._count - 1, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
+        seconds = backoff(self._count, first=FIRST_BACKOFF, cap=MAX_BACKOFF)
         log.warning("batch_comes_again", group=group, seconds=round(seconds, 2), error=repr(error))
         await asyncio.sleep(seconds)
 
@@ -189,7 +187,7 @@ class ConsumerRole:
                 attempt += 1
                 if attempt == 1:
                     log.warning("waiting_for_kafka", error=repr(error))
-                with anyio.move_on_after(min(START_BACKOFF * 1.5**attempt, MAX_BACKOFF)):
+                with anyio.move_on_after(backoff(attempt, first=START_BACKOFF, cap=MAX_BACKOFF)):
                     await stop.wait()
             else:
                 log.info("consuming", group=self._consumer.group, topics=self._consumer.topics)

@@ -168,7 +168,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
     ``stop()`` would wait for every acknowledgement, without Kafka for ever.
     """
     producer._closed = True  # noqa: SLF001  # aiokafka has no public way
-    sender = producer._sender  # noqa: SLF001
+    sender = producer._sender  # noqa: SLF001  # as above
     with anyio.CancelScope(shield=True):
         if sender is not None:
             with anyio.move_on_after(CLOSE_SECONDS):

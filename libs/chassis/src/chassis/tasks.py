@@ -1,7 +1,6 @@
 """Tasks: outside calls and deadlines, each claimed under a lease, called without a transaction, recorded in one."""
 
 import json
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis import tables
+from chassis.backoff import backoff
 from chassis.clock import Clock
 from chassis.database import storable
 from chassis.ports import UnitOfWork
@@ -19,6 +19,7 @@ from chassis.unit_of_work import SqlUnitOfWork, dump_headers
 
 U = TypeVar("U", bound=UnitOfWork)
 U_contra = TypeVar("U_contra", bound=UnitOfWork, contravariant=True)
+FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 60.0
 
 
@@ -84,9 +85,9 @@ class TaskQueue(Protocol[U_contra]):
         ...
 
 
-def backoff(attempts: int, *, retry_after: float | None = None) -> timedelta:
-    """Exponential from half a second, capped at a minute, with jitter of up to half; at least ``retry_after`` s."""
-    seconds = min(MAX_BACKOFF, 0.5 * 2 ** min(attempts - 1, 10)) * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+def retry_delay(attempts: int, *, retry_after: float | None = None) -> timedelta:
+    """From half a second to a minute; at least ``retry_after`` seconds, if that is no longer than a minute."""
+    seconds = backoff(attempts, first=FIRST_BACKOFF, cap=MAX_BACKOFF)
     return timedelta(seconds=max(seconds, min(retry_after or 0.0, MAX_BACKOFF)))
 
 

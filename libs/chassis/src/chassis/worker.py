@@ -9,8 +9,9 @@ import structlog
 
 from chassis.database import is_transient
 from chassis.ports import UnitOfWork, UnitOfWorkFactory
+from chassis.reasons import reason_of
 from chassis.signals import Signal, Subscription
-from chassis.tasks import LeaseLostError, Task, TaskKind, TaskQueue, backoff
+from chassis.tasks import LeaseLostError, Task, TaskKind, TaskQueue, retry_delay
 from chassis.telemetry import continued_trace
 
 log = structlog.get_logger()
@@ -94,13 +95,13 @@ class Worker(Generic[U]):
                 log.info("task_done", attempts=task.attempts)
 
     async def _failed(self, kind: TaskKind[U], task: Task, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"
+        reason = reason_of(error)
         try:
             if kind.gives_up is not None and kind.gives_up(error, task.attempts):
                 await self._bury(kind, task, reason)
                 log.error("task_dead_lettered", attempts=task.attempts, reason=reason)
                 return
-            delay = backoff(task.attempts, retry_after=getattr(error, "retry_after", None))
+            delay = retry_delay(task.attempts, retry_after=getattr(error, "retry_after", None))
             await self._queue.postpone(task, delay, reason)
             log.warning("task_postponed", attempts=task.attempts, seconds=delay.total_seconds(), reason=reason)
         except LeaseLostError:

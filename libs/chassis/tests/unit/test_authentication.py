@@ -13,8 +13,7 @@ from chassis.authentication import DEVELOPMENT_PUBLIC_KEY, InvalidTokenError, To
 from chassis.errors import ConfigurationError
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-from ..keys import KeyPair
+from testkit.tokens import KeyPair
 
 OLD, NEW, STRANGER = (KeyPair.generate() for _ in range(3))
 

@@ -218,6 +218,24 @@ async def test_other_types_and_other_topics_types_are_counted_and_ignored(
     assert not any([balances(database), database.state.inbox, database.state.dead_letters])
 
 
+async def test_a_record_whose_reading_fails_in_a_way_that_nobody_foresaw_is_undecodable(
+    database: Database, consumer: BatchConsumer[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(*_: object) -> None:
+        raise RecursionError("too deep")
+
+    odd, neighbour = moved(amount="1"), moved(amount="2")
+    monkeypatch.setattr(MoneyMoved, "model_validate_json", explode)
+    await handle(consumer, odd)
+    monkeypatch.undo()
+    await handle(consumer, neighbour)
+
+    [letter] = database.state.dead_letters.values()
+    assert letter.record == raw(odd)
+    assert letter.reason.startswith("RecursionError: too deep")
+    assert balances(database) == [2]
+
+
 async def test_twenty_refusals_within_a_minute_halt_the_consumer_and_make_it_unready(
     database: Database, consumer: BatchConsumer[Any]
 ) -> None:

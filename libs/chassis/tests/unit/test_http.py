@@ -12,8 +12,7 @@ from chassis.operations import operations_router
 from chassis.telemetry import current_trace_id, current_traceparent
 from pydantic import BaseModel
 from sqlalchemy import exc
-
-from ..keys import KeyPair
+from testkit.tokens import KeyPair
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 ERRORS: dict[str, Exception] = {

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from chassis.database import is_transient, storable
 from chassis.errors import TransientError
-from chassis.tasks import backoff
+from chassis.tasks import retry_delay
 from sqlalchemy import exc
 
 
@@ -56,7 +56,7 @@ def test_everything_else_is_permanent(error: BaseException) -> None:
 
 @pytest.mark.parametrize(("attempts", "full"), [(1, 0.5), (2, 1.0), (3, 2.0), (7, 32.0), (8, 60.0), (1000, 60.0)])
 def test_back_off_doubles_up_to_a_minute_with_jitter_of_up_to_half(attempts: int, full: float) -> None:
-    seconds = [backoff(attempts).total_seconds() for _ in range(200)]
+    seconds = [retry_delay(attempts).total_seconds() for _ in range(200)]
 
     assert all(full / 2 <= each <= full for each in seconds)
     assert max(seconds) - min(seconds) > full / 4
@@ -66,7 +66,7 @@ def test_back_off_doubles_up_to_a_minute_with_jitter_of_up_to_half(attempts: int
 def test_back_off_is_at_least_what_the_other_side_asked_for_within_a_minute(
     retry_after: float, least: float, most: float
 ) -> None:
-    assert least <= backoff(1, retry_after=retry_after).total_seconds() <= most
+    assert least <= retry_delay(1, retry_after=retry_after).total_seconds() <= most
 
 
 def test_text_is_stored_without_what_postgresql_refuses() -> None:

@@ -6,10 +6,10 @@ from uuid import uuid4
 import httpx
 import pytest
 from notifications.domain import Kind
+from testkit.tokens import KeyPair
 
 from ..factories import EMAIL, NOW, OrderNotificationsFactory
 from ..fakes import stored
-from ..keys import KeyPair
 from .conftest import Database
 
 

@@ -9,10 +9,10 @@ import httpx
 import jwt
 import pytest
 from payments.domain import PaymentStatus
+from testkit.tokens import KeyPair
 
 from ..factories import CHARGE_ID, PAYMENTS, voided_unseen
 from ..fakes import stored
-from ..keys import KeyPair
 from .conftest import Database
 
 

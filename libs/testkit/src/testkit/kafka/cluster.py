@@ -50,7 +50,7 @@ def administration_client(bootstrap_servers: str) -> Any:
 
 def wait_until_it_answers(bootstrap_servers: str, *, within: float) -> None:
     """Block until the cluster answers a metadata request. Raises KafkaError after `within` seconds."""
-    from confluent_kafka import KafkaException  # noqa: PLC0415
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - as above
 
     try:
         administration_client(bootstrap_servers).list_topics(timeout=within)
@@ -64,8 +64,8 @@ async def create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -
 
 
 def _create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> None:
-    from confluent_kafka import KafkaException  # noqa: PLC0415
-    from confluent_kafka.cimpl import NewTopic  # noqa: PLC0415
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - as above
+    from confluent_kafka.cimpl import NewTopic  # noqa: PLC0415 - as above
 
     client = administration_client(bootstrap_servers)
     existing = client.list_topics(timeout=REQUEST_LIMIT).topics

@@ -29,7 +29,7 @@ class _ClosingServer(pact._server.HandlerHttpServer[Any]):  # noqa: SLF001  # th
         self.server_close()
 
 
-pact._server.HandlerHttpServer = _ClosingServer  # type: ignore[misc]  # noqa: SLF001
+pact._server.HandlerHttpServer = _ClosingServer  # type: ignore[misc]  # noqa: SLF001  # as above
 
 
 async def verify_provider(provider: str, pact_file: Path, states: Mapping[str, Produce]) -> int:

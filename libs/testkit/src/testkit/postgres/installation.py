@@ -51,7 +51,7 @@ def find_installation() -> Installation:
     found = sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin/postgres"), key=_major_version)
     if not found:
         raise PostgresNotInstalledError(f"{WHEEL} has no server for this platform: set TESTKIT_POSTGRES=container")
-    output = subprocess.run([found[-1], "--version"], check=True, capture_output=True, text=True).stdout  # noqa: S603
+    output = subprocess.run([found[-1], "--version"], check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own command
     return Installation(found[-1].parent.parent, output.split()[-1])
 
 

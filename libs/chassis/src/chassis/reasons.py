@@ -1,0 +1,27 @@
+"""Why something failed, for logs and dead letters: without the values, which may be a customer's."""
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+
+def summary(error: ValidationError) -> str:
+    """Where and what, never the value."""
+    problems: list[Any] = error.errors(include_url=False, include_input=False, include_context=False)
+    first = problems[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the value"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{place}: {first['msg']}{more}"
+
+
+def reason_of(error: BaseException) -> str:
+    """The error's type and message."""
+    return f"{type(error).__name__}: {summary(error) if isinstance(error, ValidationError) else error}"
+
+
+def raised_at(error: BaseException) -> str:
+    """The file and line that raised it, such as `` (handlers.py:42)``; empty for an error that was never raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
