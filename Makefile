@@ -57,7 +57,7 @@ format: .venv ## format the code and fix what ruff can fix
 
 .PHONY: contracts
 contracts: .venv ## make the pact files again from the consumers' expectations
-	@$(RUN) pytest -q -m contract --write-pacts
+	@$(RUN) pytest -q -m contract --write-contracts
 
 .PHONY: kafka
 kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests that need the real one

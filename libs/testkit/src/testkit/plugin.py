@@ -18,6 +18,7 @@ from testkit.sockets import SocketBlockedError, message, no_sockets, sockets_aga
 
 if TYPE_CHECKING:
     from testkit.kafka import KafkaCluster
+    from testkit.pact.sources import PactSource
     from testkit.postgres import PostgresServer
 
 REAL_KAFKA = "real_kafka"
@@ -34,9 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the tests in another order each time, or in that of SEED (write --shuffle=SEED)",
     )
     parser.getgroup("testkit").addoption(
-        "--write-pacts", action="store_true", help="make the pact files again from the consumers' expectations"
+        "--write-contracts", action="store_true", help="make the pact files and AsyncAPI documents again from the code"
     )
-    parser.addini("pact_folder", "where the pact files are, from the root folder", default="contracts/pacts")
+    parser.getgroup("testkit").addoption(
+        "--pact-broker", action="store_true", help="verify providers against the Pact Broker in PACT_BROKER_BASE_URL"
+    )
+    parser.addini("contracts_folder", "where pact files and AsyncAPI documents are", default="contracts")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -123,9 +127,33 @@ def not_available(what: str, why: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def pact_folder(pytestconfig: pytest.Config) -> Path:
-    """Where the pact files are; `--write-pacts` makes them again."""
-    return pytestconfig.rootpath / str(pytestconfig.getini("pact_folder"))
+def contracts_folder(pytestconfig: pytest.Config) -> Path:
+    """Has `pacts/` and `asyncapi/`; `--write-contracts` makes what is in them again."""
+    return pytestconfig.rootpath / str(pytestconfig.getini("contracts_folder"))
+
+
+@pytest.fixture(scope="session")
+def write_contracts(pytestconfig: pytest.Config) -> bool:
+    """Whether this run makes the contracts again instead of comparing them."""
+    return bool(pytestconfig.getoption("write_contracts"))
+
+
+@pytest.fixture(scope="session")
+def pact_folder(contracts_folder: Path) -> Path:
+    """Where the pact files are."""
+    return contracts_folder / "pacts"
+
+
+@pytest.fixture(scope="session")
+def pact_source(pytestconfig: pytest.Config, pact_folder: Path) -> "PactSource":
+    """Where a provider's pacts come from: the pact files, or with `--pact-broker` the broker."""
+    if pytestconfig.getoption("pact_broker"):
+        from testkit.pact.broker import source_from_environment  # noqa: PLC0415 - see the module's docstring
+
+        return source_from_environment()
+    from testkit.pact.sources import PactFolder  # noqa: PLC0415 - see the module's docstring
+
+    return PactFolder(pact_folder)
 
 
 @pytest.fixture(scope="session", autouse=True)

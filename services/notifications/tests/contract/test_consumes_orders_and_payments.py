@@ -38,6 +38,6 @@ async def test_a_refund_is_remembered_until_the_address_is_known(database: Datab
 
 @pytest.mark.parametrize("pact", [OF_ORDERS, OF_PAYMENTS], ids=["orders", "payments"])
 def test_the_pact_file_says_what_the_expectations_say(
-    pact: MessagePact, pact_folder: Path, pytestconfig: pytest.Config
+    pact: MessagePact, pact_folder: Path, write_contracts: bool
 ) -> None:
-    pact.check_file(pact_folder, write=pytestconfig.getoption("write_pacts"))
+    pact.check_file(pact_folder, write=write_contracts)

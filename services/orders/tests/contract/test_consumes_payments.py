@@ -36,5 +36,5 @@ async def test_a_declined_payment_cancels_the_order(database: Database, consume:
     assert status_of(order, database) is OrderStatus.CANCELLED
 
 
-def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, pytestconfig: pytest.Config) -> None:
-    OF_PAYMENTS.check_file(pact_folder, write=pytestconfig.getoption("write_pacts"))
+def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, write_contracts: bool) -> None:
+    OF_PAYMENTS.check_file(pact_folder, write=write_contracts)

@@ -33,5 +33,5 @@ async def test_a_cancelled_order_is_never_charged(database: Database, consume: C
     assert not database.state.tasks
 
 
-def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, pytestconfig: pytest.Config) -> None:
-    OF_ORDERS.check_file(pact_folder, write=pytestconfig.getoption("write_pacts"))
+def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, write_contracts: bool) -> None:
+    OF_ORDERS.check_file(pact_folder, write=write_contracts)
