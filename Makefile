@@ -14,7 +14,7 @@ LEVELS := unit contract model parity integration journey
 
 .PHONY: help
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-27s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- run it ---
 
@@ -57,11 +57,35 @@ format: .venv ## format the code and fix what ruff can fix
 
 .PHONY: contracts
 contracts: .venv ## make the pact files again from the consumers' expectations
-	@$(RUN) pytest -q -m contract --write-contracts
+	@$(RUN) pytest -q -m contract --write-contracts $(ARGS)
 
 .PHONY: kafka
 kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests that need the real one
 	@$(RUN) python -m testkit.kafka.fetch
+
+# --- deploy one service alone: see contracts/broker.md ---
+
+BROKER = $(RUN) python -m testkit.pact.broker
+NAMED = $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed))
+
+.PHONY: contracts-publish contracts-verify contracts-can-i-deploy contracts-can-i-merge contracts-record-deployment contracts-webhook
+contracts-publish: .venv ## tell the Pact Broker what SERVICE expects of others
+	@$(BROKER) publish $(NAMED) $(ARGS)
+
+contracts-verify: .venv ## verify what others expect of SERVICE, and publish the results
+	@$(BROKER) verify $(NAMED) $(ARGS)
+
+contracts-can-i-deploy: .venv ## ask the broker whether SERVICE fits what is in PACT_ENVIRONMENT (production)
+	@$(BROKER) can-i-deploy $(NAMED) $(ARGS)
+
+contracts-can-i-merge: .venv ## ask the broker whether SERVICE fits the main branches of the others
+	@$(BROKER) can-i-merge $(NAMED) $(ARGS)
+
+contracts-record-deployment: .venv ## tell the broker that SERVICE is in PACT_ENVIRONMENT (production) now
+	@$(BROKER) record-deployment $(NAMED) $(ARGS)
+
+contracts-webhook: .venv ## let the broker call WEBHOOK_URL when SERVICE has a pact to verify
+	@$(BROKER) create-webhook $(NAMED) $(ARGS)
 
 # --- what the rest stands on ---
 

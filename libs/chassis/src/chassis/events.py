@@ -1,10 +1,19 @@
 """Base models for events: what a service publishes, and its own tolerant view of what others publish."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 
 def rfc3339(value: datetime) -> str:
@@ -31,26 +40,42 @@ Amount = Annotated[
 """An amount of money; on the wire a string with two decimals."""
 
 
-def _is_string(value: object) -> object:
-    """JSON numbers lose cents, and a number as a time has no zone."""
-    if isinstance(value, str):
-        return value
-    raise ValueError("must be a string")
+def _written_as(pattern: str) -> BeforeValidator:
+    """Refuse JSON that isn't a string of this form: Decimal and datetime would read a lot more.
+
+    JSON numbers lose cents, and a number as a time has no zone. The schema has the same pattern, so a contract derived
+    from it asks for exactly what is read here.
+    """
+    form = re.compile(pattern)
+
+    def check(value: object) -> object:
+        if isinstance(value, Decimal | datetime) or (isinstance(value, str) and form.fullmatch(value)):
+            return value
+        raise ValueError(f"must be a string like {pattern}")
+
+    return BeforeValidator(check)
 
 
-ConsumedAmount = Annotated[
-    Decimal,
-    BeforeValidator(_is_string),
-    Field(max_digits=20, decimal_places=2),
-    WithJsonSchema({"type": "string", "pattern": r"^-?\d+(\.\d{1,2})?$"}),
-]
+AMOUNT = r"^-?[0-9]{1,18}(\.[0-9]{1,2})?$"
+AMOUNT_NOT_NEGATIVE = AMOUNT.replace("-?", "")
+RFC3339 = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]{1,9})?"
+    r"(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
+
+ConsumedAmount = Annotated[Decimal, _written_as(AMOUNT), WithJsonSchema({"type": "string", "pattern": AMOUNT})]
 """An amount of money as a decimal string."""
+
+ConsumedPrice = Annotated[
+    Decimal, _written_as(AMOUNT_NOT_NEGATIVE), WithJsonSchema({"type": "string", "pattern": AMOUNT_NOT_NEGATIVE})
+]
+"""An amount of money that can't be negative, as a decimal string."""
 
 ConsumedTimestamp = Annotated[
     AwareDatetime,
-    BeforeValidator(_is_string),
+    _written_as(RFC3339),
     Field(lt=datetime(9999, 1, 1, tzinfo=UTC)),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": RFC3339}),
 ]
 """An instant as an RFC 3339 string with a zone; in the last year of the calendar databases overflow."""
 

@@ -181,6 +181,14 @@ class InMemoryDatabase(Generic[U]):
         self._lock = asyncio.Lock()
         self._ids = count(1)
 
+    async def outbox(self) -> Sequence[OutgoingRecord]:
+        """All events so far, oldest first, as the relay sends them."""
+        return list(self.state.outbox.values())
+
+    def outcome(self) -> State:
+        """What handling a message can change, beside the bookkeeping of having received or refused it."""
+        return replace(self.state, inbox={}, dead_letters={})
+
     def __call__(self) -> AbstractAsyncContextManager[U]:
         """Begin; commit at the end of the block, roll back when an error leaves it."""
         return self._transaction()

@@ -67,8 +67,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(level)
         if "real_kafka_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(REAL_KAFKA)
+    if config.getoption("write_contracts"):
+        _only(items, config, "write_contracts")
     if (seed := config.getoption("shuffle")) is not None:
         random.Random(seed).shuffle(items)  # noqa: S311 - as above
+
+
+def _only(items: list[pytest.Item], config: pytest.Config, fixture: str) -> None:
+    """Deselect the tests without this fixture: none may read the contracts while others write them."""
+    others = [item for item in items if fixture not in getattr(item, "fixturenames", ())]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
 
 
 def pytest_pycollect_makemodule(module_path: Path) -> None:

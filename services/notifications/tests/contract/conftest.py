@@ -1,5 +1,5 @@
 """Contracts run on the same in-process service as the unit tests."""
 
-from ..unit.conftest import consume, database
+from ..unit.conftest import database, subscriber
 
-__all__ = ["consume", "database"]
+__all__ = ["database", "subscriber"]

@@ -1,10 +1,12 @@
 """What this service expects of orders and payments: the one place where an expectation is stated."""
 
-from notifications.consumed_events import OrderCancelled, OrderConfirmed, PaymentRefunded
+from uuid import UUID
+
+from notifications.consumed_events import Customer, OrderCancelled, OrderConfirmed, PaymentRefunded
 from testkit.pact import Expectation, MessagePact
 
-ORDER_ID = "0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10"
-CUSTOMER = {"email": "ada@example.com"}
+ORDER_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
+CUSTOMER = Customer(email="ada@example.com")
 
 OF_ORDERS = MessagePact(
     consumer="notifications",
@@ -12,14 +14,12 @@ OF_ORDERS = MessagePact(
     expectations=(
         Expectation(
             "an order was confirmed",
-            OrderConfirmed,
-            example={"order_id": ORDER_ID, "customer": CUSTOMER},
+            OrderConfirmed(order_id=ORDER_ID, customer=CUSTOMER),
             given="an order is confirmed",
         ),
         Expectation(
             "an order was cancelled",
-            OrderCancelled,
-            example={"order_id": ORDER_ID, "customer": CUSTOMER},
+            OrderCancelled(order_id=ORDER_ID, customer=CUSTOMER),
             given="an order is cancelled",
         ),
     ),
@@ -29,11 +29,6 @@ OF_PAYMENTS = MessagePact(
     consumer="notifications",
     provider="payments",
     expectations=(
-        Expectation(
-            "a payment was refunded",
-            PaymentRefunded,
-            example={"order_id": ORDER_ID},
-            given="a payment is refunded",
-        ),
+        Expectation("a payment was refunded", PaymentRefunded(order_id=ORDER_ID), given="a payment is refunded"),
     ),
 )

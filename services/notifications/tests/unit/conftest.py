@@ -12,6 +12,7 @@ from chassis.metrics import Metrics
 from chassis.worker import Worker
 from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 from notifications import api
 from notifications.app import NAME, create_app
 from notifications.consumers import ROUTES
@@ -23,6 +24,7 @@ from ..fakes import InMemoryNotificationsUnitOfWork, RecordingMailer, in_memory_
 
 Database = InMemoryDatabase[InMemoryNotificationsUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
+Subscriber = BatchSubscriber
 
 
 @pytest.fixture
@@ -36,17 +38,23 @@ def mailer() -> RecordingMailer:
 
 
 @pytest.fixture
-async def consume(database: Database, settings: Settings) -> AsyncIterator[Consume]:
-    """Feeds records to the service's real subscriber: parser, envelope, decoding, dispatch, handlers."""
+async def subscriber(database: Database, settings: Settings) -> AsyncIterator[Subscriber]:
+    """The service's real one: parser, envelope, decoding, dispatch, handlers."""
     consumer = BatchConsumer(NAME, ROUTES, database, Metrics(database.clock))
     broker = create_broker(settings.kafka)
     subscriber = subscribe(broker, consumer, settings.kafka)
+    async with TestKafkaBroker(broker):
+        yield subscriber
+
+
+@pytest.fixture
+def consume(subscriber: Subscriber) -> Consume:
+    """Feeds records to the subscriber, as one batch."""
 
     async def feed(*records: Any) -> None:
         await subscriber.process_message(records)
 
-    async with TestKafkaBroker(broker):
-        yield feed
+    return feed
 
 
 @pytest.fixture

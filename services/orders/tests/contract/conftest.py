@@ -1,5 +1,5 @@
 """Contracts run on the same in-process service as the unit tests."""
 
-from ..unit.conftest import consume, customer, database
+from ..unit.conftest import database, subscriber
 
-__all__ = ["consume", "customer", "database"]
+__all__ = ["database", "subscriber"]

@@ -1,25 +1,17 @@
 """What this service expects of payments: the one place where an expectation is stated."""
 
+from uuid import UUID
+
 from orders.consumed_events import PaymentCaptured, PaymentDeclined
 from testkit.pact import Expectation, MessagePact
 
-ORDER_ID = "0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10"
+ORDER_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
 
 OF_PAYMENTS = MessagePact(
     consumer="orders",
     provider="payments",
     expectations=(
-        Expectation(
-            "a payment was captured",
-            PaymentCaptured,
-            example={"order_id": ORDER_ID},
-            given="a payment is captured",
-        ),
-        Expectation(
-            "a payment was declined",
-            PaymentDeclined,
-            example={"order_id": ORDER_ID},
-            given="a payment is declined",
-        ),
+        Expectation("a payment was captured", PaymentCaptured(order_id=ORDER_ID), given="a payment is captured"),
+        Expectation("a payment was declined", PaymentDeclined(order_id=ORDER_ID), given="a payment is declined"),
     ),
 )

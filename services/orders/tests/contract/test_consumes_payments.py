@@ -1,20 +1,19 @@
 """orders <- payments: each expected message does its job here, through the real subscriber."""
 
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from orders.domain import Order, OrderStatus
 
 from ..factories import OrderFactory
 from ..fakes import stored
-from ..unit.conftest import Consume, Database
+from ..unit.conftest import Database, Subscriber
 from .expectations import OF_PAYMENTS, ORDER_ID
 
 
 @pytest.fixture
 async def order(database: Database) -> Order:
-    pending: Order = OrderFactory.create(order_id=UUID(ORDER_ID))
+    pending: Order = OrderFactory.create(order_id=ORDER_ID)
     await stored(database, orders=[pending])
     return pending
 
@@ -24,17 +23,17 @@ def status_of(order: Order, database: Database) -> OrderStatus:
     return found.status
 
 
-async def test_a_captured_payment_confirms_the_order(database: Database, consume: Consume, order: Order) -> None:
-    await OF_PAYMENTS.receive("a payment was captured", consume)
+async def test_a_captured_payment_confirms_the_order(database: Database, subscriber: Subscriber, order: Order) -> None:
+    await OF_PAYMENTS.receive("a payment was captured", subscriber, database.outcome)
 
     assert status_of(order, database) is OrderStatus.CONFIRMED
 
 
-async def test_a_declined_payment_cancels_the_order(database: Database, consume: Consume, order: Order) -> None:
-    await OF_PAYMENTS.receive("a payment was declined", consume)
+async def test_a_declined_payment_cancels_the_order(database: Database, subscriber: Subscriber, order: Order) -> None:
+    await OF_PAYMENTS.receive("a payment was declined", subscriber, database.outcome)
 
     assert status_of(order, database) is OrderStatus.CANCELLED
 
 
 def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, write_contracts: bool) -> None:
-    OF_PAYMENTS.check_file(pact_folder, write=write_contracts)
+    OF_PAYMENTS.file(pact_folder).check(write=write_contracts)

@@ -12,6 +12,7 @@ from chassis.metrics import Metrics
 from chassis.worker import Worker
 from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 from orders import api
 from orders.app import NAME, create_app, create_token_issuer
 from orders.consumers import ROUTES
@@ -27,6 +28,7 @@ from ..fakes import InMemoryOrdersUnitOfWork, PlainPasswords, in_memory_orders
 
 Database = InMemoryDatabase[InMemoryOrdersUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
+Subscriber = BatchSubscriber
 Headers = Callable[[User], dict[str, str]]
 
 
@@ -56,17 +58,23 @@ async def _registered(database: Database, user: User) -> User:
 
 
 @pytest.fixture
-async def consume(database: Database, settings: Settings) -> AsyncIterator[Consume]:
-    """Feeds records to the service's real subscriber: parser, envelope, decoding, dispatch, handlers."""
+async def subscriber(database: Database, settings: Settings) -> AsyncIterator[Subscriber]:
+    """The service's real one: parser, envelope, decoding, dispatch, handlers."""
     consumer = BatchConsumer(NAME, ROUTES, database, Metrics(database.clock))
     broker = create_broker(settings.kafka)
     subscriber = subscribe(broker, consumer, settings.kafka)
+    async with TestKafkaBroker(broker):
+        yield subscriber
+
+
+@pytest.fixture
+def consume(subscriber: Subscriber) -> Consume:
+    """Feeds records to the subscriber, as one batch."""
 
     async def feed(*records: Any) -> None:
         await subscriber.process_message(records)
 
-    async with TestKafkaBroker(broker):
-        yield feed
+    return feed
 
 
 @pytest.fixture

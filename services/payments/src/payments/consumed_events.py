@@ -3,12 +3,12 @@
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from chassis.events import ConsumedAmount, ConsumedData, ConsumedEvent, ConsumedTimestamp
+from chassis.events import ConsumedData, ConsumedEvent, ConsumedPrice, ConsumedTimestamp
 from pydantic import Field
 
 
 class Money(ConsumedData):
-    amount: Annotated[ConsumedAmount, Field(ge=0)]
+    amount: ConsumedPrice
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
@@ -23,7 +23,7 @@ class OrderPlaced(OrderEvent):
     type: ClassVar[str] = "order.placed.v1"
 
     total: Money
-    payment_method: str
+    payment_method: Annotated[str, Field(min_length=1)]
     pay_before: ConsumedTimestamp
 
 

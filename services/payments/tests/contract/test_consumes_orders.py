@@ -2,36 +2,34 @@
 
 from decimal import Decimal
 from pathlib import Path
-from uuid import UUID
 
-import pytest
 from payments.domain import Payment, PaymentStatus, payment_id_of
 
-from ..unit.conftest import Consume, Database
+from ..unit.conftest import Database, Subscriber
 from .expectations import OF_ORDERS, ORDER_ID
 
 
 def payment_in(database: Database) -> Payment:
-    payment: Payment = database.state.table("payments")[payment_id_of(UUID(ORDER_ID))]
+    payment: Payment = database.state.table("payments")[payment_id_of(ORDER_ID)]
     return payment
 
 
-async def test_a_placed_order_requests_its_payment(database: Database, consume: Consume) -> None:
-    await OF_ORDERS.receive("an order was placed", consume)
+async def test_a_placed_order_requests_its_payment(database: Database, subscriber: Subscriber) -> None:
+    await OF_ORDERS.receive("an order was placed", subscriber, database.outcome)
 
     payment = payment_in(database)
     assert payment.status is PaymentStatus.REQUESTED
     assert payment.charge is not None
     assert (payment.charge.amount, payment.charge.payment_method) == (Decimal("95.00"), "pm_card_ok")
-    assert ("charge", ORDER_ID) in database.state.tasks
+    assert ("charge", str(ORDER_ID)) in database.state.tasks
 
 
-async def test_a_cancelled_order_is_never_charged(database: Database, consume: Consume) -> None:
-    await OF_ORDERS.receive("an order was cancelled", consume)
+async def test_a_cancelled_order_is_never_charged(database: Database, subscriber: Subscriber) -> None:
+    await OF_ORDERS.receive("an order was cancelled", subscriber, database.outcome)
 
     assert payment_in(database).status is PaymentStatus.VOIDED
     assert not database.state.tasks
 
 
 def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, write_contracts: bool) -> None:
-    OF_ORDERS.check_file(pact_folder, write=write_contracts)
+    OF_ORDERS.file(pact_folder).check(write=write_contracts)

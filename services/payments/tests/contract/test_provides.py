@@ -1,57 +1,17 @@
-"""payments -> orders, notifications: the messages offered to Pact are the rows that the use cases wrote."""
+"""payments -> its consumers: the messages offered to Pact are the rows that the use cases wrote, in all variants."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from payments.events import PUBLISHED
+from testkit.pact import PactSource, verify_provider
 
-import pytest
-from chassis.envelope import OutgoingRecord
-from payments import handlers
-from payments.domain import Payment
-from payments.handlers import Charged, Declined
-from testkit.pact import verify_provider
-from testkit.pact.provider import Produce
-
-from ..factories import PaymentFactory
-from ..fakes import stored
 from ..unit.conftest import Database
+from .states import provider_states
 
 
-@pytest.fixture
-def states(database: Database) -> dict[str, Produce]:
-    async def requested() -> Payment:
-        payment: Payment = PaymentFactory.create()
-        await stored(database, payment)
-        return payment
-
-    async def capture(_: Mapping[str, Any]) -> OutgoingRecord:
-        payment = await requested()
-        async with database() as uow:
-            await handlers.record_charge(payment.order_id, Charged("ch_1"), uow)
-        return last_event(database)
-
-    async def decline(_: Mapping[str, Any]) -> OutgoingRecord:
-        payment = await requested()
-        async with database() as uow:
-            await handlers.record_charge(payment.order_id, Declined("card_declined"), uow)
-        return last_event(database)
-
-    async def refund(parameters: Mapping[str, Any]) -> OutgoingRecord:
-        await capture(parameters)
-        [payment] = database.state.table("payments").values()
-        async with database() as uow:
-            await handlers.record_refund(payment.order_id, payment.charge_id, uow)
-        return last_event(database)
-
-    return {"a payment is captured": capture, "a payment is declined": decline, "a payment is refunded": refund}
+async def test_payments_keeps_what_its_consumers_expect(database: Database, pact_source: PactSource) -> None:
+    assert await verify_provider("payments", pact_source, provider_states(database), outbox=database.outbox)
 
 
-@pytest.mark.parametrize(("consumer", "interactions"), [("orders", 2), ("notifications", 1)])
-async def test_payments_keeps_what_its_consumers_expect(
-    consumer: str, interactions: int, states: dict[str, Produce], pact_folder: Path
-) -> None:
-    assert await verify_provider("payments", pact_folder / f"{consumer}-payments.json", states) == interactions
+def test_every_published_event_has_its_variants(database: Database) -> None:
+    swept = {sweep.event.type for sweep in provider_states(database).values()}
 
-
-def last_event(database: Database) -> OutgoingRecord:
-    return list(database.state.outbox.values())[-1]
+    assert swept == {event.type for event in PUBLISHED}

@@ -12,6 +12,7 @@ from chassis.metrics import Metrics
 from chassis.worker import Worker
 from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 from payments import api
 from payments.app import NAME, create_app
 from payments.consumers import ROUTES
@@ -25,6 +26,7 @@ from ..sandbox import Sandbox
 
 Database = InMemoryDatabase[InMemoryPaymentsUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
+Subscriber = BatchSubscriber
 PutFaults = Callable[..., Awaitable[None]]
 
 
@@ -53,17 +55,23 @@ def gateway(sandbox: Sandbox) -> HttpPaymentGateway:
 
 
 @pytest.fixture
-async def consume(database: Database, settings: Settings) -> AsyncIterator[Consume]:
-    """Feeds records to the service's real subscriber: parser, envelope, decoding, dispatch, handlers."""
+async def subscriber(database: Database, settings: Settings) -> AsyncIterator[Subscriber]:
+    """The service's real one: parser, envelope, decoding, dispatch, handlers."""
     consumer = BatchConsumer(NAME, ROUTES, database, Metrics(database.clock))
     broker = create_broker(settings.kafka)
     subscriber = subscribe(broker, consumer, settings.kafka)
+    async with TestKafkaBroker(broker):
+        yield subscriber
+
+
+@pytest.fixture
+def consume(subscriber: Subscriber) -> Consume:
+    """Feeds records to the subscriber, as one batch."""
 
     async def feed(*records: Any) -> None:
         await subscriber.process_message(records)
 
-    async with TestKafkaBroker(broker):
-        yield feed
+    return feed
 
 
 @pytest.fixture

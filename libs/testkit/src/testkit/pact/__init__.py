@@ -1,6 +1,26 @@
 """Consumer-driven contracts for FastStream services: through the real subscriber, from the real outbox."""
 
-from testkit.pact.expectations import Expectation, MessagePact, StalePactError
-from testkit.pact.provider import ProviderVerificationError, verify_provider
+import os
 
-__all__ = ["Expectation", "MessagePact", "ProviderVerificationError", "StalePactError", "verify_provider"]
+# the library tells its makers of each run, unless told not to; tests talk to loopback only
+os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
+
+from testkit.pact.files import PactFile, StalePactError
+from testkit.pact.messages import Expectation, ExpectationError, MessagePact
+from testkit.pact.provider import Sweep, verify_provider
+from testkit.pact.sources import NoPactsError, PactFolder, PactSource
+from testkit.pact.verification import ProviderVerificationError
+
+__all__ = [
+    "Expectation",
+    "ExpectationError",
+    "MessagePact",
+    "NoPactsError",
+    "PactFile",
+    "PactFolder",
+    "PactSource",
+    "ProviderVerificationError",
+    "StalePactError",
+    "Sweep",
+    "verify_provider",
+]

@@ -3,24 +3,33 @@
 import json
 from collections.abc import Mapping
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from chassis.envelope import OutgoingRecord
 from chassis.events import ConsumedEvent
 
+from testkit.pact.rules import Rule
 from testkit.records import consumer_record
 
-CONTRACTED_HEADERS = ("ce_type", "content-type")
+CONTRACTED_HEADERS = ("ce_type", "ce_id")
+"""Without these two a record is a dead letter; what else a provider sends is its own affair."""
+
 TOPIC = "kafka_topic"
 KEY_FIELD = "kafka_key_field"
 """A relation can't be told to Pact, so both sides say which field of the data equals the key."""
 
+NO_FIELD = "none"
+RULES: Mapping[str, Rule] = {
+    "ce_id": {"combine": "AND", "matchers": [{"match": "regex", "regex": r"^[^\x00]{1,255}$"}]},
+}
 
-def metadata_of(model: type[ConsumedEvent]) -> Mapping[str, str]:
+
+def metadata_expected(event: ConsumedEvent) -> Mapping[str, str]:
     """What a consumer needs beside the data."""
+    model = type(event)
     return {
         "ce_type": model.type,
-        "content-type": "application/json",
+        "ce_id": "5a0f8f7e-6a55-4b6f-9a53-0a4a9b1c2d3e",
         TOPIC: model.topic,
         KEY_FIELD: model.key_field,
     }
@@ -28,21 +37,35 @@ def metadata_of(model: type[ConsumedEvent]) -> Mapping[str, str]:
 
 def metadata_sent(record: OutgoingRecord) -> Mapping[str, str]:
     """The same, of a record that a provider really wrote."""
-    data = json.loads(record.value)
-    keys = [name for name, value in data.items() if value == record.key]
     contracted = {name: record.headers[name] for name in CONTRACTED_HEADERS if name in record.headers}
-    return {**contracted, TOPIC: record.topic, KEY_FIELD: keys[0] if keys else "none"}
+    return {**contracted, TOPIC: record.topic, KEY_FIELD: _key_field(record)}
 
 
 def record_of(body: str | bytes | None, metadata: Mapping[str, object]) -> Any:
     """A consumer record of what Pact built; ``ce_id`` is new, as for every event."""
     value = body.encode() if isinstance(body, str) else body
     key = json.loads(value or b"{}").get(str(metadata[KEY_FIELD]))
-    headers = {name: str(metadata[name]) for name in CONTRACTED_HEADERS if name in metadata}
-    headers["ce_id"] = str(uuid4())
+    headers = {"ce_type": str(metadata["ce_type"]), "ce_id": str(uuid4())}
     return consumer_record(
         str(metadata[TOPIC]),
         value,
         key=None if key is None else str(key).encode(),
         headers=[(name, text.encode()) for name, text in headers.items()],
     )
+
+
+def _key_field(record: OutgoingRecord) -> str:
+    try:
+        data = json.loads(record.value)
+    except ValueError:
+        return NO_FIELD
+    fields = data.items() if isinstance(data, dict) else ()
+    return next((name for name, value in fields if _canonical(value) == record.key), NO_FIELD)
+
+
+def _canonical(value: object) -> object:
+    """A key is compared with the field's value as its consumers read it: a UUID in lower case with hyphens."""
+    try:
+        return str(UUID(value)) if isinstance(value, str) else value
+    except ValueError:
+        return value

@@ -2,97 +2,135 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pact._server
 from chassis.envelope import OutgoingRecord
+from chassis.events import Event
 from pact import Verifier
 
+from testkit.pact.messenger import PATH, Message, served
 from testkit.pact.metadata import metadata_sent
+from testkit.pact.sources import PactSource
+from testkit.pact.verification import Interaction, Result, raise_for, verified
 
-Produce = Callable[[Mapping[str, Any]], Awaitable[OutgoingRecord]]
-"""Runs a use case with a provider state's parameters and returns its outbox row."""
+Produce = Callable[..., Awaitable[object]]
+"""Runs a use case; gets the provider state's parameters by name, and returns nothing that matters."""
 
-
-class ProviderVerificationError(AssertionError):
-    """The provider doesn't keep the contract, or nothing was verified; the message holds Pact's report."""
-
-
-class _ClosingServer(pact._server.HandlerHttpServer[Any]):  # noqa: SLF001  # the original leaks its socket
-    """Closes its socket, and polls for its end every 5 ms: 500 ms of each run was this wait."""
-
-    def serve_forever(self, poll_interval: float = 0.005) -> None:
-        """See HandlerHttpServer."""
-        super().serve_forever(poll_interval)
-        self.server_close()
+Outbox = Callable[[], Awaitable[Sequence[OutgoingRecord]]]
+"""All rows of the outbox so far, oldest first, as the relay sends them."""
 
 
-pact._server.HandlerHttpServer = _ClosingServer  # type: ignore[misc]  # noqa: SLF001  # as above
+@dataclass(frozen=True)
+class Sweep:
+    """A provider state: the event that it leads to, and every way in which the service can come to publish it.
 
-
-async def verify_provider(provider: str, pact_file: Path, states: Mapping[str, Produce]) -> int:
-    """Verify one pact file; returns the number of interactions.
-
-    ``states`` has a producer for each provider state that the pact names. Raises ProviderVerificationError when the
-    file is missing, names another provider, has no interaction, names an unknown state, or a message doesn't match.
+    A verification sees only the message that it is given: what another input would put into it (a null, another member
+    of an enum, a second item) is seen only if it is swept too. ``variants`` has a use case by name.
     """
-    interactions = _interactions(provider, pact_file, states)
-    loop, errors = asyncio.get_running_loop(), []
 
-    def produce(name: str, metadata: Mapping[str, Any] | None) -> Any:
+    event: type[Event]
+    variants: Mapping[str, Produce]
+
+    def __post_init__(self) -> None:
+        if not self.variants:
+            raise ValueError(f"a sweep of {self.event.type} needs at least one variant")
+
+
+async def verify_provider(
+    provider: str, source: PactSource, states: Mapping[str, Sweep], *, outbox: Outbox
+) -> Sequence[Result]:
+    """Verify everything that the source's consumers expect, with every variant; ``states`` by provider state.
+
+    Returns one result for each interaction and variant. Raises ProviderVerificationError where an interaction that is
+    not pending fails, naming the variant; NoPactsError where there is nothing to verify. With a source that publishes,
+    one more run publishes the outcome: that of the variant that failed, if one did.
+    """
+    sweeps = _Sweeps(states, outbox, asyncio.get_running_loop())
+    results: list[Result] = []
+    failed: dict[str, int] = {}
+    for number in range(max((len(sweep.variants) for sweep in states.values()), default=1)):
+        found = await _run(provider, source, sweeps, dict.fromkeys(states, number), publish=False)
+        failed.update((state, number) for result in found if not result.ok for state in result.interaction.states)
+        results += found
+    if source.publishes:
+        await _run(provider, source, sweeps, dict.fromkeys(states, 0) | failed, publish=True)
+        await asyncio.to_thread(source.confirm_published, provider)
+    raise_for(provider, results)
+    return results
+
+
+async def _run(
+    provider: str, source: PactSource, sweeps: "_Sweeps", chosen: Mapping[str, int], *, publish: bool
+) -> Sequence[Result]:
+    sweeps.begin(chosen)
+    with served(sweeps.answer) as port:
+        verifier = Verifier(provider, host="127.0.0.1").add_transport(protocol="message", port=port, path=PATH)
+        source.add_to(verifier, provider, publish=publish)
+        # not on this loop, which the use cases need
+        results = await asyncio.to_thread(verified, verifier)
+    return [replace(result, **sweeps.made.get(result.interaction, {})) for result in results]
+
+
+@dataclass
+class _Sweeps:
+    """Answers Pact in its own thread by running use cases on the test's loop."""
+
+    states: Mapping[str, Sweep]
+    outbox: Outbox
+    loop: asyncio.AbstractEventLoop
+    chosen: Mapping[str, int] = field(default_factory=dict)
+    made: dict[Interaction, dict[str, Any]] = field(default_factory=dict)
+
+    def begin(self, chosen: Mapping[str, int]) -> None:
+        """Choose a variant, by number, for each state; one with fewer variants offers its last again."""
+        self.chosen = chosen
+        self.made = {}
+
+    def answer(self, description: str, asked: Sequence[Mapping[str, Any]]) -> Message:
+        """See messenger.Answer."""
+        made = self.made[Interaction(description, tuple(state["name"] for state in asked))] = {}
         try:
-            state = _state_of(name, metadata)
-            future = asyncio.run_coroutine_threadsafe(_awaited(states[state["name"]](state.get("params", {}))), loop)
-            record = future.result()
+            sweep, number = self._sweep(asked)
+            made["variant"] = list(sweep.variants)[number]
+            written = self._written(sweep.variants[made["variant"]], asked[0].get("params") or {})
+            records = asyncio.run_coroutine_threadsafe(written, self.loop).result()
+            return _message(_one(records, sweep.event))
         except Exception as error:
-            # it would become an HTTP 500 page that Pact takes for the message
-            errors.append(error)
+            # Pact would take the page with status 500 for the message: whatever it thinks of it, this has failed
+            made["mismatches"] = (f"{type(error).__name__}: {error}",)
             raise
-        return {"contents": record.value, "metadata": dict(metadata_sent(record)), "content_type": "application/json"}
 
-    # not on this loop, which the producers need
-    verifier = Verifier(provider).add_source(pact_file).message_handler(produce)
-    report = await asyncio.to_thread(_verify, verifier)
-    if errors:
-        raise errors[0]
-    verified = len(verifier.results.get("interactionResults", ()))
-    if report is not None or verified != interactions:
-        raise ProviderVerificationError(report or f"{verified} of {interactions} interactions were verified")
-    return verified
+    def _sweep(self, asked: Sequence[Mapping[str, Any]]) -> tuple[Sweep, int]:
+        if len(asked) != 1:
+            raise LookupError(f"an interaction needs exactly one provider state, this one has {len(asked)}")
+        name = asked[0]["name"]
+        if name not in self.states:
+            raise LookupError(f"no sweep for the provider state {name!r}: add it, there are {sorted(self.states)}")
+        sweep = self.states[name]
+        return sweep, min(self.chosen[name], len(sweep.variants) - 1)
 
-
-def _interactions(provider: str, pact_file: Path, states: Mapping[str, Produce]) -> int:
-    if not pact_file.exists():
-        raise ProviderVerificationError(f"there is no pact file {pact_file.name}: run `make contracts`")
-    document = json.loads(pact_file.read_text())
-    if document["provider"]["name"] != provider:
-        raise ProviderVerificationError(f"{pact_file.name} is about {document['provider']['name']}, not {provider}")
-    interactions = document["interactions"]
-    if not interactions:
-        raise ProviderVerificationError(f"{pact_file.name} has no interaction: nothing would be verified")
-    named = {state["name"] for interaction in interactions for state in interaction.get("providerStates", ())}
-    if unknown := sorted(named - states.keys()):
-        raise ProviderVerificationError(f"no producer for the provider state {', '.join(unknown)}: add it to `states`")
-    return len(interactions)
+    async def _written(self, produce: Produce, parameters: Mapping[str, Any]) -> Sequence[OutgoingRecord]:
+        before = len(await self.outbox())
+        returned = await produce(**parameters)
+        if isinstance(returned, OutgoingRecord | bytes | str | dict):
+            raise TypeError(
+                f"a variant returned a {type(returned).__name__}: let it run the use case, the message is read from "
+                "the outbox; one that a test makes proves nothing about the code that publishes"
+            )
+        return (await self.outbox())[before:]
 
 
-def _state_of(name: str, metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    states = (metadata or {}).get("providerStates") or []
-    if len(states) != 1:
-        raise ProviderVerificationError(f"{name!r} names {len(states)} provider states, not 1")
-    state: Mapping[str, Any] = states[0]
-    return state
+def _one(written: Sequence[OutgoingRecord], event: type[Event]) -> OutgoingRecord:
+    found = [record for record in written if record.headers.get("ce_type") == event.type]
+    if len(found) == 1:
+        return found[0]
+    others = [record.headers.get("ce_type", "none") for record in written]
+    raise LookupError(f"the use case wrote {len(found)} rows of {event.type}, not 1; its rows: {others or 'none'}")
 
 
-def _verify(verifier: Verifier) -> str | None:
-    try:
-        verifier.verify()
-    except RuntimeError:
-        return verifier.output(strip_ansi=True)
-    return None
-
-
-async def _awaited(result: Awaitable[OutgoingRecord]) -> OutgoingRecord:
-    return await result
+def _message(record: OutgoingRecord) -> Message:
+    if not record.value or json.loads(record.value) in ({}, [], None):
+        raise ValueError("the row's value is empty, and a pact without a body would accept it")
+    return Message(record.value, metadata_sent(record))
