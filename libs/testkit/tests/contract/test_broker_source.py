@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pact import Verifier
 from testkit.pact.broker import BrokerError, BrokerSource, source_from_environment
-from testkit.pact.messenger import PATH, Message, served
+from testkit.pact.callbacks import MESSAGE, Reply, message, served
 from testkit.pact.sources import NoPactsError
 
 from ..broker_commands import run, set_only
@@ -19,11 +19,11 @@ ORDER_PLACED = {"order_id": "o-77", "amount": 99.5}
 PROVIDES = """
 import pytest
 from pact import Verifier
-from testkit.pact.messenger import PATH, Message, served
+from testkit.pact.callbacks import MESSAGE, message, served
 
 def test_it(pact_source):
-    with served(lambda *_: Message(b'{"order_id": "o-77", "amount": %s}', {"topic": "order.placed"})) as port:
-        verifier = Verifier("orders", host="127.0.0.1").add_transport(protocol="message", port=port, path=PATH)
+    with served({MESSAGE: lambda _: message(b'{"order_id": "o-77", "amount": %s}', {"topic": "order.placed"})}) as port:
+        verifier = Verifier("orders", host="127.0.0.1").add_transport(protocol="message", port=port, path=MESSAGE)
         pact_source.add_to(verifier, "orders", publish=True)
         verifier.verify()
 """
@@ -41,14 +41,14 @@ def broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]
         yield broker
 
 
-def verified_by_pact(source: BrokerSource, message: Mapping[str, Any] = ORDER_PLACED, *, publish: bool = True) -> bool:
-    """One run; each message of orders looks like ``message``."""
+def verified_by_pact(source: BrokerSource, order: Mapping[str, Any] = ORDER_PLACED, *, publish: bool = True) -> bool:
+    """One run; each message of orders has ``order`` as its data."""
 
-    def answer(description: str, states: list[Mapping[str, Any]]) -> Message:  # noqa: ARG001
-        return Message(json.dumps(message).encode(), {"topic": description})
+    def answer(request: Mapping[str, Any]) -> Reply:
+        return message(json.dumps(order).encode(), {"topic": request["description"]})
 
-    with served(answer) as port:
-        verifier = Verifier("orders", host="127.0.0.1").add_transport(protocol="message", port=port, path=PATH)
+    with served({MESSAGE: answer}) as port:
+        verifier = Verifier("orders", host="127.0.0.1").add_transport(protocol="message", port=port, path=MESSAGE)
         source.add_to(verifier, "orders", publish=publish)
         try:
             verifier.verify()

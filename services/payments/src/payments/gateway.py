@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
+from chassis.events import ConsumedPrice
 from pydantic import BaseModel, ValidationError
 
 from payments.domain import Charge
@@ -15,33 +15,33 @@ from payments.ports import GatewayCharge, GatewayUnavailableError, PaymentDeclin
 FINAL = {402: "card_declined", 409: "key_refunded"}
 
 
-class _ChargeAnswer(BaseModel):
+class ChargeAnswer(BaseModel):
     id: str
     status: str
 
 
-class _RefundAnswer(BaseModel):
+class RefundAnswer(BaseModel):
     refunded_charge: str | None
 
 
-class _ListedCharge(BaseModel):
+class ListedCharge(BaseModel):
     id: str
     idempotency_key: str
-    amount: Decimal
+    amount: ConsumedPrice
     currency: str
     status: str
 
 
-class _ChargesAnswer(BaseModel):
-    items: list[_ListedCharge]
+class ChargesAnswer(BaseModel):
+    items: list[ListedCharge]
 
 
-class _ErrorDetail(BaseModel):
+class ErrorDetail(BaseModel):
     code: str
 
 
-class _ErrorAnswer(BaseModel):
-    error: _ErrorDetail
+class ErrorAnswer(BaseModel):
+    error: ErrorDetail
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -66,7 +66,7 @@ class HttpPaymentGateway:
         response = await self._call("POST", "/v1/charges", json=body, headers=headers)
         if response.status_code in FINAL:
             raise PaymentDeclinedError(_refusal(response))
-        answer = _parsed(_expected(response, 201), _ChargeAnswer)
+        answer = _parsed(_expected(response, 201), ChargeAnswer)
         if answer.status != "succeeded":
             raise GatewayUnavailableError(f"the gateway answered a charge with status {answer.status!r}")
         return answer.id
@@ -74,12 +74,12 @@ class HttpPaymentGateway:
     async def refund(self, *, idempotency_key: str) -> str | None:
         """See ports.PaymentGateway."""
         response = await self._call("POST", "/v1/refunds", json={"idempotency_key": idempotency_key})
-        return _parsed(_expected(response, 200), _RefundAnswer).refunded_charge
+        return _parsed(_expected(response, 200), RefundAnswer).refunded_charge
 
     async def charges(self, *, reference: UUID) -> Sequence[GatewayCharge]:
         """See ports.PaymentGateway."""
         response = await self._call("GET", "/v1/charges", params={"reference": str(reference)})
-        items = _parsed(_expected(response, 200), _ChargesAnswer).items
+        items = _parsed(_expected(response, 200), ChargesAnswer).items
         return [GatewayCharge(**vars(item)) for item in items]
 
     async def _call(self, method: str, path: str, **content: Any) -> httpx.Response:
@@ -96,7 +96,7 @@ class HttpPaymentGateway:
 def _refusal(response: httpx.Response) -> str:
     """The gateway's code; its no is final even where its words can't be read."""
     try:
-        return _ErrorAnswer.model_validate_json(response.content).error.code
+        return ErrorAnswer.model_validate_json(response.content).error.code
     except ValidationError:
         return FINAL[response.status_code]
 

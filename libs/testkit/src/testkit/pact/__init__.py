@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
 
 from testkit.pact.files import PactFile, StalePactError
+from testkit.pact.http import HttpExpectation, HttpPact, Request, Response, verify_http_provider
 from testkit.pact.messages import Expectation, ExpectationError, MessagePact
 from testkit.pact.provider import Sweep, verify_provider
 from testkit.pact.sources import NoPactsError, PactFolder, PactSource
@@ -14,13 +15,18 @@ from testkit.pact.verification import ProviderVerificationError
 __all__ = [
     "Expectation",
     "ExpectationError",
+    "HttpExpectation",
+    "HttpPact",
     "MessagePact",
     "NoPactsError",
     "PactFile",
     "PactFolder",
     "PactSource",
     "ProviderVerificationError",
+    "Request",
+    "Response",
     "StalePactError",
     "Sweep",
+    "verify_http_provider",
     "verify_provider",
 ]

@@ -10,7 +10,7 @@ from chassis.envelope import OutgoingRecord
 from chassis.events import Event
 from pact import Verifier
 
-from testkit.pact.messenger import PATH, Message, served
+from testkit.pact.callbacks import MESSAGE, Reply, message, served
 from testkit.pact.metadata import metadata_sent
 from testkit.pact.sources import PactSource
 from testkit.pact.verification import Interaction, Result, raise_for, verified
@@ -65,8 +65,8 @@ async def _run(
     provider: str, source: PactSource, sweeps: "_Sweeps", chosen: Mapping[str, int], *, publish: bool
 ) -> Sequence[Result]:
     sweeps.begin(chosen)
-    with served(sweeps.answer) as port:
-        verifier = Verifier(provider, host="127.0.0.1").add_transport(protocol="message", port=port, path=PATH)
+    with served({MESSAGE: sweeps.answer}) as port:
+        verifier = Verifier(provider, host="127.0.0.1").add_transport(protocol="message", port=port, path=MESSAGE)
         source.add_to(verifier, provider, publish=publish)
         # not on this loop, which the use cases need
         results = await asyncio.to_thread(verified, verifier)
@@ -88,9 +88,10 @@ class _Sweeps:
         self.chosen = chosen
         self.made = {}
 
-    def answer(self, description: str, asked: Sequence[Mapping[str, Any]]) -> Message:
-        """See messenger.Answer."""
-        made = self.made[Interaction(description, tuple(state["name"] for state in asked))] = {}
+    def answer(self, request: Mapping[str, Any]) -> Reply:
+        """Give the message that Pact asks for: by description, with its provider states."""
+        asked = request.get("providerStates") or []
+        made = self.made[Interaction(request["description"], tuple(state["name"] for state in asked))] = {}
         try:
             sweep, number = self._sweep(asked)
             made["variant"] = list(sweep.variants)[number]
@@ -130,7 +131,7 @@ def _one(written: Sequence[OutgoingRecord], event: type[Event]) -> OutgoingRecor
     raise LookupError(f"the use case wrote {len(found)} rows of {event.type}, not 1; its rows: {others or 'none'}")
 
 
-def _message(record: OutgoingRecord) -> Message:
+def _message(record: OutgoingRecord) -> Reply:
     if not record.value or json.loads(record.value) in ({}, [], None):
         raise ValueError("the row's value is empty, and a pact without a body would accept it")
-    return Message(record.value, metadata_sent(record))
+    return message(record.value, metadata_sent(record))

@@ -1,0 +1,80 @@
+"""The HTTP server through which Pact's verifier asks for messages and for states.
+
+pact-python has one too, but that one lets its free port go before it binds it, which fails now and then, leaks its
+socket, and takes half a second to stop.
+"""
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+MESSAGE, STATE = "/_pact/message", "/_pact/state"
+"""Where the verifier asks; the paths are ours to choose."""
+
+POLL_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is sent back, with status 200."""
+
+    body: bytes = b"{}"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def message(value: bytes, metadata: Mapping[str, str]) -> Reply:
+    """A message as Pact takes it: JSON, with the metadata in a header."""
+    told = json.dumps({**metadata, "contentType": "application/json"})
+    return Reply(value, {"Pact-Message-Metadata": base64.b64encode(told.encode()).decode()})
+
+
+Answer = Callable[[Any], Reply]
+"""Gets the request's JSON."""
+
+
+@contextmanager
+def served(answers: Mapping[str, Answer]) -> Iterator[int]:
+    """Answer POSTs, by path, on loopback while the block runs; gives the port.
+
+    An error becomes a status 500: keep the error, since Pact would take the page for a message.
+    """
+    server = _Server(("127.0.0.1", 0), _Handler)
+    server.answers = answers
+    thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,))
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    answers: Mapping[str, Answer]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        try:
+            reply = self.server.answers[self.path](asked)
+        except Exception as error:  # noqa: BLE001  # its maker has it
+            self.send_error(500, explain=str(error))
+            return
+        self.send_response(200)
+        for name, value in {"Content-Type": "application/json", **reply.headers}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is the base class's
+        """Say nothing: Pact reports."""
