@@ -59,6 +59,10 @@ format: .venv ## format the code and fix what ruff can fix
 contracts: .venv ## make the pact files again from the consumers' expectations
 	@$(RUN) pytest -q -m contract --write-contracts $(ARGS)
 
+.PHONY: contract-matrix
+contract-matrix: .venv ## change every message in hundreds of ways: do the contracts catch what breaks, and pass the rest?
+	@$(RUN) python -m tests.contract_matrix
+
 .PHONY: kafka
 kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests that need the real one
 	@$(RUN) python -m testkit.kafka.fetch

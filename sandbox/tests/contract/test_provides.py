@@ -3,6 +3,7 @@
 from payment_gateway import Ledger, create_app
 from payment_gateway.processor import Processor, Purchase
 from testkit.pact import PactSource, verify_http_provider
+from testkit.pact.http import Arrange
 
 
 async def test_the_gateway_keeps_what_its_consumers_expect(ledger: Ledger, pact_source: PactSource) -> None:
@@ -19,6 +20,10 @@ async def test_the_gateway_keeps_what_its_consumers_expect(ledger: Ledger, pact_
         await charged(key)
         processor.refund(key)
 
-    states = {"nothing was charged": nothing_charged, "a key was charged": charged, "a key was refunded": refunded}
+    states: dict[str, Arrange] = {
+        "nothing was charged": nothing_charged,
+        "a key was charged": charged,
+        "a key was refunded": refunded,
+    }
 
     assert await verify_http_provider("payment-gateway", pact_source, create_app(ledger), states)

@@ -56,7 +56,7 @@ def _written_as(pattern: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-AMOUNT = r"^-?[0-9]{1,18}(\.[0-9]{1,2})?$"
+AMOUNT = r"^-?[0-9]{1,18}\.[0-9]{2}$"  # with cents in any case: "1000" may be ten in cents
 AMOUNT_NOT_NEGATIVE = AMOUNT.replace("-?", "")
 RFC3339 = (
     r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]{1,9})?"
@@ -64,12 +64,12 @@ RFC3339 = (
 )
 
 ConsumedAmount = Annotated[Decimal, _written_as(AMOUNT), WithJsonSchema({"type": "string", "pattern": AMOUNT})]
-"""An amount of money as a decimal string."""
+"""An amount of money as a string with two decimals."""
 
 ConsumedPrice = Annotated[
     Decimal, _written_as(AMOUNT_NOT_NEGATIVE), WithJsonSchema({"type": "string", "pattern": AMOUNT_NOT_NEGATIVE})
 ]
-"""An amount of money that can't be negative, as a decimal string."""
+"""An amount of money that can't be negative, as a string with two decimals."""
 
 ConsumedTimestamp = Annotated[
     AwareDatetime,

@@ -57,7 +57,7 @@ async def test_events_are_handled_in_order_and_then_committed(transactions: Tran
     role, _ = role_of(topics, transactions)
 
     async with running(role.run):
-        await topics.send(*(moved(account_id, str(number)) for number in range(1, 5)))
+        await topics.send(*(moved(account_id, f"{number}.00") for number in range(1, 5)))
         await eventually(lambda: has(transactions, account_id, 10))
         await eventually(lambda: committed(topics, 4))
 
@@ -131,7 +131,7 @@ async def test_kafka_may_go_and_come_back_and_nothing_is_lost_or_done_twice(
         own_kafka.set_down()
         await eventually(lambda: role.lag is None, within=8)
         own_kafka.set_up()
-        await own_topics.send(moved(account_id, "2"))
+        await own_topics.send(moved(account_id, "2.00"))
         await eventually(lambda: has(transactions, account_id, 3), within=8)
 
 
@@ -145,7 +145,7 @@ async def test_a_commit_that_fails_loses_nothing_and_the_next_one_makes_up_for_i
         own_kafka.push_request_errors(OFFSET_COMMIT, REBALANCE_IN_PROGRESS)
         await own_topics.send(moved(account_id))
         await eventually(lambda: has(transactions, account_id, 1))
-        await own_topics.send(moved(account_id, "2"))
+        await own_topics.send(moved(account_id, "2.00"))
         await eventually(lambda: committed(own_topics, 2), within=8)
 
     assert await balance(transactions, account_id) == 3
@@ -181,7 +181,7 @@ async def test_a_bad_deploy_halts_the_consumer_and_loses_nothing(
     assert MAX_REFUSALS > 3
     role, consumer = role_of(topics, transactions)
     account_id = uuid4()  # one key: one partition, in order
-    await topics.send(*(moved(account_id, "13") for _ in range(5)), moved(account_id, "1"))
+    await topics.send(*(moved(account_id, "13.00") for _ in range(5)), moved(account_id, "1.00"))
 
     async with running(role.run):
         await eventually(lambda: bool(consumer.progress.halted))

@@ -50,7 +50,7 @@ async def test_a_letter_whose_cause_was_repaired_is_handled_by_its_replay_and_re
     transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
 ) -> None:
     account_id = uuid4()
-    await consumer.handle([raw(moved(account_id, "13", event_id="bad"))])
+    await consumer.handle([raw(moved(account_id, "13.00", event_id="bad"))])
     [letter] = await letters.list()
     consumer.routes["money.moved.v1"] = Route(MoneyMoved, _repaired)
 
@@ -71,7 +71,7 @@ async def _repaired(event: MoneyMoved, uow: Any) -> None:
 async def test_a_replay_that_fails_leaves_the_letter_open_and_nothing_else(
     transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
 ) -> None:
-    await consumer.handle([raw(moved(amount="13"))])
+    await consumer.handle([raw(moved(amount="13.00"))])
     [letter] = await letters.list()
 
     with pytest.raises(RuntimeError, match="unlucky"):
@@ -86,7 +86,7 @@ async def test_a_replay_that_fails_leaves_the_letter_open_and_nothing_else(
 async def test_a_letter_is_closed_once(
     consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], closed: str, again: str
 ) -> None:
-    await consumer.handle([raw(moved(amount="13"))])
+    await consumer.handle([raw(moved(amount="13.00"))])
     [letter] = await letters.list()
     consumer.routes["money.moved.v1"] = Route(MoneyMoved, _repaired)
     await getattr(letters, closed)(letter.id)
@@ -123,7 +123,7 @@ async def test_a_replayed_task_is_scheduled_again_with_its_group_and_payload(
 async def test_old_inbox_rows_and_closed_letters_are_pruned_and_open_letters_stay(
     transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
 ) -> None:
-    await consumer.handle([raw(moved()), raw(moved(amount="13")), raw(moved(amount="13"))])
+    await consumer.handle([raw(moved()), raw(moved(amount="13.00")), raw(moved(amount="13.00"))])
     first, second = await letters.list()
     await letters.discard(first.id)
     pruner = Pruner(transactions.engine, transactions.clock, CHASSIS_RETENTIONS)
@@ -152,7 +152,7 @@ async def test_figures_count_what_waits_and_forget_what_is_gone(
 ) -> None:
     metrics = Metrics(transactions.clock)
     metrics.observe("accounts_rich", "Accounts over 100", lambda _: sa.select(sa.literal(3)))
-    await consumer.handle([raw(moved()), raw(moved(amount="13"))])
+    await consumer.handle([raw(moved()), raw(moved(amount="13.00"))])
     async with transactions() as uow:
         uow.tasks.schedule(NewTask("send", "1"))
         uow.tasks.schedule(NewTask("of_a_newer_release", "1"))

@@ -68,13 +68,13 @@ def balances(database: Database) -> list[int]:
 
 
 def unlucky(**parts: Any) -> Any:
-    return moved(amount="13", **parts)
+    return moved(amount="13.00", **parts)
 
 
 async def test_inbox_state_and_outbox_of_a_batch_are_committed_together(
     database: Database, consumer: BatchConsumer[Any]
 ) -> None:
-    await handle(consumer, moved(amount="1"), moved(amount="2"))
+    await handle(consumer, moved(amount="1.00"), moved(amount="2.00"))
 
     assert balances(database) == [1, 2]
     assert len(database.state.inbox) == len(database.state.outbox) == 2
@@ -83,7 +83,7 @@ async def test_inbox_state_and_outbox_of_a_batch_are_committed_together(
 async def test_events_of_one_key_are_handled_in_order(database: Database, consumer: BatchConsumer[Any]) -> None:
     account_id = uuid4()
 
-    await handle(consumer, *(moved(account_id, str(number)) for number in (1, 2, 3)))
+    await handle(consumer, *(moved(account_id, f"{number}.00") for number in (1, 2, 3)))
 
     [account] = database.state.table("accounts").values()
     assert (account.balance, account.version) == (6, 4)
@@ -142,7 +142,7 @@ async def test_a_permanent_error_is_pinned_on_one_event_and_its_neighbours_are_h
 ) -> None:
     bad = unlucky(event_id="bad", offset=7)
 
-    await handle(consumer, moved(amount="1"), bad, moved(amount="2"))
+    await handle(consumer, moved(amount="1.00"), bad, moved(amount="2.00"))
 
     [letter] = database.state.dead_letters.values()
     assert (letter.group, letter.record) == ("bank", raw(bad))
@@ -154,7 +154,7 @@ async def test_a_permanent_error_is_pinned_on_one_event_and_its_neighbours_are_h
 async def test_later_events_of_a_refused_ones_key_go_on(database: Database, consumer: BatchConsumer[Any]) -> None:
     account_id = uuid4()
 
-    await handle(consumer, moved(account_id, "1"), moved(account_id, "13"), moved(account_id, "2"))
+    await handle(consumer, moved(account_id, "1.00"), moved(account_id, "13.00"), moved(account_id, "2.00"))
 
     assert balances(database) == [3]
 
@@ -183,9 +183,9 @@ async def test_an_undecodable_record_is_a_dead_letter_though_its_neighbour_is_re
 
 async def test_a_dead_letter_that_is_replayed_is_handled(database: Database, consumer: BatchConsumer[Any]) -> None:
     account_id = uuid4()
-    await handle(consumer, moved(account_id, "13", event_id="bad"))
+    await handle(consumer, moved(account_id, "13.00", event_id="bad"))
     [letter] = database.state.dead_letters.values()
-    repaired = raw(moved(account_id, "5", event_id="bad", offset=letter.record.offset))
+    repaired = raw(moved(account_id, "5.00", event_id="bad", offset=letter.record.offset))
 
     async with database() as uow:
         await consumer.replay(repaired, uow)
@@ -224,7 +224,7 @@ async def test_a_record_whose_reading_fails_in_a_way_that_nobody_foresaw_is_unde
     def explode(*_: object) -> None:
         raise RecursionError("too deep")
 
-    odd, neighbour = moved(amount="1"), moved(amount="2")
+    odd, neighbour = moved(amount="1.00"), moved(amount="2.00")
     monkeypatch.setattr(MoneyMoved, "model_validate_json", explode)
     await handle(consumer, odd)
     monkeypatch.undo()
@@ -282,7 +282,7 @@ async def test_an_event_that_is_refused_again_after_an_outage_counts_once(
         await credit(event, uow)
 
     consumer = consumer_of(database, counts, seconds, outage)
-    batch = [unlucky(), moved(amount="99")]
+    batch = [unlucky(), moved(amount="99.00")]
 
     for _ in range(MAX_REFUSALS):
         with pytest.raises(TimeoutError):

@@ -1,0 +1,115 @@
+"""The judge is judged: a contract that says too little misses what breaks, one that says too much refuses the rest."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import ClassVar
+from uuid import UUID
+
+import pytest
+from chassis.envelope import OutgoingRecord, Record, encode
+from chassis.events import Amount, Event, EventData, Timestamp
+from pact import match
+from testkit.pact.matrix import Score, Style, Subject, Verdict, judge
+from testkit.pact.mutants import mutants_of, wire
+
+PARCEL_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
+BY_TYPE = {"ce_type": "parcel.shipped.v1"}
+
+
+class Stop(EventData):
+    town: str
+
+
+class ParcelShipped(Event):
+    type: ClassVar[str] = "parcel.shipped.v1"
+    topic: ClassVar[str] = "parcels"
+    key_field: ClassVar[str] = "parcel_id"
+
+    parcel_id: UUID
+    weight: int = 3
+    price: Amount = Decimal("4.50")
+    carrier: str = "by bike"
+    shipped_at: Timestamp = datetime(2026, 1, 15, 12, tzinfo=UTC)
+    stops: list[Stop] = [Stop(town="Ulm")]  # noqa: RUF012  # pydantic copies it
+
+
+@pytest.fixture(scope="module")
+def sent() -> OutgoingRecord:
+    event = ParcelShipped(parcel_id=PARCEL_ID)
+    return encode(event, source="/warehouse", sequence=1, time=datetime.now(UTC), traceparent=None)
+
+
+async def read_weight(record: Record) -> object:
+    weight = json.loads(record.value or b"")["weight"]
+    if type(weight) is not int:
+        raise TypeError(weight)
+    return weight
+
+
+async def judged(sent: OutgoingRecord, body: object) -> dict[str, Verdict]:
+    subject = Subject("reception", "warehouse", sent, read_weight, [Style.written("style", body, BY_TYPE)])
+    return {verdict.mutant: verdict for verdict in await judge(subject)}
+
+
+def test_every_part_of_a_message_is_changed_in_many_ways(sent: OutgoingRecord) -> None:
+    names = [mutant.name for mutant in mutants_of(sent, enums=["carrier"])]
+
+    assert len(names) == len(set(names)) > 200
+    for part in (
+        "parcel_id",
+        "weight",
+        "price",
+        "carrier",
+        "shipped_at",
+        "stops",
+        "stops.0.town",
+        "body",
+        "key",
+        "topic",
+    ):
+        assert any(name.startswith(f"{part}: ") for name in names), part
+    assert {f"header {name}: removed" for name in sent.headers} <= set(names)
+    assert {"carrier: a new member", "price: in cents", "shipped_at: without a zone", "stops: an empty list"} <= set(
+        names
+    )
+
+
+def test_no_mutant_is_the_message_itself(sent: OutgoingRecord) -> None:
+    assert wire(sent) not in [mutant.record for mutant in mutants_of(sent)]
+
+
+async def test_what_the_consumer_survives_is_compatible_and_all_else_breaking(sent: OutgoingRecord) -> None:
+    verdicts = await judged(sent, {"weight": match.int(3)})
+
+    assert verdicts["weight: removed"].breaking
+    assert verdicts["weight: a string"].breaking
+    assert not verdicts["carrier: removed"].breaking
+    assert not verdicts["body: reordered"].breaking
+
+
+async def test_a_contract_that_says_too_little_misses_what_breaks(sent: OutgoingRecord) -> None:
+    verdicts = await judged(sent, {"parcel_id": match.like(str(PARCEL_ID))})
+
+    assert verdicts["weight: removed"].passes["style"]
+
+
+async def test_a_contract_that_says_too_much_refuses_what_is_harmless(sent: OutgoingRecord) -> None:
+    verdicts = await judged(sent, json.loads(sent.value))
+
+    assert not verdicts["carrier: removed"].passes["style"]
+
+
+async def test_a_contract_that_refuses_the_message_itself_is_an_error(sent: OutgoingRecord) -> None:
+    with pytest.raises(AssertionError, match="'style' fails the message itself"):
+        await judged(sent, {"colour": "red"})
+
+
+def test_a_score_counts_both_sides() -> None:
+    verdicts = [
+        Verdict("a", breaking=True, passes={"style": False}),
+        Verdict("b", breaking=True, passes={"style": True}),
+        Verdict("c", breaking=False, passes={"style": True}),
+    ]
+
+    assert str(Score.of("style", verdicts)) == "breaking 1/2 caught, compatible 1/1 passed"
