@@ -10,6 +10,9 @@ RUN := $(UV) run --frozen --all-packages --no-sync
 PACKAGES := -p chassis -p testkit -p orders -p payments -p notifications -p payment_gateway -p mail_catcher \
 	-p sandbox_process -p shop_demo
 TESTS := $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests)
+MEMBERS := workspace $(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml libs/*/pyproject.toml))) sandbox demo
+NAMED = $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed))
+BROKER = $(RUN) python -m testkit.pact.broker
 LEVELS := unit contract model parity integration journey
 
 .PHONY: help
@@ -28,7 +31,7 @@ up: .venv ## start everything on this machine, without Docker, until Ctrl-C
 
 .PHONY: run
 run: .venv ## one service alone: SERVICE=payments ARGS="--role worker"
-	@$(RUN) python -m $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed)) $(ARGS)
+	@$(RUN) python -m $(NAMED) $(ARGS)
 
 # --- test it ---
 
@@ -42,13 +45,27 @@ $(LEVELS): .venv
 
 unit: ## the unit tests alone; likewise contract, model, parity, integration, journey
 
+.PHONY: ci
+ci: .venv ## the pipeline of SERVICE alone: lint, types, layers, its tests, and the Pact Broker where there is one
+	@$(RUN) ruff format --check --quiet services/$(NAMED)
+	@$(RUN) ruff check --quiet services/$(SERVICE)
+	@$(RUN) mypy -p $(SERVICE)
+	@$(RUN) mypy services/$(SERVICE)/tests
+	@$(RUN) lint-imports --no-logo --config services/$(SERVICE)/.importlinter
+	@$(RUN) pytest -q -n auto --dist loadfile services/$(SERVICE) $(ARGS)
+	@if [ -n "$${PACT_BROKER_BASE_URL:-}" ]; then \
+		$(BROKER) publish $(SERVICE) && $(BROKER) verify $(SERVICE) && $(BROKER) can-i-deploy $(SERVICE); \
+	else \
+		echo "ci: PACT_BROKER_BASE_URL is not set, so nothing was published, verified or asked"; \
+	fi
+
 .PHONY: lint
 lint: .venv ## formatting, ruff, mypy, the layers
 	@$(RUN) ruff format --check --quiet .
 	@$(RUN) ruff check --quiet .
 	@$(RUN) mypy $(PACKAGES)
 	@$(RUN) mypy $(TESTS)
-	@$(RUN) lint-imports --no-logo
+	@for config in .importlinter services/*/.importlinter; do $(RUN) lint-imports --no-logo --config $$config; done
 
 .PHONY: format
 format: .venv ## format the code and fix what ruff can fix
@@ -68,9 +85,6 @@ kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests tha
 	@$(RUN) python -m testkit.kafka.fetch
 
 # --- deploy one service alone: see contracts/broker.md ---
-
-BROKER = $(RUN) python -m testkit.pact.broker
-NAMED = $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed))
 
 .PHONY: contracts-publish contracts-verify contracts-can-i-deploy contracts-can-i-merge contracts-record-deployment contracts-webhook
 contracts-publish: .venv ## tell the Pact Broker what SERVICE expects of others
@@ -94,7 +108,7 @@ contracts-webhook: .venv ## let the broker call WEBHOOK_URL when SERVICE has a p
 # --- what the rest stands on ---
 
 .venv: $(UV) pyproject.toml uv.lock $(wildcard services/*/pyproject.toml libs/*/pyproject.toml sandbox/pyproject.toml demo/pyproject.toml)
-	@$(UV) sync --frozen --all-packages --quiet
+	@$(UV) sync --frozen --quiet $(MEMBERS:%=--package %)  # not --all-packages: a service alone has no others
 	@touch .venv
 
 .tools/uv/bin/uv:
