@@ -43,16 +43,19 @@ def report(subject: Subject, verdicts: Sequence[Verdict]) -> None:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Pact's verifier writes its own report to the process's standard output, thousands of lines here."""
+    """Pact's verifier writes its own reports to the process's descriptors, thousands of lines here."""
     sys.stdout.flush()
-    saved = os.dup(1)
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123  # it is a descriptor that is wanted
-        os.dup2(nowhere.fileno(), 1)
+    saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in saved:
+        os.dup2(nowhere, descriptor)
     try:
         yield
     finally:
-        os.dup2(saved, 1)
-        os.close(saved)
+        for descriptor, copy in saved.items():
+            os.dup2(copy, descriptor)
+            os.close(copy)
+        os.close(nowhere)
 
 
 if __name__ == "__main__":
