@@ -94,6 +94,10 @@ contracts: .venv ## make the pact files and AsyncAPI documents again from the co
 contract-matrix: .venv ## change every message in hundreds of ways: do the contracts catch what breaks, and pass the rest?
 	@$(RUN) python -m tests.contract_matrix
 
+.PHONY: drill
+drill: .venv ## make realistic mistakes in a copy of the tree: which gate stops each, when, and with what words?
+	@$(RUN) python -m tests.drill $(ARGS)
+
 .PHONY: contracts-gate
 contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?
 	@$(RUN) python -m testkit.asyncapi gate --against $(AGAINST) $(ARGS)

@@ -10,8 +10,9 @@ from chassis import tables
 from chassis.envelope import MAX_VALUE_BYTES
 from chassis.errors import EventTooLargeError
 from chassis.events import Event
+from chassis.repository import ConcurrentInsertError
 
-from ..sample import AccountCredited, in_memory_accounts
+from ..sample import Account, AccountCredited, in_memory_accounts
 
 Database = Any
 Headers = Sequence[dict[str, str]]
@@ -51,6 +52,22 @@ async def test_all_versions_of_a_fact_are_sent_under_one_id_in_the_order_given(d
     newest, oldest = await outbox(database)
     assert [newest["ce_type"], oldest["ce_type"]] == ["account.credited.v2", "account.credited.v1"]
     assert {**newest, "ce_type": oldest["ce_type"]} == oldest
+
+
+async def test_no_event_leaves_a_transaction_that_does_not_commit(database: Database) -> None:
+    account = Account(uuid4())
+    async with database() as uow:
+        uow.accounts.add(account)
+
+    async def add_again() -> None:
+        async with database() as uow:
+            uow.events.append(AccountCredited(account_id=account.id), sequence=1)
+            uow.accounts.add(account)
+
+    with pytest.raises(ConcurrentInsertError):
+        await add_again()
+
+    assert not await outbox(database)
 
 
 async def test_two_facts_have_two_ids(database: Database) -> None:
