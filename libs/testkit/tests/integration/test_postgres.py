@@ -214,5 +214,5 @@ def test_a_program_out_of_the_servers_reach_is_an_error_that_names_the_folder(
     moved.folder.mkdir()
     monkeypatch.setattr(embedded, "find_installation", lambda: moved)
 
-    with pytest.raises(PostgresStartError, match="as root .* runs as nobody, who can't enter .*private"):
+    with pytest.raises(PostgresStartError, match=r"as root .* runs as nobody, who can't enter .*private"):
         EmbeddedPostgres().start()
