@@ -14,7 +14,7 @@ MEMBERS := workspace $(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/
 NAMED = $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed))
 AGAINST ?= origin/main
 BROKER = $(RUN) python -m testkit.pact.broker
-LEVELS := unit contract model parity integration journey
+LEVELS := unit contract model parity integration journey e2e
 
 .PHONY: help
 help: ## list what there is
@@ -38,13 +38,14 @@ run: .venv ## one service alone: SERVICE=payments ARGS="--role worker"
 
 .PHONY: test
 test: lint ## lint, types, layers and all tests; names what can't run here
-	@$(RUN) pytest -q -n auto --dist loadfile $(ARGS)
+	@$(RUN) pytest -q -n auto --dist loadfile -m "not e2e" $(ARGS)
+	@$(RUN) pytest -q -m e2e
 
 .PHONY: $(LEVELS)
 $(LEVELS): .venv
 	@$(RUN) pytest -m $@ $(ARGS)
 
-unit: ## the unit tests alone; likewise contract, model, parity, integration, journey
+unit: ## the unit tests alone; likewise contract, model, parity, integration, journey, e2e
 
 .PHONY: ci
 ci: .venv ## the pipeline of SERVICE alone: lint, types, layers, its tests, and the Pact Broker where there is one
