@@ -1,9 +1,10 @@
 """What a change has to pass on its way out, cheapest first; each gate is what `make ci` runs, a part at a time."""
 
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +30,6 @@ class Project:
 
 
 @dataclass(frozen=True)
-class Gate:
-    """Commands of which each must succeed."""
-
-    name: str
-    commands: Sequence[Sequence[str]]
-
-
-@dataclass(frozen=True)
 class Stop:
     """Where a change was stopped, after how many seconds in all, and what its author reads."""
 
@@ -56,39 +49,50 @@ CHASSIS = Project("libs/chassis", ("chassis",))
 SANDBOX = Project("sandbox", ("payment_gateway", "mail_catcher", "sandbox_process"))
 
 
-def gates(project: Project, root: Path) -> list[Gate]:
-    """The gates of a project, in order."""
-    tests = f"{project.folder}/tests"
-    packages = [part for package in project.packages for part in ("-p", package)]
-    contracts = project.contracts
-    return [
-        Gate("types", [("mypy", *packages), ("mypy", tests)]),
-        Gate("unit", [(*PYTEST, f"{tests}/unit")]),
-        _pytest("contract consumer", root, f"{contracts}/test_consumes_*.py"),
-        # the pacts that this project made reach its providers through the broker, or as here as files
-        _pytest("contract provider", root, "services/*/tests/contract/test_provides.py", "sandbox/tests/contract/*.py"),
-        _pytest("AsyncAPI gate", root, f"{contracts}/test_asyncapi.py"),
-        _pytest("integration", root, f"{tests}/parity/*.py", f"{tests}/integration/*.py"),
-    ]
-
-
 def stopped(project: Project, scratch: Scratch) -> Stop | None:
     """Make the contracts again, as an author does, then go through the gates. Raises GateError."""
     _run((*WRITE, *_files(scratch.folder, f"{project.contracts}/*.py")), scratch)  # what it refuses, the gates find
     started = time.monotonic()
-    for gate in gates(project, scratch.folder):
-        for command in gate.commands:
-            done = _run(command, scratch)
-            if done.returncode == TESTS_FAILED:
-                return Stop(gate.name, time.monotonic() - started, _message(done.stdout))
-            if done.returncode:
-                raise GateError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return None
+    packages = [part for package in project.packages for part in ("-p", package)]
+    for command in (("mypy", *packages), ("mypy", f"{project.folder}/tests")):
+        if not _passes(done := _run(command, scratch)):
+            return Stop("types", time.monotonic() - started, _message(done.stdout))
+    levels = _levels(project, scratch.folder)
+    # one process for all of them: it takes the files in this order and stops at the first failure
+    done = _run((*PYTEST, *(file for files in levels.values() for file in files)), scratch)
+    if _passes(done):
+        return None
+    message = _message(done.stdout)
+    return Stop(_level_of(message, levels), time.monotonic() - started, message)
 
 
-def _pytest(name: str, root: Path, *patterns: str) -> Gate:
-    files = [file for pattern in patterns for file in _files(root, pattern)]
-    return Gate(name, [(*PYTEST, *files)] if files else [])
+def _levels(project: Project, root: Path) -> Mapping[str, Sequence[str]]:
+    """The test files of each gate, cheapest first."""
+    tests, contracts = f"{project.folder}/tests", project.contracts
+    patterns = {
+        "unit": (f"{tests}/unit/*.py",),
+        "contract consumer": (f"{contracts}/test_consumes_*.py",),
+        # the pacts that this project made reach its providers through the broker, or as here as files
+        "contract provider": ("services/*/tests/contract/test_provides.py", "sandbox/tests/contract/*.py"),
+        "AsyncAPI gate": (f"{contracts}/test_asyncapi.py",),
+        "integration": (f"{tests}/parity/*.py", f"{tests}/integration/*.py"),
+    }
+    return {level: [file for each in globs for file in _files(root, each)] for level, globs in patterns.items()}
+
+
+def _level_of(message: Sequence[str], levels: Mapping[str, Sequence[str]]) -> str:
+    """The gate of the test that pytest names first. Raises GateError."""
+    failed = re.match(r"(?:FAILED|ERROR) ([^:]+)", message[0] if message else "")
+    for level, files in levels.items():
+        if failed and failed[1] in files:
+            return level
+    raise GateError(f"pytest failed without naming a test of a gate: {' '.join(message)}")
+
+
+def _passes(done: subprocess.CompletedProcess[str]) -> bool:
+    if done.returncode not in {0, TESTS_FAILED}:
+        raise GateError(f"{' '.join(map(str, done.args))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.returncode == 0
 
 
 def _files(root: Path, pattern: str) -> list[str]:
