@@ -61,4 +61,3 @@ def ports_lines() -> list[str]:
 def test_several_can_run_side_by_side() -> None:
     assert "container_name" not in COMPOSE
     assert re.search(r"^ +(name|network_mode|external):", COMPOSE, re.MULTILINE) is None
-

@@ -24,12 +24,12 @@ initialise() {
             <<< 'create database :"name";'
     fi
     local file
+    shopt -s nullglob
     for file in /docker-entrypoint-initdb.d/*; do
         echo "$0: running $file"
         case "$file" in
             *.sh) if [ -x "$file" ]; then "$file"; else bash "$file"; fi ;;
             *.sql) psql --set ON_ERROR_STOP=1 --no-psqlrc --username "$user" --dbname "$POSTGRES_DB" --file "$file" ;;
-            '/docker-entrypoint-initdb.d/*') ;;
             *) echo "$0: ignoring $file" ;;
         esac
     done
