@@ -12,8 +12,9 @@ PACKAGES := -p chassis -p testkit -p orders -p payments -p notifications -p paym
 TESTS := $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests)
 MEMBERS := workspace $(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml libs/*/pyproject.toml))) sandbox demo
 NAMED = $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed))
+AGAINST ?= origin/main
 BROKER = $(RUN) python -m testkit.pact.broker
-LEVELS := unit contract model parity integration journey
+LEVELS := unit contract model parity integration journey e2e
 
 .PHONY: help
 help: ## list what there is
@@ -37,13 +38,14 @@ run: .venv ## one service alone: SERVICE=payments ARGS="--role worker"
 
 .PHONY: test
 test: lint ## lint, types, layers and all tests; names what can't run here
-	@$(RUN) pytest -q -n auto --dist loadfile $(ARGS)
+	@$(RUN) pytest -q -n auto --dist loadfile -m "not e2e" $(ARGS)
+	@$(RUN) pytest -q -m e2e
 
 .PHONY: $(LEVELS)
 $(LEVELS): .venv
 	@$(RUN) pytest -m $@ $(ARGS)
 
-unit: ## the unit tests alone; likewise contract, model, parity, integration, journey
+unit: ## the unit tests alone; likewise contract, model, parity, integration, journey, e2e
 
 .PHONY: ci
 ci: .venv ## the pipeline of SERVICE alone: lint, types, layers, its tests, and the Pact Broker where there is one
@@ -53,11 +55,23 @@ ci: .venv ## the pipeline of SERVICE alone: lint, types, layers, its tests, and 
 	@$(RUN) mypy services/$(SERVICE)/tests
 	@$(RUN) lint-imports --no-logo --config services/$(SERVICE)/.importlinter
 	@$(RUN) pytest -q -n auto --dist loadfile services/$(SERVICE) $(ARGS)
+	@if git rev-parse --quiet --verify "$(AGAINST)^{commit}" > /dev/null; then \
+		$(MAKE) contracts-gate ARGS=contracts/asyncapi/$(SERVICE).json; \
+	else \
+		echo "ci: there is no $(AGAINST) here, so nobody asked whether a published event breaks its consumers"; \
+	fi
 	@if [ -n "$${PACT_BROKER_BASE_URL:-}" ]; then \
 		$(BROKER) publish $(SERVICE) && $(BROKER) verify $(SERVICE) && $(BROKER) can-i-deploy $(SERVICE); \
 	else \
 		echo "ci: PACT_BROKER_BASE_URL is not set, so nothing was published, verified or asked"; \
 	fi
+
+.PHONY: ci-alone
+ci-alone: ## the same for what is committed, in a clone without the code of the other services
+	@tree=$$(mktemp -d) && trap 'rm -rf "$$tree"' EXIT && chmod 755 "$$tree" && \
+		git clone --quiet . "$$tree" && cd "$$tree" && \
+		find services -mindepth 1 -maxdepth 1 -type d ! -name $(NAMED) -exec rm -r {} + && \
+		$(MAKE) ci SERVICE=$(SERVICE)
 
 .PHONY: lint
 lint: .venv ## formatting, ruff, mypy, the layers
@@ -73,12 +87,25 @@ format: .venv ## format the code and fix what ruff can fix
 	@$(RUN) ruff format --quiet .
 
 .PHONY: contracts
-contracts: .venv ## make the pact files again from the consumers' expectations
+contracts: .venv ## make the pact files and AsyncAPI documents again from the code
 	@$(RUN) pytest -q -m contract --write-contracts $(ARGS)
+	@$(RUN) python -m testkit.pact.diagram contracts/README.md
 
 .PHONY: contract-matrix
 contract-matrix: .venv ## change every message in hundreds of ways: do the contracts catch what breaks, and pass the rest?
 	@$(RUN) python -m tests.contract_matrix
+
+.PHONY: drill
+drill: .venv ## make realistic mistakes in a copy of the tree: which gate stops each, when, and with what words?
+	@$(RUN) python -m tests.drill $(ARGS)
+
+.PHONY: contracts-gate
+contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?
+	@$(RUN) python -m testkit.asyncapi gate --against $(AGAINST) $(ARGS)
+
+.PHONY: asyncapi-parser
+asyncapi-parser: ## fetch AsyncAPI's official parser with npm, for the tests that ask it
+	@npm ci --silent --prefix contracts/asyncapi/parser
 
 .PHONY: kafka
 kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests that need the real one

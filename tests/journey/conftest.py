@@ -4,7 +4,9 @@ import pytest
 from testkit.kafka import KafkaCluster
 from testkit.postgres import PostgresServer
 
-from .shop import Customer, Shop, open_shop
+from tests.customer import Customer
+
+from .shop import Shop, open_shop
 
 
 @pytest.fixture(scope="session")

@@ -24,53 +24,12 @@ from orders.domain import Product
 from sandbox_process import listen, serve_http
 from testkit.kafka import KafkaCluster
 from testkit.postgres import PostgresServer
-from testkit.waiting import eventually
 
 from services.orders.tests.factories import ProductFactory
+from tests.customer import Customer
 
-PASSWORD = "correct horse"
 TOPICS = ("orders", "payments")
 _numbers = count(1)
-
-
-@dataclass(frozen=True)
-class Customer:
-    """Somebody with an account, logged in."""
-
-    email: str
-    http: httpx.AsyncClient
-    headers: dict[str, str]
-    mailbox: mail_catcher.Store
-
-    async def orders(self, payment_method: str) -> str:
-        """Place an order and return its id."""
-        body = {"items": [{"sku": "ABC", "quantity": 4}], "payment_method": payment_method}
-        headers = {**self.headers, "Idempotency-Key": f"key-{next(_numbers)}"}
-        response = await self.http.post("/orders", json=body, headers=headers)
-        assert response.status_code == 201, response.text
-        order_id: str = response.json()["id"]
-        return order_id
-
-    async def cancels(self, order_id: str) -> None:
-        assert (await self.http.post(f"/orders/{order_id}/cancel", headers=self.headers)).status_code == 200
-
-    async def sees(self, order_id: str, *statuses: str) -> None:
-        """Wait until the order's history reads so."""
-
-        async def history() -> None:
-            order = (await self.http.get(f"/orders/{order_id}", headers=self.headers)).json()
-            assert [change["status"] for change in order["history"]] == list(statuses)
-
-        await eventually(history, within=15)
-
-    async def has_mails(self, *subjects: str) -> None:
-        """Wait until the mailbox holds exactly these; events of two topics have no order, so neither have these."""
-
-        def mails() -> None:
-            received = [mail.subject for mail in self.mailbox if self.email in [to.address for to in mail.to]]
-            assert sorted(received) == sorted(subjects)
-
-        await eventually(mails, within=15)
 
 
 @dataclass(frozen=True)
@@ -83,10 +42,10 @@ class Shop:
 
     async def customer(self) -> Customer:
         """A new one."""
-        email = f"customer{next(_numbers)}@example.com"
-        await self.http.post("/users", json={"email": email, "name": "Ada", "password": PASSWORD})
-        token = (await self.http.post("/tokens", data={"username": email, "password": PASSWORD})).json()
-        return Customer(email, self.http, {"Authorization": f"Bearer {token['access_token']}"}, self.mailbox)
+        return await Customer.registered(self.http, self._subjects)
+
+    async def _subjects(self, email: str) -> list[str]:
+        return [mail.subject for mail in self.mailbox if email in [to.address for to in mail.to]]
 
     def money_of(self, order_id: str) -> list[str]:
         """The gateway's decisions about an order that moved money."""

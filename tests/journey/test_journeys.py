@@ -1,6 +1,8 @@
 """One order through all three services, as its customer sees it: over HTTP and in the mailbox."""
 
-from .shop import Customer, Shop
+from tests.customer import Customer
+
+from .shop import Shop
 
 
 async def test_a_paid_order_is_confirmed_and_its_customer_gets_one_confirmation(shop: Shop, customer: Customer) -> None:

@@ -3,7 +3,7 @@
 Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -69,8 +69,10 @@ class Received(Generic[E]):
     record: Record = field(repr=False)
 
 
-def encode(event: Event, *, source: str, sequence: int, time: datetime, traceparent: str | None) -> OutgoingRecord:
-    """Put an event into its envelope, under a new id.
+def encode(  # noqa: PLR0913  # an envelope has that many parts
+    event: Event, *, source: str, sequence: int, time: datetime, traceparent: str | None, event_id: str | None = None
+) -> OutgoingRecord:
+    """Put an event into its envelope, under a new id unless ``event_id`` is given.
 
     ``sequence`` is the version of the aggregate after the change; ``source`` is a path such as ``/orders``.
     Raises EventTooLargeError over MAX_VALUE_BYTES.
@@ -80,7 +82,7 @@ def encode(event: Event, *, source: str, sequence: int, time: datetime, tracepar
         raise EventTooLargeError(f"{event.type} of {event.key} has {len(value)} bytes, the limit is {MAX_VALUE_BYTES}")
     headers = {
         "ce_specversion": "1.0",
-        "ce_id": str(uuid4()),
+        "ce_id": event_id or str(uuid4()),
         "ce_source": source,
         "ce_type": event.type,
         "ce_time": rfc3339(time),
@@ -91,6 +93,22 @@ def encode(event: Event, *, source: str, sequence: int, time: datetime, tracepar
     if traceparent:
         headers["traceparent"] = traceparent
     return OutgoingRecord(topic=event.topic, key=event.key, value=value, headers=headers)
+
+
+def encode_versions(
+    versions: Sequence[Event], *, source: str, sequence: int, time: datetime, traceparent: str | None
+) -> list[OutgoingRecord]:
+    """Put one fact into an envelope for each of its versions, all under one new id.
+
+    Raises EventTooLargeError, and ValueError where two are of one type: consumers would drop the second.
+    """
+    if len({event.type for event in versions}) < len(versions):
+        raise ValueError(f"one fact has one event of a type, not {[event.type for event in versions]}")
+    event_id = str(uuid4())
+    return [
+        encode(event, source=source, sequence=sequence, time=time, traceparent=traceparent, event_id=event_id)
+        for event in versions
+    ]
 
 
 def attributes_of(record: Record) -> Attributes:

@@ -13,10 +13,12 @@ from chassis.events import Event
 class Events(Protocol):
     """The outbox: an event appended here is sent if, and only if, the transaction commits."""
 
-    def append(self, event: Event, *, sequence: int) -> None:
+    def append(self, event: Event, *other_versions: Event, sequence: int) -> None:
         """Append an event of the aggregate whose version is ``sequence``.
 
-        Raises EventTooLargeError over 512 KiB.
+        ``other_versions`` say the same to consumers of another version of its type. All are sent under one id, so that
+        a consumer that reads several handles the first of them and no more: give the newest first. Raises
+        EventTooLargeError over 512 KiB, ValueError where two are of one type.
         """
         ...
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from chassis import tables
 from chassis.clock import Clock
 from chassis.database import column_types, storable, unnest
-from chassis.envelope import OutgoingRecord, encode
+from chassis.envelope import OutgoingRecord, encode_versions
 from chassis.events import Event
 from chassis.ports import EventDeadLetter, NewTask
 from chassis.repository import SqlRepository
@@ -44,12 +44,12 @@ class SqlEvents:
         self._now = now
         self.appended: list[OutgoingRecord] = []
 
-    def append(self, event: Event, *, sequence: int) -> None:
+    def append(self, event: Event, *other_versions: Event, sequence: int) -> None:
         """See ports.Events."""
-        record = encode(
-            event, source=self._source, sequence=sequence, time=self._now, traceparent=current_traceparent()
+        versions = (event, *other_versions)
+        self.appended += encode_versions(
+            versions, source=self._source, sequence=sequence, time=self._now, traceparent=current_traceparent()
         )
-        self.appended.append(record)
 
 
 class SqlTasks:

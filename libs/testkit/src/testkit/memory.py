@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
 from chassis.clock import Clock
-from chassis.envelope import OutgoingRecord, encode
+from chassis.envelope import OutgoingRecord, encode_versions
 from chassis.events import Event
 from chassis.ports import EventDeadLetter, NewTask
 from chassis.repository import Aggregate, ConcurrentInsertError, StaleAggregateError
@@ -101,11 +101,11 @@ class InMemoryEvents:
         self._now = now
         self.appended: list[OutgoingRecord] = []
 
-    def append(self, event: Event, *, sequence: int) -> None:
+    def append(self, event: Event, *other_versions: Event, sequence: int) -> None:
         """See chassis.ports.Events."""
-        traceparent = current_traceparent()
-        self.appended.append(
-            encode(event, source=self._source, sequence=sequence, time=self._now, traceparent=traceparent)
+        versions = (event, *other_versions)
+        self.appended += encode_versions(
+            versions, source=self._source, sequence=sequence, time=self._now, traceparent=current_traceparent()
         )
 
 

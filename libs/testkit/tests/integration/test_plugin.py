@@ -184,6 +184,20 @@ def test_shuffling_without_a_seed_prints_the_one_it_took_and_shares_it_among_wor
     run.lines.re_match_lines([r"testkit: shuffled, --shuffle=\d+ repeats this order"])
 
 
+@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["one process", "two workers"])
+def test_while_contracts_are_written_no_test_runs_that_only_reads_them(project: Project, workers: list[str]) -> None:
+    files = {
+        "tests/contract/test_writes.py": "def test_it(contracts_folder, write_contracts): assert write_contracts",
+        "tests/contract/test_reads.py": "def test_it(contracts_folder): raise AssertionError('half written')",
+        "tests/unit/test_x.py": PASSES,
+    }
+
+    run = project(files, "--write-contracts", *workers)
+
+    assert run.status == 0
+    run.lines.fnmatch_lines(["*1 passed*"])
+
+
 @pytest.mark.parametrize("options", [[], ["-p", "testkit.plugin"]])
 def test_a_stranger_who_installs_testkit_gets_the_plugin_once(project: Project, options: list[str]) -> None:
     run = project({"tests/unit/test_x.py": PASSES, "pytest.ini": "[pytest]"}, *options)

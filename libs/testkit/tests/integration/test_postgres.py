@@ -202,3 +202,17 @@ async def test_a_migration_that_fails_leaves_no_template_behind(server: Embedded
         await migrated_template(server, name="failing", fingerprint="abc", migrate=migrate)
 
     assert not await server.database_exists("failing_test_template_abc")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+def test_a_program_out_of_the_servers_reach_is_an_error_that_names_the_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    moved = installation.Installation(private / "pginstall18", "18.4")
+    moved.folder.mkdir()
+    monkeypatch.setattr(embedded, "find_installation", lambda: moved)
+
+    with pytest.raises(PostgresStartError, match=r"as root .* runs as nobody, who can't enter .*private"):
+        EmbeddedPostgres().start()

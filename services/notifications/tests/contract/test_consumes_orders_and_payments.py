@@ -35,6 +35,16 @@ async def test_a_refund_is_remembered_until_the_address_is_known(database: Datab
     assert not database.state.tasks
 
 
+@pytest.mark.parametrize(
+    ("pact", "description"),
+    [(pact, expectation.description) for pact in (OF_ORDERS, OF_PAYMENTS) for expectation in pact.expectations],
+)
+async def test_no_expectation_is_without_effect(
+    pact: MessagePact, description: str, database: Database, subscriber: Subscriber
+) -> None:
+    await pact.receive(description, subscriber, database.outcome)
+
+
 @pytest.mark.parametrize("pact", [OF_ORDERS, OF_PAYMENTS], ids=["orders", "payments"])
 def test_the_pact_file_says_what_the_expectations_say(
     pact: MessagePact, pact_folder: Path, write_contracts: bool

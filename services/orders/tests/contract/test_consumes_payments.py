@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from orders.domain import Order, OrderStatus
+from testkit.pact import Expectation
 
 from ..factories import OrderFactory
 from ..fakes import stored
@@ -33,6 +34,14 @@ async def test_a_declined_payment_cancels_the_order(database: Database, subscrib
     await OF_PAYMENTS.receive("a payment was declined", subscriber, database.outcome)
 
     assert status_of(order, database) is OrderStatus.CANCELLED
+
+
+@pytest.mark.parametrize("expectation", OF_PAYMENTS.expectations, ids=lambda expectation: expectation.description)
+@pytest.mark.usefixtures("order")
+async def test_no_expectation_is_without_effect(
+    expectation: Expectation, database: Database, subscriber: Subscriber
+) -> None:
+    await OF_PAYMENTS.receive(expectation.description, subscriber, database.outcome)
 
 
 def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, write_contracts: bool) -> None:

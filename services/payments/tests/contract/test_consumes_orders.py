@@ -3,7 +3,9 @@
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from payments.domain import Payment, PaymentStatus, payment_id_of
+from testkit.pact import Expectation
 
 from ..unit.conftest import Database, Subscriber
 from .expectations import OF_ORDERS, ORDER_ID
@@ -29,6 +31,13 @@ async def test_a_cancelled_order_is_never_charged(database: Database, subscriber
 
     assert payment_in(database).status is PaymentStatus.VOIDED
     assert not database.state.tasks
+
+
+@pytest.mark.parametrize("expectation", OF_ORDERS.expectations, ids=lambda expectation: expectation.description)
+async def test_no_expectation_is_without_effect(
+    expectation: Expectation, database: Database, subscriber: Subscriber
+) -> None:
+    await OF_ORDERS.receive(expectation.description, subscriber, database.outcome)
 
 
 def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, write_contracts: bool) -> None:

@@ -29,7 +29,8 @@ node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 log.dirs={data}
 num.partitions=4
@@ -81,6 +82,11 @@ class ApacheKafka:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def administration(self) -> str:
+        """The address at which this object itself speaks to the node."""
+        return self.bootstrap_servers
+
+    @property
     def pid(self) -> int | None:
         """The process id, for signals; None while it's stopped."""
         return self._process.pid if self._process else None
@@ -116,7 +122,7 @@ class ApacheKafka:
             if self._process is None or self._process.poll() is not None:
                 break
             try:
-                wait_until_it_answers(self.bootstrap_servers, within=1.0)
+                wait_until_it_answers(self.administration, within=1.0)
             except KafkaError:
                 continue
             return
@@ -133,7 +139,7 @@ class ApacheKafka:
         self._end(signal.SIGKILL)
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
-        await create_topics(self.bootstrap_servers, partitions)
+        await create_topics(self.administration, partitions)
 
     def __enter__(self) -> Self:
         self.start()
@@ -163,10 +169,11 @@ class ApacheKafka:
             self._folder.mkdir(parents=True, exist_ok=True)
             shutil.copytree(published(jars_folder().parent / "formatted", _format), data)
         properties = self._folder / "server.properties"
-        properties.write_text(
-            PROPERTIES.format(port=self.port, controller_port=self._controller_port, data=data.resolve())
-        )
+        properties.write_text(self._properties(data.resolve()))
         return properties
+
+    def _properties(self, data: Path) -> str:
+        return PROPERTIES.format(port=self.port, controller_port=self._controller_port, data=data)
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:

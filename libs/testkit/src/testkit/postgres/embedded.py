@@ -17,6 +17,7 @@ from testkit.postgres.installation import (
     copy_data_directory,
     find_installation,
     initialised_data_directory,
+    refuse_out_of_reach,
     server_account,
 )
 from testkit.postgres.server import PostgresServer
@@ -80,6 +81,7 @@ class EmbeddedPostgres(PostgresServer):
         """Start the server, on the data of the last start if there was one, and wait until it accepts connections."""
         if self._process is not None:
             raise PostgresStartError("this PostgreSQL is running already")
+        refuse_out_of_reach(find_installation())
         try:
             self._prepare_data()
             self._spawn()

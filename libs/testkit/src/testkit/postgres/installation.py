@@ -4,6 +4,7 @@ import hashlib
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -61,6 +62,18 @@ def server_account() -> tuple[int, int] | None:
         return None
     nobody = pwd.getpwnam("nobody")
     return nobody.pw_uid, nobody.pw_gid
+
+
+def refuse_out_of_reach(installation: Installation) -> None:
+    """Say which folder keeps the server's account from its own program. Raises PostgresStartError."""
+    if server_account() is None:
+        return
+    for folder in installation.folder.resolve().parents:
+        if not folder.stat().st_mode & stat.S_IXOTH:
+            raise PostgresStartError(
+                f"as root the embedded PostgreSQL runs as nobody, who can't enter {folder}: "
+                "`chmod o+x` it, run the tests as somebody else, or set TESTKIT_POSTGRES=container"
+            )
 
 
 def initialised_data_directory(installation: Installation) -> Path:

@@ -1,0 +1,11 @@
+"""contracts/README.md shows who depends on whom, as the pact files say it."""
+
+from pathlib import Path
+
+from testkit.pact.diagram import with_diagram
+
+
+def test_the_drawing_of_who_depends_on_whom_is_that_of_the_pact_files(contracts_folder: Path) -> None:
+    page = (contracts_folder / "README.md").read_text()
+
+    assert page == with_diagram(page, contracts_folder / "pacts"), "run `make contracts` and commit it"

@@ -1,0 +1,214 @@
+"""Mistakes that people make on a Friday, each as the edits that make it; own tests adapted where their author would."""
+
+from dataclasses import dataclass
+
+from tests.drill.gates import CHASSIS, NOTIFICATIONS, ORDERS, PAYMENTS, SANDBOX, Project
+from tests.drill.scratch import Edit
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What somebody did, and whose gates it meets."""
+
+    title: str
+    project: Project
+    edits: tuple[Edit, ...]
+
+
+ORDERS_EVENTS = "services/orders/src/orders/events.py"
+PAYMENTS_EVENTS = "services/payments/src/payments/events.py"
+CHASSIS_SOURCES = "libs/chassis/src/chassis"
+
+MISTAKES = (
+    Mistake(
+        "a field of a published event is renamed",
+        ORDERS,
+        (Edit(ORDERS_EVENTS, r"\bpay_before(: Timestamp|=order)", r"payment_deadline\1"),),
+    ),
+    Mistake(
+        "a field that no consumer is known to use is removed",
+        ORDERS,
+        (
+            Edit(ORDERS_EVENTS, r"    placed_at: Timestamp\n", ""),
+            Edit(ORDERS_EVENTS, r" +placed_at=order\.placed_at,\n", ""),
+        ),
+    ),
+    Mistake(
+        "an enum member that is still in use is dropped",
+        ORDERS,
+        (Edit(ORDERS_EVENTS, r'"payment_deadline", "customer"\]', '"customer"]'),),
+    ),
+    Mistake(
+        "an enum member is added, which readers who list them don't know",
+        ORDERS,
+        (Edit(ORDERS_EVENTS, r'"payment_deadline", "customer"\]', '"payment_deadline", "customer", "fraud"]'),),
+    ),
+    Mistake(
+        "a field may be null from now on",
+        ORDERS,
+        (Edit(ORDERS_EVENTS, r"    email: str\n", "    email: str | None\n"),),
+    ),
+    Mistake(
+        "money is sent as a number of cents",
+        ORDERS,
+        (
+            Edit(ORDERS_EVENTS, r"amount: Amount", "amount: int"),
+            Edit(ORDERS_EVENTS, r"amount=Decimal\(order\.price\.total\)", "amount=int(order.price.total * 100)"),
+            Edit(ORDERS_EVENTS, r"from decimal import Decimal\n", ""),
+        ),
+    ),
+    Mistake(
+        "a time is sent as local time",
+        ORDERS,
+        (
+            Edit(ORDERS_EVENTS, r"    pay_before: Timestamp", "    pay_before: str"),
+            Edit(
+                ORDERS_EVENTS,
+                r"pay_before=order\.pay_before",
+                "pay_before=order.pay_before.astimezone().replace(tzinfo=None).isoformat()",
+            ),
+        ),
+    ),
+    Mistake(
+        "events get another key, so that those of one order lose their order",
+        PAYMENTS,
+        (Edit(PAYMENTS_EVENTS, r'key_field: ClassVar\[str\] = "order_id"', 'key_field: ClassVar[str] = "payment_id"'),),
+    ),
+    Mistake(
+        "an event moves to another topic",
+        PAYMENTS,
+        (Edit(PAYMENTS_EVENTS, r'topic: ClassVar\[str\] = "payments"', 'topic: ClassVar[str] = "payment-events"'),),
+    ),
+    Mistake(
+        "a second version is sent instead of the first, not beside it",
+        PAYMENTS,
+        (Edit("services/payments/**/*.py", r"payment\.refunded\.v1", "payment.refunded.v2"),),
+    ),
+    Mistake(
+        "a header is forgotten",
+        CHASSIS,
+        (Edit(f"{CHASSIS_SOURCES}/envelope.py", r' +"ce_id": event_id or str\(uuid4\(\)\),\n', ""),),
+    ),
+    Mistake(
+        "an event is published before the commit",
+        CHASSIS,
+        (
+            Edit(
+                f"{CHASSIS_SOURCES}/unit_of_work.py",
+                r"( +)for repository in self\.repositories\(\):\n.*?await self\._flush_events\(\)\n",
+                r"\1await self._flush_events()\n"
+                r"\1for repository in self.repositories():\n"
+                r"\1    await repository.flush()\n",
+            ),
+            Edit(
+                f"{CHASSIS_SOURCES}/unit_of_work.py",
+                r"( +)(await )self\.connection(\.execute\(sa\.insert\(tables\.outbox\))",
+                r"\1async with self.connection.engine.begin() as early:\n\1    \2early\3",
+            ),
+        ),
+    ),
+    Mistake(
+        "a consumer needs a field that nobody sends",
+        NOTIFICATIONS,
+        (
+            Edit(
+                "services/notifications/src/notifications/consumed_events.py",
+                r"(class PaymentRefunded.*?    order_id: UUID\n)",
+                r"\1    reason: str\n",
+            ),
+            Edit(
+                "services/notifications/tests/contract/expectations.py",
+                r"PaymentRefunded\(order_id=ORDER_ID\)",
+                'PaymentRefunded(order_id=ORDER_ID, reason="customer")',
+            ),
+            Edit(
+                "services/notifications/tests/factories.py",
+                r"(def payment_refunded.*?data = \{)",
+                r'\1"reason": "customer", ',
+            ),
+        ),
+    ),
+    Mistake(
+        "a consumer expects an event that it forgot to route",
+        NOTIFICATIONS,
+        (
+            Edit(
+                "services/notifications/src/notifications/consumed_events.py",
+                r"\Z",
+                '\n\nclass PaymentDeclined(PaymentRefunded):\n    type: ClassVar[str] = "payment.declined.v1"\n',
+            ),
+            Edit(
+                "services/notifications/tests/contract/expectations.py",
+                r"( +)(Expectation\(\"a payment was refunded\")",
+                r'\1Expectation("a payment was declined", PaymentDeclined(order_id=ORDER_ID), '
+                r'given="a payment is declined"),\n\1\2',
+            ),
+            Edit(
+                "services/notifications/tests/contract/expectations.py",
+                r"import Customer, OrderCancelled, OrderConfirmed, ",
+                "import Customer, OrderCancelled, OrderConfirmed, PaymentDeclined, ",
+            ),
+        ),
+    ),
+    Mistake(
+        "a consumer refuses fields that it doesn't know",
+        CHASSIS,
+        (Edit(f"{CHASSIS_SOURCES}/events.py", r'extra="ignore"', 'extra="forbid"'),),
+    ),
+    Mistake(
+        "an event is no longer routed to its use case",
+        PAYMENTS,
+        (
+            Edit("services/payments/src/payments/consumers.py", r" +Route\(OrderCancelled.*?\n", ""),
+            Edit("services/payments/src/payments/consumers.py", r"import OrderCancelled, ", "import "),
+        ),
+    ),
+    Mistake(
+        "a copy of an event is handled again",
+        CHASSIS,
+        (
+            Edit(
+                f"{CHASSIS_SOURCES}/consumer.py",
+                r"( +)if received\.attributes\.id in new:\n +(await self\._dispatch)",
+                r"\1\2",
+            ),
+        ),
+    ),
+    Mistake(
+        "an await is forgotten",
+        CHASSIS,
+        (Edit(f"{CHASSIS_SOURCES}/consumer.py", r"await (self\.routes\[attributes\.type\]\.handle)", r"\1"),),
+    ),
+    Mistake(
+        "an outbox row is deleted before Kafka has acknowledged its event",
+        CHASSIS,
+        (
+            Edit(
+                f"{CHASSIS_SOURCES}/relay.py",
+                r"if error is None and key not in stopped_keys",
+                "if key not in stopped_keys",
+            ),
+        ),
+    ),
+    Mistake(
+        "a request to the payment gateway has its amount as a number",
+        PAYMENTS,
+        (Edit("services/payments/src/payments/gateway.py", r'f"\{charge\.amount:\.2f\}"', "float(charge.amount)"),),
+    ),
+    Mistake(
+        "a field of the payment gateway's answer is renamed",
+        SANDBOX,
+        (Edit("sandbox/src/payment_gateway/answers.py", r'"refunded_charge": charge\.id', '"charge": charge.id'),),
+    ),
+    Mistake(
+        "a column is added without its migration",
+        NOTIFICATIONS,
+        (
+            Edit(
+                "services/notifications/src/notifications/storage.py",
+                r'(    sa\.Column\("version", sa\.Integer, nullable=False\),\n)',
+                r'\1    sa.Column("note", sa.Text),\n',
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,39 @@
+from collections.abc import AsyncIterator, Generator
+
+import pytest
+from testkit.plugin import not_available
+from testkit.providers import why_no_containers
+
+from tests.customer import Customer
+
+from .shop import Shop, compose_output, open_shop, remove_left_behind, why_not_here
+
+SHOP = pytest.StashKey[Shop]()
+
+
+@pytest.fixture(scope="session")
+async def shop(pytestconfig: pytest.Config) -> AsyncIterator[Shop]:
+    """Opened once for all journeys; each has a customer of its own."""
+    if reason := why_no_containers() or why_not_here():
+        not_available("containers", reason)
+    remove_left_behind()
+    async with open_shop() as shop:
+        pytestconfig.stash[SHOP] = shop
+        yield shop
+
+
+@pytest.fixture
+async def customer(shop: Shop) -> Customer:
+    return await shop.customer()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach to a failure what all containers have logged since the test began."""
+    report = yield
+    if report.failed and (shop := item.config.stash.get(SHOP, None)):
+        since = f"{int(call.start)}"
+        report.sections.append(("the containers' logs", compose_output(shop.compose, "logs", "--since", since)))
+    return report

@@ -1,0 +1,114 @@
+"""The shop as its customers see it, in the containers of docker-compose.yml: over HTTP and in the mailbox."""
+
+import asyncio
+
+import pytest
+
+from tests.customer import Customer
+
+from .shop import SERVICES, ComposeError, Shop
+
+CONFIRMED, CANCELLED, REFUNDED = "Your order is confirmed", "Your order is cancelled", "Your money is on its way"
+SEVERAL = 5
+
+
+async def is_confirmed_once(shop: Shop, customer: Customer, *order_ids: str) -> None:
+    """Paid once, confirmed once, told once."""
+    for order_id in order_ids:
+        await customer.sees(order_id, "PENDING", "CONFIRMED")
+    await customer.has_mails(*[CONFIRMED] * len(order_ids))
+    for order_id in order_ids:
+        assert await shop.money_of(order_id) == ["succeeded"]
+
+
+async def test_a_paid_order_is_confirmed_and_its_customer_gets_the_mail(shop: Shop, customer: Customer) -> None:
+    order_id = await customer.orders("pm_card_ok")
+
+    await is_confirmed_once(shop, customer, order_id)
+
+
+async def test_a_declined_card_cancels_the_order_and_costs_nothing(shop: Shop, customer: Customer) -> None:
+    order_id = await customer.orders("pm_card_declined")
+
+    await customer.sees(order_id, "PENDING", "CANCELLED")
+    await customer.has_mails(CANCELLED)
+    assert await shop.money_of(order_id) == []
+
+
+async def test_an_order_cancelled_after_its_payment_is_refunded(shop: Shop, customer: Customer) -> None:
+    order_id = await customer.orders("pm_card_ok")
+    await customer.sees(order_id, "PENDING", "CONFIRMED")
+
+    await customer.cancels(order_id)
+
+    await customer.sees(order_id, "PENDING", "CONFIRMED", "CANCELLED")
+    await customer.has_mails(CONFIRMED, CANCELLED, REFUNDED)
+    assert await shop.money_of(order_id) == ["succeeded", "refunded"]
+
+
+async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(shop: Shop, customer: Customer) -> None:
+    await shop.gateway_faults(
+        {"operation": "charge", "payment_method": "pm_card_slow", "action": "status", "times": 1000}
+    )
+
+    async with shop.another_api(ORDERS_PAYMENT_DEADLINE_SECONDS="1") as api:
+        order_id = await customer.orders("pm_card_slow", at=api)
+
+    await customer.sees(order_id, "PENDING", "CANCELLED")
+    await customer.has_mails(CANCELLED)
+    assert await shop.money_of(order_id) == []
+
+
+async def test_a_gateway_that_is_away_is_waited_for(shop: Shop, customer: Customer) -> None:
+    await shop.run("stop", "payment-gateway")
+    order_id = await customer.orders("pm_card_ok")
+    await customer.sees(order_id, "PENDING")
+
+    await shop.is_back("payment-gateway")
+
+    await is_confirmed_once(shop, customer, order_id)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_that_crashes_in_the_middle_goes_on_where_it_was(
+    shop: Shop, customer: Customer, service: str
+) -> None:
+    order_ids = [await customer.orders("pm_card_ok") for _ in range(SEVERAL)]
+
+    await shop.crashes(service)
+    await shop.is_back(service)
+
+    await is_confirmed_once(shop, customer, *order_ids)
+
+
+@pytest.mark.parametrize("part", ["kafka", "postgres"])
+async def test_a_crash_of_what_the_services_stand_on_loses_and_repeats_nothing(
+    shop: Shop, customer: Customer, part: str
+) -> None:
+    order_ids = [await customer.orders("pm_card_ok") for _ in range(SEVERAL)]
+
+    await shop.crashes(part)
+    await shop.is_back(part)
+
+    await is_confirmed_once(shop, customer, *order_ids)
+
+
+async def test_two_replicas_of_each_service_share_the_work(shop: Shop, customer: Customer) -> None:
+    async with shop.replicas(2) as apis:
+        order_ids = await asyncio.gather(*(customer.orders("pm_card_ok", at=api) for _ in range(SEVERAL) for api in apis))
+
+        await is_confirmed_once(shop, customer, *order_ids)
+
+
+@pytest.mark.parametrize("role", SERVICES)
+@pytest.mark.parametrize("database", SERVICES)
+async def test_a_role_is_refused_at_the_databases_of_the_other_services(shop: Shop, role: str, database: str) -> None:
+    ask = shop.run(
+        "exec", "--no-TTY", "postgres", "psql", "-U", role, "-d", database, "-c", "select count(*) from inbox"
+    )
+
+    if role == database:
+        assert "1 row" in await ask
+    else:
+        with pytest.raises(ComposeError, match=f'permission denied for database "{database}"'):
+            await ask
