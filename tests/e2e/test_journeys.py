@@ -95,7 +95,9 @@ async def test_a_crash_of_what_the_services_stand_on_loses_and_repeats_nothing(
 
 async def test_two_replicas_of_each_service_share_the_work(shop: Shop, customer: Customer) -> None:
     async with shop.replicas(2) as apis:
-        order_ids = await asyncio.gather(*(customer.orders("pm_card_ok", at=api) for _ in range(SEVERAL) for api in apis))
+        order_ids = await asyncio.gather(
+            *(customer.orders("pm_card_ok", at=api) for _ in range(SEVERAL) for api in apis)
+        )
 
         await is_confirmed_once(shop, customer, *order_ids)
 
