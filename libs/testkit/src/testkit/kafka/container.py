@@ -27,6 +27,11 @@ ENVIRONMENT = {
     "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
     "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
 }
+# The image's own command, as soon as the broker can be told what address it has outside.
+WAIT_FOR_ADDRESS = (
+    "until [ -s /tmp/advertised ]; do sleep 0.05; done; KAFKA_ADVERTISED_LISTENERS=$(cat /tmp/advertised)"
+)
+COMMAND = ["bash", "-c", f"{WAIT_FOR_ADDRESS} exec /etc/kafka/docker/run"]
 
 
 class ContainerKafka:
@@ -44,13 +49,14 @@ class ContainerKafka:
         """Start the container and block until the broker answers."""
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - 0.3 s for those who need it
 
-        # A broker tells its clients where to find it, so its port has to be known before it starts.
+        # A broker tells its clients where to find it. The port is the same inside and outside, because it finds itself
+        # there, too; the host, where these tests run in a container themselves, is known only once this one runs.
         port = free_port()
         container = DockerContainer(self.image).with_bind_ports(port, port).with_envs(**ENVIRONMENT)
-        self.bootstrap_servers = f"{container.get_container_host_ip()}:{port}"
         container.with_env("KAFKA_LISTENERS", f"PLAINTEXT://:{port},CONTROLLER://:{CONTROLLER_PORT}")
-        container.with_env("KAFKA_ADVERTISED_LISTENERS", f"PLAINTEXT://{self.bootstrap_servers}")
-        self._container = container.start()
+        self._container = container.with_command(COMMAND).start()
+        self.bootstrap_servers = f"{container.get_container_host_ip()}:{port}"
+        container.exec(["bash", "-c", f"echo PLAINTEXT://{self.bootstrap_servers} > /tmp/advertised"])
         wait_until_it_answers(self.bootstrap_servers, within=START_LIMIT)
 
     def stop(self) -> None:
