@@ -21,7 +21,8 @@ from tests.customer import Customer
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "shop-e2e"
-SERVICES = ("orders", "payments", "notifications")
+SERVICES = {"orders": 8000, "payments": 8001, "notifications": 8002}
+"""With their ports inside."""
 PORTS = {
     "orders": "ORDERS_HTTP_PORT",
     "payments": "PAYMENTS_HTTP_PORT",
@@ -33,6 +34,7 @@ PORTS = {
     "postgres": "POSTGRES_PORT",
 }
 COMMAND_LIMIT = 120.0  # seconds
+HTTP_LIMIT = 30.0  # seconds
 PATIENCE = 60.0  # seconds: with two cores, while Kafka starts again
 
 
@@ -69,56 +71,34 @@ class Shop:
         """What ``docker compose`` prints. Raises ComposeError."""
         return await asyncio.to_thread(compose_output, self.compose, *arguments)
 
-    async def is_up(self, *services: str) -> None:
-        """Wait until these containers, all replicas of them, say that they are healthy."""
+    async def crash(self, *services: str) -> None:
+        """End containers at once, as a host that loses its power; they stay down."""
+        await self.run("kill", *services)
+
+    async def are_back(self, *services: str) -> None:
+        """Start containers again, and wait until they are healthy."""
         await self.run("up", "--wait", "--no-recreate", "--no-deps", *services)
 
-    async def crashes(self, service: str) -> None:
-        """End a container's process at once, as a host that loses its power; it stays down."""
-        await self.run("kill", service)
-
-    async def is_back(self, service: str) -> None:
-        """Start a container again."""
-        await self.is_up(service)
-
     @asynccontextmanager
-    async def replicas(self, number: int) -> AsyncIterator[Sequence[httpx.AsyncClient]]:
-        """So many containers of each service inside the block, and clients of each of orders' APIs."""
-        # each replica takes a port of the range, and one of them is where the service was found before
-        ports = {PORTS[service]: _range_from(int(os.environ[PORTS[service]])) for service in SERVICES}
-        with mock.patch.dict(os.environ, ports):
-            await self._scale(number)
-            found = await self.run("ps", "--format", "json", "orders")
-            containers = [json.loads(line) for line in found.splitlines()]
-            ports_of_orders = [container["Publishers"][0]["PublishedPort"] for container in containers]
-            clients = [_api(f"http://127.0.0.1:{port}") for port in ports_of_orders]
-            yield clients
-            for client in clients:
-                await client.aclose()
-        await self._scale(1)
-
-    @asynccontextmanager
-    async def another_api(self, **environment: str) -> AsyncIterator[httpx.AsyncClient]:
-        """One more process of orders' API with other settings, beside those that run."""
-        port = free_port()
+    async def another(self, service: str, *arguments: str, **environment: str) -> AsyncIterator[httpx.AsyncClient]:
+        """One more container of a service beside its first, with other settings if given, and a client of its API."""
         settings = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
-        publish = f"127.0.0.1:{port}:8000"
-        command = ["run", "--detach", "--rm", "--no-deps", *settings, "--publish", publish, "orders"]
-        container = (await self.run(*command, "python", "-m", "orders", "run", "--role", "api")).split()[-1]
+        port, inside = free_port(), SERVICES[service]
+        publish = ("--publish", f"127.0.0.1:{port}:{inside}")
+        command = [service, "python", "-m", service, "run", *arguments]
+        started = await self.run("run", "--detach", "--rm", "--no-deps", *settings, *publish, *command)
+        container = started.split()[-1]
         try:
-            async with _api(f"http://127.0.0.1:{port}") as api:
-                await eventually(lambda: _answers(api), within=PATIENCE, every=0.1)
-                yield api
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=HTTP_LIMIT) as http:
+                await eventually(lambda: _is_ready(http), within=PATIENCE, every=0.1)
+                yield http
         finally:
             await asyncio.to_thread(_output, ["docker", "stop", container])
 
-    async def _scale(self, number: int) -> None:
-        scaled = [part for service in SERVICES for part in ("--scale", f"{service}={number}")]
-        await self.run("up", "--wait", "--no-deps", *scaled, *SERVICES)
-
     async def _subjects(self, email: str) -> list[str]:
         found = await self._get(f"{self.urls['mailbox']}/api/v1/search", query=f"to:{email}")
-        return [message["Subject"] for message in found["messages"]]
+        # a crash may send a mail again: under its Message-ID, by which mail programs show it once
+        return list({message["MessageID"]: message["Subject"] for message in found["messages"]}.values())
 
     async def _get(self, url: str, **parameters: str) -> Any:
         async with httpx.AsyncClient() as client:
@@ -132,6 +112,9 @@ def composed() -> Iterator[tuple[DockerCompose, Mapping[str, str]]]:
     environment = {
         "COMPOSE_PROJECT_NAME": f"{PROJECT}-{os.getpid()}-{uuid4().hex[:8]}",
         "ORDERS_RATE_LIMIT_PER_MINUTE": "0",
+        # a call that a crash cut off is tried again after its lease, which follows from its time-out
+        "PAYMENTS_GATEWAY_TIMEOUT_SECONDS": "1",
+        "NOTIFICATIONS_SMTP_TIMEOUT_SECONDS": "1",
         **{PORTS[service]: str(port) for service, port in ports.items()},
     }
     with mock.patch.dict(os.environ, environment), DockerCompose(ROOT, build=True) as compose:
@@ -142,7 +125,7 @@ def composed() -> Iterator[tuple[DockerCompose, Mapping[str, str]]]:
 async def open_shop() -> AsyncIterator[Shop]:
     """A shop with nobody in it."""
     with composed() as (compose, urls):
-        async with _api(urls["orders"]) as http:
+        async with httpx.AsyncClient(base_url=f"{urls['orders']}/api/v1", timeout=HTTP_LIMIT) as http:
             yield Shop(compose, urls, http)
 
 
@@ -180,16 +163,8 @@ def _output(command: Sequence[str]) -> str:
     return done.stdout
 
 
-def _range_from(port: int) -> str:
-    return f"{port}-{port + 9}"
-
-
-def _api(url: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"{url}/api/v1", timeout=30)
-
-
-async def _answers(api: httpx.AsyncClient) -> bool:
+async def _is_ready(http: httpx.AsyncClient) -> bool:
     try:
-        return (await api.get("/products")).is_success
+        return (await http.get(http.base_url.join("/health/ready"))).is_success
     except httpx.TransportError:
         return False

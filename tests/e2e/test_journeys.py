@@ -1,6 +1,8 @@
 """The shop as its customers see it, in the containers of docker-compose.yml: over HTTP and in the mailbox."""
 
 import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -51,7 +53,7 @@ async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(sho
         {"operation": "charge", "payment_method": "pm_card_slow", "action": "status", "status": 503, "times": 1000}
     )
 
-    async with shop.another_api(ORDERS_PAYMENT_DEADLINE_SECONDS="1") as api:
+    async with shop.another("orders", "--role", "api", ORDERS_PAYMENT_DEADLINE_SECONDS="1") as api:
         order_id = await customer.orders("pm_card_slow", at=api)
 
     await customer.sees(order_id, "PENDING", "CANCELLED")
@@ -60,46 +62,33 @@ async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(sho
 
 
 async def test_a_gateway_that_is_away_is_waited_for(shop: Shop, customer: Customer) -> None:
-    await shop.run("stop", "payment-gateway")
+    await shop.crash("payment-gateway")
     order_id = await customer.orders("pm_card_ok")
     await customer.sees(order_id, "PENDING")
 
-    await shop.is_back("payment-gateway")
+    await shop.are_back("payment-gateway")
 
     await is_confirmed_once(shop, customer, order_id)
 
 
-@pytest.mark.parametrize("service", SERVICES)
-async def test_a_service_that_crashes_in_the_middle_goes_on_where_it_was(
-    shop: Shop, customer: Customer, service: str
+@pytest.mark.parametrize("parts", [SERVICES, ["kafka"], ["postgres"]], ids=["the services", "kafka", "postgres"])
+async def test_a_crash_in_the_middle_loses_and_repeats_nothing(
+    shop: Shop, customer: Customer, parts: Iterable[str]
 ) -> None:
     order_ids = [await customer.orders("pm_card_ok") for _ in range(SEVERAL)]
 
-    await shop.crashes(service)
-    await shop.is_back(service)
+    await shop.crash(*parts)
+    await shop.are_back(*parts)
 
     await is_confirmed_once(shop, customer, *order_ids)
 
 
-@pytest.mark.parametrize("part", ["kafka", "postgres"])
-async def test_a_crash_of_what_the_services_stand_on_loses_and_repeats_nothing(
-    shop: Shop, customer: Customer, part: str
-) -> None:
-    order_ids = [await customer.orders("pm_card_ok") for _ in range(SEVERAL)]
+async def test_two_replicas_of_each_service_share_the_work_and_repeat_nothing(shop: Shop, customer: Customer) -> None:
+    async with AsyncExitStack() as replicas:
+        api, *_ = [await replicas.enter_async_context(shop.another(service)) for service in SERVICES]
+        orders = [customer.orders("pm_card_ok", at=at) for _ in range(SEVERAL) for at in (customer.http, api)]
 
-    await shop.crashes(part)
-    await shop.is_back(part)
-
-    await is_confirmed_once(shop, customer, *order_ids)
-
-
-async def test_two_replicas_of_each_service_share_the_work(shop: Shop, customer: Customer) -> None:
-    async with shop.replicas(2) as apis:
-        order_ids = await asyncio.gather(
-            *(customer.orders("pm_card_ok", at=api) for _ in range(SEVERAL) for api in apis)
-        )
-
-        await is_confirmed_once(shop, customer, *order_ids)
+        await is_confirmed_once(shop, customer, *await asyncio.gather(*orders))
 
 
 @pytest.mark.parametrize("role", SERVICES)
