@@ -144,7 +144,10 @@ def remove_left_behind() -> None:
 
 def why_not_here() -> str | None:
     """Say in a few words why the containers can't run here, or None. To pull and build takes minutes the first time."""
-    services = json.loads(_output(["docker", "compose", "config", "--format", "json"]))["services"]
+    try:
+        services = json.loads(_output(["docker", "compose", "config", "--format", "json"]))["services"]
+    except (OSError, ComposeError) as error:
+        return f"docker compose can't be run: {str(error).splitlines()[-1]}"
     images = [service["image"] for service in services.values() if "build" in service]
     missing = [image for image in images if not _is_here(image)]
     return f"there is no image {missing[0]}: run `make images`" if missing else None
