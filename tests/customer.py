@@ -26,7 +26,8 @@ class Customer:
     async def registered(cls, http: httpx.AsyncClient, subjects: Subjects, *, within: float = 15) -> "Customer":
         """A new one; ``http`` knows the base URL of orders' API."""
         email = f"customer{next(_numbers)}@example.com"
-        await http.post("/users", json={"email": email, "name": "Ada", "password": PASSWORD})
+        user = {"email": email, "name": "Ada", "password": PASSWORD}
+        (await http.post("/users", json=user)).raise_for_status()
         token = (await http.post("/tokens", data={"username": email, "password": PASSWORD})).raise_for_status().json()
         return cls(email, http, {"Authorization": f"Bearer {token['access_token']}"}, subjects, within)
 

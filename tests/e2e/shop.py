@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -33,6 +34,7 @@ PORTS = {
     "kafka": "KAFKA_PORT",
     "postgres": "POSTGRES_PORT",
 }
+LEFT_BEHIND = re.compile(rf"{PROJECT}-(\d+)-[0-9a-f]{{8}}")
 COMMAND_LIMIT = 120.0  # seconds
 HTTP_LIMIT = 30.0  # seconds
 PATIENCE = 60.0  # seconds: with two cores, while Kafka starts again
@@ -73,7 +75,9 @@ class Shop:
 
     async def crash(self, *services: str) -> None:
         """End containers at once, as a host that loses its power; they stay down."""
-        await self.run("kill", *services)
+        # not by `docker compose kill`, which ends what another() started, too
+        containers = (await self.run("ps", "--quiet", *services)).split()
+        await asyncio.to_thread(_output, ["docker", "kill", *containers])
 
     async def are_back(self, *services: str) -> None:
         """Start containers again, and wait until they are healthy."""
@@ -136,10 +140,21 @@ def compose_output(compose: DockerCompose, *arguments: str) -> str:
 
 def remove_left_behind() -> None:
     """End what a run left that was killed: a project has its process's id in its name."""
-    listed = json.loads(_output(["docker", "compose", "ls", "--all", "--format", "json"]))
-    for name in (project["Name"] for project in listed):
-        if name.startswith(f"{PROJECT}-") and not Path(f"/proc/{name.split('-')[2]}").exists():
-            _output(["docker", "compose", "--project-name", name, "down", "--volumes", "--timeout", "0"])
+    for project in json.loads(_output(["docker", "compose", "ls", "--all", "--format", "json"])):
+        found = LEFT_BEHIND.fullmatch(project["Name"])
+        if found and not _runs(int(found[1])):
+            down = ("down", "--volumes", "--remove-orphans", "--timeout", "0")  # one-off containers are orphans
+            _output(["docker", "compose", "--project-name", project["Name"], *down])
+
+
+def _runs(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def why_not_here() -> str | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,7 @@ async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(sho
         order_id = await customer.orders("pm_card_slow", at=api)
 
     await customer.sees(order_id, "PENDING", "CANCELLED")
+    await shop.gateway_faults()
     await customer.has_mails(CANCELLED)
     assert await shop.money_of(order_id) == []
 
@@ -75,20 +77,27 @@ async def test_a_gateway_that_is_away_is_waited_for(shop: Shop, customer: Custom
 async def test_a_crash_in_the_middle_loses_and_repeats_nothing(
     shop: Shop, customer: Customer, parts: Iterable[str]
 ) -> None:
+    await shop.crash("payment-gateway")  # so that nothing can be finished before the crash
     order_ids = [await customer.orders("pm_card_ok") for _ in range(SEVERAL)]
 
     await shop.crash(*parts)
-    await shop.are_back(*parts)
+    await shop.are_back("payment-gateway", *parts)
 
     await is_confirmed_once(shop, customer, *order_ids)
 
 
-async def test_two_replicas_of_each_service_share_the_work_and_repeat_nothing(shop: Shop, customer: Customer) -> None:
+async def test_a_second_replica_of_each_service_takes_over_from_the_first(shop: Shop, customer: Customer) -> None:
     async with AsyncExitStack() as replicas:
         api, *_ = [await replicas.enter_async_context(shop.another(service)) for service in SERVICES]
-        orders = [customer.orders("pm_card_ok", at=at) for _ in range(SEVERAL) for at in (customer.http, api)]
+        by_both = await asyncio.gather(
+            *(customer.orders("pm_card_ok", at=at) for _ in range(SEVERAL) for at in (customer.http, api))
+        )
+        await shop.crash(*SERVICES)
+        replicas.push_async_callback(shop.are_back, *SERVICES)
 
-        await is_confirmed_once(shop, customer, *await asyncio.gather(*orders))
+        by_the_second = await customer.orders("pm_card_ok", at=api)
+
+        await is_confirmed_once(shop, replace(customer, http=api), *by_both, by_the_second)
 
 
 @pytest.mark.parametrize("role", SERVICES)

@@ -40,6 +40,14 @@ class ItemOfAColour(EventData):
     colour: str
 
 
+class Described(EventData):
+    description: str  # a field, though JSON schema has a keyword of this name
+
+
+class DescribedByNumber(EventData):
+    description: int
+
+
 class Nothing(EventData):
     pass
 
@@ -140,6 +148,14 @@ def test_a_field_that_may_be_more_than_before_breaks_its_consumers(
     before: Any, after: Any, where: str, what: str
 ) -> None:
     assert findings(written(it=before), written(it=after)) == [(where, what)]
+
+
+def test_a_field_named_like_a_keyword_is_no_word_for_people() -> None:
+    before, after = written(it=tuple[Described, int]), written(it=tuple[DescribedByNumber, int])
+
+    [(where, what)] = findings(before, after)
+
+    assert (where, what.split()[0]) == ("it", "prefixItems")
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,13 @@ class UndocumentedRecordError(AssertionError):
 def assert_published_as_documented(document: Mapping[str, Any], records: Sequence[OutgoingRecord]) -> None:
     """Compare outbox rows with the service's document: type, topic, key, every header, every field.
 
-    Raises UndocumentedRecordError with a line for each difference, also where there are no rows.
+    Raises UndocumentedRecordError with a line for each difference, also for an event of which there is no row.
     """
-    if not records:
-        raise UndocumentedRecordError("there is no record to compare: did the use case publish?")
     read = Document(document)
-    if lines := [line for record in records for line in _differences(read, record)]:
+    lines = [line for record in records for line in _differences(read, record)]
+    missing = read.sent.keys() - {record.headers.get("ce_type") for record in records}
+    lines += [f"{event}: there is no record to compare: no use case here publishes it" for event in sorted(missing)]
+    if lines:
         raise UndocumentedRecordError("\n".join(lines))
 
 

@@ -10,6 +10,8 @@ ANNOTATIONS = frozenset(
 )
 LOWER_BOUNDS = frozenset({"minItems", "minLength", "minProperties", "minimum", "exclusiveMinimum"})
 UPPER_BOUNDS = frozenset({"maxItems", "maxLength", "maxProperties", "maximum", "exclusiveMaximum"})
+OF_FIELDS = frozenset({"properties", "patternProperties", "$defs"})
+UNORDERED = frozenset({"required", "enum"})
 SHOWN_CHARACTERS = 80
 NULL: Schema = {"type": "null"}
 
@@ -56,7 +58,14 @@ def plain(node: Any, document: Document, around: frozenset[str] = frozenset()) -
         return "recursive"
     inner = around | {reference} if reference else around
     schema = unwrapped(node, document)
-    return {word: plain(meant, document, inner) for word, meant in schema.items() if not says_nothing(word)}
+    return {word: _plain_word(word, meant, document, inner) for word, meant in schema.items() if not says_nothing(word)}
+
+
+def _plain_word(word: str, meant: Any, document: Document, around: frozenset[str]) -> Any:
+    if word in OF_FIELDS:  # whose names may be those of keywords
+        return {name: plain(schema, document, around) for name, schema in meant.items()}
+    compared = plain(meant, document, around)
+    return sorted(compared) if word in UNORDERED else compared
 
 
 def below(path: str, name: str) -> str:
