@@ -105,7 +105,7 @@ contracts-gate: .venv ## does an event that was published at AGAINST (origin/mai
 
 .PHONY: asyncapi-parser
 asyncapi-parser: ## fetch AsyncAPI's official parser with npm, for the tests that ask it
-	@npm ci --silent --prefix contracts/asyncapi/parser
+	@npm ci --loglevel=error --prefix contracts/asyncapi/parser > /dev/null
 
 .PHONY: kafka
 kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests that need the real one

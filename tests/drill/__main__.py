@@ -12,7 +12,7 @@ from tests.drill.scratch import EditError, Scratch, scratch
 
 
 def main(only: Annotated[str, typer.Option(help="Mistakes whose title has this in it.")] = "") -> None:
-    """Exit with 1 if a mistake gets through, and with 2 if the drill itself is at fault."""
+    """Exit with 1 if a mistake isn't stopped by the gate that is there for it, and with 2 if the drill itself is at fault."""
     chosen = [mistake for mistake in MISTAKES if only in mistake.title]
     if not chosen:
         sys.exit(f"drill: no mistake has {only!r} in its title")
@@ -23,7 +23,7 @@ def main(only: Annotated[str, typer.Option(help="Mistakes whose title has this i
     except (EditError, GateError) as error:
         print(f"drill: {error}", file=sys.stderr)
         sys.exit(2)
-    count = sum(stop is not None for stop in stops)
+    count = sum(stop is not None and stop.gate == mistake.gate for mistake, stop in zip(chosen, stops, strict=True))
     print(f"drill: {count}/{len(chosen)} stopped")
     sys.exit(count < len(chosen))
 
@@ -42,6 +42,8 @@ def drilled(mistakes: Sequence[Mistake], copy: Scratch) -> Iterator[Stop | None]
             stop = stopped(mistake.project, copy)
         print(f"{number}. {mistake.project.folder}: {mistake.title}")
         print(f"   {_told(stop) if stop else 'GOT THROUGH'}\n", flush=True)
+        if stop and stop.gate != mistake.gate:
+            print(f"   BY THE WRONG GATE: this is what {mistake.gate} is for\n", flush=True)
         yield stop
 
 

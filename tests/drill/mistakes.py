@@ -8,10 +8,11 @@ from tests.drill.scratch import Edit
 
 @dataclass(frozen=True)
 class Mistake:
-    """What somebody did, and whose gates it meets."""
+    """What somebody did, whose gates it meets, and which of them must stop it: another one stops something else."""
 
     title: str
     project: Project
+    gate: str
     edits: tuple[Edit, ...]
 
 
@@ -23,11 +24,13 @@ MISTAKES = (
     Mistake(
         "a field of a published event is renamed",
         ORDERS,
+        "contract provider",
         (Edit(ORDERS_EVENTS, r"\bpay_before(: Timestamp|=order)", r"payment_deadline\1"),),
     ),
     Mistake(
         "a field that no consumer is known to use is removed",
         ORDERS,
+        "AsyncAPI gate",
         (
             Edit(ORDERS_EVENTS, r"    placed_at: Timestamp\n", ""),
             Edit(ORDERS_EVENTS, r" +placed_at=order\.placed_at,\n", ""),
@@ -36,21 +39,25 @@ MISTAKES = (
     Mistake(
         "an enum member that is still in use is dropped",
         ORDERS,
+        "unit",
         (Edit(ORDERS_EVENTS, r'"payment_deadline", "customer"\]', '"customer"]'),),
     ),
     Mistake(
         "an enum member is added, which readers who list them don't know",
         ORDERS,
+        "AsyncAPI gate",
         (Edit(ORDERS_EVENTS, r'"payment_deadline", "customer"\]', '"payment_deadline", "customer", "fraud"]'),),
     ),
     Mistake(
         "a field may be null from now on",
         ORDERS,
+        "AsyncAPI gate",
         (Edit(ORDERS_EVENTS, r"    email: str\n", "    email: str | None\n"),),
     ),
     Mistake(
         "money is sent as a number of cents",
         ORDERS,
+        "unit",
         (
             Edit(ORDERS_EVENTS, r"amount: Amount", "amount: int"),
             Edit(ORDERS_EVENTS, r"amount=Decimal\(order\.price\.total\)", "amount=int(order.price.total * 100)"),
@@ -60,6 +67,7 @@ MISTAKES = (
     Mistake(
         "a time is sent as local time",
         ORDERS,
+        "contract provider",
         (
             Edit(ORDERS_EVENTS, r"    pay_before: Timestamp", "    pay_before: str"),
             Edit(
@@ -72,26 +80,31 @@ MISTAKES = (
     Mistake(
         "events get another key, so that those of one order lose their order",
         PAYMENTS,
+        "unit",
         (Edit(PAYMENTS_EVENTS, r'key_field: ClassVar\[str\] = "order_id"', 'key_field: ClassVar[str] = "payment_id"'),),
     ),
     Mistake(
         "an event moves to another topic",
         PAYMENTS,
+        "contract provider",
         (Edit(PAYMENTS_EVENTS, r'topic: ClassVar\[str\] = "payments"', 'topic: ClassVar[str] = "payment-events"'),),
     ),
     Mistake(
         "a second version is sent instead of the first, not beside it",
         PAYMENTS,
+        "contract provider",
         (Edit("services/payments/**/*.py", r"payment\.refunded\.v1", "payment.refunded.v2"),),
     ),
     Mistake(
         "a header is forgotten",
         CHASSIS,
+        "unit",
         (Edit(f"{CHASSIS_SOURCES}/envelope.py", r' +"ce_id": event_id or str\(uuid4\(\)\),\n', ""),),
     ),
     Mistake(
         "an event is published before the commit",
         CHASSIS,
+        "integration",
         (
             Edit(
                 f"{CHASSIS_SOURCES}/unit_of_work.py",
@@ -110,6 +123,7 @@ MISTAKES = (
     Mistake(
         "a consumer needs a field that nobody sends",
         NOTIFICATIONS,
+        "contract provider",
         (
             Edit(
                 "services/notifications/src/notifications/consumed_events.py",
@@ -131,6 +145,7 @@ MISTAKES = (
     Mistake(
         "a consumer expects an event that it forgot to route",
         NOTIFICATIONS,
+        "contract consumer",
         (
             Edit(
                 "services/notifications/src/notifications/consumed_events.py",
@@ -153,11 +168,13 @@ MISTAKES = (
     Mistake(
         "a consumer refuses fields that it doesn't know",
         CHASSIS,
+        "unit",
         (Edit(f"{CHASSIS_SOURCES}/events.py", r'extra="ignore"', 'extra="forbid"'),),
     ),
     Mistake(
         "an event is no longer routed to its use case",
         PAYMENTS,
+        "unit",
         (
             Edit("services/payments/src/payments/consumers.py", r" +Route\(OrderCancelled.*?\n", ""),
             Edit("services/payments/src/payments/consumers.py", r"import OrderCancelled, ", "import "),
@@ -166,6 +183,7 @@ MISTAKES = (
     Mistake(
         "a copy of an event is handled again",
         CHASSIS,
+        "unit",
         (
             Edit(
                 f"{CHASSIS_SOURCES}/consumer.py",
@@ -177,11 +195,13 @@ MISTAKES = (
     Mistake(
         "an await is forgotten",
         CHASSIS,
+        "types",
         (Edit(f"{CHASSIS_SOURCES}/consumer.py", r"await (self\.routes\[attributes\.type\]\.handle)", r"\1"),),
     ),
     Mistake(
         "an outbox row is deleted before Kafka has acknowledged its event",
         CHASSIS,
+        "integration",
         (
             Edit(
                 f"{CHASSIS_SOURCES}/relay.py",
@@ -193,16 +213,19 @@ MISTAKES = (
     Mistake(
         "a request to the payment gateway has its amount as a number",
         PAYMENTS,
+        "unit",
         (Edit("services/payments/src/payments/gateway.py", r'f"\{charge\.amount:\.2f\}"', "float(charge.amount)"),),
     ),
     Mistake(
         "a field of the payment gateway's answer is renamed",
         SANDBOX,
+        "unit",
         (Edit("sandbox/src/payment_gateway/answers.py", r'"refunded_charge": charge\.id', '"charge": charge.id'),),
     ),
     Mistake(
         "a column is added without its migration",
         NOTIFICATIONS,
+        "integration",
         (
             Edit(
                 "services/notifications/src/notifications/storage.py",
