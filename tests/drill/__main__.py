@@ -12,7 +12,7 @@ from tests.drill.scratch import EditError, Scratch, scratch
 
 
 def main(only: Annotated[str, typer.Option(help="Mistakes whose title has this in it.")] = "") -> None:
-    """Exit with 1 if a mistake isn't stopped by the gate that is there for it, and with 2 if the drill itself is at fault."""
+    """Exit with 1 unless each mistake is stopped by the gate that is there for it, with 2 if the drill is at fault."""
     chosen = [mistake for mistake in MISTAKES if only in mistake.title]
     if not chosen:
         sys.exit(f"drill: no mistake has {only!r} in its title")
