@@ -12,8 +12,9 @@ from tests.drill.scratch import Scratch
 
 TESTS_FAILED = 1
 SHOWN_LINES, SHOWN_CHARACTERS = 4, 160
-PYTEST = ("pytest", "-q", "-x", "--tb=short", "--no-header", "-p", "no:cacheprovider")
-WRITE = (*PYTEST[:2], "--write-contracts", "-p", "no:cacheprovider")
+QUIET = ("pytest", "-q", "-p", "no:cacheprovider")
+PYTEST = (*QUIET, "-x", "--tb=short", "--no-header")
+WRITE = (*QUIET, "--write-contracts")
 
 
 @dataclass(frozen=True)

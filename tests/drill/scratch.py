@@ -51,16 +51,21 @@ class Scratch:
 
         Raises EditError if one of them changes nothing.
         """
-        contracts = {path: path.read_text() for path in (self.folder / "contracts").rglob("*.json")}
+        contracts = {path: path.read_text() for path in self._contracts()}
         try:
             for edit in edits:
                 self._apply(edit)
             yield
         finally:
+            for path in set(self._contracts()) - contracts.keys():
+                path.unlink()
             for path, text in {**contracts, **self._before}.items():
                 if path.read_text() != text:
                     self._write(path, text)
             self._before.clear()
+
+    def _contracts(self) -> Iterator[Path]:
+        return (self.folder / "contracts").rglob("*.json")
 
     def _apply(self, edit: Edit) -> None:
         changed = False

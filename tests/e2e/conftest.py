@@ -6,7 +6,7 @@ from testkit.providers import why_no_containers
 
 from tests.customer import Customer
 
-from .shop import Shop, compose_output, open_shop, remove_left_behind, why_not_here
+from .shop import ComposeError, Shop, open_shop, remove_left_behind, why_not_here
 
 SHOP = pytest.StashKey[Shop]()
 
@@ -34,6 +34,12 @@ def pytest_runtest_makereport(
     """Attach to a failure what all containers have logged since the test began."""
     report = yield
     if report.failed and (shop := item.config.stash.get(SHOP, None)):
-        since = f"{int(call.start)}"
-        report.sections.append(("the containers' logs", compose_output(shop.compose, "logs", "--since", since)))
+        report.sections.append(("the containers' logs", _logs(shop, since=int(call.start))))
     return report
+
+
+def _logs(shop: Shop, *, since: int) -> str:
+    try:
+        return shop.project.output("logs", "--since", str(since))
+    except ComposeError as error:  # raised, it would hide the failure that the logs are for
+        return str(error)

@@ -5,11 +5,11 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 from uuid import uuid4
 
@@ -44,14 +44,51 @@ class ComposeError(RuntimeError):
     """Docker compose refused; the message is what it printed."""
 
 
+class Project:
+    """All containers of docker-compose.yml, built from this tree; a context manager, and nothing is left afterwards."""
+
+    def __init__(self) -> None:
+        ports = {service: free_port() for service in PORTS}
+        self.urls = {service: f"http://127.0.0.1:{port}" for service, port in ports.items()}
+        self._compose = DockerCompose(ROOT, build=True)
+        self._settings = {
+            "COMPOSE_PROJECT_NAME": f"{PROJECT}-{os.getpid()}-{uuid4().hex[:8]}",
+            "ORDERS_RATE_LIMIT_PER_MINUTE": "0",
+            # a call that a crash cut off is tried again after its lease, which follows from its time-out
+            "PAYMENTS_GATEWAY_TIMEOUT_SECONDS": "1",
+            "NOTIFICATIONS_SMTP_TIMEOUT_SECONDS": "1",
+            **{PORTS[service]: str(port) for service, port in ports.items()},
+        }
+
+    def output(self, *arguments: str) -> str:
+        """What ``docker compose`` prints. Raises ComposeError."""
+        return _output([*self._compose.docker_compose_command(), *arguments], **self._settings)
+
+    def __enter__(self) -> Self:
+        with self._in_environment():
+            self._compose.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._in_environment():
+            self._compose.stop()
+
+    def _in_environment(self) -> AbstractContextManager[object]:
+        """Only as long as testcontainers runs a command: other tests' settings come from the environment, too."""
+        return mock.patch.dict(os.environ, self._settings)
+
+
 @dataclass(frozen=True)
 class Shop:
     """What a test may touch: HTTP from outside, and containers to stop and start."""
 
-    compose: DockerCompose
-    urls: Mapping[str, str]
+    project: "Project"
     http: httpx.AsyncClient
-    """Orders' API."""
+    """Orders' API; other addresses are given whole."""
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        return self.project.urls
 
     async def customer(self) -> Customer:
         """A new one."""
@@ -65,13 +102,12 @@ class Shop:
 
     async def gateway_faults(self, *faults: Mapping[str, Any]) -> None:
         """Replace the gateway's faults."""
-        async with httpx.AsyncClient() as client:
-            answer = await client.put(f"{self.urls['payment-gateway']}/_faults", json={"faults": faults})
+        answer = await self.http.put(f"{self.urls['payment-gateway']}/_faults", json={"faults": faults})
         answer.raise_for_status()
 
     async def run(self, *arguments: str) -> str:
         """What ``docker compose`` prints. Raises ComposeError."""
-        return await asyncio.to_thread(compose_output, self.compose, *arguments)
+        return await asyncio.to_thread(self.project.output, *arguments)
 
     async def crash(self, *services: str) -> None:
         """End containers at once, as a host that loses its power; they stay down."""
@@ -105,37 +141,15 @@ class Shop:
         return list({message["MessageID"]: message["Subject"] for message in found["messages"]}.values())
 
     async def _get(self, url: str, **parameters: str) -> Any:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(url, params=parameters)).raise_for_status().json()
-
-
-@contextmanager
-def composed() -> Iterator[tuple[DockerCompose, Mapping[str, str]]]:
-    """Everything runs inside the block, built from this tree: compose, and the URLs by service."""
-    ports = {service: free_port() for service in PORTS}
-    environment = {
-        "COMPOSE_PROJECT_NAME": f"{PROJECT}-{os.getpid()}-{uuid4().hex[:8]}",
-        "ORDERS_RATE_LIMIT_PER_MINUTE": "0",
-        # a call that a crash cut off is tried again after its lease, which follows from its time-out
-        "PAYMENTS_GATEWAY_TIMEOUT_SECONDS": "1",
-        "NOTIFICATIONS_SMTP_TIMEOUT_SECONDS": "1",
-        **{PORTS[service]: str(port) for service, port in ports.items()},
-    }
-    with mock.patch.dict(os.environ, environment), DockerCompose(ROOT, build=True) as compose:
-        yield compose, {service: f"http://127.0.0.1:{port}" for service, port in ports.items()}
+        return (await self.http.get(url, params=parameters)).raise_for_status().json()
 
 
 @asynccontextmanager
 async def open_shop() -> AsyncIterator[Shop]:
     """A shop with nobody in it."""
-    with composed() as (compose, urls):
-        async with httpx.AsyncClient(base_url=f"{urls['orders']}/api/v1", timeout=HTTP_LIMIT) as http:
-            yield Shop(compose, urls, http)
-
-
-def compose_output(compose: DockerCompose, *arguments: str) -> str:
-    """What ``docker compose`` prints. Raises ComposeError."""
-    return _output([*compose.docker_compose_command(), *arguments])
+    with Project() as project:
+        async with httpx.AsyncClient(base_url=f"{project.urls['orders']}/api/v1", timeout=HTTP_LIMIT) as http:
+            yield Shop(project, http)
 
 
 def remove_left_behind() -> None:
@@ -149,11 +163,10 @@ def remove_left_behind() -> None:
 
 def _runs(process_id: int) -> bool:
     try:
-        os.kill(process_id, 0)
+        with suppress(PermissionError):  # it runs, as somebody else's
+            os.kill(process_id, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
     return True
 
 
@@ -172,10 +185,19 @@ def _is_here(image: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", image], check=False, capture_output=True).returncode == 0  # noqa: S603, S607
 
 
-def _output(command: Sequence[str]) -> str:
-    done = subprocess.run(  # noqa: S603
-        command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=COMMAND_LIMIT
-    )
+def _output(command: Sequence[str], **settings: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603
+            command,
+            cwd=ROOT,
+            env={**os.environ, **settings},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_LIMIT,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ComposeError(str(error)) from None
     if done.returncode:
         raise ComposeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout

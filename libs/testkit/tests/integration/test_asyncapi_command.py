@@ -98,6 +98,25 @@ def test_a_breaking_change_that_was_committed_is_seen_from_before_it(repository:
     assert gate("--against", "HEAD") == (0, "no published event of HEAD is broken\n", "")
 
 
+def test_an_event_that_main_gained_since_is_not_missed_on_a_branch(repository: Repository, gate: Gate) -> None:
+    repository.git("branch", "feature")
+    repository.commit(made(weight=int, carrier=str))
+    repository.git("switch", "--quiet", "feature")
+
+    assert gate("--against", "main")[0] == 0
+    repository.write(made(weight=str))
+    assert gate("--against", "main") == (1, BROKEN, "")
+
+
+def test_a_revision_without_a_common_commit_is_one_clear_line_and_status_2(repository: Repository, gate: Gate) -> None:
+    repository.git("switch", "--quiet", "--orphan", "elsewhere")
+    repository.commit(None)
+
+    status, _, errors = gate("--against", "main")
+
+    assert (status, len(errors.splitlines())) == (2, 1)
+
+
 def test_a_harmless_change_passes(repository: Repository, gate: Gate) -> None:
     repository.write(made(weight=int, carrier=str))
 

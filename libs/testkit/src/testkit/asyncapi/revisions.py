@@ -14,11 +14,14 @@ class RevisionError(Exception):
 def documents_at(revision: str, folder: Path) -> Mapping[str, Document]:
     """The documents that a folder of a work tree had at a revision, by file name; none where there was no such folder.
 
-    Raises RevisionError: there is no git, no repository, no such revision; and UnreadableDocumentError.
+    Of a branch that went on since, they are those of the last commit that the two share: what it published later was
+    never here to be broken. Raises RevisionError: there is no git, no repository, no such revision, no such commit; and
+    UnreadableDocumentError.
     """
     here = next(place for place in (folder, *folder.parents) if place.is_dir())
     below = folder.relative_to(here).as_posix()
-    commit = _git(here, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+    tip = _git(here, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}").strip()
+    commit = _git(here, "merge-base", tip, "HEAD").strip()
     listed = _git(here, "ls-tree", "-z", "--name-only", commit, f"./{below}/").split("\0")
     names = [PurePosixPath(path).name for path in listed if path.endswith(".json")]
     texts = {name: _git(here, "show", f"{commit}:./{below}/{name}") for name in names}

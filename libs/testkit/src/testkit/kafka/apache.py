@@ -22,7 +22,7 @@ MEMORY = ("-Xms256m", "-Xmx512m")  # 410 MB seen in use
 LOGGING = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
 
 # Partitions of a topic that appears on use: as the mock has them. The broker's session is short, because a broker that
-# was killed comes back only when its old session is over (12 s by default). The rest is what one node alone needs.
+# was killed comes back only when its old session is over (9 s by default). The rest is what one node alone needs.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
