@@ -99,6 +99,10 @@ contract-matrix: .venv ## change every message in hundreds of ways: do the contr
 drill: .venv ## make realistic mistakes in a copy of the tree: which gate stops each, when, and with what words?
 	@$(RUN) python -m tests.drill $(ARGS)
 
+.PHONY: faults
+faults: .venv ## thousands of orders through kills, outages, copies and poison: what was lost, doubled or left over?
+	@$(RUN) python -m tests.faults $(ARGS)
+
 .PHONY: contracts-gate
 contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?
 	@$(RUN) python -m testkit.asyncapi gate --against $(AGAINST) $(ARGS)
@@ -110,6 +114,10 @@ asyncapi-parser: ## fetch AsyncAPI's official parser with npm, for the tests tha
 .PHONY: kafka
 kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests that need the real one
 	@$(RUN) python -m testkit.kafka.fetch
+
+.PHONY: toxiproxy
+toxiproxy: .venv ## build Toxiproxy with Go into a cache folder: `make faults` cuts and slows connections with it
+	@$(RUN) python -m testkit.faults.fetch
 
 # --- in containers: then `docker compose up --wait` ---
 

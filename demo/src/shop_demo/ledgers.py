@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import asyncpg
 import httpx
 from testkit.postgres import asyncpg_url
 
-from shop_demo.system import SERVICES, System
+from shop_demo.system import SERVICES, Ports
 
 MAIL_PAGE = 500
 
@@ -61,6 +61,7 @@ class Mail:
 
     to: str
     message_id: str
+    at: datetime
 
     @property
     def kind(self) -> str:
@@ -107,10 +108,18 @@ class Snapshot:
         return self.open_work == 0 and self.settled == len(self.orders) and not waiting
 
 
+class Ledgered(Protocol):
+    """A system whose ledgers can be read."""
+
+    ports: Ports
+
+    def database_url(self, service: str) -> str: ...
+
+
 class Ledgers:
     """An async context manager that holds the connections."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: Ledgered) -> None:
         self._system = system
         self._stack = AsyncExitStack()
         self._databases: dict[str, asyncpg.Connection] = {}
@@ -160,7 +169,7 @@ class Ledgers:
         mails: list[Mail] = []
         while True:
             page = await self._get("mailbox", "/api/v1/messages", start=len(mails), limit=MAIL_PAGE)
-            mails += [Mail(message["To"][0]["Address"], message["MessageID"]) for message in page["messages"]]
+            mails += [_mail(message) for message in page["messages"]]
             if len(page["messages"]) < MAIL_PAGE:
                 return mails
 
@@ -168,3 +177,7 @@ class Ledgers:
         response = await self._http.get(f"{self._system.ports.url(name)}{path}", params=query)
         answer: dict[str, Any] = response.raise_for_status().json()
         return answer
+
+
+def _mail(message: dict[str, Any]) -> Mail:
+    return Mail(message["To"][0]["Address"], message["MessageID"], datetime.fromisoformat(message["Created"]))

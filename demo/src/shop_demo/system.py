@@ -125,27 +125,7 @@ class System:
 
     async def _prepare(self, service: str) -> None:
         await self.postgres.create_database(service)
-        await self._command(service, "migrate")
-        if service == "orders":
-            await asyncio.gather(
-                self._command(service, "seed-products"),
-                self._command(service, "create-operator", "--email", OPERATOR_EMAIL),
-            )
-
-    async def _command(self, service: str, *arguments: str) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            service,
-            *arguments,
-            env={**os.environ, **self._environment(service)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        if process.returncode:
-            last = output.decode(errors="replace").strip().splitlines()[-1:]
-            raise SystemStartError(f"`python -m {service} {' '.join(arguments)}` failed: {''.join(last)}")
+        await prepare(service, self._environment(service))
 
     async def _start_sandbox(self) -> None:
         gateway = {"GATEWAY_PORT": str(self.ports.gateway), "GATEWAY_LEDGER_PATH": str(self._folder / "ledger.sqlite3")}
@@ -165,22 +145,16 @@ class System:
         await self.supervisor.start(ProcessSpec(name, command, log, environment, HttpReady(ready), ready_within=30))
 
     def _environment(self, service: str) -> dict[str, str]:
-        common = {
+        settings = {
             "DATABASE_URL": self.postgres.url(service),
             "HTTP_PORT": str(getattr(self.ports, service)),
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
         }
         if not self.kafka.is_real:
-            common["KAFKA_SESSION_TIMEOUT_MS"] = MOCK_SESSION_TIMEOUT_MS
-        own = {
-            "orders": {
-                "OPERATOR_PASSWORD": OPERATOR_PASSWORD,
-                "RATE_LIMIT_PER_MINUTE": str(self.rate_limit_per_minute),
-            },
-            "payments": {"GATEWAY_URL": self.ports.url("gateway")},
-            "notifications": {"SMTP_HOST": LOOPBACK, "SMTP_PORT": str(self.ports.smtp)},
-        }
-        return {f"{service}_{name}".upper(): value for name, value in {**common, **own[service]}.items()}
+            settings["KAFKA_SESSION_TIMEOUT_MS"] = MOCK_SESSION_TIMEOUT_MS
+        if service == "orders":
+            settings["RATE_LIMIT_PER_MINUTE"] = str(self.rate_limit_per_minute)
+        return service_environment(service, self.ports, settings)
 
     def _tell_restart(self, name: str, status: int) -> None:
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
@@ -194,3 +168,42 @@ class System:
         port, url_path = path.get(name, (name, "/health/ready"))
         await HttpReady(f"{self.ports.url(port)}{url_path}").wait(str)
         self.say(f"{name} is back after {asyncio.get_running_loop().time() - begun:.1f} s")
+
+
+def service_environment(service: str, ports: Ports, settings: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a service: its settings, without their prefix, and where the sandbox is."""
+    outside = {
+        "orders": {"OPERATOR_PASSWORD": OPERATOR_PASSWORD},
+        "payments": {"GATEWAY_URL": ports.url("gateway")},
+        "notifications": {"SMTP_HOST": LOOPBACK, "SMTP_PORT": str(ports.smtp)},
+    }
+    return {f"{service}_{name}".upper(): value for name, value in {**settings, **outside[service]}.items()}
+
+
+async def prepare(service: str, environment: Mapping[str, str]) -> None:
+    """Bring a service's new database to life: its schema, and what orders needs in it. Raises SystemStartError."""
+    await run_command(service, "migrate", environment=environment)
+    if service == "orders":
+        await asyncio.gather(
+            run_command(service, "seed-products", environment=environment),
+            run_command(service, "create-operator", "--email", OPERATOR_EMAIL, environment=environment),
+        )
+
+
+async def run_command(service: str, *arguments: str, environment: Mapping[str, str]) -> str:
+    """Run a command of a service and return what it prints. Raises SystemStartError with its last line."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        service,
+        *arguments,
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    text = output.decode(errors="replace")
+    if process.returncode:
+        last = text.strip().splitlines()[-1:]
+        raise SystemStartError(f"`python -m {service} {' '.join(arguments)}` failed: {''.join(last)}")
+    return text

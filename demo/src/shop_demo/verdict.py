@@ -83,7 +83,7 @@ def _broken(outcome: Outcome, snapshot: Snapshot) -> Iterator[str]:
         yield f"every order answered 201 reaches an end: {order_id} did not"
     for order_id in snapshot.orders.keys() - outcome.accepted.keys():
         yield f"every order was answered 201: {order_id} was not"
-    yield from _broken_money(snapshot)
+    yield from broken_money(snapshot)
     for name, count in (snapshot.expected_mails - snapshot.received_mails).items():
         yield f"every expected e-mail arrives: {count} of {name} missing"
     for name, count in (snapshot.received_mails - snapshot.expected_mails).items():
@@ -98,7 +98,8 @@ def _broken(outcome: Outcome, snapshot: Snapshot) -> Iterator[str]:
         yield f"outboxes and tasks drain: {snapshot.open_work} rows are left"
 
 
-def _broken_money(snapshot: Snapshot) -> Iterator[str]:
+def broken_money(snapshot: Snapshot) -> Iterator[str]:
+    """Where the gateway, the orders and the payments disagree about what was paid."""
     kept = _kept_by_order(snapshot)
     for order in snapshot.orders.values():
         expected = [order.total] if order.status == "CONFIRMED" else []

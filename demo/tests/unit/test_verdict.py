@@ -28,7 +28,7 @@ def order(**parts: Any) -> OrderRow:
 
 
 def mail(kind: str = "confirmation", to: str = "ada@example.com") -> Mail:
-    return Mail(to, f"{kind}.1@shop.example")
+    return Mail(to, f"{kind}.1@shop.example", PLACED)
 
 
 def snapshot(**parts: Any) -> Snapshot:

@@ -16,13 +16,16 @@ class Supervisor:
     """An async context manager that starts processes, restarts those that die, and stops all in reverse order.
 
     A process that dies, by its own fault or by `kill()`, is started again at once and `on_restart(name, status)` is
-    told. One that dies 5 times within 30 s is given up: `failure()` returns the reason, and leaving the context raises
-    it (ProcessFailedError). `grace` is how many seconds each has to end after SIGTERM before it gets SIGKILL.
+    told. One that dies `lives` times within 30 s is given up: `failure()` returns the reason, and leaving the context
+    raises it (ProcessFailedError). `grace` is how many seconds each has to end after SIGTERM before it gets SIGKILL.
     """
 
-    def __init__(self, *, on_restart: Callable[[str, int], None] | None = None, grace: float = 5.0) -> None:
+    def __init__(
+        self, *, on_restart: Callable[[str, int], None] | None = None, grace: float = 5.0, lives: int = LIVES
+    ) -> None:
         self._on_restart = on_restart
         self._grace = grace
+        self._lives = lives
         self._processes: dict[str, ManagedProcess] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._failure: asyncio.Future[ProcessFailedError] | None = None
@@ -41,6 +44,10 @@ class Supervisor:
             raise
         self._watchers[spec.name] = asyncio.create_task(self._keep_running(process), name=f"watch {spec.name}")
         return process
+
+    def process(self, name: str) -> ManagedProcess:
+        """A process that was started, to kill or pause it. Raises KeyError."""
+        return self._processes[name]
 
     async def stop(self, name: str) -> None:
         """Stop one process for good, or until it's started again."""
@@ -76,13 +83,15 @@ class Supervisor:
         return self._failure
 
     async def _keep_running(self, process: ManagedProcess) -> None:
-        deaths: deque[float] = deque(maxlen=LIVES)
+        deaths: deque[float] = deque(maxlen=self._lives)
         clock = asyncio.get_running_loop().time
         while True:
             status = await process.wait()
             deaths.append(clock())
-            if len(deaths) == LIVES and deaths[-1] - deaths[0] < WITHIN:
-                self._give_up(process.failure(f"died {LIVES} times within {WITHIN:g} s, last with status {status}"))
+            if len(deaths) == self._lives and deaths[-1] - deaths[0] < WITHIN:
+                self._give_up(
+                    process.failure(f"died {self._lives} times within {WITHIN:g} s, last with status {status}")
+                )
                 return
             if self._on_restart:
                 self._on_restart(process.name, status)

@@ -45,6 +45,12 @@ broker.heartbeat.interval.ms=300
 broker.session.timeout.ms=1500
 """
 
+PROXIED = """\
+listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{proxied_port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{proxy_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+"""
+
 
 def jars_folder(version: str = VERSION) -> Path:
     """Where `python -m testkit.kafka.fetch` puts the jars and ApacheKafka looks for them."""
@@ -65,12 +71,17 @@ class ApacheKafka:
 
     `port` 0 takes a free one; it stays the same over `stop()` or `kill()` and another `start()`, and so do the data.
     `directory` keeps the data between runs; else they are temporary. `start()` raises KafkaError.
+
+    With `proxy_port` there is a second way in: a proxy on that port has to lead to `proxied_port`, and clients that
+    start there are told to come back there.
     """
 
     is_real = True
 
-    def __init__(self, *, port: int = 0, directory: Path | None = None) -> None:
+    def __init__(self, *, port: int = 0, directory: Path | None = None, proxy_port: int = 0) -> None:
         self.port = port or free_port()
+        self.proxy_port = proxy_port
+        self.proxied_port = free_port() if proxy_port else 0
         self.name = f"process (Apache Kafka {VERSION})"
         self._controller_port = free_port()
         self._directory = directory
@@ -173,7 +184,16 @@ class ApacheKafka:
         return properties
 
     def _properties(self, data: Path) -> str:
-        return PROPERTIES.format(port=self.port, controller_port=self._controller_port, data=data)
+        properties = PROPERTIES.format(port=self.port, controller_port=self._controller_port, data=data)
+        return properties + self._second_way_in() if self.proxy_port else properties
+
+    def _second_way_in(self) -> str:
+        return PROXIED.format(
+            port=self.port,
+            controller_port=self._controller_port,
+            proxied_port=self.proxied_port,
+            proxy_port=self.proxy_port,
+        )
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,15 +52,24 @@ class EmbeddedPostgres(PostgresServer):
 
     It dies with this process. `durable` promises what a production server promises, for tests that crash it: what was
     committed is there afterwards. `port` opens TCP on 127.0.0.1 (0: a free one), else there is only a Unix socket.
-    `directory` keeps the data there between runs; else it is temporary, in memory unless durable.
+    `directory` keeps the data there between runs; else it is temporary, in memory unless durable. `settings` are
+    PostgreSQL's own, by name.
 
     `start()` raises PostgresNotInstalledError, PortInUseError, DiskFullError or PostgresStartError.
     """
 
-    def __init__(self, *, durable: bool = False, port: int | None = None, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        durable: bool = False,
+        port: int | None = None,
+        directory: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.port = free_port() if port == 0 else port
         self._durable = durable
         self._directory = directory
+        self._settings = dict(settings or {})
         self._temporary: TemporaryFolder | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -151,7 +161,7 @@ class EmbeddedPostgres(PostgresServer):
         copy_data_directory(initialised_data_directory(find_installation()), self._data)
 
     def _spawn(self) -> None:
-        settings = COMMON | (DURABLE if self._durable else FORGETFUL)
+        settings = COMMON | (DURABLE if self._durable else FORGETFUL) | self._settings
         settings |= {
             "listen_addresses": "127.0.0.1" if self.port else "",
             "port": str(self.port or SOCKET_PORT),

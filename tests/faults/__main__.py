@@ -1,0 +1,180 @@
+"""``python -m tests.faults``: orders through kills, outages, duplicates and poison, judged by ledgers outside."""
+
+import asyncio
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+from shop_demo.ledgers import Ledgers
+from testkit.faults import FaultError, Planned, planned, play
+from testkit.kafka import KafkaError
+from testkit.postgres import PostgresError
+from testkit.processes import ProcessFailedError
+
+from tests.faults.aftermath import AFTERMATH
+from tests.faults.customers import Customers, NobodyAnswersError
+from tests.faults.evidence import Evidence
+from tests.faults.faults import Faults, Recoveries
+from tests.faults.invariants import RULES, double_charges, missing_mails, wrong_mails
+from tests.faults.rest import at_rest, calm
+from tests.faults.system import System, SystemStartError
+
+HARNESS_ERRORS = (
+    FaultError,
+    KafkaError,
+    NobodyAnswersError,
+    PostgresError,
+    ProcessFailedError,
+    SystemStartError,
+)
+SHOWN = 10
+STORM, MEASURED = 40, 35
+"""Percent: of the time, for the storm of all faults; of the kills, for those that are measured one at a time."""
+LIMITS = {"service kill": 15.0, "PostgreSQL": 3.0, "Kafka": 10.0}
+"""Seconds within which 95 of 100 new orders have to be confirmed after it."""
+
+console = Console(log_path=False, highlight=False, soft_wrap=True)
+
+
+def main(  # one a knob
+    orders: Annotated[int, typer.Option(min=100, help="So many orders in all.")] = 2000,
+    seed: Annotated[int | None, typer.Option(help="Repeats a plan; a new one unless given.")] = None,
+    rate: Annotated[float, typer.Option(min=1, help="Orders a second, unless --minutes says it.")] = 10,
+    minutes: Annotated[float | None, typer.Option(min=1, help="How long the orders take.")] = None,
+    replicas: Annotated[int, typer.Option(min=1, max=5, help="Processes of each service.")] = 2,
+    kills: Annotated[int, typer.Option(min=0, help="SIGKILLs to services; other faults in proportion.")] = 32,
+) -> None:
+    """Exit with 1 where an invariant fell, with 2 where the harness itself is at fault."""
+    seed = random.randrange(10_000) if seed is None else seed  # noqa: S311  # a plan, not a secret
+    seconds = minutes * 60 if minutes else orders / rate
+    console.print(f"faults: --seed {seed} repeats this plan: {orders} orders in {seconds:.0f} s, {replicas} replicas")
+    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    folder.chmod(0o755)
+    try:
+        broken = asyncio.run(_run(folder, seed, orders, seconds, replicas, kills))
+    except* HARNESS_ERRORS as errors:
+        for error in errors.exceptions:
+            print(f"faults: {error}", file=sys.stderr)
+        print(f"faults: the logs are in {folder}", file=sys.stderr)
+        sys.exit(2)
+    if broken:
+        print(f"faults: {broken} rules fell; the logs are in {folder}", file=sys.stderr)
+        sys.exit(1)
+    shutil.rmtree(folder)
+
+
+async def _run(folder: Path, seed: int, orders: int, seconds: float, replicas: int, kills: int) -> int:  # as above
+    deaths: list[str] = []
+
+    def died(name: str, status: int) -> None:
+        if status != -9:
+            deaths.append(f"{name} ended with status {status}")
+
+    async with (
+        System(folder, replicas=replicas, died=died) as system,
+        httpx.AsyncClient() as http,
+    ):
+        for fault, why in system.missing.items():
+            console.print(f"not injected here: {fault}: {why}")
+        customers = Customers(system.of("orders"), http, system.ports.url("mailbox"), seed)
+        faults = Faults(system, customers, http)
+        await faults.begin()
+        await customers.register()
+        alone = kills * MEASURED // 100
+        storm = planned(faults.storm(kills=kills - alone), seed=seed, over=seconds * STORM / 100)
+        measured = planned(faults.measured(kills=alone), seed=seed, over=seconds)
+        load = orders - len(measured)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(customers.place(load, rate=load / seconds))
+            await play(storm, _tell)
+            await faults.end()
+            console.print("the storm is over; from now on one fault at a time")
+            await calm(system)
+            await faults.measure(measured, _tell)
+        console.print("all orders are placed and all faults are over; waiting until nothing moves")
+        faults.injected.died_alone = deaths
+        async with Ledgers(system) as ledgers:  # only now: connections don't outlive a server
+            evidence = await at_rest(system, ledgers, customers, faults.injected)
+            broken = _judge(evidence)
+            broken += _show_recoveries(faults.recoveries)
+            if not broken:
+                broken += await _aftermath(system, ledgers, evidence)
+    console.print(_line(evidence), style="bold")
+    return broken
+
+
+def _tell(seconds: float, one: Planned, words: str) -> None:
+    console.print(f"{seconds:6.1f} s  {one.fault.name}: {words}", style="dim")
+
+
+def _judge(evidence: Evidence) -> int:
+    table = Table("rule", "looked at", "broken", title="what the ledgers say")
+    fallen: list[tuple[str, list[str]]] = []
+    for rule in RULES:
+        broken = list(rule.broken(evidence))
+        table.add_row(rule.title, str(rule.checked(evidence)), str(len(broken)), style="red" if broken else None)
+        if broken:
+            fallen.append((rule.title, broken))
+    console.print(table)
+    for title, broken in fallen:
+        console.print(f"FELL: {title}", style="red")
+        for sentence in broken[:SHOWN]:
+            console.print(f"  {sentence}")
+        if len(broken) > SHOWN:
+            console.print(f"  and {len(broken) - SHOWN} more")
+    return len(fallen)
+
+
+def _show_recoveries(recoveries: Recoveries) -> int:
+    table = Table(
+        "after", "times", "median", "p95", "slowest", "limit of p95", title="until a new order is confirmed by e-mail"
+    )
+    slow = 0
+    for part, limit in LIMITS.items():
+        if seconds := sorted(recoveries.seconds.get(part, [])):
+            p95 = _rank(seconds, 95)
+            slow += p95 > limit
+            row = [f"{_rank(seconds, 50):.1f} s", f"{p95:.1f} s", f"{seconds[-1]:.1f} s", f"{limit:g} s"]
+            table.add_row(part, str(len(seconds)), *row, style="red" if p95 > limit else None)
+    console.print(table)
+    return slow
+
+
+async def _aftermath(system: System, ledgers: Ledgers, evidence: Evidence) -> int:
+    problems: list[str] = []
+    for title, deed in AFTERMATH.items():
+        found = await deed(system, ledgers, evidence)
+        console.print(f"{title}: {'; '.join(found) or 'yes'}", style="red" if found else None)
+        problems += found
+    return len(problems)
+
+
+def _rank(values: Sequence[float], percent: int) -> float:
+    return values[max(0, -(-len(values) * percent // 100) - 1)]
+
+
+def _line(evidence: Evidence) -> str:
+    snapshot, injected = evidence.snapshot, evidence.injected
+    terminal = sum(order.status != "PENDING" for order in snapshot.orders.values())
+    lost = len(evidence.placed) - sum(
+        order_id in snapshot.orders and snapshot.orders[order_id].status != "PENDING" for order_id in evidence.placed
+    )
+    lost += len(list(missing_mails(evidence)))
+    return (
+        f"faults: {len(evidence.placed)} orders, {terminal} terminal, {lost} lost, "
+        f"{len(list(double_charges(evidence)))} double charges, {len(list(wrong_mails(evidence)))} wrong e-mails, "
+        f"{injected.kills} kills, {len(set(evidence.letters) & injected.letters)}/{len(injected.letters)} "
+        f"dead letters as injected, outbox {evidence.outbox}, lag {sum(evidence.lag.values())}"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

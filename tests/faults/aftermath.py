@@ -1,0 +1,77 @@
+"""What a person does after such a day: replay what was given up and return what was overpaid."""
+
+from collections.abc import Sequence
+
+import httpx
+from shop_demo.ledgers import Ledgers
+from shop_demo.system import run_command
+from testkit.postgres import connected
+from testkit.waiting import eventually
+
+from tests.faults.evidence import Evidence
+from tests.faults.system import System
+
+REPLAYED = 5
+EXTRA_CHARGES = 4
+ARRIVES_WITHIN = 30.0
+
+
+async def replay_refused_mails(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
+    """The mailboxes exist now: each e-mail that is replayed arrives. Returns what is wrong."""
+    async with httpx.AsyncClient() as http:
+        (await http.put(f"{system.ports.url('mailbox')}/_faults", json={"faults": []})).raise_for_status()
+    environment = system.environment("notifications")
+    async with connected(system.database_url("notifications")) as connection:
+        query = "select id, key from dead_letters where status = 'open' and source = 'task' order by id limit $1"
+        letters = {row["id"]: row["key"].decode() for row in await connection.fetch(query, REPLAYED)}
+    before = evidence.snapshot.received_mails
+    for letter_id in letters:
+        await run_command("notifications", "dead-letters", "replay", str(letter_id), environment=environment)
+
+    async def missing() -> bool:
+        received = (await ledgers.read()).received_mails
+        return all(received[name] == before[name] + 1 for name in letters.values())
+
+    try:
+        await eventually(missing, within=ARRIVES_WITHIN, every=0.5)
+    except AssertionError:
+        return [f"not all of {len(letters)} replayed e-mails arrived: {', '.join(letters.values())}"]
+    return []
+
+
+async def return_extra_charges(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
+    """A gateway that ignores its idempotency keys charges again: reconcile finds each and returns it."""
+    del ledgers
+    extra = await _charged_again(system, evidence)
+    environment = system.environment("payments")
+    found = await run_command("payments", "reconcile", "--fix", environment=environment)
+    problems = [f"reconcile did not return {charge_id}" for charge_id in extra if f"charge {charge_id} of" not in found]
+    if f"{len(extra)} charges that no payment claims" not in found:
+        problems.append(f"reconcile should find {len(extra)} charges: {found.strip()}")
+    again = await run_command("payments", "reconcile", environment=environment)
+    if not again.strip().startswith("0 charges"):
+        problems.append(f"reconcile should find nothing the second time: {again.strip()}")
+    return problems
+
+
+async def _charged_again(system: System, evidence: Evidence) -> Sequence[str]:
+    """What a request that the network repeats does at such a gateway; returns the new charges' ids."""
+    extra = []
+    async with httpx.AsyncClient(base_url=system.ports.url("gateway")) as http:
+        entries = (await http.get("/_ledger")).raise_for_status().json()["entries"]
+        chosen = [entry for entry in entries if entry["id"] in evidence.snapshot.kept][:EXTRA_CHARGES]
+        fault = {"operation": "charge", "action": "ignore_key", "times": len(chosen)}
+        (await http.put("/_faults", json={"faults": [fault]})).raise_for_status()
+        for entry in chosen:
+            body = {name: entry[name] for name in ("amount", "currency", "reference")}
+            body["payment_method"] = evidence.placed[entry["reference"]].card
+            headers = {"Idempotency-Key": entry["idempotency_key"]}
+            answer = (await http.post("/v1/charges", json=body, headers=headers)).raise_for_status()
+            extra.append(answer.json()["id"])
+    return extra
+
+
+AFTERMATH = {
+    "refused e-mails arrive when they are replayed": replay_refused_mails,
+    "extra charges are found and returned": return_extra_charges,
+}

@@ -1,0 +1,129 @@
+"""Records that nobody can handle, and odd ones that everybody can: what each is, and who makes a dead letter of it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+import notifications.consumers
+import orders.consumers
+import payments.consumers
+from chassis.envelope import Record
+from testkit.topic_log import header
+
+READERS: Mapping[str, Mapping[str, str]] = {
+    group: {route.model.type: route.model.topic for route in module.ROUTES}
+    for group, module in (
+        ("orders", orders.consumers),
+        ("payments", payments.consumers),
+        ("notifications", notifications.consumers),
+    )
+}
+"""What each group reads: topics by type."""
+
+Change = Callable[[Record], Record]
+DEPTH = 20_000
+DIGITS = 6_000
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """What is done to a good record, and what of it is refused.
+
+    The ``envelope``: every group that reads the topic makes a dead letter of it. The ``data``: every group that reads
+    the type does. None: nobody does.
+    """
+
+    name: str
+    change: Change
+    refused_by: str | None
+
+
+def groups_that_refuse(oddity: Oddity, record: Record) -> Sequence[str]:
+    """The groups that make a dead letter of a good record after the change."""
+    event_type = header(record, "ce_type")
+    match oddity.refused_by:
+        case "envelope":
+            return [group for group, types in READERS.items() if record.topic in types.values()]
+        case "data":
+            return [group for group, types in READERS.items() if types.get(event_type) == record.topic]
+    return []
+
+
+def with_new_id(record: Record) -> Record:
+    """The same fact under another id: the inbox can't know it, so the state itself has to refuse it."""
+    return _with_header("ce_id", str(uuid4()).encode())(record)
+
+
+def _with_value(value: bytes | None) -> Change:
+    return lambda record: replace(record, value=value)
+
+
+def _with_key(key: bytes | None) -> Change:
+    return lambda record: replace(record, key=key)
+
+
+def _with_header(name: str, value: bytes | None) -> Change:
+    def change(record: Record) -> Record:
+        return replace(record, headers=(*_without(record, name), (name, value)))
+
+    return change
+
+
+def _without_header(name: str) -> Change:
+    return lambda record: replace(record, headers=tuple(_without(record, name)))
+
+
+def _without(record: Record, name: str) -> list[tuple[str, bytes | None]]:
+    return [one for one in record.headers if one[0] != name]
+
+
+def _truncated(record: Record) -> Record:
+    value = record.value or b""
+    return replace(record, value=value[: len(value) // 2])
+
+
+def _with_data(change: Callable[[dict[str, Any]], object]) -> Change:
+    def changed(record: Record) -> Record:
+        data = json.loads(record.value or b"{}")
+        change(data)
+        return replace(record, value=json.dumps(data).encode())
+
+    return changed
+
+
+def _with_raw_number(record: Record) -> Record:
+    return replace(record, value=b'{"order_id": ' + b"9" * DIGITS + b"}")
+
+
+def _with_odd_headers(record: Record) -> Record:
+    odd = (("null", None), ("no-utf-8", b"\xff\xfe"), ("", b"no name"), ("ce_odd", b"1"), ("traceparent", b"nonsense"))
+    return replace(record, headers=(*_without(record, "traceparent"), *odd, *[("many", b"x")] * 100))
+
+
+POISON = (
+    Oddity("no JSON", _with_value(b"not JSON"), "data"),
+    Oddity("no UTF-8", _with_value(b'{"order_id": "\xff\xfe"}'), "data"),
+    Oddity("truncated", _truncated, "data"),
+    Oddity("empty", _with_value(b""), "data"),
+    Oddity("the wrong schema", _with_data(lambda data: data.update(order_id=7)), "data"),
+    Oddity("a field is missing", _with_data(lambda data: data.pop("order_id")), "data"),
+    Oddity("deep nesting", _with_value(b"[" * DEPTH + b"]" * DEPTH), "data"),
+    Oddity("a huge number", _with_raw_number, "data"),
+    Oddity("no key", _with_key(None), "data"),
+    Oddity("another key", _with_key(b"another"), "data"),
+    Oddity("a null value", _with_value(None), "envelope"),
+    Oddity("no ce_type", _without_header("ce_type"), "envelope"),
+    Oddity("an unreadable ce_type", _with_header("ce_type", b"\xff\xfe"), "envelope"),
+    Oddity("a null ce_type", _with_header("ce_type", None), "envelope"),
+    Oddity("no ce_id", _without_header("ce_id"), "envelope"),
+    Oddity("an unreadable ce_id", _with_header("ce_id", b"\xff\xfe"), "envelope"),
+    Oddity("a ce_id that is too long", _with_header("ce_id", b"x" * 300), "envelope"),
+)
+
+HARMLESS = (
+    Oddity("an unknown type", _with_header("ce_type", b"order.dreamt-of.v1"), None),
+    Oddity("odd headers", _with_odd_headers, None),
+    Oddity("unknown fields", _with_data(lambda data: data.update(odd={"deep": [1, None]}, other="x" * 1000)), None),
+)
