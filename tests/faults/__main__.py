@@ -41,9 +41,11 @@ STORM, MEASURED = 40, 35
 LIMITS = {"service kill": 15.0, "PostgreSQL": 3.0, "Kafka": 10.0}
 """Seconds within which 95 of 100 new orders have to be confirmed after it."""
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(log_path=False, highlight=False, soft_wrap=True)
 
 
+@app.command()
 def main(  # one a knob
     orders: Annotated[int, typer.Option(min=100, help="So many orders in all.")] = 2000,
     seed: Annotated[int | None, typer.Option(help="Repeats a plan; a new one unless given.")] = None,
@@ -177,4 +179,4 @@ def _line(evidence: Evidence) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

@@ -294,8 +294,9 @@ class Faults:
                 return
 
     def _idle(self, rng: random.Random) -> Replica:
-        """A replica that no other fault has in hand."""
-        return rng.choice([replica for replica in self.system.replicas if replica.name not in self._busy])
+        """A replica that runs and that no other fault has in hand."""
+        idle = [one for one in self.system.replicas if one.process.is_running and one.name not in self._busy]
+        return rng.choice(idle)
 
     @contextmanager
     def _busy_with(self, replica: Replica) -> Iterator[None]:

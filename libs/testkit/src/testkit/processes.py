@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -156,5 +157,6 @@ class ManagedProcess:
             self._started.send_signal(number)
 
     def _signal_group(self, number: signal.Signals) -> None:
-        if self.is_running:  # asyncio reaps it only in the loop, so the number can't be somebody else's by now
-            os.killpg(self.pid, number)
+        if self.is_running:
+            with suppress(ProcessLookupError):  # reaped a moment ago, by asyncio's thread
+                os.killpg(self.pid, number)

@@ -1,0 +1,51 @@
+"""Topics read whole, and how far a group has come."""
+
+from uuid import uuid4
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from testkit.kafka import KafkaCluster
+from testkit.topic_log import lag, read_topics
+
+
+async def test_every_record_is_read_in_the_order_of_its_partition(kafka_cluster: KafkaCluster) -> None:
+    topics = {f"log-{uuid4().hex}": 2}
+    (topic,) = topics
+    await kafka_cluster.create_topics(topics)
+    async with AIOKafkaProducer(bootstrap_servers=kafka_cluster.bootstrap_servers) as producer:
+        for number in range(10):
+            await producer.send_and_wait(topic, str(number).encode(), partition=number % 2, headers=[("n", b"\xff")])
+
+    records = await read_topics(kafka_cluster.bootstrap_servers, topics)
+
+    assert [one.value for one in records if one.partition == 0] == [b"0", b"2", b"4", b"6", b"8"]
+    assert [one.value for one in records if one.partition == 1] == [b"1", b"3", b"5", b"7", b"9"]
+    assert all(one.headers == (("n", b"\xff"),) for one in records)
+
+
+async def test_an_empty_topic_has_no_records(kafka_cluster: KafkaCluster) -> None:
+    topics = {f"log-{uuid4().hex}": 2}
+    await kafka_cluster.create_topics(topics)
+
+    assert await read_topics(kafka_cluster.bootstrap_servers, topics) == []
+
+
+async def test_lag_is_what_a_group_has_not_committed(kafka_cluster: KafkaCluster) -> None:
+    topics, group = {f"log-{uuid4().hex}": 1}, uuid4().hex
+    (topic,) = topics
+    await kafka_cluster.create_topics(topics)
+    async with AIOKafkaProducer(bootstrap_servers=kafka_cluster.bootstrap_servers) as producer:
+        for number in range(3):
+            await producer.send_and_wait(topic, str(number).encode(), partition=0)
+    before = await lag(kafka_cluster.bootstrap_servers, group, topics)
+    async with AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=kafka_cluster.bootstrap_servers,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=5,
+    ) as consumer:
+        await consumer.getone()
+        await consumer.commit()
+
+    assert (before, await lag(kafka_cluster.bootstrap_servers, group, topics)) == (3, 2)
