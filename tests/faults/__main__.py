@@ -5,7 +5,7 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +36,8 @@ HARNESS_ERRORS = (
     SystemStartError,
 )
 SHOWN = 10
+MANY_CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=50)
+"""After an outage everybody asks at once, and nobody waits for others' connections."""
 STORM, MEASURED = 40, 35
 """Percent: of the time, for the storm of all faults; of the kills, for those that are measured one at a time."""
 LIMITS = {"service kill": 15.0, "PostgreSQL": 3.0, "Kafka": 10.0}
@@ -63,7 +65,7 @@ def main(  # one a knob
     try:
         broken = asyncio.run(_run(folder, seed, orders, seconds, replicas, kills))
     except* HARNESS_ERRORS as errors:
-        for error in errors.exceptions:
+        for error in _leaves(errors):
             print(f"faults: {error}", file=sys.stderr)
         print(f"faults: the logs are in {folder}", file=sys.stderr)
         sys.exit(2)
@@ -71,6 +73,14 @@ def main(  # one a knob
         print(f"faults: {broken} rules fell; the logs are in {folder}", file=sys.stderr)
         sys.exit(1)
     shutil.rmtree(folder)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 async def _run(folder: Path, seed: int, orders: int, seconds: float, replicas: int, kills: int) -> int:  # as above
@@ -82,7 +92,7 @@ async def _run(folder: Path, seed: int, orders: int, seconds: float, replicas: i
 
     async with (
         System(folder, replicas=replicas, died=died) as system,
-        httpx.AsyncClient() as http,
+        httpx.AsyncClient(limits=MANY_CONNECTIONS) as http,
     ):
         for fault, why in system.missing.items():
             console.print(f"not injected here: {fault}: {why}")

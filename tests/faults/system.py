@@ -106,7 +106,7 @@ class System:
             EmbeddedPostgres(durable=True, port=0, directory=directory, settings=POSTGRES_SETTINGS)
         )
         toxiproxy = await self._stack.enter_async_context(Toxiproxy())
-        self.kafka = ApacheKafka(proxy_port=free_port())
+        self.kafka = ApacheKafka(proxy_port=free_port(), directory=self.folder / "kafka")
         self._stack.enter_context(self.kafka)
         await self.kafka.create_topics(TOPICS)
         kafka = await toxiproxy.proxy("kafka", self.kafka.proxied_port, port=self.kafka.proxy_port)
