@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 import httpx
+from chassis.backoff import backoff
 
 from tests.faults.system import Replica
 
@@ -26,7 +27,8 @@ CARDS = {
 CANCELS, REPEATS, CHANGES_BODY = 0.15, 0.1, 0.03
 CANCEL_AFTER = (0.0, 0.3, 2.0, 5.0)
 ANSWER_LIMIT = 4.0
-PATIENCE = 90.0
+PATIENCE = 120.0
+FIRST_BACKOFF, MAX_BACKOFF = 0.2, 3.0
 POLL = 0.1
 TRY_AGAIN = {429, 500, 502, 503, 504}
 
@@ -147,17 +149,19 @@ class Customers:
         """Ask one replica after the other until one answers: everything here takes effect once, by key or by nature."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + PATIENCE
-        while clock() < deadline:
+        for attempt in count(1):
+            if clock() > deadline:
+                break
             self._turn += 1
             url = f"{self.replicas[self._turn % len(self.replicas)].url}/api/v1{path}"
             try:
                 response = await self.http.request(method, url, timeout=ANSWER_LIMIT, **content)
             except httpx.TransportError:
-                await asyncio.sleep(POLL)
-                continue
-            if response.status_code not in TRY_AGAIN:
-                return response
-            await asyncio.sleep(POLL)
+                pass
+            else:
+                if response.status_code not in TRY_AGAIN:
+                    return response
+            await asyncio.sleep(backoff(attempt, first=FIRST_BACKOFF, cap=MAX_BACKOFF))
         raise NobodyAnswersError(f"no answer to {method} {path} for {PATIENCE:g} s")
 
 
