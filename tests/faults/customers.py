@@ -26,7 +26,10 @@ CARDS = {
 }
 CANCELS, REPEATS, CHANGES_BODY = 0.15, 0.1, 0.03
 CANCEL_AFTER = (0.0, 0.3, 2.0, 5.0)
-ANSWER_LIMIT = 4.0
+ANSWER_LIMIT = 10.0
+"""Longer than orders waits for a connection (5 s): a customer who leaves before its answer and asks again adds to the load."""
+PASSWORDS_AT_ONCE = 4
+"""To hash one takes a good part of a second of a core."""
 PATIENCE = 120.0
 FIRST_BACKOFF, MAX_BACKOFF = 0.2, 3.0
 POLL = 0.1
@@ -70,7 +73,13 @@ class Customers:
     async def register(self) -> None:
         """Give everybody an account."""
         emails = [f"customer{number}@example.com" for number in range(CUSTOMERS)] + self.refused
-        await asyncio.gather(*(self._enter(email) for email in emails))
+        at_once = asyncio.Semaphore(PASSWORDS_AT_ONCE)
+
+        async def enter(email: str) -> None:
+            async with at_once:
+                await self._enter(email)
+
+        await asyncio.gather(*(enter(email) for email in emails))
 
     async def place(self, orders: int, *, rate: float) -> None:
         """Place so many orders, ``rate`` a second, whether those before were answered or not."""
