@@ -1,11 +1,13 @@
 """``python -m tests.faults``: orders through kills, outages, duplicates and poison, judged by ledgers outside."""
 
 import asyncio
+import os
 import random
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +49,19 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(log_path=False, highlight=False, soft_wrap=True)
 
 
+@dataclass(frozen=True)
+class Run:
+    """What was asked for; times in seconds."""
+
+    seed: int
+    orders: int
+    seconds: float
+    replicas: int
+    kills: int
+    stuck: float
+    measure: bool
+
+
 @app.command()
 def main(  # one a knob
     orders: Annotated[int, typer.Option(min=100, help="So many orders in all.")] = 2000,
@@ -54,7 +69,12 @@ def main(  # one a knob
     rate: Annotated[float, typer.Option(min=1, help="Orders a second, unless --minutes says it.")] = 10,
     minutes: Annotated[float | None, typer.Option(min=1, help="How long the orders take.")] = None,
     replicas: Annotated[int, typer.Option(min=1, max=5, help="Processes of each service.")] = 2,
-    kills: Annotated[int, typer.Option(min=0, help="SIGKILLs to services; other faults in proportion.")] = 32,
+    kills: Annotated[int, typer.Option(min=1, help="SIGKILLs to services; other faults in proportion.")] = 32,
+    stuck: Annotated[
+        float, typer.Option(help="Seconds without progress until it is judged as it is; back-off takes up to 60.")
+    ] = 120,
+    *,
+    measure: Annotated[bool, typer.Option(help="After the storm, measure recoveries, one fault at a time.")] = True,
 ) -> None:
     """Exit with 1 where an invariant fell, with 2 where the harness itself is at fault."""
     seed = random.randrange(10_000) if seed is None else seed  # noqa: S311  # a plan, not a secret
@@ -63,7 +83,7 @@ def main(  # one a knob
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     folder.chmod(0o755)
     try:
-        broken = asyncio.run(_run(folder, seed, orders, seconds, replicas, kills))
+        broken = asyncio.run(_run(folder, Run(seed, orders, seconds, replicas, kills, stuck, measure=measure)))
     except* HARNESS_ERRORS as errors:
         for error in _leaves(errors):
             print(f"faults: {error}", file=sys.stderr)
@@ -83,7 +103,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-async def _run(folder: Path, seed: int, orders: int, seconds: float, replicas: int, kills: int) -> int:  # as above
+async def _run(folder: Path, run: Run) -> int:
     deaths: list[str] = []
 
     def died(name: str, status: int) -> None:
@@ -91,32 +111,37 @@ async def _run(folder: Path, seed: int, orders: int, seconds: float, replicas: i
             deaths.append(f"{name} ended with status {status}")
 
     async with (
-        System(folder, replicas=replicas, died=died) as system,
+        System(folder, replicas=run.replicas, died=died) as system,
         httpx.AsyncClient(limits=MANY_CONNECTIONS) as http,
     ):
         for fault, why in system.missing.items():
             console.print(f"not injected here: {fault}: {why}")
-        customers = Customers(system.of("orders"), http, system.ports.url("mailbox"), seed)
+            if "faults" in os.environ.get("REQUIRE", ""):
+                raise FaultError(f"REQUIRE={os.environ['REQUIRE']}, but there is no {fault}: {why}")
+        customers = Customers(system.of("orders"), http, system.ports.url("mailbox"), run.seed)
         faults = Faults(system, customers, http)
         await faults.begin()
         await customers.register()
-        alone = kills * MEASURED // 100
-        storm = planned(faults.storm(kills=kills - alone), seed=seed, over=seconds * STORM / 100)
-        measured = planned(faults.measured(kills=alone), seed=seed, over=seconds)
-        load = orders - len(measured)
+        alone = run.kills * MEASURED // 100 if run.measure else 0
+        share = STORM if run.measure else 100
+        storm = planned(faults.storm(kills=run.kills - alone), seed=run.seed, over=run.seconds * share / 100)
+        measured = planned(faults.measured(kills=alone), seed=run.seed, over=run.seconds) if run.measure else []
+        load = run.orders - len(measured)
         async with asyncio.TaskGroup() as group:
-            group.create_task(customers.place(load, rate=load / seconds))
+            group.create_task(customers.place(load, rate=load / run.seconds))
             await play(storm, _tell)
             await faults.end()
-            console.print("the storm is over; from now on one fault at a time")
-            await calm(system)
-            await faults.measure(measured, _tell)
+            if run.measure:
+                console.print("the storm is over; from now on one fault at a time")
+                await calm(system)
+                await faults.measure(measured, _tell)
         console.print("all orders are placed and all faults are over; waiting until nothing moves")
         faults.injected.died_alone = deaths
         async with Ledgers(system) as ledgers:  # only now: connections don't outlive a server
-            evidence = await at_rest(system, ledgers, customers, faults.injected)
+            evidence = await at_rest(system, ledgers, customers, faults.injected, stuck_after=run.stuck)
             broken = _judge(evidence)
-            broken += _show_recoveries(faults.recoveries)
+            if run.measure:
+                broken += _show_recoveries(faults.recoveries)
             if not broken:
                 broken += await _aftermath(system, ledgers, evidence)
     console.print(_line(evidence), style="bold")

@@ -27,7 +27,9 @@ CARDS = {
 CANCELS, REPEATS, CHANGES_BODY = 0.15, 0.1, 0.03
 CANCEL_AFTER = (0.0, 0.3, 2.0, 5.0)
 ANSWER_LIMIT = 10.0
-"""Longer than orders waits for a connection (5 s): a customer who leaves before its answer and asks again adds to the load."""
+"""Longer than orders waits for a connection (5 s): who leaves before the answer and asks again adds to the load."""
+AT_ONCE = 40
+"""So that an outage isn't followed by an overload, which would be another test."""
 PASSWORDS_AT_ONCE = 4
 """To hash one takes a good part of a second of a core."""
 PATIENCE = 120.0
@@ -82,13 +84,22 @@ class Customers:
         await asyncio.gather(*(enter(email) for email in emails))
 
     async def place(self, orders: int, *, rate: float) -> None:
-        """Place so many orders, ``rate`` a second, whether those before were answered or not."""
+        """Place so many orders, ``rate`` a second; but a customer only comes in while fewer than AT_ONCE are waiting."""
         clock = asyncio.get_running_loop().time
         begun = clock()
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def shop(number: int) -> None:
+            try:
+                await self._shop(number)
+            finally:
+                room.release()
+
         async with asyncio.TaskGroup() as group:
             for number in range(orders):
                 await asyncio.sleep(max(0.0, begun + number / rate - clock()))
-                group.create_task(self._shop(next(self._numbers)))
+                await room.acquire()
+                group.create_task(shop(next(self._numbers)))
 
     async def probe(self) -> float:
         """Place an order that nothing of its own delays; the seconds until its e-mail is in the mailbox."""

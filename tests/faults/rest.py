@@ -19,8 +19,7 @@ QUIET_LOOKS = 4
 """An e-mail too many would come last."""
 CALM_LAG = 20
 CALM_SECONDS = 8.0
-STUCK_AFTER = 120.0
-"""Seconds without any progress: longer than the longest back-off (60 s)."""
+CALM_WITHIN = 60.0
 
 LETTERS = """
 select coalesce(consumer_group, '') as consumer_group, source, topic, partition, "offset", key
@@ -28,8 +27,10 @@ from dead_letters where status = 'open'
 """
 
 
-async def at_rest(system: System, ledgers: Ledgers, customers: Customers, injected: Injected) -> Evidence:
-    """The evidence once nothing moves; or as it is, where something has been stuck for two minutes."""
+async def at_rest(
+    system: System, ledgers: Ledgers, customers: Customers, injected: Injected, *, stuck_after: float
+) -> Evidence:
+    """The evidence once nothing moves; or as it is, where nothing has moved for so many seconds and work is left."""
     clock = asyncio.get_running_loop().time
     seen: object = None
     same, changed_at = 0, clock()
@@ -42,15 +43,15 @@ async def at_rest(system: System, ledgers: Ledgers, customers: Customers, inject
             changed_at = clock()
         seen = state
         quiet = snapshot.open_work == 0 and snapshot.settled == len(snapshot.orders) and not any(lags.values())
-        if (quiet and same >= QUIET_LOOKS) or clock() - changed_at > STUCK_AFTER:
+        if (quiet and same >= QUIET_LOOKS) or clock() - changed_at > stuck_after:
             return await _read(system, customers, injected, snapshot, lags)
         await asyncio.sleep(LOOK_EVERY)
 
 
 async def calm(system: System) -> None:
-    """Wait until the consumers have caught up and their groups have settled; but no longer than STUCK_AFTER."""
+    """Wait until the consumers have caught up and their groups have settled; but no longer than CALM_WITHIN."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(STUCK_AFTER):
+        async with asyncio.timeout(CALM_WITHIN):
             while max((await _lags(system)).values()) > CALM_LAG:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(LOOK_EVERY)
     await asyncio.sleep(CALM_SECONDS)

@@ -25,6 +25,7 @@ from testkit.postgres import EmbeddedPostgres, PostgresError, connected
 from testkit.processes import ManagedProcess, ProcessFailedError, ProcessSpec
 from testkit.readiness import HttpReady
 from testkit.topic_log import lag
+from testkit.waiting import eventually
 
 from services.notifications.tests import factories as notifications_factories
 from services.orders.tests import factories as orders_factories
@@ -34,6 +35,7 @@ OUTSIDE = 50
 """One in so many events leads to a call to the outside."""
 CHUNK = 1000
 LOOK_EVERY = 0.5
+DONE_WITHIN = 600.0
 WORK = "select (select count(*) from outbox) + (select count(*) from tasks where kind <> 'payment_deadline')"
 FOR_A_PERSON = (KafkaError, PostgresError, ProcessFailedError, SystemStartError)
 
@@ -162,9 +164,12 @@ class Stage:
                 await self._place(ids)
             await self._send(EVENTS[self.service](order_id, number) for number, order_id in enumerate(ids))
         async with connected(self.postgres.url(self.service)) as database:
-            group = self.service
-            while await lag(self.kafka.bootstrap_servers, group, self.topics_read) or await database.fetchval(WORK):
-                await asyncio.sleep(LOOK_EVERY)
+
+            async def all_is_done() -> bool:
+                behind = await lag(self.kafka.bootstrap_servers, self.service, self.topics_read)
+                return bool(behind + await database.fetchval(WORK) == 0)
+
+            await eventually(all_is_done, within=DONE_WITHIN, every=LOOK_EVERY)
 
     @property
     def topics_read(self) -> dict[str, int]:
