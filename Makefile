@@ -103,6 +103,14 @@ drill: .venv ## make realistic mistakes in a copy of the tree: which gate stops 
 faults: .venv ## thousands of orders through kills, outages, copies and poison: what was lost, doubled or left over?
 	@$(RUN) python -m tests.faults $(ARGS)
 
+.PHONY: faults-drill
+faults-drill: .venv ## take one guard away at a time, in a copy of the tree: which check sees what is lost or doubled?
+	@$(RUN) python -m tests.faults_drill $(ARGS)
+
+.PHONY: memory
+memory: .venv ## what each service holds in memory after 50,000 events, and after the first 5,000
+	@$(RUN) python -m tests.memory $(ARGS)
+
 .PHONY: contracts-gate
 contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?
 	@$(RUN) python -m testkit.asyncapi gate --against $(AGAINST) $(ARGS)

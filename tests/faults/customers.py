@@ -84,7 +84,7 @@ class Customers:
         await asyncio.gather(*(enter(email) for email in emails))
 
     async def place(self, orders: int, *, rate: float) -> None:
-        """Place so many orders, ``rate`` a second; but a customer only comes in while fewer than AT_ONCE are waiting."""
+        """Place so many orders, ``rate`` a second, while fewer than AT_ONCE customers are waiting."""
         clock = asyncio.get_running_loop().time
         begun = clock()
         room = asyncio.Semaphore(AT_ONCE)

@@ -1,0 +1,214 @@
+"""Bugs that lose or double something, each the removal of one guard, and the check that must see it.
+
+They are edits of a copy of the tree: nothing of them is in the code that is shipped.
+"""
+
+from dataclasses import dataclass
+
+from tests.drill.scratch import Edit
+
+CHASSIS = "libs/chassis/src/chassis"
+ORDERS, PAYMENTS = "services/orders/src/orders", "services/payments/src/payments"
+
+RUN = (
+    "tests.faults",
+    "--orders",
+    "120",
+    "--rate",
+    "12",
+    "--kills",
+    "10",
+    "--seed",
+    "3",
+    "--stuck",
+    "20",
+    "--no-measure",
+)
+"""A short storm: the harness itself."""
+
+
+def cut(point: str) -> tuple[str, ...]:
+    """The matrix of crash points, at one of them."""
+    return ("tests.crash_points", "--only", point)
+
+
+def tests(*paths: str) -> tuple[str, ...]:
+    """Tests of the pyramid."""
+    return ("pytest", "-q", "-p", "no:cacheprovider", "-x", "--tb=short", "--no-header", *paths)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """What was removed, and the module with arguments that must fail."""
+
+    title: str
+    check: tuple[str, ...]
+    edits: tuple[Edit, ...]
+
+
+LOCK = (
+    r" +# in a statement of its own.*?"
+    r"if not \(?await (connection\.execute\(sa\.select\(sa\.func\.pg_try_advisory_xact_lock|_try_lock)[^\n]*\n"
+    r" +return 0, None\n"
+)
+
+PLANTED = (
+    Planted(
+        "offsets are committed before their events are handled",
+        cut("payments consumer: consumer.dispatch"),
+        (
+            Edit(
+                f"{CHASSIS}/kafka_consumer.py",
+                r"( +)(try:\n +await consumer\.handle\(records\))",
+                r"\1await _commit(message.consumer)\n\1\2",
+            ),
+        ),
+    ),
+    Planted(
+        "an event is published though its transaction rolls back",
+        tests("libs/chassis/tests/parity", "libs/chassis/tests/integration"),
+        (
+            Edit(
+                f"{CHASSIS}/unit_of_work.py",
+                r"( +)for repository in self\.repositories\(\):\n.*?await self\._flush_events\(\)\n",
+                r"\1await self._flush_events()\n"
+                r"\1for repository in self.repositories():\n"
+                r"\1    await repository.flush()\n",
+            ),
+            Edit(
+                f"{CHASSIS}/unit_of_work.py",
+                r"( +)(await )self\.connection(\.execute\(sa\.insert\(tables\.outbox\))",
+                r"\1async with self.connection.engine.begin() as early:\n\1    \2early\3",
+            ),
+        ),
+    ),
+    Planted(
+        "there is no inbox",
+        RUN,
+        (
+            Edit(
+                f"{CHASSIS}/unit_of_work.py",
+                r"( +)handled_at = sa\.func\.clock_timestamp\(\).*?\.scalars\(\)\)\n",
+                r"\1return set(ids)\n",
+            ),
+        ),
+    ),
+    Planted(
+        "the inbox is written in another transaction",
+        cut("payments consumer: consumer.dispatch"),
+        (
+            Edit(
+                f"{CHASSIS}/unit_of_work.py",
+                r"( +)return set\(\(await self\._connection\.execute\(claim\)\)\.scalars\(\)\)",
+                r"\1async with self._connection.engine.begin() as early:\n"
+                r"\1    return set((await early.execute(claim)).scalars())",
+            ),
+        ),
+    ),
+    Planted(
+        "each attempt at a charge has an idempotency key of its own",
+        tests("services/payments/tests/unit"),
+        (
+            Edit(f"{PAYMENTS}/handlers.py", r"idempotency_key=payment\.id", "idempotency_key=uuid4()"),
+            Edit(f"{PAYMENTS}/handlers.py", r"from uuid import UUID", "from uuid import UUID, uuid4"),
+        ),
+    ),
+    Planted(
+        "an outbox row is deleted before Kafka has acknowledged its event",
+        tests("libs/chassis/tests/integration/test_relay.py"),
+        (
+            Edit(
+                f"{CHASSIS}/relay.py",
+                r"if error is None and key not in stopped_keys",
+                "if key not in stopped_keys",
+            ),
+        ),
+    ),
+    Planted(
+        "the relay takes no lock",
+        tests("libs/chassis/tests/integration"),
+        (Edit(f"{CHASSIS}/relay.py", LOCK, ""),),
+    ),
+    Planted(
+        "relays share the outbox, each skipping the rows that another has locked",
+        tests("libs/chassis/tests/integration"),
+        (
+            Edit(f"{CHASSIS}/relay.py", LOCK, ""),
+            Edit(f"{CHASSIS}/relay.py", r"\.limit\(BATCH\)", ".limit(BATCH).with_for_update(skip_locked=True)"),
+        ),
+    ),
+    Planted(
+        "the relay remembers the last id that it sent, and reads on from there",
+        tests("libs/chassis/tests/integration"),
+        (
+            Edit(
+                f"{CHASSIS}/relay.py",
+                r"sa\.select\(tables\.outbox\)\.order_by\(tables\.outbox\.c\.id\)\.limit\(BATCH\)\)",
+                "sa.select(tables.outbox).where(tables.outbox.c.id > max(_SENT, default=0))"
+                ".order_by(tables.outbox.c.id).limit(BATCH))",
+            ),
+            Edit(
+                f"{CHASSIS}/relay.py",
+                r"( +)return (\[\(row\.id, OutgoingRecord\([^\n]*\])",
+                r"\1found = \2\n"
+                r"\1_SENT.extend(row_id for row_id, _ in found)\n"
+                r"\1return found",
+            ),
+            Edit(f"{CHASSIS}/relay.py", r"\nBATCH = 500\n", "\nBATCH = 500\n_SENT: list[int] = []\n"),
+        ),
+    ),
+    Planted(
+        "a handler's error is swallowed",
+        tests("libs/chassis/tests/unit"),
+        (
+            Edit(
+                f"{CHASSIS}/consumer.py",
+                r"( +)(await self\.routes\[attributes\.type\]\.handle\(event, uow\))",
+                r"\1with suppress(Exception):\n\1    \2",
+            ),
+            Edit(
+                f"{CHASSIS}/consumer.py",
+                r"from contextlib import contextmanager",
+                "from contextlib import contextmanager, suppress",
+            ),
+        ),
+    ),
+    Planted(
+        "an error that would pass is not tried again",
+        RUN,
+        (
+            Edit(
+                f"{CHASSIS}/database.py",
+                r'( +)("""Whether the same work may succeed later[^\n]*"""\n)',
+                r"\1\2\1if error is not None:\n\1    return False\n",
+            ),
+        ),
+    ),
+    Planted(
+        "poison leaves no dead letter",
+        RUN,
+        (Edit(f"{CHASSIS}/consumer.py", r"undecodable\.append\(\(record, str\(error\)\)\)", "pass"),),
+    ),
+    Planted(
+        "an order is confirmed before its payment is captured",
+        RUN,
+        (
+            Edit(
+                f"{ORDERS}/handlers.py",
+                r"( +)(uow\.events\.append\(OrderPlaced\.of\(order\), sequence=order\.version\)\n)",
+                r"\1\2\1order = _save(order, order.confirm(uow.now), uow)\n",
+            ),
+        ),
+    ),
+    Planted(
+        "a payment that was captured is not refunded when its order is cancelled",
+        RUN,
+        (
+            Edit(
+                f"{PAYMENTS}/handlers.py",
+                r"if voided is not payment or voided\.status is PaymentStatus\.CAPTURED:",
+                "if voided is not payment:",
+            ),
+        ),
+    ),
+)
