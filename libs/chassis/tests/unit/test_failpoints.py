@@ -36,7 +36,7 @@ ALL = ["paid", "counted", "paid", "counted", "refused"]
 
 
 def run(chosen: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603
         [sys.executable, "-c", PROGRAM], env={VARIABLE: chosen}, capture_output=True, text=True, check=False, timeout=30
     )
 

@@ -89,7 +89,7 @@ def test_production_refuses_a_kafka_in_the_clear(monkeypatch: pytest.MonkeyPatch
 def test_production_refuses_a_failpoint_and_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chassis.failpoints.CHOSEN", "relay.delete:before")
 
-    with pytest.raises(ConfigurationError, match="^CHASSIS_FAILPOINT must not be set in production"):
+    with pytest.raises(ConfigurationError, match=r"^CHASSIS_FAILPOINT must not be set in production"):
         loaded(monkeypatch, **PRODUCTION)
 
 
