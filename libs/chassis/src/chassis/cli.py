@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from chassis.database import is_transient
 from chassis.dead_letters import DeadLetter, DeadLetterError
 from chassis.errors import ConfigurationError
+from chassis.failpoints import refuse_unknown_failpoint
 from chassis.logs import configure_logs
 from chassis.service import RoleName, Service
 from chassis.settings import S, ServiceSettings, load
@@ -55,6 +56,7 @@ class CommandLine:
 
         try:
             settings = self._load()
+            refuse_unknown_failpoint()
             configure_logs(service=self.name, level=log_level or settings.log_level)
             return asyncio.run(run())
         except (ConfigurationError, DeadLetterError) as error:

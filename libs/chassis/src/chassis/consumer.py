@@ -12,6 +12,7 @@ from chassis.database import is_transient
 from chassis.envelope import Attributes, Received, Record, attributes_of, decode
 from chassis.errors import ConsumerHaltedError, UndecodableRecordError
 from chassis.events import ConsumedEvent
+from chassis.failpoints import failpoint
 from chassis.ports import EventDeadLetter, UnitOfWork, UnitOfWorkFactory
 from chassis.reasons import raised_at, reason_of
 from chassis.telemetry import continued_trace
@@ -96,6 +97,7 @@ class BatchConsumer(Generic[U]):
         self._clock = clock
         self._refusals: dict[tuple[str, int, int], float] = {}
 
+    @failpoint("consumer.receive")
     async def handle(self, records: Sequence[Record]) -> None:
         """Handle records in order. Raises transient errors (see database.is_transient) and ConsumerHaltedError."""
         if self.progress.halted:
@@ -114,6 +116,7 @@ class BatchConsumer(Generic[U]):
             log.warning("batch_refused", group=self.group, events=len(batch.events), error=repr(error))
             await self._handle_one_by_one(batch)
 
+    @failpoint("consumer.decode")
     def _decode(self, records: Sequence[Record]) -> _Batch:
         events: dict[str, Received[ConsumedEvent]] = {}
         undecodable: list[tuple[Record, str]] = []
@@ -155,6 +158,7 @@ class BatchConsumer(Generic[U]):
             if received.attributes.id in new:
                 await self._dispatch(received.attributes, received.event, uow)
 
+    @failpoint("consumer.dispatch")
     async def _dispatch(self, attributes: Attributes, event: ConsumedEvent, uow: U) -> None:
         with continued_trace(
             attributes.type, attributes.traceparent, event_id=attributes.id, **{event.key_field: event.key}
@@ -173,6 +177,7 @@ class BatchConsumer(Generic[U]):
                     raise
                 await self._refuse(received, error)
 
+    @failpoint("consumer.refuse")
     async def _refuse(self, received: Received[ConsumedEvent], error: Exception) -> None:
         reason = reason_of(error) + raised_at(error)
         async with self._unit_of_work() as uow:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.authentication import InvalidTokenError, Principal, TokenVerifier
 from chassis.database import is_transient
+from chassis.failpoints import failpoint
 from chassis.telemetry import continued_trace
 
 log = structlog.get_logger()
@@ -178,9 +179,13 @@ class _RequestContext:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
             await self._app(scope, receive, send)
-            return
+
+    @failpoint("http.answer")
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = _acceptable_id(headers.get("x-request-id")) or str(uuid4())
         scope.setdefault("state", {})["request_id"] = request_id

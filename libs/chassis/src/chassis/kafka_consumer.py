@@ -18,6 +18,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from chassis.backoff import backoff
 from chassis.consumer import BatchConsumer
 from chassis.envelope import Record
+from chassis.failpoints import failpoint
 from chassis.kafka_records import read_any_header
 from chassis.settings import KafkaSettings
 
@@ -135,6 +136,7 @@ def _rewind(consumer: Any, records: Sequence[Any]) -> None:
             log.info("partition_moved_on", topic=partition.topic, partition=partition.partition)
 
 
+@failpoint("offsets.commit")
 async def _commit(consumer: Any) -> None:
     """Commit the positions; if that fails or hangs the records may come again, which the inbox absorbs."""
     try:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from chassis import tables
 from chassis.database import is_transient
 from chassis.envelope import OutgoingRecord
+from chassis.failpoints import failpoint
 from chassis.settings import KafkaSettings
 from chassis.signals import Signal
 
@@ -74,19 +75,23 @@ class Relay:
         return deleted
 
     async def _send_and_delete(self) -> tuple[int, BaseException | None]:
-        async with self._engine.begin() as connection:
-            # in a statement of its own: together with the select, the select's snapshot is older than the lock
-            if not (await connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID)))).scalar_one():
+        async with self._engine.connect() as connection:  # without a commit, its end is a rollback
+            if not await _lock(connection):
                 return 0, None
             if not self._in_flight:
-                await self._send(await _oldest(connection))
-                if self._in_flight and not await self._settled():
+                if not (rows := await _oldest(connection)):
                     return 0, None
-            return await self._delete_acknowledged(connection)
+                await self._send(rows)
+                if not await self._settled():
+                    return 0, None
+            acknowledged, failure = await self._take_outcomes()
+            if acknowledged:
+                await _delete(connection, acknowledged)
+                await _commit(connection)
+            return len(acknowledged), failure
 
+    @failpoint("relay.send")
     async def _send(self, rows: Sequence[tuple[int, OutgoingRecord]]) -> None:
-        if not rows:
-            return
         producer = await self._started_producer()
         async with asyncio.timeout(ACK_SECONDS):
             for row_id, record in rows:
@@ -98,6 +103,7 @@ class Relay:
                 )
                 self._in_flight[row_id] = (record.key, future)
 
+    @failpoint("relay.acknowledge")
     async def _settled(self) -> bool:
         """Whether every send has an outcome; without one the producer keeps trying and nothing new is sent."""
         futures = [future for _, future in self._in_flight.values()]
@@ -106,14 +112,12 @@ class Relay:
             log.warning("relay_waits_for_kafka", rows=len(waiting))
         return not waiting
 
-    async def _delete_acknowledged(self, connection: AsyncConnection) -> tuple[int, BaseException | None]:
+    async def _take_outcomes(self) -> tuple[list[int], BaseException | None]:
         acknowledged, failure = self._outcomes()
         self._in_flight.clear()
         if failure is not None:
             await self._abandon_producer()
-        if acknowledged:
-            await connection.execute(sa.delete(tables.outbox).where(tables.outbox.c.id.in_(acknowledged)))
-        return len(acknowledged), failure
+        return acknowledged, failure
 
     def _outcomes(self) -> tuple[list[int], BaseException | None]:
         acknowledged: list[int] = []
@@ -157,9 +161,27 @@ class Relay:
         self._in_flight.clear()
 
 
+@failpoint("relay.lock")
+async def _lock(connection: AsyncConnection) -> bool:
+    """In a statement of its own: together with the select, the select's snapshot is older than the lock."""
+    lock = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID))
+    return bool((await connection.execute(lock)).scalar_one())
+
+
+@failpoint("relay.read")
 async def _oldest(connection: AsyncConnection) -> list[tuple[int, OutgoingRecord]]:
     rows = await connection.execute(sa.select(tables.outbox).order_by(tables.outbox.c.id).limit(BATCH))
     return [(row.id, OutgoingRecord(row.topic, row.key, row.value, row.headers)) for row in rows]
+
+
+@failpoint("relay.delete")
+async def _delete(connection: AsyncConnection, ids: Sequence[int]) -> None:
+    await connection.execute(sa.delete(tables.outbox).where(tables.outbox.c.id.in_(ids)))
+
+
+@failpoint("relay.commit")
+async def _commit(connection: AsyncConnection) -> None:
+    await connection.commit()
 
 
 async def _close(producer: AIOKafkaProducer) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chassis.database import column_types, unnest
 from chassis.errors import TransientError
+from chassis.failpoints import failpoint
 
 
 class Aggregate(Protocol):
@@ -51,6 +52,7 @@ class SqlRepository(Generic[A]):
         self._added: dict[UUID, A] = {}
         self._changed: dict[UUID, A] = {}
 
+    @failpoint("aggregates.lock")
     async def lock(self, ids: Iterable[UUID]) -> None:
         """Lock and load many in one sorted statement."""
         missing = sorted(set(ids) - self._locked.keys())
@@ -102,6 +104,7 @@ class SqlRepository(Generic[A]):
             query = query.limit(limit)
         return [self._from_row(row) for row in (await self._connection.execute(query)).mappings()]
 
+    @failpoint("aggregates.insert")
     async def _insert(self, rows: list[dict[str, object]]) -> None:
         names = list(rows[0])
         new = unnest(column_types(self._table, names), rows, alias="new")
@@ -113,6 +116,7 @@ class SqlRepository(Generic[A]):
                 f"{len(rows) - written} of {len(rows)} new rows of {self._table.name} were there already"
             )
 
+    @failpoint("aggregates.update")
     async def _update(self, rows: list[dict[str, object]]) -> None:
         names = list(rows[0])
         new = unnest(column_types(self._table, names), rows, alias="new")

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from chassis import failpoints
 from chassis.errors import ConfigurationError
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -126,9 +127,11 @@ class ServiceSettings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _refuse_development_defaults_in_production(self) -> Self:
+    def _refuse_what_is_for_development_in_production(self) -> Self:
         if self.environment != "production":
             return self
+        if failpoints.CHOSEN:
+            raise ValueError(f"{failpoints.VARIABLE} must not be set in production: it ends the process on purpose")
         for name in sorted(self.development_only):
             if self._secrets(getattr(self, name)) & self._secrets(type(self).model_fields[name].default):
                 raise ValueError(f"{self.variable(name)} must be set in production: its default is no secret")

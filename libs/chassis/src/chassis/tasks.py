@@ -14,6 +14,7 @@ from chassis import tables
 from chassis.backoff import backoff
 from chassis.clock import Clock
 from chassis.database import storable
+from chassis.failpoints import failpoint
 from chassis.ports import UnitOfWork
 from chassis.unit_of_work import SqlUnitOfWork, dump_headers
 
@@ -98,6 +99,7 @@ class SqlTaskQueue:
         self._engine = engine
         self._clock = clock
 
+    @failpoint("task.claim")
     async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
         """See TaskQueue."""
         table, older = tables.tasks, tables.tasks.alias("older")
@@ -123,6 +125,7 @@ class SqlTaskQueue:
             rows = (await connection.execute(claim)).mappings().all()
         return [_task(row) for row in sorted(rows, key=lambda row: row["id"])]
 
+    @failpoint("task.complete")
     async def complete(self, task: Task, uow: SqlUnitOfWork) -> None:
         """See TaskQueue."""
         table = tables.tasks
@@ -130,6 +133,7 @@ class SqlTaskQueue:
         if (await uow.connection.execute(delete.returning(table.c.id))).first() is None:
             raise LeaseLostError(f"{task.kind} {task.key}")
 
+    @failpoint("task.postpone")
     async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
         """See TaskQueue."""
         table = tables.tasks
@@ -143,6 +147,7 @@ class SqlTaskQueue:
             if (await connection.execute(update)).first() is None:
                 raise LeaseLostError(f"{task.kind} {task.key}")
 
+    @failpoint("task.bury")
     async def bury(self, task: Task, error: str, uow: SqlUnitOfWork) -> None:
         """See TaskQueue."""
         await self.complete(task, uow)

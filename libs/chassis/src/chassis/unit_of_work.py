@@ -17,6 +17,7 @@ from chassis.clock import Clock
 from chassis.database import column_types, storable, unnest
 from chassis.envelope import OutgoingRecord, encode_versions
 from chassis.events import Event
+from chassis.failpoints import failpoint
 from chassis.ports import EventDeadLetter, NewTask
 from chassis.repository import SqlRepository
 from chassis.signals import Signal
@@ -70,6 +71,7 @@ class SqlInbox:
         self._connection = connection
         self._clock = clock
 
+    @failpoint("inbox.insert")
     async def insert(self, ids: Iterable[str]) -> set[str]:
         """See ports.Inbox. Sorted, so that two owners of a partition during a rebalance can't deadlock."""
         handled_at = sa.func.clock_timestamp() + self._clock.offset
@@ -113,13 +115,15 @@ class SqlUnitOfWork:
         """Write everything; aggregates first, so that outbox rows are inserted under their locks."""
         for repository in self.repositories():
             await repository.flush()
-        await self._flush_events()
-        await self._flush_tasks()
-        await self._flush_dead_letters()
+        if self.events.appended:
+            await self._insert_events()
+        if self.tasks.scheduled:
+            await self._insert_tasks()
+        if self.dead_letters.added:
+            await self._insert_dead_letters()
 
-    async def _flush_events(self) -> None:
-        if not self.events.appended:
-            return
+    @failpoint("outbox.insert")
+    async def _insert_events(self) -> None:
         types = column_types(tables.outbox, ["topic", "key", "value", "headers"])
         rows = [vars(record) | {"headers": dict(record.headers)} for record in self.events.appended]
         new = unnest(types, rows, alias="new")
@@ -127,9 +131,8 @@ class SqlUnitOfWork:
         ordered = sa.select(*(new.c[name] for name in types)).order_by(new.c.position)
         await self.connection.execute(sa.insert(tables.outbox).from_select(list(types), ordered))
 
-    async def _flush_tasks(self) -> None:
-        if not self.tasks.scheduled:
-            return
+    @failpoint("tasks.insert")
+    async def _insert_tasks(self) -> None:
         types = column_types(tables.tasks, ["kind", "key", "task_group", "payload", "traceparent"])
         rows = [
             {
@@ -149,9 +152,8 @@ class SqlUnitOfWork:
         statement = insert(tables.tasks).from_select([*types, "due_at", "first_due_at"], ordered)
         await self.connection.execute(statement.on_conflict_do_nothing(constraint="tasks_kind_key"))
 
-    async def _flush_dead_letters(self) -> None:
-        if not self.dead_letters.added:
-            return
+    @failpoint("dead_letters.insert")
+    async def _insert_dead_letters(self) -> None:
         statement = insert(tables.dead_letters).on_conflict_do_nothing(constraint="dead_letters_position")
         values = [
             {
@@ -195,17 +197,24 @@ class SqlTransactions(Generic[U]):
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[U]:
-        async with self.engine.begin() as connection:
-            now = sa.select(sa.func.clock_timestamp() + self.clock.offset)
-            uow = self.make(
-                connection,
-                source=self.source,
-                clock=self.clock,
-                now=(await connection.execute(now)).scalar_one(),
-            )
+        async with self.engine.connect() as connection:  # without a commit, its end is a rollback
+            uow = await self._begin(connection)
             yield uow
             await uow.flush()
+            await _commit(connection)
         if uow.events.appended:
             self.events_appended.notify()
         if uow.tasks.scheduled:
             self.tasks_scheduled.notify()
+
+    @failpoint("transaction.begin")
+    async def _begin(self, connection: AsyncConnection) -> U:
+        now = sa.select(sa.func.clock_timestamp() + self.clock.offset)
+        return self.make(
+            connection, source=self.source, clock=self.clock, now=(await connection.execute(now)).scalar_one()
+        )
+
+
+@failpoint("transaction.commit")
+async def _commit(connection: AsyncConnection) -> None:
+    await connection.commit()

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 import structlog
 
 from chassis.database import is_transient
+from chassis.failpoints import failpoint
 from chassis.ports import UnitOfWork, UnitOfWorkFactory
 from chassis.reasons import reason_of
 from chassis.signals import Signal, Subscription
@@ -82,17 +83,19 @@ class Worker(Generic[U]):
         """One attempt: call, then record; a failure is written only under the task's own lease."""
         with continued_trace(kind.name, task.traceparent, task=kind.name, order_id=task.group or task.key):
             try:
-                async with asyncio.timeout(kind.limit.total_seconds()):
-                    outcome = await kind.call(task)
-                async with self._unit_of_work() as uow:
-                    await self._queue.complete(task, uow)
-                    await kind.record(task, outcome, uow)
+                await self._record(kind, task, await _call(kind, task))
             except LeaseLostError:
                 log.warning("lease_lost", attempts=task.attempts)
             except Exception as error:  # noqa: BLE001  # whatever it is, the task must come again or be buried
                 await self._failed(kind, task, error)
             else:
                 log.info("task_done", attempts=task.attempts)
+
+    @failpoint("task.record")
+    async def _record(self, kind: TaskKind[U], task: Task, outcome: object) -> None:
+        async with self._unit_of_work() as uow:
+            await self._queue.complete(task, uow)
+            await kind.record(task, outcome, uow)
 
     async def _failed(self, kind: TaskKind[U], task: Task, error: Exception) -> None:
         reason = reason_of(error)
@@ -117,6 +120,12 @@ class Worker(Generic[U]):
             await self._queue.bury(task, reason, uow)
             if kind.abandon is not None:
                 await kind.abandon(task, uow)
+
+
+@failpoint("task.call")
+async def _call(kind: TaskKind[Any], task: Task) -> object:
+    async with asyncio.timeout(kind.limit.total_seconds()):
+        return await kind.call(task)
 
 
 async def _cancel(running: set[asyncio.Task[None]]) -> None:

@@ -86,6 +86,13 @@ def test_production_refuses_a_kafka_in_the_clear(monkeypatch: pytest.MonkeyPatch
         loaded(monkeypatch, **{**PRODUCTION, "KAFKA_SECURITY_PROTOCOL": protocol})
 
 
+def test_production_refuses_a_failpoint_and_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chassis.failpoints.CHOSEN", "relay.delete:before")
+
+    with pytest.raises(ConfigurationError, match=r"^CHASSIS_FAILPOINT must not be set in production"):
+        loaded(monkeypatch, **PRODUCTION)
+
+
 def test_settings_that_are_printed_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = loaded(monkeypatch, TOKEN="canary", KAFKA_SASL_PASSWORD="canary")
 

@@ -8,6 +8,7 @@ from html import escape
 from uuid import UUID
 
 import aiosmtplib
+from chassis.failpoints import failpoint
 
 from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, MailerUnavailableError
@@ -84,6 +85,7 @@ class SmtpMailer:
         message.add_alternative(f"<p>{escape(body)}</p>\n", subtype="html")
         return message
 
+    @failpoint("mailer.deliver")
     async def _deliver(self, message: EmailMessage) -> None:
         server = self._server
         try:

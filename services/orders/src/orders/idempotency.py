@@ -3,6 +3,7 @@
 import hashlib
 from uuid import UUID
 
+from chassis.failpoints import failpoint
 from chassis.http import ApiError, json_bytes
 from pydantic import BaseModel
 
@@ -20,6 +21,7 @@ class IdempotentRequest:
         self._key = key
         self._request_hash = hashlib.sha256(json_bytes(request)).hexdigest()
 
+    @failpoint("idempotency.claim")
     async def stored_response(self, uow: UnitOfWork) -> StoredResponse | None:
         """The answer that the key already has; None claims the key. Raises ApiError for another body."""
         stored = await uow.idempotency_keys.claim(self._user_id, self._key, self._request_hash)
@@ -29,6 +31,7 @@ class IdempotentRequest:
             )
         return stored
 
+    @failpoint("idempotency.store")
     async def store(self, uow: UnitOfWork, *, status: int, body: str, location: str) -> StoredResponse:
         """Keep the answer."""
         response = StoredResponse(self._request_hash, status, body, location)

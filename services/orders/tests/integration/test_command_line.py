@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -234,4 +234,30 @@ def test_the_module_runs_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("orders: ORDERS_LOG_LEVEL: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "refusal"),
+    [
+        (
+            {"CHASSIS_FAILPOINT": "relay.send:now"},
+            "orders: CHASSIS_FAILPOINT=relay.send:now: must be a step and a side",
+        ),
+        (
+            {"CHASSIS_FAILPOINT": "relay.send:after", "ORDERS_ENVIRONMENT": "production"},
+            "orders: CHASSIS_FAILPOINT must not be set in production",
+        ),
+    ],
+)
+def test_a_failpoint_that_there_is_not_or_must_not_be_is_refused_at_start(
+    monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str], refusal: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    done = subprocess.run([sys.executable, "-m", "orders"], capture_output=True, text=True, check=False, timeout=30)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(refusal)
     assert len(done.stderr.splitlines()) == 1

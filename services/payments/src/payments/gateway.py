@@ -7,6 +7,7 @@ from uuid import UUID
 
 import httpx
 from chassis.events import ConsumedPrice
+from chassis.failpoints import failpoint
 from pydantic import BaseModel, ValidationError
 
 from payments.domain import Charge
@@ -54,6 +55,7 @@ class HttpPaymentGateway:
         self._client = client
         self._timeout = timeout
 
+    @failpoint("gateway.charge")
     async def charge(self, charge: Charge, *, idempotency_key: UUID, reference: UUID) -> str:
         """See ports.PaymentGateway."""
         body = {
@@ -71,11 +73,13 @@ class HttpPaymentGateway:
             raise GatewayUnavailableError(f"the gateway answered a charge with status {answer.status!r}")
         return answer.id
 
+    @failpoint("gateway.refund")
     async def refund(self, *, idempotency_key: str) -> str | None:
         """See ports.PaymentGateway."""
         response = await self._call("POST", "/v1/refunds", json={"idempotency_key": idempotency_key})
         return _parsed(_expected(response, 200), RefundAnswer).refunded_charge
 
+    @failpoint("gateway.charges")
     async def charges(self, *, reference: UUID) -> Sequence[GatewayCharge]:
         """See ports.PaymentGateway."""
         response = await self._call("GET", "/v1/charges", params={"reference": str(reference)})

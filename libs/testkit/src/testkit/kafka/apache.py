@@ -22,7 +22,9 @@ MEMORY = ("-Xms256m", "-Xmx512m")  # 410 MB seen in use
 LOGGING = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
 
 # Partitions of a topic that appears on use: as the mock has them. The broker's session is short, because a broker that
-# was killed comes back only when its old session is over (9 s by default). The rest is what one node alone needs.
+# was killed comes back only when its old session is over (9 s by default); likewise a group gives the partitions of a
+# member that was killed to the next one only after its session, which may be as short as a test wants (6 s by default).
+# The rest is what one node alone needs.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -41,6 +43,7 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=500
 broker.heartbeat.interval.ms=300
 broker.session.timeout.ms=1500
 """
