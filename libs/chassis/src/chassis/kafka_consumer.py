@@ -25,8 +25,11 @@ log = structlog.get_logger()
 
 MAX_RECORDS = 500
 COMMIT_SECONDS = 5.0
+HEARTBEATS = 4
+"""A session; three may be lost. A member learns at its next one that another has come or gone."""
 FIRST_BACKOFF = 0.1
 MAX_BACKOFF = 5.0
+"""So that work goes on within 5 s of an outage's end, of the database or of Kafka."""
 START_BACKOFF = 0.5
 LAG_SECONDS = 5.0
 LAG_EVERY = 1.0
@@ -84,7 +87,7 @@ def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSet
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
         session_timeout_ms=kafka.session_timeout_ms,
-        heartbeat_interval_ms=max(kafka.session_timeout_ms // 4, 250),
+        heartbeat_interval_ms=max(kafka.session_timeout_ms // HEARTBEATS, 250),
         fetch_max_wait_ms=20,
         parser=_parse,
         decoder=_decoder(kafka.topic_prefix),
