@@ -266,6 +266,25 @@ async def test_figures_count_what_waits_and_forget_what_is_gone(
     assert 'tasks_due{kind="of_a_newer_release"}' not in second
 
 
+async def test_an_outbox_and_an_inbox_that_grow_are_seen_to_grow_and_to_drain(
+    transactions: Transactions, consumer: BatchConsumer[Any]
+) -> None:
+    metrics = Metrics(transactions.clock)
+    seen = []
+
+    for events in (1, 4):
+        await consumer.handle([raw(moved()) for _ in range(events)])
+        transactions.clock.advance(timedelta(seconds=10))
+        seen.append(await _figures(metrics, transactions))
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.delete(tables.outbox))
+        await connection.execute(sa.delete(tables.inbox))
+    seen.append(await _figures(metrics, transactions))
+
+    assert [(each["outbox_rows"], each["inbox_rows"]) for each in seen] == [(1, 1), (5, 5), (0, 0)]
+    assert [int(each["outbox_oldest_seconds"]) // 10 for each in seen] == [1, 2, 0]
+
+
 async def _figures(metrics: Metrics, transactions: Transactions) -> dict[str, float]:
     text = (await metrics.scrape(transactions.engine, task_kinds=["send"])).decode()
     pairs = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
