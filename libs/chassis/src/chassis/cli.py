@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
@@ -12,7 +14,7 @@ from rich.text import Text
 from sqlalchemy.exc import DBAPIError
 
 from chassis.database import is_transient
-from chassis.dead_letters import DeadLetter, DeadLetterError
+from chassis.dead_letters import Content, DeadLetter, DeadLetterError, Edit
 from chassis.errors import ConfigurationError
 from chassis.failpoints import refuse_unknown_failpoint
 from chassis.logs import configure_logs
@@ -89,7 +91,7 @@ def _fail(message: str) -> typer.Exit:
 
 
 def _dead_letters(command: CommandLine) -> typer.Typer:
-    app = typer.Typer(no_args_is_help=True, help="What could not be handled: list, show, replay, discard.")
+    app = typer.Typer(no_args_is_help=True, help="What could not be handled: list, show, edit, replay, discard.")
 
     @app.command("list")
     def list_letters(
@@ -116,10 +118,27 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
 
     @app.command()
     def show(letter_id: LetterId) -> None:
-        """Show one dead letter whole, with its headers and its value, which may hold a customer's data."""
+        """Show one dead letter whole, with its headers and its value, which may hold a customer's data.
+
+        Of an edited one, what a replay will handle, and then what it was.
+        """
         letter = command.execute(lambda service: service.dead_letters.show(letter_id))
         for name, value in _lines(letter):
             typer.echo(f"{name}: {value}")
+
+    @app.command()
+    def edit(
+        letter_id: LetterId,
+        *,
+        key: Annotated[str | None, typer.Option(metavar="TEXT", help="The new key.")] = None,
+        value: Annotated[str | None, typer.Option(metavar="FILE", help="Holds the new value; - is stdin.")] = None,
+        header: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Set it; repeatable.")] = None,
+        remove_header: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
+    ) -> None:
+        """Change what a replay will handle; the original is kept beside it."""
+        changes = _edit(key, value, header or (), remove_header or ())
+        command.execute(lambda service: service.dead_letters.edit(letter_id, changes))
+        typer.echo(f"dead letter {letter_id} edited; `dead-letters show` shows both, `dead-letters replay` handles it")
 
     @app.command()
     def replay(letter_id: LetterId) -> None:
@@ -141,13 +160,37 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
     return app
 
 
+def _edit(key: str | None, value: str | None, headers: Sequence[str], removed_headers: Sequence[str]) -> Edit:
+    if key is None and value is None and not headers and not removed_headers:
+        raise _fail("nothing to change: give --key, --value, --header or --remove-header")
+    return Edit(
+        key=None if key is None else key.encode(),
+        value=None if value is None else _read(value),
+        headers=dict(_parse_header(each) for each in headers),
+        removed_headers=removed_headers,
+    )
+
+
+def _read(path: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise _fail(f"can't read {path}: {error.strerror}") from None
+
+
+def _parse_header(text: str) -> tuple[str, bytes]:
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise _fail(f"--header must be NAME=VALUE, not {text!r}")
+    return name, value.encode()
+
+
 def _position(letter: DeadLetter) -> str:
     return f"{letter.partition}/{letter.offset}" if letter.source == "event" else _text(letter.key)
 
 
 def _lines(letter: DeadLetter) -> list[tuple[str, object]]:
-    headers = [(f"header {name}", _text(value)) for name, value in letter.headers]
-    return [
+    lines: list[tuple[str, object]] = [
         ("id", letter.id),
         ("source", letter.source),
         ("status", letter.status),
@@ -155,10 +198,16 @@ def _lines(letter: DeadLetter) -> list[tuple[str, object]]:
         ("position", _position(letter)),
         ("failed at", letter.failed_at.isoformat()),
         ("reason", letter.reason),
-        ("key", _text(letter.key)),
-        *headers,
-        ("value", _text(letter.value)),
     ]
+    if letter.edited_at is None:
+        return [*lines, *_content_lines(letter.original)]
+    original = [(f"original {name}", value) for name, value in _content_lines(letter.original)]
+    return [*lines, ("edited at", letter.edited_at.isoformat()), *_content_lines(letter.content), *original]
+
+
+def _content_lines(content: Content) -> list[tuple[str, object]]:
+    headers = [(f"header {name}", _text(value)) for name, value in content.headers]
+    return [("key", _text(content.key)), *headers, ("value", _text(content.value))]
 
 
 def _text(raw: bytes | None) -> str:

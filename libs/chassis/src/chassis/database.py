@@ -30,6 +30,10 @@ COMMAND_SECONDS = 20.0
 """Longer than statement_timeout: only a server that is frozen or out of reach lets it pass."""
 
 
+POOL_SECONDS = 5.0
+"""The longest wait for a free connection; a task's lease leaves that much for the recording (tasks.RECORDING)."""
+
+
 def create_engine(
     url: str, *, application_name: str, pool_size: int = 10, command_timeout: float = COMMAND_SECONDS
 ) -> AsyncEngine:
@@ -41,7 +45,7 @@ def create_engine(
         url,
         pool_size=pool_size,
         max_overflow=5,
-        pool_timeout=5,
+        pool_timeout=POOL_SECONDS,
         # an error that prints its parameters prints customers' data
         hide_parameters=True,
         connect_args={

@@ -1,8 +1,8 @@
-"""Dead letters: list, show, replay in one transaction of this service, or discard."""
+"""Dead letters: list, show, edit, replay in one transaction of this service, or discard."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -14,18 +14,50 @@ from chassis.consumer import BatchConsumer
 from chassis.envelope import Record
 from chassis.ports import NewTask
 from chassis.telemetry import continued_trace
-from chassis.unit_of_work import SqlTransactions, SqlUnitOfWork, load_headers
+from chassis.unit_of_work import SqlTransactions, SqlUnitOfWork, dump_headers, load_headers
 
 U = TypeVar("U", bound=SqlUnitOfWork)
 
 
 class DeadLetterError(Exception):
-    """A letter can't be replayed or discarded; the message says why."""
+    """A letter can't be edited, replayed or discarded; the message says why."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a record or a task consists of, raw."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What to change; None leaves the key or the value as it is. A new header takes the place of all of its name."""
+
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+    removed_headers: Collection[str] = ()
+
+    def applied(self, content: Content) -> Content:
+        """The content with these changes."""
+        gone = {*self.headers, *self.removed_headers}
+        kept = tuple((name, raw) for name, raw in content.headers if name not in gone)
+        return Content(
+            key=content.key if self.key is None else self.key,
+            value=content.value if self.value is None else self.value,
+            headers=(*kept, *self.headers.items()),
+        )
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A record or a task that was given up; ``topic`` is a task's kind."""
+    """A record or a task that was given up; ``topic`` is a task's kind.
+
+    ``key``, ``value`` and ``headers`` are what a replay handles: as last edited. ``original`` is what was given up.
+    """
 
     id: int
     source: str
@@ -39,6 +71,13 @@ class DeadLetter:
     reason: str
     failed_at: datetime
     status: str
+    original: Content
+    edited_at: datetime | None = None
+
+    @property
+    def content(self) -> Content:
+        """What a replay handles."""
+        return Content(self.key, self.value, self.headers)
 
 
 class DeadLetters(Generic[U]):
@@ -59,6 +98,21 @@ class DeadLetters(Generic[U]):
         """Raises DeadLetterError for an unknown id."""
         async with self._transactions.engine.connect() as connection:
             return await _get(connection, letter_id)
+
+    async def edit(self, letter_id: int, edit: Edit) -> None:
+        """Change what a replay will handle; the original stays, however often a letter is edited.
+
+        Raises DeadLetterError when it is not open, lacks a header to be removed, or is a task without a JSON object.
+        """
+        async with self._transactions() as uow:
+            letter = await self._take(letter_id, uow)
+            for name in edit.removed_headers:
+                if name not in dict(letter.headers):
+                    raise DeadLetterError(f"dead letter {letter_id} has no header {name!r}")
+            content = edit.applied(letter.content)
+            if letter.source == "task" and not _is_json_object(content.value):
+                raise DeadLetterError(f"dead letter {letter_id} is a task: its value must be a JSON object")
+            await _save(letter, content, uow)
 
     async def replay(self, letter_id: int) -> None:
         """Handle the letter again and mark it, in one transaction; nothing is republished.
@@ -94,6 +148,20 @@ async def _get(connection: AsyncConnection, letter_id: int, *, lock: bool = Fals
     return _letter(row)
 
 
+async def _save(letter: DeadLetter, content: Content, uow: SqlUnitOfWork) -> None:
+    table = tables.dead_letters
+    await uow.connection.execute(
+        sa.update(table)
+        .where(table.c.id == letter.id)
+        .values(
+            edited_at=uow.now,
+            edited_key=content.key,
+            edited_value=content.value,
+            edited_headers=dump_headers(content.headers),
+        )
+    )
+
+
 async def _close(letter: DeadLetter, status: str, uow: SqlUnitOfWork) -> None:
     table = tables.dead_letters
     await uow.connection.execute(
@@ -102,6 +170,10 @@ async def _close(letter: DeadLetter, status: str, uow: SqlUnitOfWork) -> None:
 
 
 def _letter(row: sa.RowMapping) -> DeadLetter:
+    original = Content(row["key"], row["value"], load_headers(row["headers"]))
+    content = original
+    if row["edited_at"] is not None:
+        content = Content(row["edited_key"], row["edited_value"], load_headers(row["edited_headers"]))
     return DeadLetter(
         id=row["id"],
         source=row["source"],
@@ -109,13 +181,22 @@ def _letter(row: sa.RowMapping) -> DeadLetter:
         topic=row["topic"],
         partition=row["partition"],
         offset=row["offset"],
-        key=row["key"],
-        value=row["value"],
-        headers=load_headers(row["headers"]),
+        key=content.key,
+        value=content.value,
+        headers=content.headers,
         reason=row["reason"],
         failed_at=row["failed_at"],
         status=row["status"],
+        original=original,
+        edited_at=row["edited_at"],
     )
+
+
+def _is_json_object(value: bytes | None) -> bool:
+    try:
+        return isinstance(json.loads(value or b""), dict)
+    except ValueError:
+        return False
 
 
 def _header(letter: DeadLetter, name: str) -> str | None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import anyio
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -26,8 +27,13 @@ log = structlog.get_logger()
 
 MAX_RECORDS = 500
 COMMIT_SECONDS = 5.0
+HEARTBEATS = 12
+"""A session; every half a second by default, since a member learns only by its next one that another has gone."""
+HANDOVER_SECONDS = 1.5
+"""Until partitions are given away in the middle of a batch; far below the session, within which others wait for us."""
 FIRST_BACKOFF = 0.1
 MAX_BACKOFF = 5.0
+"""So that work goes on within 5 s of an outage's end, of the database or of Kafka."""
 START_BACKOFF = 0.5
 LAG_SECONDS = 5.0
 LAG_EVERY = 1.0
@@ -76,6 +82,7 @@ def create_broker(kafka: KafkaSettings) -> KafkaBroker:
 
 def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSettings) -> BatchSubscriber:
     """Register the consumer's topics as one batch subscriber of its group."""
+    handover = _Handover()
     subscriber = broker.subscriber(
         *(kafka.topic(name) for name in consumer.topics),
         group_id=consumer.group,
@@ -85,8 +92,9 @@ def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSet
         auto_offset_reset="earliest",
         ack_policy=AckPolicy.MANUAL,
         session_timeout_ms=kafka.session_timeout_ms,
-        heartbeat_interval_ms=max(kafka.session_timeout_ms // 4, 250),
+        heartbeat_interval_ms=max(kafka.session_timeout_ms // HEARTBEATS, 100),
         fetch_max_wait_ms=20,
+        listener=handover,
         parser=_parse,
         decoder=_decoder(kafka.topic_prefix),
     )
@@ -95,16 +103,49 @@ def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSet
     @subscriber
     async def consume(records: list[Any], message: KafkaMessage) -> None:
         try:
-            await consumer.handle(records)
-        except BaseException as error:
-            _rewind(message.consumer, message.raw_message)
-            if isinstance(error, Exception):
-                await failures.back_off(consumer.group, error)
+            with handover.batch():
+                await _handle_and_commit(consumer, records, message)
+        except Exception as error:
+            await failures.back_off(consumer.group, error)
             raise
         failures.reset()
-        await _commit(message.consumer)
 
     return subscriber
+
+
+async def _handle_and_commit(consumer: BatchConsumer[Any], records: list[Any], message: KafkaMessage) -> None:
+    try:
+        await consumer.handle(records)
+    except BaseException:
+        _rewind(message.consumer, message.raw_message)
+        raise
+    await _commit(message.consumer)
+
+
+class _Handover(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Before partitions go to another member, the batch at hand ends and is committed: nobody is offered it again."""
+
+    def __init__(self) -> None:
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._idle.set()
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        try:
+            async with asyncio.timeout(HANDOVER_SECONDS):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("partitions_revoked_in_a_batch", partitions=len(revoked))
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Nothing to do: positions are those that were committed."""
 
 
 class _Failures:
@@ -183,7 +224,8 @@ class ConsumerRole:
         attempt = 0
         while not stop.is_set():
             try:
-                await self._broker.start()
+                with _silenced("aiokafka", "faststream"):
+                    await self._broker.start()
             except KafkaError as error:
                 await self._broker.stop()  # else the half-started consumer leaks
                 attempt += 1
@@ -211,3 +253,16 @@ class ConsumerRole:
         if not self.lag:
             # nothing to do, or nobody to ask: what comes now has not been waiting
             self._consumer.progress.attempted()
+
+
+@contextmanager
+def _silenced(*names: str) -> Iterator[None]:
+    """While a start is tried: at each attempt the libraries log what ``waiting_for_kafka`` says once."""
+    levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
+    for logger, _ in levels:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in levels:
+            logger.setLevel(level)

@@ -85,3 +85,12 @@ def _create_dead_letters() -> None:
         sa.Column("closed_at", _TIME),
         sa.UniqueConstraint("consumer_group", "topic", "partition", "offset", name="dead_letters_position"),
     )
+
+
+def add_dead_letter_edits() -> None:
+    """Let a person repair a dead letter; what was given up stays beside it, unchanged."""
+    op.add_column("dead_letters", sa.Column("edited_at", _TIME))
+    op.add_column("dead_letters", sa.Column("edited_key", sa.LargeBinary))
+    op.add_column("dead_letters", sa.Column("edited_value", sa.LargeBinary))
+    comment = "as headers; all three count once edited_at is set"
+    op.add_column("dead_letters", sa.Column("edited_headers", sa.LargeBinary, comment=comment))

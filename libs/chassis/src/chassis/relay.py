@@ -46,7 +46,8 @@ class Relay:
         self._in_flight: dict[int, tuple[str, asyncio.Future[Any]]] = {}
 
     async def run(self, stop: anyio.Event) -> None:
-        """Send until ``stop``."""
+        """Send until ``stop``; what goes wrong again and again is said once."""
+        said = ""
         try:
             while not stop.is_set():
                 try:
@@ -54,10 +55,14 @@ class Relay:
                 except Exception as error:
                     if not (is_transient(error) or isinstance(error, KafkaError)):
                         raise
-                    log.warning("relay_failed", error=repr(error))
+                    if said != repr(error):
+                        log.warning("relay_failed", error=repr(error))
+                        said = repr(error)
                     await asyncio.sleep(OUTAGE_SECONDS)
                     continue
-                if not sent:
+                if sent:
+                    said = ""
+                else:
                     await self._appended.wait(POLL_SECONDS)
         finally:
             await self._abandon_producer()

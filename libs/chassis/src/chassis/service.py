@@ -1,5 +1,6 @@
 """A service's parts, and the roles that a process can run with them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
@@ -14,6 +15,7 @@ from chassis import kafka_consumer
 from chassis import relay as relay_module
 from chassis.asyncapi import document
 from chassis.authentication import TokenVerifier
+from chassis.backoff import backoff
 from chassis.consumer import BatchConsumer
 from chassis.database import create_engine, is_transient
 from chassis.dead_letters import DeadLetters
@@ -35,6 +37,10 @@ from chassis.worker import Worker
 log = structlog.get_logger()
 
 CLOSE_SECONDS = 1.0
+FIRST_BACKOFF = 0.25
+MAX_BACKOFF = 2.0
+"""So that a process works within 2 s of the database's coming up."""
+DEFAULT_PORT = 5432
 RoleName = Literal["all", "api", "consumer", "relay", "worker"]
 U = TypeVar("U", bound=SqlUnitOfWork)
 
@@ -60,6 +66,7 @@ class Service(Generic[U]):
     closed: Callable[[], Awaitable[None]] | None = None
     broker: KafkaBroker = field(init=False)
     subscriber: BatchSubscriber = field(init=False)
+    _waiting: asyncio.Lock = field(init=False, repr=False, default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.broker = create_broker(self.settings.kafka)
@@ -133,19 +140,30 @@ class Service(Generic[U]):
     def _when_database_is_ready(
         self, run: Callable[[anyio.Event], Awaitable[None]]
     ) -> Callable[[anyio.Event], Awaitable[None]]:
-        """In any start order: wait for PostgreSQL and for the schema, with one clear line, then run."""
+        """In any start order: wait for PostgreSQL and for the schema, then run."""
 
         async def wait_then_run(stop: anyio.Event) -> None:
-            said = ""
-            while not stop.is_set() and (problem := await self._database_problem()):
-                if problem != said:
-                    log.warning("waiting_for_database", reason=problem)
-                    said = problem
-                with anyio.move_on_after(0.5):
-                    await stop.wait()
+            async with self._waiting:  # one role looks and speaks for all
+                await self._wait_for_database(stop)
             await run(stop)
 
         return wait_then_run
+
+    async def _wait_for_database(self, stop: anyio.Event) -> None:
+        """With back-off, and with one clear line for each thing that is amiss."""
+        said, attempt = "", 0
+        while not stop.is_set() and (problem := await self._database_problem()):
+            attempt += 1
+            if problem != said:
+                log.warning("waiting_for_database", reason=problem, address=self._database_address)
+                said = problem
+            with anyio.move_on_after(backoff(attempt, first=FIRST_BACKOFF, cap=MAX_BACKOFF)):
+                await stop.wait()
+
+    @property
+    def _database_address(self) -> str:
+        url = self.transactions.engine.url
+        return f"{url.host or url.query.get('host')}:{url.port or DEFAULT_PORT}/{url.database}"
 
     async def _database_problem(self) -> str | None:
         try:

@@ -31,6 +31,8 @@ class KafkaSettings:
     ssl_ca_file: str | None = None
     topic_prefix: str = ""
     session_timeout_ms: int = 6000
+    """After a kill the group waits this long for the lost member: the least that Apache Kafka takes, unless it is told
+    otherwise (``group.min.session.timeout.ms``)."""
 
     def topic(self, name: str) -> str:
         """The topic's name on this cluster."""

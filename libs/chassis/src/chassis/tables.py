@@ -72,5 +72,9 @@ dead_letters = sa.Table(
         server_default=sa.text("'open'"),
     ),
     _time("closed_at", nullable=True),
+    _time("edited_at", nullable=True),
+    sa.Column("edited_key", sa.LargeBinary),
+    sa.Column("edited_value", sa.LargeBinary),
+    sa.Column("edited_headers", sa.LargeBinary, comment="as headers; all three count once edited_at is set"),
     sa.UniqueConstraint("consumer_group", "topic", "partition", "offset", name="dead_letters_position"),
 )

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from chassis import tables
 from chassis.backoff import backoff
 from chassis.clock import Clock
-from chassis.database import storable
+from chassis.database import POOL_SECONDS, storable
 from chassis.failpoints import failpoint
 from chassis.ports import UnitOfWork
 from chassis.unit_of_work import SqlUnitOfWork, dump_headers
@@ -22,6 +22,8 @@ U = TypeVar("U", bound=UnitOfWork)
 U_contra = TypeVar("U_contra", bound=UnitOfWork, contravariant=True)
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 60.0
+RECORDING = timedelta(seconds=POOL_SECONDS)
+"""How long a worker may need from the end of its call to the first statement of its recording: the pool's limit."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,13 @@ class TaskKind(Generic[U]):
 
     @property
     def lease(self) -> timedelta:
-        """Longer than a call and the recording of its outcome can take."""
-        return 2 * self.limit + timedelta(seconds=5)
+        """Longer than a call and the wait for a connection to record its outcome; a killed worker costs no more.
+
+        Recording itself may take longer: its first statement locks the task's row, and a claim skips locked rows. A
+        worker that comes too late even for that writes nothing (LeaseLostError). The price is a second call, which
+        the outside must take for the first one: by the payment's key, by the Message-ID.
+        """
+        return self.limit + RECORDING
 
 
 class LeaseLostError(Exception):

@@ -2,8 +2,11 @@
 
 import asyncio
 import json
-from collections import defaultdict
-from collections.abc import Mapping
+import os
+import signal
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +14,9 @@ import anyio
 import pytest
 import sqlalchemy as sa
 from chassis import tables
+from chassis.envelope import Record
+from chassis.kafka_consumer import GRACE_SECONDS
+from chassis.process import Role, run_roles
 from testkit.kafka import KafkaCluster
 from testkit.topics import Topics
 from testkit.waiting import eventually
@@ -19,6 +25,7 @@ from ..sample import MoneyMoved, credit, moved
 from .conftest import TOPICS, Transactions, count, role_of
 
 PATIENCE = 30.0  # seconds: a rebalance waits for every member
+Position = tuple[str, int, int]
 
 
 @pytest.fixture
@@ -27,16 +34,26 @@ async def topics(real_kafka_cluster: KafkaCluster) -> Topics:
 
 
 class Member:
-    """A consumer of the test's group, which counts what it handles."""
+    """A consumer of the test's group, which counts what it handles and keeps what it is offered."""
 
     def __init__(self, topics: Topics, transactions: Transactions) -> None:
         self.handled = 0
+        self.offered: list[Position] = []
         self.leave = anyio.Event()
-        self._role, _ = role_of(topics, transactions, handle=self._credit)
+        self.role, self._consumer = role_of(topics, transactions, handle=self._credit)
+
+    def keep_offers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        handle = self._consumer.handle
+
+        async def keep(records: Sequence[Record]) -> None:
+            self.offered += [(record.topic, record.partition, record.offset) for record in records]
+            await handle(records)
+
+        monkeypatch.setattr(self._consumer, "handle", keep)
 
     async def joins(self, group: asyncio.TaskGroup) -> None:
         """Return when it has partitions, and events on them."""
-        group.create_task(self._role.run(self.leave))
+        group.create_task(self.role.run(self.leave))
         await eventually(lambda: self.handled > 0, within=PATIENCE)
 
     async def _credit(self, event: MoneyMoved, uow: Any) -> None:
@@ -52,6 +69,10 @@ class Load:
         self.accounts = [uuid4() for _ in range(12)]
         self.stop = asyncio.Event()
         self._topics = topics
+
+    @property
+    def sent(self) -> int:
+        return len(self.accounts) * len(self.amounts)
 
     async def run(self) -> None:
         while not self.stop.is_set():
@@ -79,7 +100,7 @@ async def test_members_that_come_and_go_handle_each_event_once_and_in_the_order_
     load = Load(topics)
 
     async def is_all_handled() -> bool:
-        return await count(transactions.engine, tables.inbox) == len(load.accounts) * len(load.amounts)
+        return await count(transactions.engine, tables.inbox) == load.sent
 
     async with asyncio.TaskGroup() as group:
         sending = group.create_task(load.run())
@@ -94,3 +115,44 @@ async def test_members_that_come_and_go_handle_each_event_once_and_in_the_order_
         third.leave.set()
 
     assert await credited(transactions) == {str(account): load.amounts for account in load.accounts}
+
+
+async def test_a_member_that_is_told_to_stop_hands_over_within_two_seconds_and_no_record_is_offered_twice(
+    topics: Topics, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaving, staying = (Member(topics, transactions) for _ in range(2))
+    for member in (leaving, staying):
+        member.keep_offers(monkeypatch)
+    load = Load(topics)
+
+    async def is_all_handled() -> bool:
+        return await count(transactions.engine, tables.inbox) == load.sent
+
+    async with asyncio.TaskGroup() as group:
+        sending = group.create_task(load.run())
+        process = group.create_task(run_roles([Role("consumer", leaving.role.run, grace=GRACE_SECONDS)]))
+        await eventually(lambda: leaving.handled > 0, within=PATIENCE)
+        await staying.joins(group)
+        both = len(leaving.offered)
+        await eventually(lambda: len(leaving.offered) > both, within=PATIENCE)
+        theirs = {position[:2] for position in leaving.offered[both:]}
+
+        began = time.monotonic()
+        before = len(staying.offered)
+        os.kill(os.getpid(), signal.SIGTERM)
+        status = await process
+        stopped = time.monotonic() - began
+        await eventually(lambda: theirs <= {position[:2] for position in staying.offered[before:]}, within=PATIENCE)
+        handed_over = time.monotonic() - began
+
+        load.stop.set()
+        await sending
+        await eventually(is_all_handled, within=PATIENCE)
+        staying.leave.set()
+
+    offers = Counter([*leaving.offered, *staying.offered])
+    assert status == 0
+    assert theirs
+    assert stopped <= handed_over < 2
+    assert {position: times for position, times in offers.items() if times > 1} == {}
+    assert offers.total() == load.sent

@@ -149,19 +149,32 @@ async def _sends_the_rest(relay: Relay, transactions: Transactions) -> bool:
     return await _is_empty(transactions)
 
 
-async def test_a_relay_that_starts_without_kafka_sends_when_it_comes(
-    transactions: Transactions, own_relay: Relay, own_kafka: MockKafka, own_topics: Topics
+async def test_a_relay_that_starts_without_kafka_says_so_once_and_sends_when_it_comes(
+    transactions: Transactions,
+    own_relay: Relay,
+    own_kafka: MockKafka,
+    own_topics: Topics,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("chassis.relay.OUTAGE_SECONDS", 0.02)
+    send_once, attempts = own_relay.send_once, []
+
+    async def counted() -> int:
+        attempts.append(1)
+        return await send_once()
+
+    monkeypatch.setattr(own_relay, "send_once", counted)
     own_kafka.set_down()
     await append(transactions, uuid4())
 
-    async with running(own_relay.run):
-        with structlog.testing.capture_logs() as logs:
-            await eventually(lambda: "relay_failed" in [line["event"] for line in logs])
-        own_kafka.set_up()
-        await eventually(lambda: _is_empty(transactions))
+    with structlog.testing.capture_logs() as logs:
+        async with running(own_relay.run):
+            await eventually(lambda: len(attempts) >= 3)
+            own_kafka.set_up()
+            await eventually(lambda: _is_empty(transactions))
 
     assert await own_topics.size("accounts") == 1
+    assert [line["event"] for line in logs].count("relay_failed") == 1
 
 
 async def test_a_crash_between_acknowledgement_and_deletion_sends_the_row_again(

@@ -90,6 +90,21 @@ async def test_a_lease_that_ended_lets_the_next_worker_in_and_the_first_out(
     assert await count(transactions.engine, tables.tasks) == 0
 
 
+async def test_a_task_whose_outcome_is_being_recorded_is_nobody_elses_though_its_lease_ends_meanwhile(
+    transactions: Transactions, queue: SqlTaskQueue
+) -> None:
+    await schedule(transactions, NewTask("call", "1"))
+    [task] = await claim(queue)
+
+    async with transactions() as uow:
+        await queue.complete(task, uow)
+        transactions.clock.advance(LEASE + timedelta(seconds=1))
+        claimed = await claim(queue)
+
+    assert not claimed
+    assert not await claim(queue)
+
+
 async def test_an_error_with_characters_that_postgresql_refuses_is_kept_without_them(
     transactions: Transactions, queue: SqlTaskQueue
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from chassis.clock import Clock
+from chassis.database import POOL_SECONDS
 from chassis.errors import TransientError
 from chassis.ports import NewTask
 from chassis.tasks import Task, TaskKind
@@ -159,10 +160,10 @@ async def test_a_call_that_takes_too_long_is_cut_and_comes_again(
     assert outside.under_way == 0
 
 
-async def test_a_lease_outlasts_two_calls() -> None:
+async def test_a_lease_outlasts_a_call_and_the_longest_wait_for_a_connection() -> None:
     kind: TaskKind[Any] = TaskKind("call", call=Outside().call, record=Records().record, limit=timedelta(seconds=10))
 
-    assert kind.lease == timedelta(seconds=25)
+    assert kind.lease == timedelta(seconds=10 + POOL_SECONDS)
 
 
 @pytest.mark.parametrize("error", [None, RuntimeError("late")])

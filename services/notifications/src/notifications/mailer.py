@@ -1,5 +1,7 @@
 """E-mails by SMTP: what they say, and which refusals are final."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -15,11 +17,12 @@ from notifications.ports import EmailRefusedError, MailerUnavailableError
 
 PERMANENT = 500
 """SMTP replies from here on are final (RFC 5321, section 4.2.1)."""
+GOODBYE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class SmtpServer:
-    """Where to send; ``timeout`` in seconds, for each step of the conversation."""
+    """Where to send; ``timeout`` in seconds, for the whole conversation."""
 
     host: str
     port: int
@@ -87,17 +90,8 @@ class SmtpMailer:
 
     @failpoint("mailer.deliver")
     async def _deliver(self, message: EmailMessage) -> None:
-        server = self._server
         try:
-            await aiosmtplib.send(
-                message,
-                hostname=server.host,
-                port=server.port,
-                start_tls=server.starttls,
-                username=server.username or None,
-                password=server.password or None,
-                timeout=server.timeout,
-            )
+            await self._converse(message)
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _refusal(error.recipients[0].code, "the recipient") from None
         except aiosmtplib.SMTPDataError as error:
@@ -106,6 +100,32 @@ class SmtpMailer:
             raise EmailRefusedError("the mail server can't take this address") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailerUnavailableError(f"the mail server can't be used: {type(error).__name__}") from None
+
+    async def _converse(self, message: EmailMessage) -> None:
+        """Not aiosmtplib.send: cut off, it still waits for the answer to its QUIT."""
+        server = self._server
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            start_tls=server.starttls,
+            username=server.username or None,
+            password=server.password or None,
+            timeout=None,  # its own limit is for each step: a server that dawdles at each would take a multiple
+        )
+        try:
+            async with asyncio.timeout(server.timeout):
+                await client.connect()
+                await client.send_message(message)
+            await _say_goodbye(client)
+        finally:
+            client.close()
+
+
+async def _say_goodbye(client: aiosmtplib.SMTP) -> None:
+    """Without effect on the outcome: the server has taken the e-mail, and a second try would send a second copy."""
+    with suppress(aiosmtplib.SMTPException, OSError):
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await client.quit()
 
 
 def _is_one_address(message: EmailMessage, email: str) -> bool:

@@ -18,12 +18,13 @@ MAX_UNEXPECTED = 10
 def task_kinds(
     unit_of_work: UnitOfWorkFactory[UnitOfWork], mailer: Mailer, *, smtp_timeout: float
 ) -> list[TaskKind[UnitOfWork]]:
-    """``smtp_timeout`` (seconds) is for one step of the conversation; a whole one may take four."""
+    """``smtp_timeout`` (seconds) is for the whole conversation."""
 
     async def send(task: Task) -> str | None:
         return await handlers.send_email(*_email_of(task), unit_of_work, mailer)
 
-    limit = timedelta(seconds=4 * smtp_timeout)
+    # half a second to read who gets the e-mail and to say goodbye to the mail server
+    limit = timedelta(seconds=smtp_timeout + 0.5)
     return [
         TaskKind(
             handlers.SEND_EMAIL,

@@ -4,16 +4,24 @@ import json
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
+import sqlalchemy as sa
+from chassis import tables
+from chassis.clock import Clock
+from chassis.database import create_engine
+from chassis.migrations import migrate
 from chassis.unit_of_work import SqlTransactions
 from notifications.storage import SqlNotificationsUnitOfWork
 from testkit.isolation import DatabaseIsolation
+from testkit.kafka import MockKafka
 from testkit.ports import free_port
+from testkit.postgres import EmbeddedPostgres
 from testkit.processes import ManagedProcess, ProcessSpec
 from testkit.readiness import HttpReady
 from testkit.topics import Topics
@@ -101,6 +109,77 @@ async def test_a_consumer_without_kafka_and_database_is_live_tells_its_metrics_a
     assert time.monotonic() - began < 2
     assert [answer.status_code for answer in answers.values()] == [200, 503, 200, 200, 404]
     assert "database_up 0.0" in answers["/metrics"].text
+
+
+@pytest.fixture
+async def own_postgres() -> AsyncIterator[EmbeddedPostgres]:
+    """A server with the service's schema that a test may start late."""
+    with EmbeddedPostgres(port=0) as server:
+        engine = create_engine(server.url("postgres"), application_name="tests")
+        await migrate(engine, "notifications")
+        await engine.dispose()
+        server.stop()
+        yield server
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[MockKafka]:
+    with MockKafka() as kafka:
+        yield kafka
+
+
+@pytest.mark.parametrize("first", ["postgresql", "kafka"])
+async def test_a_service_that_starts_before_everything_else_says_what_it_waits_for_once_and_then_works(
+    process: Start, own_postgres: EmbeddedPostgres, own_kafka: MockKafka, mailbox: Mailbox, first: str
+) -> None:
+    topics = await Topics.create(own_kafka, ["orders", "payments"])
+    await topics.send(order_confirmed(uuid4()))
+    own_kafka.set_down()
+    service = process(
+        "all",
+        DATABASE_URL=own_postgres.url("postgres"),
+        KAFKA_BOOTSTRAP_SERVERS=topics.kafka.bootstrap_servers,
+        KAFKA_TOPIC_PREFIX=topics.kafka.topic_prefix,
+    )
+
+    await service.spawn()
+    await eventually(lambda: "waiting_for_database" in service.output(), within=10)
+    if first == "postgresql":
+        own_postgres.start()
+        await eventually(lambda: "waiting_for_kafka" in service.output(), within=10)
+        own_kafka.set_up()
+    else:
+        own_kafka.set_up()
+        own_postgres.start()
+    await eventually(lambda: len(mailbox.store) == 1, within=15, describe=service.output)
+
+    told = [line for line in map(json.loads, service.output().splitlines()) if line["level"] != "info"]
+    expected = ["waiting_for_database", "waiting_for_kafka"] if first == "postgresql" else ["waiting_for_database"]
+    assert [line["event"] for line in told] == expected
+    assert told[0]["reason"] == "the database does not answer"
+    assert told[0]["address"] == f"127.0.0.1:{own_postgres.port}/postgres"
+
+
+async def test_a_worker_prunes_in_the_background(
+    process: Start, transactions: SqlTransactions[SqlNotificationsUnitOfWork], clock: Clock
+) -> None:
+    clock.advance(timedelta(days=-15))
+    async with transactions() as uow:
+        await uow.inbox.insert(["long ago"])
+    clock.advance(timedelta(days=15))
+    async with transactions() as uow:
+        await uow.inbox.insert(["just now"])
+
+    async def inbox() -> list[str]:
+        async with transactions.engine.connect() as connection:
+            return list((await connection.execute(sa.select(tables.inbox.c.event_id))).scalars())
+
+    await process("worker").start()
+
+    async def is_pruned() -> bool:
+        return await inbox() == ["just now"]
+
+    await eventually(is_pruned, within=10)
 
 
 async def test_a_busy_port_is_one_clear_line(process: Start) -> None:

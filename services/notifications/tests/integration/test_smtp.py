@@ -1,7 +1,9 @@
 """The mailer against a real SMTP server: what arrives, what is refused, and what comes twice."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -66,10 +68,42 @@ async def test_a_final_refusal_is_told_without_the_address(mailbox: Mailbox) -> 
 async def test_a_server_that_hangs_is_given_up_after_the_time_out(mailbox: Mailbox) -> None:
     mailbox.fault(action="hang")
 
-    with pytest.raises(MailerUnavailableError, match="SMTPReadTimeoutError"):
+    with pytest.raises(MailerUnavailableError, match="TimeoutError"):
         await mailbox.mailer(timeout=0.05).send_order_confirmation(EMAIL, uuid4())
 
     assert len(mailbox.store) == 0
+
+
+@asynccontextmanager
+async def slow_mailbox(*, seconds: float = 0, goodbye: bool = True) -> AsyncIterator[Mailbox]:
+    """A server that takes ``seconds`` for each answer, and may leave QUIT without one."""
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 slow\r\n")
+        verb = b""
+        async for line in reader:
+            if verb == b"DATA" and line != b".\r\n":
+                continue
+            verb = line.split()[0].upper()
+            if verb == b"QUIT" and not goodbye:
+                continue
+            await asyncio.sleep(seconds)
+            writer.write(b"354 go on\r\n" if verb == b"DATA" else b"250 OK\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(converse, "127.0.0.1", 0) as server:
+        yield Mailbox(store=None, faults=None, port=server.sockets[0].getsockname()[1])  # type: ignore[arg-type]  # no need
+
+
+async def test_the_time_out_is_for_the_whole_conversation_and_not_for_each_step() -> None:
+    async with slow_mailbox(seconds=0.05) as mailbox:
+        with pytest.raises(MailerUnavailableError, match="TimeoutError"):
+            await mailbox.mailer(timeout=0.15).send_order_confirmation(EMAIL, uuid4())
+
+
+async def test_a_server_that_took_the_email_and_then_falls_silent_is_sent_no_second_one() -> None:
+    async with slow_mailbox(goodbye=False) as mailbox:
+        assert await mailbox.mailer().send_order_confirmation(EMAIL, uuid4())
 
 
 async def test_an_email_that_is_cut_after_data_comes_again_under_the_same_message_id(mailbox: Mailbox) -> None:

@@ -14,22 +14,37 @@ SERVER = SmtpServer(host="smtp", port=25, starttls=False, username="", password=
 
 
 class Outgoing:
-    """In the place of aiosmtplib.send: keeps the message, or raises ``error``."""
+    """In the place of aiosmtplib's client: keeps the message, or raises ``error``."""
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
         self.error: Exception | None = None
+        self.error_at_goodbye: Exception | None = None
+        self.closed = 0
 
-    async def send(self, message: EmailMessage, **_: object) -> None:
+    def __call__(self, **_: object) -> "Outgoing":
+        return self
+
+    async def connect(self) -> None:
+        pass
+
+    async def send_message(self, message: EmailMessage) -> None:
         if self.error is not None:
             raise self.error
         self.messages.append(message)
+
+    async def quit(self) -> None:
+        if self.error_at_goodbye is not None:
+            raise self.error_at_goodbye
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 @pytest.fixture
 def outgoing(monkeypatch: pytest.MonkeyPatch) -> Outgoing:
     outgoing = Outgoing()
-    monkeypatch.setattr(aiosmtplib, "send", outgoing.send)
+    monkeypatch.setattr(aiosmtplib, "SMTP", outgoing)
     return outgoing
 
 
@@ -148,3 +163,14 @@ async def test_whatever_else_goes_wrong_the_email_is_tried_again(
         await send(mailer, Kind.CONFIRMATION)
 
     assert "ada" not in str(unavailable.value)
+
+
+@pytest.mark.parametrize("error", [None, aiosmtplib.SMTPServerDisconnected("gone"), ConnectionResetError("cut")])
+async def test_what_goes_wrong_at_the_goodbye_makes_no_email_unsent(
+    mailer: SmtpMailer, outgoing: Outgoing, error: Exception | None
+) -> None:
+    outgoing.error_at_goodbye = error
+
+    await send(mailer, Kind.CONFIRMATION)
+
+    assert len(outgoing.messages) == outgoing.closed == 1

@@ -12,6 +12,8 @@ from chassis.worker import Worker
 from notifications.domain import Kind, Notification, Status
 from notifications.handlers import SEND_EMAIL
 from notifications.ports import EmailRefusedError, MailerUnavailableError
+from notifications.settings import Settings
+from notifications.tasks import task_kinds
 
 from ..factories import EMAIL, OrderNotificationsFactory, order_cancelled, order_confirmed, payment_refunded
 from ..fakes import RecordingMailer, SentEmail, stored
@@ -28,6 +30,14 @@ def notification(database: Database, order_id: UUID, kind: Kind = Kind.CONFIRMAT
 
 def kinds_sent(mailer: RecordingMailer) -> Sequence[Kind]:
     return [sent.kind for sent in mailer.sent]
+
+
+async def test_an_email_whose_worker_was_killed_comes_again_within_eleven_seconds_by_default(
+    database: Database, mailer: RecordingMailer
+) -> None:
+    [kind] = task_kinds(database, mailer, smtp_timeout=Settings().smtp_timeout_seconds)
+
+    assert kind.lease < timedelta(seconds=11)
 
 
 async def test_a_successful_order_sends_one_confirmation_to_its_address(

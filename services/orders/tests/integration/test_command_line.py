@@ -4,6 +4,8 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,8 +42,9 @@ def command(
     # the test run's own logging stays as it is
     monkeypatch.setattr("chassis.cli.configure_logs", lambda **_: None)
 
-    async def run(*arguments: str, **environment: str) -> Result:
-        return await asyncio.to_thread(CliRunner().invoke, command_line.typer, list(arguments), env=environment)
+    async def run(*arguments: str, stdin: bytes | None = None, **environment: str) -> Result:
+        invoke = partial(CliRunner().invoke, input=stdin, env=environment)
+        return await asyncio.to_thread(invoke, command_line.typer, list(arguments))
 
     return run
 
@@ -70,6 +73,8 @@ async def dead(transactions: Transactions, record: Any, reason: str = "RuntimeEr
 
 
 # --- dead letters ---
+
+ARGUMENTS = {"edit": ("--key", "1")}
 
 
 async def test_an_empty_list_of_dead_letters(command: Command) -> None:
@@ -130,6 +135,67 @@ async def test_a_letter_that_is_refused_again_stays_open(
     assert "1 open" in (await command("dead-letters", "list")).stdout
 
 
+async def test_an_edited_letter_is_shown_with_its_original_and_replayed_as_edited(
+    command: Command, transactions: Transactions, order: Order, tmp_path: Path
+) -> None:
+    record = payment_captured(order.id)
+    repaired = tmp_path / "value.json"
+    repaired.write_bytes(record.value)
+    record.value = b"{"
+    letter = await dead(transactions, record)
+
+    edited = await command("dead-letters", "edit", letter, "--value", str(repaired))
+    shown = (await command("dead-letters", "show", letter)).stdout
+    replayed = await command("dead-letters", "replay", letter)
+
+    assert (edited.exit_code, replayed.exit_code) == (0, 0)
+    assert edited.stdout.startswith(f"dead letter {letter} edited")
+    assert "edited at: " in shown
+    assert f"\nvalue: {repaired.read_text()}\n" in shown
+    assert "\noriginal value: {\n" in shown
+    async with transactions() as uow:
+        changed = await uow.orders.find(order.id)
+    assert changed is not None
+    assert changed.status is OrderStatus.CONFIRMED
+
+
+async def test_key_headers_and_a_value_from_standard_input_are_edited_at_once(
+    command: Command, transactions: Transactions, order: Order
+) -> None:
+    record = payment_captured(order.id)
+    letter = await dead(transactions, record)
+    changes = ("--key", "k=1", "--header", "ce_id=a=b", "--header", "new=", "--remove-header", "ce_type")
+
+    await command("dead-letters", "edit", letter, "--value", "-", *changes, stdin=b"\xff{}")
+
+    shown = (await command("dead-letters", "show", letter)).stdout.splitlines()
+    assert {"key: k=1", "header ce_id: a=b", "header new: ", "value: base64 /3t9"} <= set(shown)
+    assert not any(line.startswith("header ce_type") for line in shown)
+    assert "original header ce_type: payment.captured.v1" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "nothing to change: give --key, --value, --header or --remove-header"),
+        (["--header", "ce_id"], "--header must be NAME=VALUE, not 'ce_id'"),
+        (["--header", "=1"], "--header must be NAME=VALUE, not '=1'"),
+        (["--value", "not/there"], "can't read not/there: No such file or directory"),
+        (["--value", "."], "can't read .: Is a directory"),
+        (["--remove-header", "nope"], "orders: dead letter {letter} has no header 'nope'"),
+    ],
+)
+async def test_a_wrong_edit_is_one_line_and_changes_nothing(
+    command: Command, transactions: Transactions, order: Order, arguments: list[str], told: str
+) -> None:
+    letter = await dead(transactions, payment_captured(order.id))
+
+    result = await command("dead-letters", "edit", letter, *arguments)
+
+    assert refused(result) == told.format(letter=letter)
+    assert "edited at" not in (await command("dead-letters", "show", letter)).stdout
+
+
 async def test_a_discarded_letter_is_closed_unhandled(
     command: Command, transactions: Transactions, order: Order
 ) -> None:
@@ -142,21 +208,23 @@ async def test_a_discarded_letter_is_closed_unhandled(
     assert "1 discarded" in (await command("dead-letters", "list", "--status", "discarded")).stdout
 
 
-@pytest.mark.parametrize("action", ["replay", "discard"])
+@pytest.mark.parametrize("action", ["replay", "discard", "edit"])
 async def test_a_closed_letter_stays_closed(
     command: Command, transactions: Transactions, order: Order, action: str
 ) -> None:
     letter = await dead(transactions, payment_captured(order.id))
     await command("dead-letters", "discard", letter)
 
-    assert (
-        refused(await command("dead-letters", action, letter)) == f"orders: dead letter {letter} was already discarded"
-    )
+    told = refused(await command("dead-letters", action, letter, *ARGUMENTS.get(action, ())))
+
+    assert told == f"orders: dead letter {letter} was already discarded"
 
 
-@pytest.mark.parametrize("action", ["show", "replay", "discard"])
+@pytest.mark.parametrize("action", ["show", "replay", "discard", "edit"])
 async def test_an_unknown_letter_is_named(command: Command, action: str) -> None:
-    assert refused(await command("dead-letters", action, "999")) == "orders: there is no dead letter 999"
+    told = refused(await command("dead-letters", action, "999", *ARGUMENTS.get(action, ())))
+
+    assert told == "orders: there is no dead letter 999"
 
 
 # --- the service's own ---

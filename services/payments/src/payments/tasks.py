@@ -22,7 +22,7 @@ def task_kinds(
     async def refund(task: Task) -> str | None:
         return await handlers.refund_payment(UUID(task.key), unit_of_work, gateway)
 
-    # short, because a charge whose worker was killed waits for its lease, which is longer than twice this
+    # short, because a charge whose worker was killed waits for its lease, which is longer than this
     limit = timedelta(seconds=2 * gateway_timeout + 0.5)
     return [
         TaskKind(handlers.CHARGE, call=charge, record=_record_charge, limit=limit, concurrency=16),

@@ -1,0 +1,10 @@
+"""Dead letters can be edited."""
+
+from chassis import messaging_schema
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    messaging_schema.add_dead_letter_edits()
