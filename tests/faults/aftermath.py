@@ -6,12 +6,15 @@ import httpx
 from shop_demo.ledgers import Ledgers
 from shop_demo.system import run_command
 from testkit.postgres import connected
+from testkit.topic_log import Position
 from testkit.waiting import eventually
 
 from tests.faults.evidence import Evidence
 from tests.faults.system import System
 
 REPLAYED = 5
+REPAIRED = 3
+LETTER_AT = 'select id from dead_letters where topic = $1 and partition = $2 and "offset" = $3'
 EXTRA_CHARGES = 4
 ARRIVES_WITHIN = 30.0
 
@@ -37,6 +40,26 @@ async def replay_refused_mails(system: System, ledgers: Ledgers, evidence: Evide
     except AssertionError:
         return [f"not all of {len(letters)} replayed e-mails arrived: {', '.join(letters.values())}"]
     return []
+
+
+async def repair_and_replay(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
+    """A record whose value a person has repaired is handled like any other. Returns what is wrong."""
+    del ledgers
+    problems = []
+    for (group, _, at), value in list(evidence.injected.repairs.items())[:REPAIRED]:
+        assert isinstance(at, Position)
+        environment = system.environment(group)
+        async with connected(system.database_url(group)) as connection:
+            letter_id = await connection.fetchval(LETTER_AT, at.topic, at.partition, at.offset)
+            repaired = system.folder / "repaired.json"
+            repaired.write_bytes(value)
+            edit = ("dead-letters", "edit", str(letter_id), "--value", str(repaired))
+            await run_command(group, *edit, environment=environment)
+            await run_command(group, "dead-letters", "replay", str(letter_id), environment=environment)
+            status = await connection.fetchval("select status from dead_letters where id = $1", letter_id)
+            if status != "replayed":
+                problems.append(f"dead letter {letter_id} of {group} is {status}, though it was repaired and replayed")
+    return problems
 
 
 async def return_extra_charges(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
@@ -72,6 +95,7 @@ async def _charged_again(system: System, evidence: Evidence) -> Sequence[str]:
 
 
 AFTERMATH = {
+    "repaired records are handled when they are replayed": repair_and_replay,
     "refused e-mails arrive when they are replayed": replay_refused_mails,
     "extra charges are found and returned": return_extra_charges,
 }
