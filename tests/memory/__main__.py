@@ -68,18 +68,17 @@ EVENTS: dict[str, Callable[[UUID, int], Any]] = {
 
 @dataclass(frozen=True)
 class Growth:
-    """Of a process, in MB of resident memory."""
+    """Of a process: its resident memory in MB, after each part of the events."""
 
     service: str
-    early: float
-    late: float
+    sizes: Sequence[float]
 
     @property
     def percent(self) -> float:
-        return (self.late / self.early - 1) * 100
+        return (self.sizes[-1] / self.sizes[0] - 1) * 100
 
     def __str__(self) -> str:
-        return f"{self.service} {self.early:.1f} -> {self.late:.1f} MB ({self.percent:+.1f} %)"
+        return f"{self.service} {self.sizes[0]:.1f} -> {self.sizes[-1]:.1f} MB ({self.percent:+.1f} %)"
 
 
 @app.command()
@@ -149,10 +148,12 @@ class Stage:
         process = _process(self.folder, self.service, environment, f"http://{LOOPBACK}:{port}/health/ready")
         await process.start()
         try:
-            await self._handled(early)
-            before = _resident(process.pid)
-            await self._handled(late - early)
-            return Growth(self.service, before, _resident(process.pid))
+            sizes = []
+            for _ in range(late // early):  # in equal parts: a backlog ten times as long would be another load
+                await self._handled(early)
+                sizes.append(_resident(process.pid))
+            print(f"{self.service}: {' '.join(f'{size:.1f}' for size in sizes)} MB", flush=True)
+            return Growth(self.service, sizes)
         finally:
             await process.stop()
 
