@@ -23,7 +23,8 @@ from testkit.waiting import StillWaitingError, eventually
 from tests.crash_points.evidence import Witness, at_rest
 from tests.crash_points.invariants import Case, broken, stray_dead_letters
 from tests.crash_points.points import POINTS, Cut, Point, cuts_of
-from tests.crash_points.stage import NotReachedError, Stage
+from tests.crash_points.roles import NotReachedError
+from tests.crash_points.stage import Stage
 from tests.crash_points.stories import PATIENCE, Storyteller
 
 ALONE = "notifications worker"
@@ -112,8 +113,8 @@ class Matrix:
         await role.stop()
         telling = asyncio.create_task(self._storyteller.tell(told))
         try:
-            await eventually(lambda: self._witness.has_work(process), within=PATIENCE, every=0.05)
-            await role.end_at(cut.failpoint)
+            await eventually(lambda: self._witness.has_work(process), within=PATIENCE, every=0.1)
+            await role.end_at({failpoints.VARIABLE: cut.failpoint})
             await role.start()
             await telling
         finally:

@@ -144,7 +144,7 @@ class Witness:
             return sum([ends[partition] - (await consumer.committed(partition) or 0) for partition in partitions])
 
 
-async def at_rest(witness: Witness, *, within: float, every: float = 0.3) -> Evidence:
+async def at_rest(witness: Witness, *, within: float, every: float = 0.5) -> Evidence:
     """The evidence once nothing moves any more, or after ``within`` seconds as it is then."""
     before: Evidence | None = None
     now = await witness.evidence()
