@@ -99,6 +99,10 @@ contract-matrix: .venv ## change every message in hundreds of ways: do the contr
 drill: .venv ## make realistic mistakes in a copy of the tree: which gate stops each, when, and with what words?
 	@$(RUN) python -m tests.drill $(ARGS)
 
+.PHONY: crash-points
+crash-points: .venv ## kill each process before and after each of its steps: do the ledgers still hold what must hold?
+	@$(RUN) python -m tests.crash_points $(ARGS)
+
 .PHONY: contracts-gate
 contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?
 	@$(RUN) python -m testkit.asyncapi gate --against $(AGAINST) $(ARGS)

@@ -22,7 +22,7 @@ from testkit.waiting import StillWaitingError, eventually
 
 from tests.crash_points.evidence import Witness, at_rest
 from tests.crash_points.invariants import Case, broken, stray_dead_letters
-from tests.crash_points.points import POINTS, Cut, Point, cuts_of
+from tests.crash_points.points import POINTS, Cut, Point, cuts_of, steps_without_a_point
 from tests.crash_points.roles import NotReachedError
 from tests.crash_points.stage import Stage
 from tests.crash_points.stories import PATIENCE, Storyteller
@@ -36,8 +36,8 @@ def main(only: Annotated[str, typer.Option(help="Points that have this in their 
     points = [point for point in POINTS if only in str(point)]
     if not points:
         sys.exit(f"crash-points: no point has {only!r} in its name")
-    if left_out := set(failpoints.steps()) - {point.step for point in POINTS}:
-        print(f"crash-points: no point for the steps {', '.join(sorted(left_out))}", file=sys.stderr)
+    if left_out := steps_without_a_point():
+        print(f"crash-points: no point for {', '.join(left_out)}", file=sys.stderr)
         sys.exit(2)
     if why_unavailable() is None:
         os.environ.setdefault(KAFKA_KIND, "process")

@@ -33,7 +33,7 @@ LIBRARIES = (
     "uvicorn",
 )
 READY_WITHIN = 60.0  # seconds: many start at once
-ENDS_WITHIN = 60.0  # seconds
+ENDS_WITHIN = 180.0  # seconds: what leads there is being killed, too
 STOPS_WITHIN = 5.0  # seconds
 TAIL = 20  # log lines in an error
 
