@@ -31,7 +31,9 @@ union all select kind || ' ' || key from tasks where kind <> 'payment_deadline'
 """
 WAITING = {
     "relay": "select exists (select from outbox)",
-    "worker": "select exists (select from tasks where due_at <= clock_timestamp())",
+    "worker": """
+        select exists (select from tasks where greatest(due_at, leased_until) <= clock_timestamp())
+    """,
 }
 """Whether a role has something to do that nobody else takes; an API and a consumer do nothing until they are asked."""
 
