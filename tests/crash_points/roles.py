@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
@@ -73,13 +74,14 @@ class Role:
         if self._process is None:
             return
         self._process.terminate()
-        await asyncio.to_thread(self._process.join, STOPS_WITHIN)
+        await _end_of(self._process, within=STOPS_WITHIN)
         self._process.kill()
+        await _end_of(self._process, within=STOPS_WITHIN)
 
     async def end_at(self, failpoint: Mapping[str, str]) -> None:
         """Start it with a failpoint's variable and wait until that has killed it. Raises NotReachedError."""
         process = self._spawn(failpoint)
-        await asyncio.to_thread(process.join, ENDS_WITHIN)
+        await _end_of(process, within=ENDS_WITHIN)
         if process.exitcode != -signal.SIGKILL:
             raise self._failure(f"has status {process.exitcode} instead of being killed at {failpoint}")
 
@@ -101,6 +103,17 @@ class Role:
     def _failure(self, what: str) -> NotReachedError:
         tail = "\n".join(self._output().splitlines()[-TAIL:])
         return NotReachedError(f"{self.name} {what}. The end of its log:\n{tail}")
+
+
+async def _end_of(process: BaseProcess, *, within: float) -> None:
+    """Return when it has ended, or after ``within`` seconds."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(process.sentinel, ended.set)
+    try:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), within)
+    finally:
+        loop.remove_reader(process.sentinel)
 
 
 def _become(command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
