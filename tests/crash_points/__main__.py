@@ -41,11 +41,18 @@ def main(only: Annotated[str, typer.Option(help="Points that have this in their 
         sys.exit(2)
     if why_unavailable() is None:
         os.environ.setdefault(KAFKA_KIND, "process")
+    violations, at_fault = 0, False
     try:
         violations = asyncio.run(count_violations(points))
-    except* (NotReachedError, StillWaitingError) as errors:
-        for error in errors.exceptions:
-            print(f"crash-points: {error}", file=sys.stderr)
+    except* StillWaitingError as stuck:
+        violations = len(stuck.exceptions)
+        for error in stuck.exceptions:
+            say(f"VIOLATION {error}")
+    except* NotReachedError as faults:
+        at_fault = True
+        for fault in faults.exceptions:
+            print(f"crash-points: {fault}", file=sys.stderr)
+    if at_fault:
         sys.exit(2)
     print(f"crash-points: {len(points)} points, {2 * len(points)} cuts, {violations} violations")
     sys.exit(violations > 0)
@@ -117,9 +124,12 @@ class Matrix:
             await role.end_at({failpoints.VARIABLE: cut.failpoint})
             await role.start()
             await telling
+            again = await self._storyteller.order_again(told)
+        except StillWaitingError as error:
+            raise StillWaitingError(f"{cut}: the shop goes on: {error}") from None
         finally:
             telling.cancel()
-        self._cases.append(Case(cut, told, await self._storyteller.order_again(told)))
+        self._cases.append(Case(cut, told, again))
         say(f"{cut}, {time.monotonic() - begun:.1f} s")
 
 
