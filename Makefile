@@ -111,6 +111,10 @@ faults-drill: .venv ## take one guard away at a time, in a copy of the tree: whi
 memory: .venv ## what each service holds in memory after 50,000 events, and after the first 5,000
 	@$(RUN) python -m tests.memory $(ARGS)
 
+.PHONY: crash-points
+crash-points: .venv ## kill each process before and after each of its steps: do the ledgers still hold what must hold?
+	@$(RUN) python -m tests.crash_points $(ARGS)
+
 .PHONY: contracts-gate
 contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?
 	@$(RUN) python -m testkit.asyncapi gate --against $(AGAINST) $(ARGS)

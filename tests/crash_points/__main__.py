@@ -22,8 +22,9 @@ from testkit.waiting import StillWaitingError, eventually
 
 from tests.crash_points.evidence import Witness, at_rest
 from tests.crash_points.invariants import Case, broken, stray_dead_letters
-from tests.crash_points.points import POINTS, Cut, Point, cuts_of
-from tests.crash_points.stage import NotReachedError, Stage
+from tests.crash_points.points import POINTS, Cut, Point, cuts_of, steps_without_a_point
+from tests.crash_points.roles import NotReachedError
+from tests.crash_points.stage import Stage
 from tests.crash_points.stories import PATIENCE, Storyteller
 
 ALONE = "notifications worker"
@@ -35,16 +36,23 @@ def main(only: Annotated[str, typer.Option(help="Points that have this in their 
     points = [point for point in POINTS if only in str(point)]
     if not points:
         sys.exit(f"crash-points: no point has {only!r} in its name")
-    if left_out := set(failpoints.steps()) - {point.step for point in POINTS}:
-        print(f"crash-points: no point for the steps {', '.join(sorted(left_out))}", file=sys.stderr)
+    if left_out := steps_without_a_point():
+        print(f"crash-points: no point for {', '.join(left_out)}", file=sys.stderr)
         sys.exit(2)
     if why_unavailable() is None:
         os.environ.setdefault(KAFKA_KIND, "process")
+    violations, at_fault = 0, False
     try:
         violations = asyncio.run(count_violations(points))
-    except* (NotReachedError, StillWaitingError) as errors:
-        for error in errors.exceptions:
-            print(f"crash-points: {error}", file=sys.stderr)
+    except* StillWaitingError as stuck:
+        violations = len(stuck.exceptions)
+        for error in stuck.exceptions:
+            say(f"VIOLATION {error}")
+    except* NotReachedError as faults:
+        at_fault = True
+        for fault in faults.exceptions:
+            print(f"crash-points: {fault}", file=sys.stderr)
+    if at_fault:
         sys.exit(2)
     print(f"crash-points: {len(points)} points, {2 * len(points)} cuts, {violations} violations")
     sys.exit(violations > 0)
@@ -112,13 +120,16 @@ class Matrix:
         await role.stop()
         telling = asyncio.create_task(self._storyteller.tell(told))
         try:
-            await eventually(lambda: self._witness.has_work(process), within=PATIENCE, every=0.05)
-            await role.end_at(cut.failpoint)
+            await eventually(lambda: self._witness.has_work(process), within=PATIENCE, every=0.1)
+            await role.end_at({failpoints.VARIABLE: cut.failpoint})
             await role.start()
             await telling
+            again = await self._storyteller.order_again(told)
+        except StillWaitingError as error:
+            raise StillWaitingError(f"{cut}: the shop goes on: {error}") from None
         finally:
             telling.cancel()
-        self._cases.append(Case(cut, told, await self._storyteller.order_again(told)))
+        self._cases.append(Case(cut, told, again))
         say(f"{cut}, {time.monotonic() - begun:.1f} s")
 
 

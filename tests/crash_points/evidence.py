@@ -31,7 +31,9 @@ union all select kind || ' ' || key from tasks where kind <> 'payment_deadline'
 """
 WAITING = {
     "relay": "select exists (select from outbox)",
-    "worker": "select exists (select from tasks where due_at <= clock_timestamp())",
+    "worker": """
+        select exists (select from tasks where greatest(due_at, leased_until) <= clock_timestamp())
+    """,
 }
 """Whether a role has something to do that nobody else takes; an API and a consumer do nothing until they are asked."""
 
@@ -144,7 +146,7 @@ class Witness:
             return sum([ends[partition] - (await consumer.committed(partition) or 0) for partition in partitions])
 
 
-async def at_rest(witness: Witness, *, within: float, every: float = 0.3) -> Evidence:
+async def at_rest(witness: Witness, *, within: float, every: float = 0.5) -> Evidence:
     """The evidence once nothing moves any more, or after ``within`` seconds as it is then."""
     before: Evidence | None = None
     now = await witness.evidence()

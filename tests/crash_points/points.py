@@ -2,7 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Literal
+
+from chassis import failpoints
+from shop_demo.system import SERVICES
 
 from tests.crash_points.stories import (
     CANCELLED,
@@ -56,6 +60,13 @@ class Cut:
 
     def __str__(self) -> str:
         return f"{self.side} {self.point}"
+
+
+def steps_without_a_point() -> Sequence[str]:
+    """Steps of any service that nobody would be cut at."""
+    for service in SERVICES:
+        import_module(f"{service}.app")
+    return sorted(set(failpoints.steps()) - {point.step for point in POINTS})
 
 
 def cuts_of(points: Sequence[Point]) -> Iterator[Cut]:

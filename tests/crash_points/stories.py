@@ -11,7 +11,7 @@ from testkit.topics import Topics
 from testkit.waiting import eventually
 
 PASSWORD = "correct horse"
-PATIENCE = 90.0  # seconds: others' processes are being killed meanwhile
+PATIENCE = 180.0  # seconds: others' processes are being killed meanwhile
 
 
 @dataclass(frozen=True)

@@ -108,8 +108,9 @@ MISTAKES = (
         (
             Edit(
                 f"{CHASSIS_SOURCES}/unit_of_work.py",
-                r"( +)for repository in self\.repositories\(\):\n.*?await self\._flush_events\(\)\n",
-                r"\1await self._flush_events()\n"
+                r"( +)for repository in self\.repositories\(\):\n.*?await self\._insert_events\(\)\n",
+                r"\1if self.events.appended:\n"
+                r"\1    await self._insert_events()\n"
                 r"\1for repository in self.repositories():\n"
                 r"\1    await repository.flush()\n",
             ),

@@ -182,11 +182,11 @@ async def test_a_crash_between_acknowledgement_and_deletion_sends_the_row_again(
 ) -> None:
     await append(transactions, uuid4())
 
-    async def crash(*_: object) -> tuple[int, None]:
+    async def crash(*_: object) -> None:
         raise ConnectionResetError
 
     with monkeypatch.context() as crashing:
-        crashing.setattr(relay, "_delete_acknowledged", crash)
+        crashing.setattr("chassis.relay._delete", crash)
         with pytest.raises(ConnectionResetError):
             await relay.send_once()
     next_process = Relay(transactions.engine, topics.kafka, transactions.events_appended)
