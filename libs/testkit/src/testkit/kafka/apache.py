@@ -22,7 +22,8 @@ MEMORY = ("-Xms256m", "-Xmx512m")  # 410 MB seen in use
 LOGGING = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
 
 # Partitions of a topic that appears on use: as the mock has them. The broker's session is short, because a broker that
-# was killed comes back only when its old session is over (9 s by default). The rest is what one node alone needs.
+# was killed comes back only when its old session is over (9 s by default). A consumer's may be short, too (6 s is the
+# least by default), for tests that kill many. The rest is what one node alone needs.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -41,6 +42,7 @@ transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
 broker.heartbeat.interval.ms=300
 broker.session.timeout.ms=1500
 """
