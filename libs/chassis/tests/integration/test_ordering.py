@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from chassis import tables
 from chassis.consumer import Route
 from chassis.events import ConsumedAmount, ConsumedEvent
+from chassis.kafka_consumer import ConsumerRole
 from chassis.relay import Relay
 from testkit.kafka import GivenKafka, KafkaCluster
 from testkit.services import consumer_role
@@ -28,10 +29,10 @@ from testkit.topics import PARTITIONS, Topics
 from testkit.waiting import eventually
 
 from ..sample import Account, AccountCredited
-from .conftest import TOPICS, Transactions
+from .conftest import TOPICS, Transactions, bury, kill_consumer
 
 SEED = int(os.environ.get("ORDERING_SEED") or random.randrange(2**16))  # noqa: S311  # a schedule, no secret
-STEPS = 9
+STEPS = 14
 WRITERS = 3
 KEYS = 12
 MAX_BACKLOG = 400
@@ -113,50 +114,26 @@ class Part:
 
     def __init__(self, topics: Topics, transactions: Transactions, accounts: Accounts, kind: str) -> None:
         self._stop = anyio.Event()
-        self._subscriber: Any = None
+        self._role: ConsumerRole | None = None
         if kind == "relay":
             run = Relay(transactions.engine, topics.kafka, transactions.events_appended).run
         else:
-            role, _ = consumer_role(topics, [Route(AccountSeen, accounts.handle)], transactions)
-            run, self._subscriber = role.run, role._subscriber  # noqa: SLF001  # to kill it without a goodbye
+            self._role, _ = consumer_role(topics, [Route(AccountSeen, accounts.handle)], transactions)
+            run = self._role.run
         self._running = asyncio.create_task(run(self._stop))
 
     async def stop(self) -> None:
-        client = self._client
+        client: Any = self._role and self._role._subscriber.consumer  # noqa: SLF001  # a role keeps it to itself
         self._stop.set()
         await self._running
         if client is not None:
-            await _bury(client)
+            await bury(client)
 
     async def die(self) -> None:
-        """As SIGKILL looks from outside: nothing is finished, committed, or said to the group."""
-        client = self._client
-        if client is not None:
-            client._coordinator._maybe_leave_group = _say_nothing  # noqa: SLF001  # as above
-            for task in self._subscriber.tasks:
-                task.cancel()
+        if self._role is not None:
+            await kill_consumer(self._role, self._running)
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
-        if client is not None:
-            await _bury(client)
-
-    @property
-    def _client(self) -> Any:
-        return None if self._subscriber is None else self._subscriber.consumer
-
-
-async def _say_nothing() -> None:
-    pass
-
-
-async def _bury(client: Any) -> None:
-    """The end of a process takes with it what a client leaves that was cut off in the middle of a rebalance."""
-    coordinator = client._coordinator  # noqa: SLF001  # as above
-    left = [coordinator._coordination_task, coordinator._heartbeat_task]  # noqa: SLF001  # as above
-    for task in (each for each in left if each is not None):
-        task.cancel()
-    await asyncio.gather(*(each for each in left if each is not None), return_exceptions=True)
-    await client._client.close()  # noqa: SLF001  # as above
 
 
 class Fleet:
@@ -167,7 +144,7 @@ class Fleet:
         self._make = make
         self._chance = chance
         self._parts = {kind: [make(kind), make(kind)] for kind in ("relay", "consumer")}
-        self._kills = Counter({"relay": 4, "consumer": 2})  # a killed consumer costs a session
+        self._kills = Counter({"relay": 4, "consumer": 3})  # a killed consumer costs a session
 
     async def step(self) -> bool:
         """One change; says whether to wait until everything flows again before the next."""
