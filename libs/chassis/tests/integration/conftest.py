@@ -1,5 +1,6 @@
 """Kafka topics and a consumer group of each test's own."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,3 +48,31 @@ def role_of(
 async def count(engine: AsyncEngine, table: sa.Table) -> int:
     async with engine.connect() as connection:
         return int((await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())
+
+
+async def kill_consumer(role: ConsumerRole, running: "asyncio.Task[None]") -> None:
+    """As SIGKILL looks from outside: nothing is finished or committed, and the group isn't told."""
+    client: Any = role._subscriber.consumer  # noqa: SLF001  # a role has no such way to end
+    if client is None:
+        return
+    coordinator = client._coordinator  # noqa: SLF001  # as above
+    coordinator._maybe_leave_group = _say_nothing  # noqa: SLF001  # as above
+    for task in role._subscriber.tasks:  # noqa: SLF001  # as above
+        task.cancel()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await bury(client)
+
+
+async def bury(client: Any) -> None:
+    """What a client leaves behind that is cut off in the middle of a rebalance, a process takes with it."""
+    coordinator = client._coordinator  # noqa: SLF001  # aiokafka has no public way
+    left = [each for each in (coordinator._coordination_task, coordinator._heartbeat_task) if each]  # noqa: SLF001
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    await client._client.close()  # noqa: SLF001  # as above
+
+
+async def _say_nothing() -> None:
+    pass

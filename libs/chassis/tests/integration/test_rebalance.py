@@ -22,7 +22,7 @@ from testkit.topics import Topics
 from testkit.waiting import eventually
 
 from ..sample import MoneyMoved, credit, moved
-from .conftest import TOPICS, Transactions, count, role_of
+from .conftest import TOPICS, Transactions, count, kill_consumer, role_of
 
 PATIENCE = 30.0  # seconds: a rebalance waits for every member
 Position = tuple[str, int, int]
@@ -156,3 +156,31 @@ async def test_a_member_that_is_told_to_stop_hands_over_within_two_seconds_and_n
     assert stopped <= handed_over < 2
     assert {position: times for position, times in offers.items() if times > 1} == {}
     assert offers.total() == load.sent
+
+
+async def test_a_killed_members_partitions_are_anothers_within_ten_seconds_by_default(
+    topics: Topics, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, staying = (Member(topics, transactions) for _ in range(2))
+    for member in (killed, staying):
+        member.keep_offers(monkeypatch)
+    load = Load(topics)
+
+    async with asyncio.TaskGroup() as group:
+        sending = group.create_task(load.run())
+        process = asyncio.create_task(killed.role.run(killed.leave))
+        await eventually(lambda: killed.handled > 0, within=PATIENCE)
+        await staying.joins(group)
+        both = len(killed.offered)
+        await eventually(lambda: len(killed.offered) > both, within=PATIENCE)
+        theirs = {position[:2] for position in killed.offered[both:]}
+
+        before = len(staying.offered)
+        await kill_consumer(killed.role, process)
+        await eventually(lambda: theirs <= {position[:2] for position in staying.offered[before:]}, within=10)
+
+        load.stop.set()
+        await sending
+        staying.leave.set()
+
+    assert theirs

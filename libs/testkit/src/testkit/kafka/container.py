@@ -26,6 +26,7 @@ ENVIRONMENT = {
     "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
     "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
     "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+    "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
 }
 # The image's own command, as soon as the broker can be told what address it has outside.
 WAIT_FOR_ADDRESS = (

@@ -1,0 +1,226 @@
+"""Several orders at once, in thousands of random stories of everything that may happen; the rules hold at every step.
+
+``MODEL_EXAMPLES=20000 make model`` tells more stories. A story that breaks a rule is printed at its shortest.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+from itertools import groupby
+from typing import TypeVar
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from .rules import broken_always, broken_at_the_end
+from .shop import DEADLINE, MAY_BE_LOST, RETRY, Message, Shop
+
+MAX_ORDERS = 3
+MAX_SENT = 40
+STORIES = settings(
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", "500")),
+    stateful_step_count=30,
+    deadline=None,
+    # the same stories at every run of a pipeline; on a person's machine other ones each time, and the failed ones again
+    derandomize="CI" in os.environ,
+    print_blob=True,
+    phases=[Phase.reuse, Phase.generate, Phase.shrink],  # the story is the explanation
+    suppress_health_check=list(HealthCheck),
+)
+T = TypeVar("T")
+PICK = st.integers(min_value=0, max_value=11)
+
+
+class BadEndingError(AssertionError):
+    """A story, and the rules that it breaks."""
+
+
+class SagaRules(RuleBasedStateMachine):
+    """Rules are what may happen next; ``pick`` chooses among those that it may happen to."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.shop = Shop(loop)
+        self._broken = False
+
+    # --- customers ---
+
+    @initialize(good=st.booleans())
+    def first_order(self, good: bool) -> None:
+        self.shop.place(card_is_accepted=good)
+
+    @precondition(lambda self: len(self.shop.orders) < MAX_ORDERS)
+    @rule(good=st.booleans())
+    def place(self, good: bool) -> None:
+        self.shop.place(card_is_accepted=good)
+
+    @precondition(lambda self: self.shop.cancellable())
+    @rule(pick=PICK)
+    def cancel(self, pick: int) -> None:
+        self.shop.cancel(_chosen(self.shop.cancellable(), pick))
+
+    # --- Kafka ---
+
+    @precondition(lambda self: self.shop.next_messages())
+    @rule(pick=PICK)
+    def deliver(self, pick: int) -> None:
+        self.shop.deliver([_chosen(self.shop.next_messages(), pick)], "reads")
+
+    @precondition(lambda self: self.shop.next_messages())
+    @rule(pick=PICK)
+    def deliver_a_batch(self, pick: int) -> None:
+        group = _chosen(self.shop.next_messages(), pick).group
+        self.shop.deliver(list(self.shop.queues[group]), "reads at once")
+
+    @precondition(lambda self: self.shop.next_messages())
+    @rule(pick=PICK)
+    def deliver_twice(self, pick: int) -> None:
+        message = _chosen(self.shop.next_messages(), pick)
+        self.shop.deliver([message], "reads")
+        self.shop.deliver([message, message], "reads once more, twice,")
+
+    @precondition(lambda self: self.shop.next_messages())
+    @rule(pick=PICK)
+    def hold_back(self, pick: int) -> None:
+        self.shop.hold_back(_chosen(self.shop.next_messages(), pick))
+
+    @precondition(lambda self: self.shop.late)
+    @rule(pick=PICK)
+    def deliver_late(self, pick: int) -> None:
+        self.shop.deliver([_chosen(self.shop.late, pick)], "at last reads")
+
+    @precondition(lambda self: bool(_losable(self.shop)))
+    @rule(pick=PICK)
+    def lose(self, pick: int) -> None:
+        self.shop.lose(_chosen(_losable(self.shop), pick))
+
+    @precondition(lambda self: 0 < len(self.shop.sent) < MAX_SENT)
+    @rule(pick=PICK)
+    def republish(self, pick: int) -> None:
+        self.shop.republish(_chosen(self.shop.sent, pick))
+
+    @precondition(lambda self: self.shop.handled)
+    @rule(pick=PICK)
+    def replay(self, pick: int) -> None:
+        changed = self.shop.replay(_chosen(self.shop.handled, pick).group)
+        self._judge([changed] if changed else [])
+
+    # --- time, workers, and the world outside ---
+
+    @rule(span=st.sampled_from([timedelta(seconds=1), RETRY, DEADLINE]))
+    def wait(self, span: timedelta) -> None:
+        self.shop.wait(span)
+
+    @rule(pick=PICK)
+    def work(self, pick: int) -> None:
+        self.shop.work(pick)
+
+    @precondition(lambda self: self.shop.runs)
+    @rule(pick=PICK)
+    def arrive(self, pick: int) -> None:
+        run = _chosen(self.shop.runs, pick)
+        if not self.shop.call_of(run).arrived:
+            self.shop.arrive(run)
+
+    @precondition(lambda self: self.shop.runs)
+    @rule(pick=PICK)
+    def answer(self, pick: int) -> None:
+        self.shop.answer(_chosen(self.shop.runs, pick))
+
+    @precondition(lambda self: self.shop.runs)
+    @rule(pick=PICK, fault=PICK)
+    def fail(self, pick: int, fault: int) -> None:
+        run = _chosen(self.shop.runs, pick)
+        self.shop.fail(run, _chosen(self.shop.call_of(run).faults, fault))
+
+    @precondition(lambda self: self.shop.runs)
+    @rule(pick=PICK, request_is_lost=st.booleans())
+    def die(self, pick: int, request_is_lost: bool) -> None:
+        self.shop.die(_chosen(self.shop.runs, pick), request_is_lost=request_is_lost)
+
+    @precondition(lambda self: self.shop.strays)
+    @rule(pick=PICK)
+    def stray_arrives(self, pick: int) -> None:
+        self.shop.stray_arrives(pick % len(self.shop.strays))
+
+    @precondition(lambda self: self.shop.runs)
+    @rule(pick=PICK)
+    def overrun(self, pick: int) -> None:
+        self.shop.overrun(_chosen(self.shop.runs, pick))
+
+    # --- the rules of the saga ---
+
+    @invariant()
+    def nothing_is_ever_wrong(self) -> None:
+        self._judge(broken_always(self.shop))
+
+    def teardown(self) -> None:
+        try:
+            if not self._broken:
+                self.shop.drain()
+                self._judge([*broken_always(self.shop), *broken_at_the_end(self.shop)])
+        finally:
+            self.shop.close()
+
+    def _judge(self, broken: Iterable[str]) -> None:
+        rules = [f"broken: {rule}" for rule in broken]
+        if rules:
+            self._broken = True
+            raise BadEndingError(
+                "\n".join(["this story ends badly:", *self.shop.story, *(f"broken: {r}" for r in rules)])
+            )
+
+
+def _told(story: Iterable[str]) -> Iterator[str]:
+    for line, same in groupby(story):
+        times = len(list(same))
+        yield line if times == 1 else f"{line} ({times} times)"
+
+
+def _chosen(among: Sequence[T], pick: int) -> T:
+    return among[pick % len(among)]
+
+
+def _losable(shop: Shop) -> list[Message]:
+    return [message for message in shop.next_messages() if (message.group, message.type) in MAY_BE_LOST]
+
+
+class StillLoop(asyncio.SelectorEventLoop):
+    """Its clock stands still: the services' own limits for their calls are the story's, and not this machine's."""
+
+    def time(self) -> float:
+        return 0.0
+
+
+@pytest.fixture
+def loop() -> Iterator[StillLoop]:
+    loop = StillLoop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def silent_logs() -> Iterator[None]:
+    """Writing them would take most of the time."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("silent_logs")
+def test_every_story_of_several_orders_ends_well(loop: StillLoop) -> None:
+    run_state_machine_as_test(partial(SagaRules, loop), settings=STORIES)  # type: ignore[arg-type]  # any factory will do
