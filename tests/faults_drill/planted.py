@@ -5,6 +5,7 @@ They are edits of a copy of the tree: nothing of them is in the code that is shi
 
 from dataclasses import dataclass
 
+from tests.drill.mistakes import MISTAKES
 from tests.drill.scratch import Edit
 
 CHASSIS = "libs/chassis/src/chassis"
@@ -46,11 +47,7 @@ class Planted:
     edits: tuple[Edit, ...]
 
 
-LOCK = (
-    r" +# in a statement of its own.*?"
-    r"if not \(?await (connection\.execute\(sa\.select\(sa\.func\.pg_try_advisory_xact_lock|_try_lock)[^\n]*\n"
-    r" +return 0, None\n"
-)
+LOCK = r" +if not await _lock\(connection\):\n +return 0, None\n"
 
 PLANTED = (
     Planted(
@@ -67,20 +64,7 @@ PLANTED = (
     Planted(
         "an event is published though its transaction rolls back",
         tests("libs/chassis/tests/parity", "libs/chassis/tests/integration"),
-        (
-            Edit(
-                f"{CHASSIS}/unit_of_work.py",
-                r"( +)for repository in self\.repositories\(\):\n.*?await self\._flush_events\(\)\n",
-                r"\1await self._flush_events()\n"
-                r"\1for repository in self.repositories():\n"
-                r"\1    await repository.flush()\n",
-            ),
-            Edit(
-                f"{CHASSIS}/unit_of_work.py",
-                r"( +)(await )self\.connection(\.execute\(sa\.insert\(tables\.outbox\))",
-                r"\1async with self.connection.engine.begin() as early:\n\1    \2early\3",
-            ),
-        ),
+        next(mistake.edits for mistake in MISTAKES if mistake.title == "an event is published before the commit"),
     ),
     Planted(
         "there is no inbox",

@@ -142,7 +142,9 @@ class SqlProducts:
 
     async def find(self, skus: Iterable[str]) -> dict[str, Product]:
         """See ports.Products."""
-        found = await self._select(sa.select(products).where(products.c.sku.in_(list(skus))))
+        found = await self._select(
+            sa.select(products).where(products.c.sku == sa.any_(sa.literal(list(skus), sa.ARRAY(sa.Text))))
+        )
         return {product.sku: product for product in found}
 
     async def put(self, new: Iterable[Product]) -> None:
