@@ -22,7 +22,6 @@ def skewed(seconds: float) -> Mapping[str, str]:
         "LD_PRELOAD": str(_library()),
         "FAKETIME": f"{seconds:+g}s",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "FAKETIME_NO_CACHE": "1",
     }
 
 
