@@ -55,8 +55,8 @@ async def kill_consumer(role: ConsumerRole, running: "asyncio.Task[None]") -> No
     client: Any = role._subscriber.consumer  # noqa: SLF001  # a role has no such way to end
     if client is None:
         return
-    coordinator = client._coordinator  # noqa: SLF001  # as above
-    coordinator._maybe_leave_group = _say_nothing  # noqa: SLF001  # as above
+    if client._coordinator is not None:  # noqa: SLF001  # it is while the client is still looking for Kafka
+        client._coordinator._maybe_leave_group = _say_nothing  # noqa: SLF001  # as above
     for task in role._subscriber.tasks:  # noqa: SLF001  # as above
         task.cancel()
     running.cancel()
@@ -67,7 +67,8 @@ async def kill_consumer(role: ConsumerRole, running: "asyncio.Task[None]") -> No
 async def bury(client: Any) -> None:
     """What a client leaves behind that is cut off in the middle of a rebalance, a process takes with it."""
     coordinator = client._coordinator  # noqa: SLF001  # aiokafka has no public way
-    left = [each for each in (coordinator._coordination_task, coordinator._heartbeat_task) if each]  # noqa: SLF001
+    names = ("_coordination_task", "_heartbeat_task")
+    left = [task for name in names if (task := getattr(coordinator, name, None)) is not None]
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)

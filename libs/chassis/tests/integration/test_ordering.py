@@ -32,7 +32,7 @@ from ..sample import Account, AccountCredited
 from .conftest import TOPICS, Transactions, bury, kill_consumer
 
 SEED = int(os.environ.get("ORDERING_SEED") or random.randrange(2**16))  # noqa: S311  # a schedule, no secret
-STEPS = 14
+STEPS = 10
 WRITERS = 3
 KEYS = 12
 MAX_BACKLOG = 400
@@ -144,7 +144,7 @@ class Fleet:
         self._make = make
         self._chance = chance
         self._parts = {kind: [make(kind), make(kind)] for kind in ("relay", "consumer")}
-        self._kills = Counter({"relay": 4, "consumer": 3})  # a killed consumer costs a session
+        self._kills = Counter({"relay": 4, "consumer": 2})  # a killed consumer costs a session
 
     async def step(self) -> bool:
         """One change; says whether to wait until everything flows again before the next."""
