@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
-from aiokafka import AIOKafkaConsumer
 from chassis.consumer import Route
 from notifications.consumers import ROUTES as NOTIFICATIONS_ROUTES
 from orders.consumers import ROUTES as ORDERS_ROUTES
@@ -16,6 +15,7 @@ from payments.consumers import ROUTES as PAYMENTS_ROUTES
 from shop_demo.ledgers import Ledgers, Snapshot
 from shop_demo.system import SERVICES, TOPICS
 from testkit.postgres.server import connected
+from testkit.topic_log import lag
 from testkit.topics import Topics
 
 from tests.crash_points.stage import Stage
@@ -94,7 +94,6 @@ class Witness:
 
     async def evidence(self) -> Evidence:
         """All there is now."""
-        lag = sum([await self._lag(service) for service in SERVICES])
         return Evidence(
             shop=await self._ledgers.read(),
             money=await self._money(),
@@ -102,7 +101,7 @@ class Witness:
             dead_letters={service: Counter(await self._dead_letters(service)) for service in SERVICES},
             inboxes={service: set(await self._column(service, "select event_id from inbox")) for service in SERVICES},
             published=[event for topic in TOPICS for event in await self._published(topic)],
-            lag=lag,
+            lag=sum([await self._lag(service) for service in SERVICES]),
         )
 
     async def status_of(self, order_id: str) -> str:
@@ -137,13 +136,8 @@ class Witness:
         return [_published(record) for record in records if any(name == "ce_sequence" for name, _ in record.headers)]
 
     async def _lag(self, service: str) -> int:
-        async with AIOKafkaConsumer(
-            bootstrap_servers=self._stage.kafka.bootstrap_servers, group_id=service, enable_auto_commit=False
-        ) as consumer:
-            topics = {route.model.topic for route in ROUTES[service]}
-            partitions = [partition for topic in topics for partition in self._topics.partitions(topic)]
-            ends = await consumer.end_offsets(partitions)
-            return sum([ends[partition] - (await consumer.committed(partition) or 0) for partition in partitions])
+        topics = {route.model.topic: TOPICS[route.model.topic] for route in ROUTES[service]}
+        return await lag(self._stage.kafka.bootstrap_servers, service, topics)
 
 
 async def at_rest(witness: Witness, *, within: float, every: float = 0.5) -> Evidence:

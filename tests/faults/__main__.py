@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from shop_demo.ledgers import Ledgers
+from shop_demo.system import SystemStartError
 from testkit.faults import FaultError, Planned, planned, play
 from testkit.kafka import KafkaError
 from testkit.postgres import PostgresError
@@ -27,7 +28,7 @@ from tests.faults.evidence import Evidence
 from tests.faults.faults import Faults, Recoveries
 from tests.faults.invariants import RULES, double_charges, missing_mails, wrong_mails
 from tests.faults.rest import at_rest, calm
-from tests.faults.system import System, SystemStartError
+from tests.faults.system import System
 
 HARNESS_ERRORS = (
     FaultError,

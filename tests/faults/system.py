@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shop_demo.system import LOOPBACK, SERVICES, TOPICS, Ports, SystemStartError, prepare, service_environment
+from shop_demo.system import LOOPBACK, SERVICES, TOPICS, Ports, prepare, service_environment
 from testkit.faults import FaultError, Proxy, SmallDisk, Toxiproxy, skewed
 from testkit.kafka import ApacheKafka
 from testkit.ports import free_port
@@ -172,6 +172,3 @@ class System:
             HttpReady(f"http://{LOOPBACK}:{port}/health/ready"),
             READY_WITHIN,
         )
-
-
-__all__ = ["Replica", "System", "SystemStartError"]

@@ -54,15 +54,14 @@ class Topics:
     async def size(self, topic: str) -> int:
         """How many records a topic holds."""
         async with AIOKafkaConsumer(**self.kafka.client_options()) as consumer:
-            return sum((await consumer.end_offsets(self.partitions(topic))).values())
+            return sum((await consumer.end_offsets(self._partitions(topic))).values())
 
     async def committed(self, topic: str) -> int:
         """How many records of a topic the group has behind it."""
         async with AIOKafkaConsumer(
             **self.kafka.client_options(), group_id=self.group, enable_auto_commit=False
         ) as consumer:
-            return sum([await consumer.committed(partition) or 0 for partition in self.partitions(topic)])
+            return sum([await consumer.committed(partition) or 0 for partition in self._partitions(topic)])
 
-    def partitions(self, topic: str) -> list[TopicPartition]:
-        """A topic's partitions, for a client of the test's own."""
+    def _partitions(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(self.kafka.topic(topic), number) for number in range(PARTITIONS)]
