@@ -42,11 +42,15 @@ GRACE_SECONDS = 0.1
 """Until a look at the lag is cut short; the batch at hand has STOP_SECONDS."""
 
 
-async def _parse(records: Any, original: Any) -> Any:
-    """Keep the records as they came: FastStream's own parser fails on a null or non-UTF-8 header."""
-    message = await original(tuple(replace(record, headers=()) for record in records))
-    message.raw_message = tuple(records)  # TestKafkaBroker gives a list
-    return message
+def _parser(handover: "_Handover") -> Any:
+    async def parse(records: Any, original: Any) -> Any:
+        """Keep the records as they came: FastStream's own parser fails on a null or non-UTF-8 header."""
+        handover.batch_begins()
+        message = await original(tuple(replace(record, headers=()) for record in records))
+        message.raw_message = tuple(records)  # TestKafkaBroker gives a list
+        return message
+
+    return parse
 
 
 def _decoder(topic_prefix: str) -> Any:
@@ -95,7 +99,7 @@ def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSet
         heartbeat_interval_ms=max(kafka.session_timeout_ms // HEARTBEATS, 100),
         fetch_max_wait_ms=20,
         listener=handover,
-        parser=_parse,
+        parser=_parser(handover),
         decoder=_decoder(kafka.topic_prefix),
     )
     failures = _Failures()
@@ -103,8 +107,10 @@ def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSet
     @subscriber
     async def consume(records: list[Any], message: KafkaMessage) -> None:
         try:
-            with handover.batch():
+            try:
                 await _handle_and_commit(consumer, records, message)
+            finally:
+                handover.batch_ended()
         except Exception as error:
             await failures.back_off(consumer.group, error)
             raise
@@ -129,13 +135,16 @@ class _Handover(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch_begins(self) -> None:
+        """Say so as soon as the client has given the records away; FastStream lets other tasks run before the handler.
+
+        Positions are past the records by then, and those of the next assignment are what was committed.
+        """
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._idle.set()
+
+    def batch_ended(self) -> None:
+        """Committed or not: what isn't comes again."""
+        self._idle.set()
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         try:
