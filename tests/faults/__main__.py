@@ -41,8 +41,9 @@ HARNESS_ERRORS = (
 SHOWN = 10
 MANY_CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=50)
 """After an outage everybody asks at once, and nobody waits for others' connections."""
-STORM, MEASURED = 40, 35
-"""Percent: of the time, for the storm of all faults; of the kills, for those that are measured one at a time."""
+STORM_TIME, MEASURED_KILLS, QUIET_RATE = 0.4, 0.35, 0.4
+"""Shares: of the time, for the storm of all faults; of the kills, for those that are measured one at a time; of the
+rate, meanwhile. A machine that has no room left would show how long its queue is, not how soon it recovers."""
 LIMITS = {"service kill": 15.0, "PostgreSQL": 3.0, "Kafka": 10.0}
 """Seconds within which 95 of 100 new orders have to be confirmed after it."""
 
@@ -52,23 +53,38 @@ console = Console(log_path=False, highlight=False, soft_wrap=True)
 
 @dataclass(frozen=True)
 class Run:
-    """What was asked for; times in seconds."""
+    """What was asked for; times in seconds, the rate in orders a second."""
 
     seed: int
     orders: int
-    seconds: float
+    rate: float
     replicas: int
     kills: int
     stuck: float
     measure: bool
+
+    @property
+    def measured_kills(self) -> int:
+        """Those that happen one at a time."""
+        return int(self.kills * MEASURED_KILLS) if self.measure else 0
+
+    @property
+    def storm_orders(self) -> int:
+        """Those that are placed in the storm; the others are placed while recoveries are measured."""
+        return round(self.orders * STORM_TIME / _mean_rate(measure=True)) if self.measure else self.orders
+
+
+def _mean_rate(*, measure: bool) -> float:
+    """Of a whole run, as a share of the storm's."""
+    return STORM_TIME + (1 - STORM_TIME) * QUIET_RATE if measure else 1.0
 
 
 @app.command()
 def main(  # one a knob
     orders: Annotated[int, typer.Option(min=100, help="So many orders in all.")] = 2000,
     seed: Annotated[int | None, typer.Option(help="Repeats a plan; a new one unless given.")] = None,
-    rate: Annotated[float, typer.Option(min=1, help="Orders a second, unless --minutes says it.")] = 10,
-    minutes: Annotated[float | None, typer.Option(min=1, help="How long the orders take.")] = None,
+    rate: Annotated[float, typer.Option(min=1, help="Orders a second in the storm, unless --minutes says it.")] = 10,
+    minutes: Annotated[float | None, typer.Option(min=1, help="How long all the orders take.")] = None,
     replicas: Annotated[int, typer.Option(min=1, max=5, help="Processes of each service.")] = 2,
     kills: Annotated[int, typer.Option(min=1, help="SIGKILLs to services; other faults in proportion.")] = 32,
     stuck: Annotated[
@@ -79,12 +95,14 @@ def main(  # one a knob
 ) -> None:
     """Exit with 1 where an invariant fell, with 2 where the harness itself is at fault."""
     seed = random.randrange(10_000) if seed is None else seed  # noqa: S311  # a plan, not a secret
-    seconds = minutes * 60 if minutes else orders / rate
-    console.print(f"faults: --seed {seed} repeats this plan: {orders} orders in {seconds:.0f} s, {replicas} replicas")
+    if minutes:
+        rate = orders / (minutes * 60 * _mean_rate(measure=measure))
+    run = Run(seed, orders, rate, replicas, kills, stuck, measure=measure)
+    console.print(f"faults: --seed {seed} repeats this plan: {orders} orders, {rate:.1f} a second, {replicas} replicas")
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     folder.chmod(0o755)
     try:
-        broken = asyncio.run(_run(folder, Run(seed, orders, seconds, replicas, kills, stuck, measure=measure)))
+        broken = asyncio.run(_run(folder, run))
     except* HARNESS_ERRORS as errors:
         for error in _leaves(errors):
             print(f"faults: {error}", file=sys.stderr)
@@ -123,19 +141,11 @@ async def _run(folder: Path, run: Run) -> int:
         faults = Faults(system, customers, http)
         await faults.begin()
         await customers.register()
-        alone = run.kills * MEASURED // 100 if run.measure else 0
-        share = STORM if run.measure else 100
-        storm = planned(faults.storm(kills=run.kills - alone), seed=run.seed, over=run.seconds * share / 100)
-        measured = planned(faults.measured(kills=alone), seed=run.seed, over=run.seconds) if run.measure else []
-        load = run.orders - len(measured)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(customers.place(load, rate=load / run.seconds))
-            await play(storm, _tell)
-            await faults.end()
-            if run.measure:
-                console.print("the storm is over; from now on one fault at a time")
-                await calm(system)
-                await faults.measure(measured, _tell)
+        await _storm(run, faults, customers)
+        if run.measure:
+            console.print("the storm is over; from now on one fault at a time")
+            await calm(system)
+            await _measure(run, faults, customers)
         console.print("all orders are placed and all faults are over; waiting until nothing moves")
         faults.injected.died_alone = deaths
         async with Ledgers(system) as ledgers:  # only now: connections don't outlive a server
@@ -147,6 +157,22 @@ async def _run(folder: Path, run: Run) -> int:
                 broken += await _aftermath(system, ledgers, evidence)
     console.print(_line(evidence), style="bold")
     return broken
+
+
+async def _storm(run: Run, faults: Faults, customers: Customers) -> None:
+    plan = planned(faults.storm(kills=run.kills - run.measured_kills), seed=run.seed, over=run.storm_orders / run.rate)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(customers.place(run.storm_orders, rate=run.rate))
+        await play(plan, _tell)
+    await faults.end()
+
+
+async def _measure(run: Run, faults: Faults, customers: Customers) -> None:
+    orders, rate = run.orders - run.storm_orders, run.rate * QUIET_RATE
+    plan = planned(faults.measured(kills=run.measured_kills), seed=run.seed, over=orders / rate)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(customers.place(orders - len(plan), rate=rate))  # each measurement places one
+        await faults.measure(plan, _tell)
 
 
 def _tell(seconds: float, one: Planned, words: str) -> None:

@@ -24,6 +24,7 @@ from orders.domain import Product
 from sandbox_process import listen, serve_http
 from testkit.kafka import KafkaCluster
 from testkit.postgres import PostgresServer
+from testkit.topics import EMBEDDED
 
 from services.orders.tests.factories import ProductFactory
 from tests.customer import Customer
@@ -85,7 +86,7 @@ def _services(
         "environment": "test",
         "kafka_bootstrap_servers": kafka.bootstrap_servers,
         "kafka_topic_prefix": f"journey{next(_numbers)}.",
-        "kafka_session_timeout_ms": 6000 if kafka.is_real else 2000,
+        **({} if kafka.is_real else {f"kafka_{name}": value for name, value in EMBEDDED.items()}),
     }
     return (
         orders.app.build(

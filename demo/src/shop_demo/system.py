@@ -21,7 +21,7 @@ from testkit.supervisor import Supervisor
 
 SERVICES = ("orders", "payments", "notifications")
 TOPICS = {"orders": 4, "payments": 4}
-MOCK_SESSION_TIMEOUT_MS = "2000"
+MOCK_LIMITS = {"KAFKA_SESSION_TIMEOUT_MS": "2000", "KAFKA_FETCH_MAX_WAIT_MS": "20"}
 OPERATOR_EMAIL = "operator@shop.example"
 OPERATOR_PASSWORD = "operator of the demo"  # noqa: S105  # lives as long as the demo
 LOOPBACK = "127.0.0.1"
@@ -151,7 +151,7 @@ class System:
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
         }
         if not self.kafka.is_real:
-            settings["KAFKA_SESSION_TIMEOUT_MS"] = MOCK_SESSION_TIMEOUT_MS
+            settings |= MOCK_LIMITS
         if service == "orders":
             settings["RATE_LIMIT_PER_MINUTE"] = str(self.rate_limit_per_minute)
         return service_environment(service, self.ports, settings)

@@ -32,8 +32,8 @@ HEARTBEATS = 12
 HANDOVER_SECONDS = 1.5
 """Until partitions are given away in the middle of a batch; far below the session, within which others wait for us."""
 FIRST_BACKOFF = 0.1
-MAX_BACKOFF = 5.0
-"""So that work goes on within 5 s of an outage's end, of the database or of Kafka."""
+MAX_BACKOFF = 0.5
+"""So that work goes on within half a second of an outage's end, of the database or of Kafka."""
 START_BACKOFF = 0.5
 LAG_SECONDS = 5.0
 LAG_EVERY = 1.0
@@ -97,7 +97,7 @@ def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSet
         ack_policy=AckPolicy.MANUAL,
         session_timeout_ms=kafka.session_timeout_ms,
         heartbeat_interval_ms=max(kafka.session_timeout_ms // HEARTBEATS, 100),
-        fetch_max_wait_ms=20,
+        fetch_max_wait_ms=kafka.fetch_max_wait_ms,
         listener=handover,
         parser=_parser(handover),
         decoder=_decoder(kafka.topic_prefix),

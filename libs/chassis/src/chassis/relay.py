@@ -16,13 +16,12 @@ from chassis.database import is_transient
 from chassis.envelope import OutgoingRecord
 from chassis.failpoints import failpoint
 from chassis.settings import KafkaSettings
-from chassis.signals import Signal
+from chassis.signals import Idling, Signal
 
 log = structlog.get_logger()
 
 BATCH = 500
 ACK_SECONDS = 3.0
-POLL_SECONDS = 0.05
 OUTAGE_SECONDS = 0.5
 GRACE_SECONDS = 1.0
 """For the batch at hand, once told to stop."""
@@ -48,6 +47,7 @@ class Relay:
     async def run(self, stop: anyio.Event) -> None:
         """Send until ``stop``; what goes wrong again and again is said once."""
         said = ""
+        idling = Idling()
         try:
             while not stop.is_set():
                 try:
@@ -62,8 +62,9 @@ class Relay:
                     continue
                 if sent:
                     said = ""
+                    idling.end()
                 else:
-                    await self._appended.wait(POLL_SECONDS)
+                    await idling.wait(self._appended)
         finally:
             await self._abandon_producer()
 

@@ -33,6 +33,9 @@ class KafkaSettings:
     session_timeout_ms: int = 6000
     """After a kill the group waits this long for the lost member: the least that Apache Kafka takes, unless it is told
     otherwise (``group.min.session.timeout.ms``)."""
+    fetch_max_wait_ms: int = 100
+    """A fetch that finds nothing waits this long. Shorter costs processor time with nothing to do, here and in Kafka;
+    longer may delay a record, since a broker gets no second fetch before it has answered the first."""
 
     def topic(self, name: str) -> str:
         """The topic's name on this cluster."""
@@ -89,7 +92,8 @@ class ServiceSettings(BaseSettings):
     kafka_sasl_password: SecretStr = SecretStr("")
     kafka_ssl_ca_file: str | None = None
     kafka_topic_prefix: str = ""
-    kafka_session_timeout_ms: Annotated[int, Field(ge=1000, le=300_000)] = 6000
+    kafka_session_timeout_ms: Annotated[int, Field(ge=1000, le=300_000)] = KafkaSettings.session_timeout_ms
+    kafka_fetch_max_wait_ms: Annotated[int, Field(ge=1, le=5000)] = KafkaSettings.fetch_max_wait_ms
 
     @property
     def kafka(self) -> KafkaSettings:
@@ -103,6 +107,7 @@ class ServiceSettings(BaseSettings):
             ssl_ca_file=self.kafka_ssl_ca_file,
             topic_prefix=self.kafka_topic_prefix,
             session_timeout_ms=self.kafka_session_timeout_ms,
+            fetch_max_wait_ms=self.kafka_fetch_max_wait_ms,
         )
 
     @classmethod

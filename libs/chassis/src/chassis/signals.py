@@ -2,6 +2,11 @@
 
 import asyncio
 
+from chassis.backoff import backoff
+
+POLL_SECONDS = 0.05
+IDLE_POLL_SECONDS = 0.3
+
 
 class Signal:
     """Wakes every subscriber; a notification between two waits is not lost."""
@@ -27,11 +32,33 @@ class Subscription:
     def __init__(self, event: asyncio.Event) -> None:
         self._event = event
 
-    async def wait(self, at_most: float) -> None:
-        """Return at a notification, or after ``at_most`` seconds."""
+    async def wait(self, at_most: float) -> bool:
+        """Whether there was a notification within ``at_most`` seconds."""
         try:
             async with asyncio.timeout(at_most):
                 await self._event.wait()
         except TimeoutError:
-            return
+            return False
         self._event.clear()
+        return True
+
+
+class Idling:
+    """How long a loop that found nothing to do waits; the longer the less often it found something.
+
+    A notification and work end the idling: what another process left behind is found POLL_SECONDS later while there is
+    traffic, IDLE_POLL_SECONDS later after a quiet time.
+    """
+
+    def __init__(self) -> None:
+        self._looks = 0
+
+    async def wait(self, wake: Subscription) -> None:
+        """Wait once more."""
+        self._looks += 1
+        if await wake.wait(backoff(self._looks, first=POLL_SECONDS, cap=IDLE_POLL_SECONDS)):
+            self.end()
+
+    def end(self) -> None:
+        """Something was found."""
+        self._looks = 0

@@ -11,14 +11,13 @@ from chassis.database import is_transient
 from chassis.failpoints import failpoint
 from chassis.ports import UnitOfWork, UnitOfWorkFactory
 from chassis.reasons import reason_of
-from chassis.signals import Signal, Subscription
+from chassis.signals import Idling, Signal, Subscription
 from chassis.tasks import LeaseLostError, Task, TaskKind, TaskQueue, retry_delay
 from chassis.telemetry import continued_trace
 
 log = structlog.get_logger()
 
-POLL_SECONDS = 0.05
-OUTAGE_SECONDS = 1.0
+OUTAGE_SECONDS = 0.5
 MAX_GRACE = 30.0
 
 U = TypeVar("U", bound=UnitOfWork)
@@ -58,13 +57,20 @@ class Worker(Generic[U]):
 
     async def _run_kind(self, kind: TaskKind[U], stop: anyio.Event, wake: Subscription) -> None:
         running: set[asyncio.Task[None]] = set()
+        idling = Idling()
         try:
             while not stop.is_set():
                 free = kind.concurrency - len(running)
                 claimed = await self._claim(kind, free) if free else []
                 for task in claimed:
                     running.add(asyncio.create_task(self.perform(kind, task)))
-                await _next(running, wake, full=len(running) == kind.concurrency, busy=bool(claimed))
+                if len(running) == kind.concurrency:
+                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                elif claimed:
+                    idling.end()
+                else:
+                    await idling.wait(wake)
+                _forget_done(running)
             await asyncio.gather(*running)
         finally:
             await _cancel(running)
@@ -136,12 +142,8 @@ async def _cancel(running: set[asyncio.Task[None]]) -> None:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _next(running: set[asyncio.Task[None]], wake: Subscription, *, full: bool, busy: bool) -> None:
-    """Wait until there may be something to claim."""
-    if full:
-        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-    elif not busy:
-        await wake.wait(POLL_SECONDS)
+def _forget_done(running: set[asyncio.Task[None]]) -> None:
+    """Raises what a task raised."""
     for task in [task for task in running if task.done()]:
         running.discard(task)
         task.result()

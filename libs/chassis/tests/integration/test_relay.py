@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import structlog
 from aiokafka.errors import KafkaError
 from chassis import relay as relay_module
-from chassis import tables
+from chassis import signals, tables
 from chassis.process import Role, run_roles
 from chassis.relay import GRACE_SECONDS, LOCK_ID, Relay
 from testkit.kafka import MockKafka
@@ -76,7 +76,8 @@ async def test_rows_arrive_in_the_order_of_their_key_with_headers_and_key(
 async def test_an_appended_event_wakes_the_relay(
     transactions: Transactions, relay: Relay, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "POLL_SECONDS", 60)
+    monkeypatch.setattr(signals, "IDLE_POLL_SECONDS", 60)
+    monkeypatch.setattr(signals, "POLL_SECONDS", 60)
 
     async with asyncio.timeout(5), running(relay.run):
         await append(transactions, uuid4())

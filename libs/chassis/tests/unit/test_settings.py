@@ -49,6 +49,7 @@ def test_development_needs_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_URL", "mysql://canary"),
         ("KAFKA_SECURITY_PROTOCOL", "canary"),
         ("KAFKA_SESSION_TIMEOUT_MS", "999"),
+        ("KAFKA_FETCH_MAX_WAIT_MS", "0"),
         ("KEYS", "canary"),
         ("KEYS", "[1,\n2"),
     ],

@@ -307,7 +307,8 @@ async def test_a_call_that_outlasts_the_grace_is_left_to_its_lease(
 async def test_a_scheduled_task_wakes_the_worker(
     database: Database, make: MakeWorker, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chassis.worker.POLL_SECONDS", 60)
+    monkeypatch.setattr("chassis.signals.POLL_SECONDS", 60)
+    monkeypatch.setattr("chassis.signals.IDLE_POLL_SECONDS", 60)
     await schedule(database, "0")
     running = await _running(make(), anyio.Event())
     await eventually(lambda: not database.state.tasks, every=0.001)

@@ -1,7 +1,7 @@
 """Topics and a consumer group of a test's own, under a prefix, so that tests can share one Kafka side by side."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -13,7 +13,9 @@ from testkit.kafka import KafkaCluster
 
 PARTITIONS = 4
 READ_SECONDS = 5.0
-EMBEDDED_SESSION_MS = 2000  # embedded Kafka waits that long before it gives a group's partitions to the next member
+EMBEDDED: Mapping[str, Any] = {"session_timeout_ms": 2000, "fetch_max_wait_ms": 20}
+"""KafkaSettings for MockKafka: it gives a group's partitions to the next member only after the session, and answers a
+fetch that found nothing only after its wait, whatever is produced meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Topics:
         """Create topics of 4 partitions each under a new prefix."""
         prefix = f"test-{uuid4().hex[:12]}-"
         await cluster.create_topics({f"{prefix}{name}": PARTITIONS for name in names})
-        session = KafkaSettings.session_timeout_ms if cluster.is_real else EMBEDDED_SESSION_MS
-        return cls(KafkaSettings(cluster.bootstrap_servers, topic_prefix=prefix, session_timeout_ms=session))
+        limits = {} if cluster.is_real else EMBEDDED
+        return cls(KafkaSettings(cluster.bootstrap_servers, topic_prefix=prefix, **limits))
 
     @property
     def group(self) -> str:

@@ -52,6 +52,7 @@ async def process(
             "NOTIFICATIONS_KAFKA_BOOTSTRAP_SERVERS": topics.kafka.bootstrap_servers,
             "NOTIFICATIONS_KAFKA_TOPIC_PREFIX": topics.kafka.topic_prefix,
             "NOTIFICATIONS_KAFKA_SESSION_TIMEOUT_MS": str(topics.kafka.session_timeout_ms),
+            "NOTIFICATIONS_KAFKA_FETCH_MAX_WAIT_MS": str(topics.kafka.fetch_max_wait_ms),
             "NOTIFICATIONS_SMTP_PORT": str(mailbox.port),
             **{f"NOTIFICATIONS_{name}": value for name, value in variables.items()},
         }
