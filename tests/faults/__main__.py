@@ -24,7 +24,7 @@ from testkit.processes import ProcessFailedError
 
 from tests.faults.aftermath import AFTERMATH
 from tests.faults.customers import Customers, NobodyAnswersError
-from tests.faults.evidence import Evidence
+from tests.faults.evidence import Evidence, Injected
 from tests.faults.faults import Faults, Recoveries
 from tests.faults.invariants import RULES, double_charges, missing_mails, wrong_mails
 from tests.faults.rest import at_rest, calm
@@ -123,11 +123,11 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 async def _run(folder: Path, run: Run) -> int:
-    deaths: list[str] = []
+    injected = Injected()
 
     def died(name: str, status: int) -> None:
         if status != -9:
-            deaths.append(f"{name} ended with status {status}")
+            injected.died_alone.append(f"{name} ended with status {status}")
 
     async with (
         System(folder, replicas=run.replicas, died=died) as system,
@@ -138,7 +138,7 @@ async def _run(folder: Path, run: Run) -> int:
             if "faults" in os.environ.get("REQUIRE", ""):
                 raise FaultError(f"REQUIRE={os.environ['REQUIRE']}, but there is no {fault}: {why}")
         customers = Customers(system.of("orders"), http, system.ports.url("mailbox"), run.seed)
-        faults = Faults(system, customers, http)
+        faults = Faults(system, customers, http, injected)
         await faults.begin()
         await customers.register()
         await _storm(run, faults, customers)
@@ -147,9 +147,8 @@ async def _run(folder: Path, run: Run) -> int:
             await calm(system)
             await _measure(run, faults, customers)
         console.print("all orders are placed and all faults are over; waiting until nothing moves")
-        faults.injected.died_alone = deaths
         async with Ledgers(system) as ledgers:  # only now: connections don't outlive a server
-            evidence = await at_rest(system, ledgers, customers, faults.injected, stuck_after=run.stuck)
+            evidence = await at_rest(system, ledgers, customers, injected, stuck_after=run.stuck)
             broken = _judge(evidence)
             if run.measure:
                 broken += _show_recoveries(faults.recoveries)

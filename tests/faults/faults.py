@@ -2,10 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 from chassis.envelope import Record
 from shop_demo.system import SERVICES, TOPICS
 from testkit.faults import Fault, Planned
+from testkit.processes import ProcessFailedError
 from testkit.topic_log import Position, position, read_topics
 
 from tests.faults.customers import Customers
@@ -204,11 +206,21 @@ class Faults:
             for _ in range(2):
                 self._guests += 1
                 guest = f"{replica.service}-guest-{self._guests}"
-                await self.system.extra_consumer(replica.service, guest)
+                await self._started(partial(self.system.extra_consumer, replica.service, guest))
                 await self.system.supervisor.stop(replica.name)
-                await self.system.start(replica)
+                await self._started(partial(self.system.start, replica))
                 await self.system.supervisor.stop(guest)
         return f"{replica.name} and guests came and went"
+
+    async def _started(self, start: Callable[[], Awaitable[None]]) -> None:
+        """Start a process, again where it ends by itself: that is against a rule, and no reason to end the run."""
+        while True:
+            try:
+                await start()
+            except ProcessFailedError as error:
+                self.injected.died_alone.append(str(error).splitlines()[0])
+            else:
+                return
 
     async def gateway_crash(self, rng: random.Random) -> str:
         """SIGKILL to the payment gateway, whose ledger is durable."""

@@ -1,6 +1,7 @@
 """One process runs several roles: a signal, or the end of any role, stops them all, each within its own grace."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
@@ -19,6 +20,10 @@ log = structlog.get_logger()
 
 GRACE_SECONDS = 1.8
 BACKSTOP_SECONDS = 2.0
+M_MMAP_THRESHOLD = -3
+"""malloc.h"""
+LARGE_BLOCK = 64 * 1024
+"""Bytes; a batch of records, or the rows that are made of it, is larger."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,17 @@ class _Roles:
         # a role that even its cancellation can't end, as on a frozen connection, must not keep the process
         longest = max((role.grace for role, _ in self._scopes.values()), default=0.0)
         self.backstop = asyncio.get_running_loop().call_later(longest + BACKSTOP_SECONDS, os._exit, 1)
+
+
+def give_large_blocks_back() -> None:
+    """From now on each large block of memory goes back to the system when it is freed; where malloc is glibc's.
+
+    glibc raises the size that counts as large whenever such a block is freed. Batches of varying size then end up
+    between small blocks, and a process that leaks nothing grows for hours (`make memory` measures it).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
 
 
 async def run_roles(roles: Sequence[Role]) -> int:

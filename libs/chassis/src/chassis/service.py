@@ -27,7 +27,7 @@ from chassis.kafka_consumer import ConsumerRole, create_broker, subscribe
 from chassis.metrics import Metrics
 from chassis.migrations import STATEMENT_SECONDS, migrate, schema_problem
 from chassis.operations import operations_router
-from chassis.process import Role, bind, http_role, run_roles
+from chassis.process import Role, bind, give_large_blocks_back, http_role, run_roles
 from chassis.relay import Relay
 from chassis.retention import CHASSIS_RETENTIONS, Pruner, Retention
 from chassis.settings import ServiceSettings
@@ -102,6 +102,7 @@ class Service(Generic[U]):
         app = self.create_app(with_api=role in {"all", "api"}, consumer_role=consumer)
         roles = [http_role(app, listener), *self.background_roles(role, consumer)]
         log.info("starting", role=role, http=f"{settings.http_host}:{listener.getsockname()[1]}")
+        give_large_blocks_back()
         return await run_roles(roles)
 
     async def migrate(self) -> None:
