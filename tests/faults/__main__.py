@@ -22,7 +22,7 @@ from testkit.kafka import KafkaError
 from testkit.postgres import PostgresError
 from testkit.processes import ProcessFailedError
 
-from tests.faults.aftermath import AFTERMATH
+from tests.faults.aftermath import AFTERMATH, back_up_payments
 from tests.faults.customers import Customers, NobodyAnswersError
 from tests.faults.evidence import Evidence, Injected
 from tests.faults.faults import Faults, Recoveries
@@ -142,8 +142,11 @@ async def _run(folder: Path, run: Run) -> int:
         await faults.begin()
         await customers.register()
         await _storm(run, faults, customers)
+        await calm(system)
+        console.print("the storm is over; a backup of payments' database is made, to be restored at the end")
+        await back_up_payments(system)
         if run.measure:
-            console.print("the storm is over; from now on one fault at a time")
+            console.print("from now on one fault at a time")
             await calm(system)
             await _measure(run, faults, customers)
         console.print("all orders are placed and all faults are over; waiting until nothing moves")

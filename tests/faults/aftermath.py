@@ -1,12 +1,13 @@
 """What a person does after such a day: replay what was given up and return what was overpaid."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import httpx
 from shop_demo.ledgers import Ledgers
-from shop_demo.system import run_command
+from shop_demo.system import TOPICS, run_command
 from testkit.postgres import connected
-from testkit.topic_log import Position
+from testkit.topic_log import Position, rewind
 from testkit.waiting import eventually
 
 from tests.faults.evidence import Evidence
@@ -17,6 +18,55 @@ REPAIRED = 3
 LETTER_AT = 'select id from dead_letters where topic = $1 and partition = $2 and "offset" = $3'
 EXTRA_CHARGES = 4
 ARRIVES_WITHIN = 30.0
+BACKUP = "payments_backup"
+RESTORED_WITHIN = 120.0
+
+
+async def back_up_payments(system: System) -> None:
+    """A copy of payments' database, as a backup would be."""
+    async with system.without("payments"):
+        await system.postgres.clone("payments", BACKUP)
+    system.backed_up_at = datetime.now(UTC)
+
+
+async def restore_payments(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
+    """As docs/delivery.md says: the backup, the group a little before it, a start, reconcile. Returns what is wrong."""
+    del ledgers, evidence
+    assert system.backed_up_at is not None
+    async with Ledgers(system) as before_it:
+        before = await before_it.read()
+    async with system.without("payments"):
+        await system.postgres.drop_database("payments")
+        await system.postgres.rename_database(BACKUP, "payments")
+        begin = system.backed_up_at - timedelta(minutes=1)
+        await rewind(system.kafka.bootstrap_servers, "payments", {"orders": TOPICS["orders"]}, to=begin)
+    async with Ledgers(system) as restored:
+
+        async def is_as_before() -> bool:
+            now = await restored.read()
+            return now.payments == before.payments and now.open_work == 0
+
+        problems = []
+        try:
+            await eventually(is_as_before, within=RESTORED_WITHIN, every=0.5)
+        except AssertionError:
+            now = await restored.read()
+            differ = {
+                order_id: (payment, now.payments.get(order_id))
+                for order_id, payment in before.payments.items()
+                if now.payments.get(order_id) != payment
+            }
+            problems.append(f"{len(differ)} payments are not as they were, {now.open_work} pieces of work are left")
+            problems += [f"{order_id} was {was}, is {found}" for order_id, (was, found) in list(differ.items())[:5]]
+        now = await restored.read()
+        if now.kept != before.kept:
+            problems.append(f"the gateway had {len(before.kept)} charges and has {len(now.kept)}")
+        if now.received_mails != before.received_mails:
+            problems.append(f"{len(now.mails) - len(before.mails)} e-mails more, or others, than before")
+    reconciled = await run_command("payments", "reconcile", environment=system.environment("payments"))
+    if not reconciled.strip().startswith("0 charges"):
+        problems.append(f"reconcile should find nothing: {reconciled.strip()}")
+    return problems
 
 
 async def replay_refused_mails(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
@@ -98,4 +148,5 @@ AFTERMATH = {
     "repaired records are handled when they are replayed": repair_and_replay,
     "refused e-mails arrive when they are replayed": replay_refused_mails,
     "extra charges are found and returned": return_extra_charges,
+    "payments catches up after the restore of a backup": restore_payments,
 }

@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,7 @@ SKEW_SECONDS = {"orders": 600, "payments": 1800, "notifications": -3600}
 READY_WITHIN = 60.0
 MAILBOX_ROOM = "1000000"
 MANY_LIVES = 10**6
+END_CONNECTIONS = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1"
 
 
 @dataclass
@@ -55,6 +57,7 @@ class System:
         self.replicas: list[Replica] = []
         self.proxies: dict[str, Proxy] = {}
         self.disk: SmallDisk | None = None
+        self.backed_up_at: datetime | None = None
         self.supervisor = Supervisor(on_restart=died, lives=MANY_LIVES)
         self._count = replicas
         self._stack = AsyncExitStack()
@@ -99,6 +102,17 @@ class System:
     async def start(self, replica: Replica) -> None:
         """Start a replica that was stopped."""
         replica.process = await self.supervisor.start(replica.process.spec)
+
+    @asynccontextmanager
+    async def without(self, service: str) -> AsyncIterator[None]:
+        """No process of the service runs, and nobody is connected to its database."""
+        for replica in self.of(service):
+            await self.supervisor.stop(replica.name)
+        async with self.postgres.administration() as connection:
+            await connection.execute(END_CONNECTIONS, service)
+        yield
+        for replica in self.of(service):
+            await self.start(replica)
 
     async def _start(self) -> None:
         directory = self._disk_folder()

@@ -1,9 +1,10 @@
-"""Topics as a ledger: what they hold from the first record to the last, and how far a group has come."""
+"""Topics as a ledger: what they hold from the first record to the last, and how far a group has come, or has to."""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from chassis.envelope import Record
@@ -64,6 +65,21 @@ async def lag(bootstrap_servers: str, group: str, topics: Mapping[str, int]) -> 
         partitions = _partitions(topics)
         ends = await consumer.end_offsets(partitions)
         return sum([end - (await consumer.committed(partition) or 0) for partition, end in ends.items()])
+
+
+async def rewind(bootstrap_servers: str, group: str, topics: Mapping[str, int], *, to: datetime) -> None:
+    """Let a group that has no members go on from the first records since then, as after the restore of a backup.
+
+    Raises KafkaError: CommitFailedError where the group has members.
+    """
+    async with AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False
+    ) as consumer:
+        partitions = _partitions(topics)
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        since = await consumer.offsets_for_times(dict.fromkeys(partitions, int(to.timestamp() * 1000)))
+        await consumer.commit({at: found.offset if found else ends[at] for at, found in since.items()})
 
 
 def out_of_order(records: Sequence[Record], *, without: Collection[Position] = ()) -> Iterator[str]:

@@ -190,3 +190,29 @@ async def test_a_name_can_be_taken_once(tmp_path: Path) -> None:
 
         with pytest.raises(ProcessFailedError, match="a process named orders already"):
             await supervisor.start(spec(tmp_path))
+
+
+async def test_the_number_of_lives_can_be_chosen(tmp_path: Path) -> None:
+    deaths: list[tuple[str, int]] = []
+
+    async def run() -> None:
+        async with Supervisor(on_restart=lambda *death: deaths.append(death), lives=2) as supervisor:
+            process = await supervisor.start(spec(tmp_path))
+            first = process.pid
+            process.kill()
+            await eventually(lambda: process.pid not in {first, None}, within=5)
+            process.kill()
+            await asyncio.wait_for(supervisor.failure(), 10)
+
+    with pytest.raises(ProcessFailedError, match=f"orders died 2 times within 30 s, last with status -{signal.SIGKILL:d}"):
+        await run()
+    assert deaths == [("orders", -signal.SIGKILL)]
+
+
+async def test_a_process_can_be_asked_for_by_its_name(tmp_path: Path) -> None:
+    async with Supervisor() as supervisor:
+        process = await supervisor.start(spec(tmp_path))
+
+        assert supervisor.process("orders") is process
+        with pytest.raises(KeyError):
+            supervisor.process("payments")

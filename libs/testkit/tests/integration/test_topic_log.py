@@ -1,10 +1,14 @@
 """Topics read whole, and how far a group has come."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import CommitFailedError
 from testkit.kafka import KafkaCluster
-from testkit.topic_log import lag, read_topics
+from testkit.topic_log import lag, read_topics, rewind
+from testkit.waiting import eventually
 
 
 async def test_every_record_is_read_in_the_order_of_its_partition(kafka_cluster: KafkaCluster) -> None:
@@ -49,3 +53,33 @@ async def test_lag_is_what_a_group_has_not_committed(kafka_cluster: KafkaCluster
         await consumer.commit()
 
     assert (before, await lag(kafka_cluster.bootstrap_servers, group, topics)) == (3, 2)
+
+
+async def test_a_group_that_is_rewound_goes_on_from_the_first_records_since_then(
+    real_kafka_cluster: KafkaCluster,
+) -> None:
+    topics, group = {f"log-{uuid4().hex}": 3}, uuid4().hex
+    (topic,) = topics
+    await real_kafka_cluster.create_topics(topics)
+    begin = datetime(2026, 1, 15, 12, tzinfo=UTC)
+    async with AIOKafkaProducer(bootstrap_servers=real_kafka_cluster.bootstrap_servers) as producer:
+        for number, minutes in ((0, -1), (0, 0), (0, 1), (1, -1)):  # and none in the last partition
+            at = int((begin + timedelta(minutes=minutes)).timestamp() * 1000)
+            await producer.send_and_wait(topic, b"", partition=number, timestamp_ms=at)
+
+    await rewind(real_kafka_cluster.bootstrap_servers, group, topics, to=begin)
+
+    assert await lag(real_kafka_cluster.bootstrap_servers, group, topics) == 2
+
+
+async def test_a_group_with_members_is_not_rewound(real_kafka_cluster: KafkaCluster) -> None:
+    topics, group = {f"log-{uuid4().hex}": 1}, uuid4().hex
+    (topic,) = topics
+    await real_kafka_cluster.create_topics(topics)
+    async with AIOKafkaConsumer(
+        topic, bootstrap_servers=real_kafka_cluster.bootstrap_servers, group_id=group, enable_auto_commit=False
+    ) as member:
+        await eventually(lambda: bool(member.assignment()), within=10)
+
+        with pytest.raises(CommitFailedError):
+            await rewind(real_kafka_cluster.bootstrap_servers, group, topics, to=datetime.now(UTC))
