@@ -107,6 +107,10 @@ faults: .venv ## thousands of orders through kills, outages, copies and poison: 
 faults-drill: .venv ## take one guard away at a time, in a copy of the tree: which check sees what is lost or doubled?
 	@$(RUN) python -m tests.faults_drill $(ARGS)
 
+.PHONY: bench-isolation
+bench-isolation: .venv ## what each way to isolate tests that use a database costs, side by side
+	@$(RUN) python -m tests.isolation_bench $(ARGS)
+
 .PHONY: memory
 memory: .venv ## what each service holds in memory after 50,000 events, and after the first 5,000
 	@$(RUN) python -m tests.memory $(ARGS)

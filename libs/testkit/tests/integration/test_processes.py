@@ -204,7 +204,9 @@ async def test_the_number_of_lives_can_be_chosen(tmp_path: Path) -> None:
             process.kill()
             await asyncio.wait_for(supervisor.failure(), 10)
 
-    with pytest.raises(ProcessFailedError, match=f"orders died 2 times within 30 s, last with status -{signal.SIGKILL:d}"):
+    with pytest.raises(
+        ProcessFailedError, match=f"orders died 2 times within 30 s, last with status -{signal.SIGKILL:d}"
+    ):
         await run()
     assert deaths == [("orders", -signal.SIGKILL)]
 
