@@ -107,6 +107,10 @@ faults: .venv ## thousands of orders through kills, outages, copies and poison: 
 faults-drill: .venv ## take one guard away at a time, in a copy of the tree: which check sees what is lost or doubled?
 	@$(RUN) python -m tests.faults_drill $(ARGS)
 
+.PHONY: flake
+flake: .venv ## all levels that need no Docker, ARGS="--runs 100" times, in another order each time: does any test fail?
+	@$(RUN) python -m tests.flake $(ARGS)
+
 .PHONY: bench-isolation
 bench-isolation: .venv ## what each way to isolate tests that use a database costs, side by side
 	@$(RUN) python -m tests.isolation_bench $(ARGS)

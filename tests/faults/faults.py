@@ -25,8 +25,9 @@ from tests.faults.system import Replica, System
 MAILS = "notifications"
 PAUSE = (7.0, 9.0)
 """Longer than the consumers' session (6 s): the group goes on without the paused one."""
-SETTLED = {"service kill": 8.0, "PostgreSQL": 4.0, "Kafka": 16.0}
-"""Seconds from a measured fault to the next: the groups have their members again, so that each is measured alone."""
+SETTLED = {"service kill": 12.0, "PostgreSQL": 6.0, "Kafka": 16.0}
+"""Seconds from a measured fault to the next: what was killed has started and joined its group again, and the group has
+buried the one it was, so that each is measured alone."""
 OUTAGE = (0.0, 3.0)
 SHORT = (1.0, 4.0)
 SLOW_MS = (50, 400)

@@ -143,7 +143,7 @@ class Truncate(Way):
 class Clone(Way):
     """A copy of a template for each test; the testkit's private database."""
 
-    name, real = "clone a template (private_database)", "everything"
+    name, real = "clone a template (DatabaseIsolation.private)", "everything"
 
     async def open(self, stack: AsyncExitStack) -> None:
         self._stack = stack
