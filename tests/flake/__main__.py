@@ -98,11 +98,8 @@ def main(
                 sys.exit(2)
             executions += outcome.executions
             failures += len(outcome.failures)
-            where = "in parallel" if run.parallel else "in one process"
-            print(
-                f"{number:4}. {outcome.executions} tests {where}, {time.monotonic() - begun:.0f} s, --shuffle={run.seed}",
-                flush=True,
-            )
+            how = f"{'in parallel' if run.parallel else 'in one process'}, {time.monotonic() - begun:.0f} s"
+            print(f"{number:4}. {outcome.executions} tests {how}, --shuffle={run.seed}", flush=True)
             for name in outcome.failures:
                 print(f"      FAILED {name}\n      again: pytest {shlex.join([*run.options, *selection])}", flush=True)
     print(f"flake: {runs} runs, {executions} executions, {failures} failures")
