@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import typer
 
@@ -60,7 +60,7 @@ def planned(runs: int) -> Iterator[Run]:
 
 def read(report: Path) -> Outcome:
     """What pytest's JUnit report says; a test that was skipped didn't run."""
-    cases = list(ElementTree.parse(report).iter("testcase"))  # noqa: S314  # our own pytest wrote it
+    cases = list(ET.parse(report).iter("testcase"))  # noqa: S314  # our own pytest wrote it
     failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     skipped = [case for case in cases if case.find("skipped") is not None]
     return Outcome(len(cases) - len(skipped), [f"{case.get('classname')}::{case.get('name')}" for case in failed])
