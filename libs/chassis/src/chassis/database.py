@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -24,6 +25,9 @@ _TRANSIENT_CLASSES = ("08", "40", "53", "57")
 """Connection, rollback (deadlock, serialization), resources (disk full too), operator intervention."""
 _DATA_ERROR = "22"
 _LOCK_NOT_AVAILABLE = "55P03"
+_CLOSED = "connection is closed"
+"""asyncpg's words where the server goes away while SQLAlchemy is still preparing the connection; errors of that moment
+reach us as they are, without SQLAlchemy's wrapping."""
 
 
 COMMAND_SECONDS = 20.0
@@ -77,10 +81,12 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed later; a closed list, everything else is permanent."""
     if isinstance(error, (TransientError, OSError, TimeoutError, PoolTimeoutError)):
         return True
-    if not isinstance(error, DBAPIError):
-        return False
-    sqlstate = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate == _LOCK_NOT_AVAILABLE
+    if isinstance(error, asyncpg.InterfaceError):
+        return str(error) == _CLOSED
+    original = error.orig if isinstance(error, DBAPIError) else error
+    sqlstate = getattr(original, "sqlstate", None) or ""
+    closed = isinstance(error, DBAPIError) and error.connection_invalidated
+    return closed or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate == _LOCK_NOT_AVAILABLE
 
 
 def storable(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from chassis import database
@@ -113,3 +114,24 @@ async def test_a_cut_connection_is_transient(transactions: Transactions) -> None
     error = await _fails(transactions.engine, sa.text("select pg_terminate_backend(pg_backend_pid())"))
 
     assert is_transient(error)
+
+
+async def test_a_connection_that_is_cut_while_it_is_being_prepared_is_transient(
+    isolation: DatabaseIsolation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = asyncpg.connect
+
+    async def connect_and_lose(*args: Any, **options: Any) -> Any:
+        connection = await connect(*args, **options)
+        connection.terminate()
+        return connection
+
+    monkeypatch.setattr(asyncpg, "connect", connect_and_lose)
+    engine = create_engine(isolation.url, application_name="tests")
+
+    with pytest.raises(asyncpg.InterfaceError) as cut:
+        async with engine.connect():
+            pass
+    await engine.dispose()
+
+    assert is_transient(cut.value)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import asyncpg
 import pytest
 from chassis.database import is_transient, storable
 from chassis.errors import TransientError
@@ -29,6 +30,9 @@ def database_error(sqlstate: str | None, *, invalidated: bool = False) -> exc.DB
         TimeoutError(),
         exc.TimeoutError(),
         database_error(None, invalidated=True),
+        asyncpg.InterfaceError("connection is closed"),
+        asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+        asyncpg.CannotConnectNowError("the database system is starting up"),
         *(database_error(state) for state in ("08006", "40001", "40P01", "53300", "53100", "57P01", "57014", "55P03")),
     ],
     ids=repr,
@@ -46,6 +50,8 @@ def test_what_passes_by_itself_is_transient(error: BaseException) -> None:
         exc.InvalidRequestError(),
         exc.NoResultFound(),
         database_error(None),
+        asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
+        asyncpg.InvalidPasswordError("wrong"),
         *(database_error(state) for state in ("22P02", "23505", "42P01", "42501", "55000", "28P01", "0A000", "XX000")),
     ],
     ids=repr,
