@@ -34,6 +34,7 @@ class Way(ABC):
 
     name: str
     real: str
+    engine: AsyncEngine
 
     def __init__(self, server: PostgresServer) -> None:
         self.server = server
@@ -42,14 +43,12 @@ class Way(ABC):
     async def open(self, stack: AsyncExitStack) -> None:
         """Once, before all tests."""
 
-    @abstractmethod
-    async def before(self) -> None: ...
-    @abstractmethod
-    async def after(self) -> None: ...
+    async def before(self) -> None:  # noqa: B027  # most ways have nothing to do here
+        """Make ready for a test."""
 
-    @property
     @abstractmethod
-    def engine(self) -> AsyncEngine: ...
+    async def after(self) -> None:
+        """Take back what a test did."""
 
     async def test(self) -> None:
         """What a test does."""
@@ -75,12 +74,8 @@ class Rollback(Way):
     _transaction: AsyncTransaction
 
     async def open(self, stack: AsyncExitStack) -> None:
-        self._engine = await self.database("rolled_back", stack)
-        self._connection = await stack.enter_async_context(self._engine.connect())
-
-    @property
-    def engine(self) -> AsyncEngine:
-        return self._engine
+        self.engine = await self.database("rolled_back", stack)
+        self._connection = await stack.enter_async_context(self.engine.connect())
 
     async def before(self) -> None:
         self._transaction = await self._connection.begin()
@@ -104,15 +99,8 @@ class Delete(Way):
             self.server, name="deleted", fingerprint="1", migrate=create_all
         )
         stack.push_async_callback(self._isolation.close)
-        self._engine = create_async_engine(self._isolation.url)
-        stack.push_async_callback(self._engine.dispose)
-
-    @property
-    def engine(self) -> AsyncEngine:
-        return self._engine
-
-    async def before(self) -> None:
-        pass
+        self.engine = create_async_engine(self._isolation.url)
+        stack.push_async_callback(self.engine.dispose)
 
     async def after(self) -> None:
         await self._isolation.clean()
@@ -124,19 +112,12 @@ class Truncate(Way):
     name, real = "truncate all tables", "everything but DDL"
 
     async def open(self, stack: AsyncExitStack) -> None:
-        self._engine = await self.database("truncated", stack)
+        self.engine = await self.database("truncated", stack)
         names = ", ".join(table.name for metadata in SCHEMA for table in metadata.sorted_tables)
         self._truncate = sa.text(f"truncate {names} cascade")
 
-    @property
-    def engine(self) -> AsyncEngine:
-        return self._engine
-
-    async def before(self) -> None:
-        pass
-
     async def after(self) -> None:
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             await connection.execute(self._truncate)
 
 
@@ -146,22 +127,17 @@ class Clone(Way):
     name, real = "clone a template (DatabaseIsolation.private)", "everything"
 
     async def open(self, stack: AsyncExitStack) -> None:
-        self._stack = stack
         self._isolation = await DatabaseIsolation.create(
             self.server, name="cloned", fingerprint="1", migrate=create_all
         )
         stack.push_async_callback(self._isolation.close)
 
-    @property
-    def engine(self) -> AsyncEngine:
-        return self._engine
-
     async def before(self) -> None:
         self._clone = self._isolation.private()
-        self._engine = create_async_engine(await self._clone.__aenter__())
+        self.engine = create_async_engine(await self._clone.__aenter__())
 
     async def after(self) -> None:
-        await self._engine.dispose()
+        await self.engine.dispose()
         await self._clone.__aexit__(None, None, None)
 
 
@@ -171,19 +147,15 @@ class CreateAndDrop(Way):
     name, real = "create_all and drop_all", "everything"
 
     async def open(self, stack: AsyncExitStack) -> None:
-        self._engine = await self.database("created", stack, empty=True)
-
-    @property
-    def engine(self) -> AsyncEngine:
-        return self._engine
+        self.engine = await self.database("created", stack, empty=True)
 
     async def before(self) -> None:
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             for metadata in SCHEMA:
                 await connection.run_sync(metadata.create_all)
 
     async def after(self) -> None:
-        async with self._engine.begin() as connection:
+        async with self.engine.begin() as connection:
             for metadata in SCHEMA:
                 await connection.run_sync(metadata.drop_all)
 
