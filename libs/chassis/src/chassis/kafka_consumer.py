@@ -25,7 +25,8 @@ from chassis.settings import KafkaSettings
 
 log = structlog.get_logger()
 
-MAX_RECORDS = 500
+MAX_RECORDS = 100
+"""A batch. Five hundred are no faster, and the process needs 5 % more memory, found in steps over hours."""
 COMMIT_SECONDS = 5.0
 HEARTBEATS = 12
 """A session; every half a second by default, since a member learns only by its next one that another has gone."""

@@ -20,7 +20,7 @@ from chassis.signals import Idling, Signal
 
 log = structlog.get_logger()
 
-BATCH = 500
+BATCH = 100
 ACK_SECONDS = 3.0
 OUTAGE_SECONDS = 0.5
 GRACE_SECONDS = 1.0
