@@ -1,18 +1,22 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from testkit.kafka import KafkaCluster
-from testkit.postgres import PostgresServer
 
 from tests.customer import Customer
 
-from .shop import Shop, open_shop
+from .in_memory import open_shop_in_memory
+from .running import open_running_shop
+from .shop import Shop
 
 
-@pytest.fixture(scope="session")
-async def shop(postgres_server: PostgresServer, kafka_cluster: KafkaCluster) -> AsyncIterator[Shop]:
+@pytest.fixture(scope="session", params=["in memory", "running"])
+async def shop(request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
     """Opened once for all journeys; each has a customer of its own."""
-    async with open_shop(postgres_server, kafka_cluster) as shop:
+    if request.param == "in memory":
+        opened = open_shop_in_memory()
+    else:
+        opened = open_running_shop(request.getfixturevalue("postgres_server"), request.getfixturevalue("kafka_cluster"))
+    async with opened as shop:
         yield shop
 
 

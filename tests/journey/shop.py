@@ -1,157 +1,49 @@
-"""The whole shop in one process: three services on PostgreSQL, Kafka, HTTP and SMTP, with the sandbox around them."""
+"""The whole shop in one process, as a test may see it: either in memory or on PostgreSQL, Kafka, HTTP and SMTP."""
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
-import anyio
 import httpx
-import mail_catcher
-import notifications.app
-import notifications.settings
-import orders.app
-import orders.settings
 import payment_gateway
-import payments.app
-import payments.settings
-from chassis.kafka_consumer import ConsumerRole
-from chassis.service import Service
-from orders.domain import Product
-from sandbox_process import listen, serve_http
-from testkit.kafka import KafkaCluster
-from testkit.postgres import PostgresServer
-from testkit.topics import EMBEDDED
+from testkit.tracking import InMemoryPart, RunningPart, Session, tracked
 
-from services.orders.tests.factories import ProductFactory
 from tests.customer import Customer
-
-TOPICS = ("orders", "payments")
-_numbers = count(1)
 
 
 @dataclass(frozen=True)
 class Shop:
-    """What a test may touch: the API, the gateway's ledger, the mailbox."""
+    """What a test may touch: the API, the gateway, the mailbox; ``mails`` says which kinds an address got."""
 
     http: httpx.AsyncClient
+    gateway: httpx.AsyncClient
     ledger: payment_gateway.Ledger
-    mailbox: mail_catcher.Store
+    mails: Callable[[str], Sequence[str]]
+    parts: Sequence[InMemoryPart] | Sequence[RunningPart]
 
     async def customer(self) -> Customer:
         """A new one."""
-        return await Customer.registered(self.http, self._subjects)
+        return await Customer.registered(self.http, self._mails)
 
-    async def _subjects(self, email: str) -> list[str]:
-        return [mail.subject for mail in self.mailbox if email in [to.address for to in mail.to]]
+    async def _mails(self, email: str) -> Sequence[str]:
+        return self.mails(email)
+
+    def tracked(self, **options: Any) -> AbstractAsyncContextManager[Session]:
+        """See testkit.tracking: the block ends when the shop has come to rest."""
+        return tracked(*self.parts, **options)
 
     def money_of(self, order_id: str) -> list[str]:
         """The gateway's decisions about an order that moved money."""
         entries = self.ledger.of_reference(order_id)
         return [entry.outcome.value for entry in entries if entry.outcome.value in {"succeeded", "refunded"}]
 
-
-@asynccontextmanager
-async def open_shop(postgres: PostgresServer, kafka: KafkaCluster) -> AsyncIterator[Shop]:
-    """Everything runs inside the block."""
-    async with AsyncExitStack() as stack:
-        ledger = payment_gateway.Ledger()
-        stack.callback(ledger.close)
-        gateway_port = await stack.enter_async_context(_gateway(ledger))
-        mailbox = mail_catcher.Store()
-        smtp_port = await stack.enter_async_context(_smtp(mailbox))
-        services = _services(postgres, kafka, gateway_port, smtp_port)
-        prefix = services[0].settings.kafka.topic_prefix
-        await kafka.create_topics({f"{prefix}{topic}": 4 for topic in TOPICS})
-        for service in services:
-            await postgres.create_database(service.transactions.engine.url.database or "")
-            stack.push_async_callback(service.close)
-            await service.migrate()
-        await _stock(services[0])
-        for service in services:
-            await stack.enter_async_context(_running(service))
-        transport = httpx.ASGITransport(services[0].create_app())
-        base = "http://orders/api/v1"
-        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=base))
-        yield Shop(http, ledger, mailbox)
-
-
-def _services(
-    postgres: PostgresServer, kafka: KafkaCluster, gateway_port: int, smtp_port: int
-) -> tuple[Service[Any], ...]:
-    common: dict[str, Any] = {
-        "environment": "test",
-        "kafka_bootstrap_servers": kafka.bootstrap_servers,
-        "kafka_topic_prefix": f"journey{next(_numbers)}.",
-        **({} if kafka.is_real else {f"kafka_{name}": value for name, value in EMBEDDED.items()}),
-    }
-    return (
-        orders.app.build(
-            orders.settings.Settings(
-                database_url=postgres.url("orders_journey_test"), rate_limit_per_minute=0, **common
-            )
-        ),
-        payments.app.build(
-            payments.settings.Settings(
-                database_url=postgres.url("payments_journey_test"),
-                gateway_url=f"http://127.0.0.1:{gateway_port}",
-                gateway_timeout_seconds=0.5,
-                **common,
-            )
-        ),
-        notifications.app.build(
-            notifications.settings.Settings(
-                database_url=postgres.url("notifications_journey_test"), smtp_port=smtp_port, **common
-            )
-        ),
-    )
-
-
-async def _stock(service: Service[Any]) -> None:
-    poster: Product = ProductFactory.create(sku="ABC")
-    async with service.transactions() as uow:
-        await uow.products.put([poster])
-
-
-@asynccontextmanager
-async def _running(service: Service[Any]) -> AsyncIterator[None]:
-    consumer = ConsumerRole(service.broker, service.subscriber, service.consumer)
-    stop = anyio.Event()
-    async with asyncio.TaskGroup() as group:
-        for role in service.background_roles("all", consumer):
-            group.create_task(_until_stopped(role.run, stop))
+    @asynccontextmanager
+    async def gateway_out_of_order(self) -> AsyncIterator[None]:
+        """It answers 503 to every charge, until the end of the block."""
+        fault = {"operation": "charge", "action": "status", "status": 503, "times": 1000}
+        (await self.gateway.put("/_faults", json={"faults": [fault]})).raise_for_status()
         try:
             yield
         finally:
-            stop.set()
-
-
-async def _until_stopped(run: Any, stop: anyio.Event) -> None:
-    await run(stop)
-
-
-@asynccontextmanager
-async def _gateway(ledger: payment_gateway.Ledger) -> AsyncIterator[int]:
-    listener = listen("127.0.0.1", 0, "GATEWAY_PORT")
-    stop = asyncio.Event()
-    serving = asyncio.create_task(serve_http(payment_gateway.create_app(ledger, stopping=stop), listener, stop))
-    yield _port(listener)
-    stop.set()
-    await serving
-
-
-@asynccontextmanager
-async def _smtp(mailbox: mail_catcher.Store) -> AsyncIterator[int]:
-    listener = listen("127.0.0.1", 0, "MAILBOX_SMTP_PORT")
-    server = mail_catcher.SmtpServer(mailbox, mail_catcher.Faults())
-    await server.start(listener)
-    yield _port(listener)
-    await server.stop()
-
-
-def _port(listener: socket.socket) -> int:
-    port: int = listener.getsockname()[1]
-    return port
+            (await self.gateway.put("/_faults", json={"faults": []})).raise_for_status()

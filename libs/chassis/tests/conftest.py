@@ -12,6 +12,7 @@ from chassis.unit_of_work import SqlTransactions
 from sqlalchemy.ext.asyncio import AsyncEngine
 from testkit.isolation import DatabaseIsolation
 from testkit.postgres import PostgresServer
+from testkit.services import engine_of_test
 
 from . import sample
 
@@ -55,8 +56,8 @@ async def engine(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def transactions(
-    engine: AsyncEngine, isolation: DatabaseIsolation, clock: Clock
+    request: pytest.FixtureRequest, engine: AsyncEngine, isolation: DatabaseIsolation, clock: Clock
 ) -> AsyncIterator[SqlTransactions[sample.SqlAccounts]]:
     """The sample's transactions on PostgreSQL; the database is empty again afterwards."""
-    yield SqlTransactions(engine, sample.SqlAccounts, source="/accounts", clock=clock)
-    await isolation.clean()
+    async with engine_of_test(isolation, engine, request.node) as engine_here:
+        yield SqlTransactions(engine_here, sample.SqlAccounts, source="/accounts", clock=clock)

@@ -15,7 +15,7 @@ from orders.storage import SqlOrdersUnitOfWork
 from sqlalchemy.ext.asyncio import AsyncEngine
 from testkit.isolation import DatabaseIsolation
 from testkit.postgres import PostgresServer
-from testkit.services import service_isolation
+from testkit.services import engine_of_test, service_isolation
 
 PAYMENT_DEADLINE = timedelta(minutes=15)
 
@@ -52,8 +52,8 @@ async def engine(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def transactions(
-    engine: AsyncEngine, isolation: DatabaseIsolation, clock: Clock
+    request: pytest.FixtureRequest, engine: AsyncEngine, isolation: DatabaseIsolation, clock: Clock
 ) -> AsyncIterator[SqlTransactions[SqlOrdersUnitOfWork]]:
     """The service's transactions on PostgreSQL; the database is empty again afterwards."""
-    yield SqlTransactions(engine, SqlOrdersUnitOfWork, source=f"/{NAME}", clock=clock)
-    await isolation.clean()
+    async with engine_of_test(isolation, engine, request.node) as engine_here:
+        yield SqlTransactions(engine_here, SqlOrdersUnitOfWork, source=f"/{NAME}", clock=clock)

@@ -160,9 +160,8 @@ class BatchConsumer(Generic[U]):
 
     @failpoint("consumer.dispatch")
     async def _dispatch(self, attributes: Attributes, event: ConsumedEvent, uow: U) -> None:
-        with continued_trace(
-            attributes.type, attributes.traceparent, event_id=attributes.id, **{event.key_field: event.key}
-        ):
+        fields = {"group": self.group, "event_id": attributes.id, event.key_field: event.key}
+        with continued_trace(attributes.type, attributes.traceparent, **fields):
             await self.routes[attributes.type].handle(event, uow)
             log.info("event_handled", type=attributes.type)
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis.authentication import InvalidTokenError, Principal, TokenVerifier
 from chassis.database import is_transient
 from chassis.failpoints import failpoint
-from chassis.telemetry import continued_trace
+from chassis.telemetry import continued_trace, set_outcome
 
 log = structlog.get_logger()
 
@@ -126,7 +126,7 @@ def create_http_app(*, title: str, version: str, token_verifier: TokenVerifier) 
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(_BodyLimit)
-    app.add_middleware(_RequestContext)
+    app.add_middleware(_RequestContext, service=title)
     return app
 
 
@@ -175,8 +175,9 @@ def _error_response(scope: Scope, error: ApiError) -> JSONResponse:
 class _RequestContext:
     """Outermost: gives each request its ids, and the error shape to whatever went wrong inside."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, service: str) -> None:
         self._app = app
+        self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -192,13 +193,15 @@ class _RequestContext:
         answered = _Answer(send, request_id)
         # a kept-alive connection may start its next request in the context of the last one
         structlog.contextvars.clear_contextvars()
-        with continued_trace(f"{scope['method']} {scope['path']}", headers.get("traceparent"), request_id=request_id):
+        name = f"{scope['method']} {scope['path']}"
+        with continued_trace(name, headers.get("traceparent"), service=self._service, request_id=request_id):
             try:
                 await self._app(scope, receive, answered)
             except Exception as error:
                 if answered.started:
                     raise
                 await _error_response(scope, _unexpected(error))(scope, receive, answered)
+            set_outcome(str(answered.status))
             if scope["path"].startswith("/api/"):
                 log.info("request", method=scope["method"], path=scope["path"], status=answered.status)
 

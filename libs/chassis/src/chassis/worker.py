@@ -13,7 +13,7 @@ from chassis.ports import UnitOfWork, UnitOfWorkFactory
 from chassis.reasons import reason_of
 from chassis.signals import Idling, Signal, Subscription
 from chassis.tasks import LeaseLostError, Task, TaskKind, TaskQueue, retry_delay
-from chassis.telemetry import continued_trace
+from chassis.telemetry import continued_trace, set_outcome
 
 log = structlog.get_logger()
 
@@ -109,10 +109,12 @@ class Worker(Generic[U]):
             if kind.gives_up is not None and kind.gives_up(error, task.attempts):
                 await self._bury(kind, task, reason)
                 log.error("task_dead_lettered", attempts=task.attempts, reason=reason)
+                set_outcome(f"dead letter: {reason}")
                 return
             delay = retry_delay(task.attempts, retry_after=getattr(error, "retry_after", None))
             await self._queue.postpone(task, delay, reason)
             log.warning("task_postponed", attempts=task.attempts, seconds=delay.total_seconds(), reason=reason)
+            set_outcome(f"postponed: {reason}")
         except LeaseLostError:
             log.warning("lease_lost", attempts=task.attempts)
         except Exception as failure:

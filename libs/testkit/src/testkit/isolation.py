@@ -11,8 +11,13 @@ from testkit.postgres import Migrate, PostgresServer, asyncpg_url, migrated_temp
 from testkit.postgres.server import quoted
 
 if TYPE_CHECKING:
+    import pytest
+    from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
     from testkit.postgres.server import Connection
 
+PRIVATE_DATABASE = "private_database"
+"""The marker of a test that gets a clone of its own."""
 ALWAYS_KEPT = "alembic_version"
 LOCK_LIMIT = "1s"  # for how long clean() waits for a row that somebody still holds
 OWN_TABLES = """
@@ -106,6 +111,19 @@ class DatabaseIsolation:
         finally:
             await self._server.drop_database(database)
 
+    @asynccontextmanager
+    async def of_test(self, item: "pytest.Item") -> AsyncIterator[str]:
+        """The url of the database for a test (`request.node`): this worker's, empty again afterwards.
+
+        With `@pytest.mark.private_database` a clone of its own.
+        """
+        if item.get_closest_marker(PRIVATE_DATABASE):
+            async with self.private() as url:
+                yield url
+        else:
+            yield self.url
+            await self.clean()
+
     async def close(self) -> None:
         """Drop this worker's database. The template stays, for the next run on this server."""
         if self._connection:
@@ -144,6 +162,24 @@ class DatabaseIsolation:
             await connection.execute(IDLE_IN_TRANSACTION)
             await connection.execute(self._wipe)
             raise IsolationError("a transaction was left open: end every session, and stop consumers first") from error
+
+
+@asynccontextmanager
+async def rolled_back(engine: "AsyncEngine") -> AsyncIterator["AsyncSession"]:
+    """A session whose work is undone at the end of the block, even what it commits: its commits are savepoints.
+
+    For a test that needs no more than one session. Whatever needs a second connection, or what only a commit
+    does (deferred constraints, NOTIFY, another `now()`), needs `DatabaseIsolation.of_test`.
+    """
+    from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 - this module is loaded where no SQLAlchemy is used
+
+    async with engine.connect() as connection:
+        transaction = await connection.begin()
+        try:
+            async with AsyncSession(connection, join_transaction_mode="create_savepoint") as session:
+                yield session
+        finally:
+            await transaction.rollback()
 
 
 def _checked_out(engine: Engine) -> int:

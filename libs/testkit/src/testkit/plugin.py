@@ -3,16 +3,18 @@
 Loaded in every run, so it imports nothing at its head that a unit test doesn't need.
 """
 
+import inspect
 import os
 import random
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
+from testkit.leaks import LeakError, ProcessSettings, Threads, no_leaked_tasks
 from testkit.levels import LEVELS, Costs, level_of
 from testkit.sockets import SocketBlockedError, message, no_sockets, sockets_again
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from testkit.postgres import PostgresServer
 
 REAL_KAFKA = "real_kafka"
+TASKS_GUARD = "guard_of_tasks"
 LEVEL = "testkit_level"  # an attribute of reports: it travels from xdist's workers to the controller
 
 
@@ -47,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for level, meaning in LEVELS.items():
         config.addinivalue_line("markers", f"{level}: {meaning} (set by the folder)")
     config.addinivalue_line("markers", f"{REAL_KAFKA}: claims something about Kafka itself, so the mock won't do")
+    config.addinivalue_line("markers", "private_database: a clone of its own, for DDL and crashes (testkit.isolation)")
     if (workerinput := getattr(config, "workerinput", None)) is None:
         config.pluginmanager.register(Report(), "testkit.report")
     else:
@@ -67,10 +71,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(level)
         if "real_kafka_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(REAL_KAFKA)
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.fixturenames.insert(_first_of_the_test(item), TASKS_GUARD)
     if config.getoption("write_contracts"):
         _only(items, config, "write_contracts")
     if (seed := config.getoption("shuffle")) is not None:
         random.Random(seed).shuffle(items)  # noqa: S311 - as above
+
+
+def _first_of_the_test(item: pytest.Function) -> int:
+    """The place of the first fixture that is this test's alone: tasks of the others' fixtures are not its tasks."""
+    fixtures = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - pytest has no public way
+    scopes = [fixtures[name][-1].scope if name in fixtures else "function" for name in item.fixturenames]
+    return scopes.index("function") if "function" in scopes else len(scopes)
 
 
 def _only(items: list[pytest.Item], config: pytest.Config, fixture: str) -> None:
@@ -106,6 +119,7 @@ ATTEMPTS = pytest.StashKey[list[str]]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    item.stash[THREADS] = Threads.now()  # those of fixtures are the fixtures'
     outcome = yield
     if attempts := item.stash.get(ATTEMPTS, []):
         raise SocketBlockedError(message(attempts[0]))  # the code under test had swallowed it
@@ -113,15 +127,32 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    """After the last test the session's fixtures end too, and theirs may be a database's."""
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """What the test leaves behind fails it. After the last one the session's fixtures end too: a database's, say."""
     if nextitem is not None:
-        return (yield)
-    with sockets_again():
-        return (yield)
+        outcome = yield
+    else:
+        with sockets_again():
+            outcome = yield
+    if leaks := [*item.stash[SETTINGS].leaks(), *(item.stash[THREADS].leaks() if THREADS in item.stash else ())]:
+        raise LeakError("; ".join(leaks))
+    return outcome
 
 
+SETTINGS = pytest.StashKey[ProcessSettings]()
+THREADS = pytest.StashKey[Threads]()
+
+
+@pytest.fixture
+async def guard_of_tasks() -> AsyncIterator[None]:
+    """Comes with each test that is a coroutine: a task that it leaves running fails it."""
+    async with no_leaked_tasks():
+        yield
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[SETTINGS] = ProcessSettings.now()
     if item.get_closest_marker(REAL_KAFKA) and "real_kafka_cluster" not in getattr(item, "fixturenames", ()):
         from testkit.providers import Unavailable, choose_real_kafka  # noqa: PLC0415 - see the module's docstring
 

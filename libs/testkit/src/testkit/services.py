@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 from chassis import messaging_schema, migrations
 from chassis.clock import Clock
 from chassis.consumer import BatchConsumer, Route
 from chassis.database import create_engine
 from chassis.kafka_consumer import ConsumerRole, create_broker, subscribe
 from chassis.metrics import Metrics
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from testkit.isolation import DatabaseIsolation
 from testkit.postgres import PostgresServer
@@ -34,6 +36,22 @@ async def service_isolation(server: PostgresServer, package: str, *, keep: Seque
 
     fingerprint = _fingerprint(package)
     return await DatabaseIsolation.create(server, name=package, fingerprint=fingerprint, migrate=migrate, keep=keep)
+
+
+@asynccontextmanager
+async def engine_of_test(
+    isolation: DatabaseIsolation, shared: AsyncEngine, item: pytest.Item
+) -> AsyncIterator[AsyncEngine]:
+    """The engine for a test (`request.node`): the session's, or with `@pytest.mark.private_database` one of its own."""
+    async with isolation.of_test(item) as url:
+        if url == isolation.url:
+            yield shared
+            return
+        engine = create_engine(url, application_name="testkit")
+        try:
+            yield engine
+        finally:
+            await engine.dispose()
 
 
 def consumer_role(

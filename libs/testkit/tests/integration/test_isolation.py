@@ -3,9 +3,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from testkit.guard import NotATestSystemError
-from testkit.isolation import DatabaseIsolation, IsolationError
+from testkit.isolation import DatabaseIsolation, IsolationError, rolled_back
 from testkit.postgres import EmbeddedPostgres, PostgresServer, connected
 
 # Each kind of foreign key that makes an order of deletion hard or impossible.
@@ -146,3 +147,54 @@ async def test_closing_drops_the_database_of_this_worker_and_keeps_the_template(
         with pytest.raises(asyncpg.InvalidCatalogNameError):
             await count(isolation.url, "orders")
         assert await server.database_exists("shop_test_template_1")
+
+
+@pytest.fixture
+async def database_url(isolation: DatabaseIsolation, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    async with isolation.of_test(request.node) as url:
+        yield url
+    if url == isolation.url:
+        assert await count(url, "customers") == 0
+
+
+async def test_a_test_gets_the_workers_database_which_is_empty_again_afterwards(
+    database_url: str, isolation: DatabaseIsolation
+) -> None:
+    async with connected(database_url) as connection:
+        await connection.execute("insert into customers values (1, null)")
+
+    assert database_url == isolation.url
+
+
+@pytest.mark.private_database
+async def test_a_test_that_changes_the_schema_gets_a_database_of_its_own(
+    database_url: str, isolation: DatabaseIsolation
+) -> None:
+    async with connected(database_url) as connection:
+        await connection.execute("drop table lines")
+
+    assert await count(isolation.url, "lines") == 0
+
+
+async def test_what_a_rolled_back_session_commits_is_undone(isolation: DatabaseIsolation, engine: AsyncEngine) -> None:
+    async with rolled_back(engine) as session:
+        await session.execute(text("insert into customers values (1, null)"))
+        await session.commit()
+        await session.execute(text("insert into customers values (2, null)"))
+        await session.rollback()
+        seen = (await session.execute(text("select count(*) from customers"))).scalar_one()
+
+    assert seen == 1
+    assert await count(isolation.url, "customers") == 0
+
+
+async def test_a_rolled_back_session_gives_its_connection_back_when_the_test_fails(
+    isolation: DatabaseIsolation, engine: AsyncEngine
+) -> None:
+    isolation.watch(engine)
+
+    with pytest.raises(DBAPIError):
+        async with rolled_back(engine) as session:
+            await session.execute(text("insert into nowhere values (1)"))
+
+    await isolation.clean()

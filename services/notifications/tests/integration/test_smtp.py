@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,13 @@ async def test_a_server_that_hangs_is_given_up_after_the_time_out(mailbox: Mailb
 async def slow_mailbox(*, seconds: float = 0, goodbye: bool = True) -> AsyncIterator[Mailbox]:
     """A server that takes ``seconds`` for each answer, and may leave QUIT without one."""
 
+    conversations = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversations.append(asyncio.current_task())
+        with closing(writer):
+            await converse(reader, writer)
+
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 slow\r\n")
         verb = b""
@@ -89,10 +96,12 @@ async def slow_mailbox(*, seconds: float = 0, goodbye: bool = True) -> AsyncIter
                 continue
             await asyncio.sleep(seconds)
             writer.write(b"354 go on\r\n" if verb == b"DATA" else b"250 OK\r\n")
-        writer.close()
 
-    async with await asyncio.start_server(converse, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield Mailbox(store=None, faults=None, port=server.sockets[0].getsockname()[1])  # type: ignore[arg-type]  # no need
+    for conversation in filter(None, conversations):
+        conversation.cancel()
+    await asyncio.gather(*filter(None, conversations), return_exceptions=True)
 
 
 async def test_the_time_out_is_for_the_whole_conversation_and_not_for_each_step() -> None:

@@ -1,0 +1,124 @@
+"""What a test leaves behind fails that test, and the next one starts as if it had not been."""
+
+import pytest
+
+from ..conftest import Project
+
+ASYNCIO = {
+    "pytest.ini": """
+        [pytest]
+        addopts = --import-mode=importlib --disable-plugin-autoload -p pytest_asyncio.plugin -p testkit.plugin
+        filterwarnings = error
+        asyncio_mode = auto
+        asyncio_default_fixture_loop_scope = session
+        asyncio_default_test_loop_scope = session
+    """
+}
+LEAVES = {
+    "task": (
+        """
+        async def test_leaves():
+            background.append(asyncio.create_task(asyncio.sleep(60), name="poll"))
+        """,
+        "1 task(s) still run: sleep; await or cancel each",
+    ),
+    "a task of its fixture": (
+        """
+        @pytest.fixture
+        async def polling():
+            background.append(asyncio.create_task(asyncio.sleep(60)))
+
+        async def test_leaves(polling): pass
+        """,
+        "1 task(s) still run: sleep",
+    ),
+    "thread": (
+        """
+        def test_leaves():
+            threading.Thread(target=ended.wait, args=(3,), name="poller").start()
+        """,
+        "the thread poller still runs: stop and join it",
+    ),
+    "variable": (
+        """
+        def test_leaves():
+            os.environ["KAFKA_TOPIC_PREFIX"] = "mine."
+        """,
+        "the environment variable KAFKA_TOPIC_PREFIX is changed: use monkeypatch.setenv",
+    ),
+    "folder": (
+        """
+        def test_leaves(tmp_path):
+            os.chdir(tmp_path)
+        """,
+        "the working directory is *: use monkeypatch.chdir",
+    ),
+    "log level": (
+        """
+        def test_leaves():
+            logging.getLogger().setLevel(logging.CRITICAL)
+        """,
+        "the level of the root logger is 50",
+    ),
+}
+HEAD = """
+        import asyncio, logging, os, threading
+        import pytest
+
+        background = []
+        ended = threading.Event()
+        folder = os.getcwd()
+"""
+NEXT = """
+        async def test_next():
+            assert os.environ.get("KAFKA_TOPIC_PREFIX") is None
+            assert os.getcwd() == folder
+            assert logging.getLogger().level == logging.WARNING
+            assert all(task.done() for task in background)
+"""
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+def test_what_a_test_leaves_behind_fails_it_and_not_the_next_one(project: Project, kind: str) -> None:
+    code, message = LEAVES[kind]
+
+    run = project({**ASYNCIO, "tests/integration/test_x.py": HEAD + code + NEXT}, "-v")
+
+    assert run.status == 1
+    run.lines.fnmatch_lines(["*::test_leaves ERROR*", "*::test_next PASSED*", f"E *LeakError: *{message}*"])
+    run.lines.fnmatch_lines(["*2 passed, 1 error*"])
+
+
+def test_tasks_of_the_sessions_fixtures_and_tasks_that_end_with_the_test_are_no_leaks(project: Project) -> None:
+    code = """
+        @pytest.fixture(scope="session")
+        async def poller():
+            async def poll():
+                while True:
+                    children.append(asyncio.create_task(asyncio.sleep(60)))
+                    await asyncio.sleep(0)
+            children = []
+            task = asyncio.create_task(poll())
+            yield children
+            for one in [task, *children]:
+                one.cancel()
+            await asyncio.gather(task, *children, return_exceptions=True)
+
+        async def test_its_own(poller):
+            before = len(poller)
+            task = asyncio.create_task(asyncio.sleep(60))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert len(poller) > before
+            task.cancel()
+
+        def test_settings(monkeypatch, tmp_path):
+            monkeypatch.setenv("KAFKA_TOPIC_PREFIX", "mine.")
+            monkeypatch.chdir(tmp_path)
+            thread = threading.Thread(target=ended.wait, args=(0.01,))
+            thread.start()
+    """
+
+    run = project({**ASYNCIO, "tests/integration/test_x.py": HEAD + code + NEXT})
+
+    assert run.status == 0, run.text

@@ -1,0 +1,70 @@
+"""The shop in memory: the same API, handlers, consumers and tasks, on ports that need nothing outside this process."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import httpx
+import notifications.consumers
+import notifications.tasks
+import orders.app
+import orders.consumers
+import orders.tasks
+import payments.consumers
+import payments.tasks
+from chassis.clock import Clock
+from orders import api
+from orders.handlers import OrderPolicy
+from orders.pricing import PricingService
+from orders.rate_limit import RateLimiter
+from orders.settings import Settings
+from payments.gateway import HttpPaymentGateway
+from testkit.tracking import InMemoryPart
+
+from services.notifications.tests.fakes import RecordingMailer, in_memory_notifications
+from services.orders.tests.factories import ProductFactory
+from services.orders.tests.fakes import PlainPasswords, in_memory_orders
+from services.payments.tests.fakes import in_memory_payments
+from services.payments.tests.sandbox import Sandbox
+
+from .shop import Shop
+
+GATEWAY_SECONDS = 5
+
+
+@asynccontextmanager
+async def open_shop_in_memory() -> AsyncIterator[Shop]:
+    """Nothing runs by itself: a tracked session moves it."""
+    clock = Clock()
+    databases = in_memory_orders(clock), in_memory_payments(clock), in_memory_notifications(clock)
+    async with databases[0]() as uow:
+        await uow.products.put([ProductFactory.create(sku="ABC")])
+    mailer = RecordingMailer()
+    async with AsyncExitStack() as stack:
+        sandbox = Sandbox.in_process()
+        stack.push_async_callback(sandbox.close)
+        gateway = HttpPaymentGateway(sandbox.http, timeout=GATEWAY_SECONDS)
+        charges = payments.tasks.task_kinds(databases[1], gateway, gateway_timeout=GATEWAY_SECONDS)
+        emails = notifications.tasks.task_kinds(databases[2], mailer, smtp_timeout=5)
+        parts = [
+            InMemoryPart("orders", databases[0], orders.consumers.ROUTES, orders.tasks.task_kinds()),
+            InMemoryPart("payments", databases[1], payments.consumers.ROUTES, charges),
+            InMemoryPart("notifications", databases[2], notifications.consumers.ROUTES, emails),
+        ]
+        settings = Settings(environment="test")
+        app = orders.app.create_app(settings)
+        dependencies = api.Dependencies(
+            unit_of_work=databases[0],
+            policy=OrderPolicy(PricingService(), timedelta(minutes=15)),
+            passwords=PlainPasswords(),
+            tokens=orders.app.create_token_issuer(settings, clock),
+            rate_limiter=RateLimiter(0),
+        )
+        app.dependency_overrides[api.dependencies] = lambda: dependencies
+        transport = httpx.ASGITransport(app)
+        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://orders/api/v1"))
+
+        def kinds(email: str) -> list[str]:
+            return [mail.kind.value for mail in mailer.sent if mail.email == email]
+
+        yield Shop(http, sandbox.http, sandbox.ledger, kinds, parts)

@@ -1,0 +1,148 @@
+"""The shop as it runs: three services on PostgreSQL, Kafka, HTTP and SMTP, with the sandbox around them."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
+from typing import Any
+
+import anyio
+import httpx
+import mail_catcher
+import notifications.app
+import notifications.settings
+import orders.app
+import orders.settings
+import payment_gateway
+import payments.app
+import payments.settings
+from chassis.clock import Clock
+from chassis.kafka_consumer import ConsumerRole
+from chassis.service import Service
+from orders.domain import Product
+from sandbox_process import listen, serve_http
+from testkit.kafka import KafkaCluster
+from testkit.postgres import PostgresServer
+from testkit.topics import EMBEDDED
+from testkit.tracking import RunningPart
+
+from services.orders.tests.factories import ProductFactory
+
+from .shop import Shop
+
+TOPICS = ("orders", "payments")
+_numbers = count(1)
+
+
+@asynccontextmanager
+async def open_running_shop(postgres: PostgresServer, kafka: KafkaCluster) -> AsyncIterator[Shop]:
+    """Everything runs inside the block."""
+    async with AsyncExitStack() as stack:
+        ledger = payment_gateway.Ledger()
+        stack.callback(ledger.close)
+        gateway_port = await stack.enter_async_context(_gateway(ledger))
+        mailbox = mail_catcher.Store()
+        smtp_port = await stack.enter_async_context(_smtp(mailbox))
+        services = _services(postgres, kafka, gateway_port, smtp_port)
+        prefix = services[0].settings.kafka.topic_prefix
+        await kafka.create_topics({f"{prefix}{topic}": 4 for topic in TOPICS})
+        for service in services:
+            await postgres.create_database(service.transactions.engine.url.database or "")
+            stack.push_async_callback(service.close)
+            await service.migrate()
+        await _stock(services[0])
+        for service in services:
+            await stack.enter_async_context(_running(service))
+        transport = httpx.ASGITransport(services[0].create_app())
+        base = "http://orders/api/v1"
+        http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=base))
+        gateway = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway_port}"))
+        yield Shop(http, gateway, ledger, lambda email: _kinds(mailbox, email), [RunningPart.of(s) for s in services])
+
+
+def _kinds(mailbox: mail_catcher.Store, email: str) -> list[str]:
+    mails = [mail for mail in mailbox if email in [to.address for to in mail.to]]
+    return [mail.message_id.strip("<").partition(".")[0] for mail in mails]
+
+
+def _services(
+    postgres: PostgresServer, kafka: KafkaCluster, gateway_port: int, smtp_port: int
+) -> tuple[Service[Any], ...]:
+    common: dict[str, Any] = {
+        "environment": "test",
+        "kafka_bootstrap_servers": kafka.bootstrap_servers,
+        "kafka_topic_prefix": f"journey{next(_numbers)}.",
+        **({} if kafka.is_real else {f"kafka_{name}": value for name, value in EMBEDDED.items()}),
+    }
+    clock = Clock()
+    return (
+        orders.app.build(
+            orders.settings.Settings(
+                database_url=postgres.url("orders_journey_test"), rate_limit_per_minute=0, **common
+            ),
+            clock,
+        ),
+        payments.app.build(
+            payments.settings.Settings(
+                database_url=postgres.url("payments_journey_test"),
+                gateway_url=f"http://127.0.0.1:{gateway_port}",
+                gateway_timeout_seconds=0.5,
+                **common,
+            ),
+            clock,
+        ),
+        notifications.app.build(
+            notifications.settings.Settings(
+                database_url=postgres.url("notifications_journey_test"), smtp_port=smtp_port, **common
+            ),
+            clock,
+        ),
+    )
+
+
+async def _stock(service: Service[Any]) -> None:
+    poster: Product = ProductFactory.create(sku="ABC")
+    async with service.transactions() as uow:
+        await uow.products.put([poster])
+
+
+@asynccontextmanager
+async def _running(service: Service[Any]) -> AsyncIterator[None]:
+    consumer = ConsumerRole(service.broker, service.subscriber, service.consumer)
+    stop = anyio.Event()
+    async with asyncio.TaskGroup() as group:
+        for role in service.background_roles("all", consumer):
+            group.create_task(_until_stopped(role.run, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+async def _until_stopped(run: Any, stop: anyio.Event) -> None:
+    await run(stop)
+
+
+@asynccontextmanager
+async def _gateway(ledger: payment_gateway.Ledger) -> AsyncIterator[int]:
+    listener = listen("127.0.0.1", 0, "GATEWAY_PORT")
+    stop = asyncio.Event()
+    serving = asyncio.create_task(serve_http(payment_gateway.create_app(ledger, stopping=stop), listener, stop))
+    yield _port(listener)
+    stop.set()
+    await serving
+
+
+@asynccontextmanager
+async def _smtp(mailbox: mail_catcher.Store) -> AsyncIterator[int]:
+    listener = listen("127.0.0.1", 0, "MAILBOX_SMTP_PORT")
+    server = mail_catcher.SmtpServer(mailbox, mail_catcher.Faults())
+    await server.start(listener)
+    yield _port(listener)
+    await server.stop()
+
+
+def _port(listener: socket.socket) -> int:
+    port: int = listener.getsockname()[1]
+    return port
