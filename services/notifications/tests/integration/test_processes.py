@@ -25,6 +25,7 @@ from testkit.postgres import EmbeddedPostgres
 from testkit.processes import ManagedProcess, ProcessSpec
 from testkit.readiness import HttpReady
 from testkit.topics import Topics
+from testkit.tracking import RunningPart, tracked
 from testkit.waiting import eventually
 
 from ..factories import order_confirmed
@@ -84,6 +85,24 @@ async def test_a_whole_service_sends_an_email_and_stops_in_time(
     assert {"service": "notifications", "order_id": str(order_id)}.items() <= _line(lines, "task_done").items()
     assert _line(lines, "task_done")["trace_id"] == _line(lines, "event_handled")["trace_id"]
     assert "ada@example.com" not in service.output()
+
+
+async def test_what_a_process_does_can_be_tracked_from_outside(
+    process: Start, topics: Topics, mailbox: Mailbox, isolation: DatabaseIsolation
+) -> None:
+    service = process("all")
+    await service.start()
+    part = RunningPart("notifications", isolation.url, topics.kafka, ["orders", "payments"], ["send_email"])
+
+    async with tracked(part, logs=[service.spec.log]) as session:
+        await topics.send(order_confirmed(uuid4()))
+
+    assert len(mailbox.store) == 1
+    # the line follows the commit
+    chain = await eventually(lambda: session.sequence.chain("send_email"))
+    assert chain == "order.confirmed.v1 -> send_email"
+    session.published("order.confirmed.v1").single()
+    session.nothing_else()
 
 
 def _line(lines: list[dict[str, str]], event: str) -> dict[str, str]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from testkit.postgres.server import Connection
 
 WAIT_MS = 200
+FETCH_WAIT_MS = 20
+"""Testkit's own Kafka in memory answers a fetch only after its wait, and a client closes only after its answers."""
 OUTBOX = "select headers->>'ce_type' as name, key from outbox order by id"
 
 TASKS = """
@@ -220,7 +222,8 @@ class TopicReader:
         """Remember where the topics end now."""
         read_any_header()
         names = [self.kafka.topic(name) for name in self.topics]
-        client = AIOKafkaConsumer(*names, **self.kafka.client_options(), enable_auto_commit=False)
+        options = {**self.kafka.client_options(), "enable_auto_commit": False, "fetch_max_wait_ms": FETCH_WAIT_MS}
+        client = AIOKafkaConsumer(*names, **options)
         self._consumer = await self._stack.enter_async_context(client)
         for partition, end in (await self.ends(self.topics)).items():
             self._consumer.seek(partition, end)
