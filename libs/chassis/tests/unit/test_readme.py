@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
+import pytest
 from chassis.clock import Clock
 from chassis.consumer import BatchConsumer, Route
 from chassis.database import create_engine
@@ -60,7 +61,8 @@ NAMES: dict[str, Any] = {
 }
 
 
-async def test_the_readmes_service_can_be_built_and_handles_its_event() -> None:
+async def test_the_readmes_service_can_be_built_and_handles_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CommandLine, "made", [])
     [code] = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     names = dict(NAMES)
     exec(code, names)  # noqa: S102  # it's our own README
