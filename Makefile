@@ -111,6 +111,13 @@ faults-drill: .venv ## take one guard away at a time, in a copy of the tree: whi
 flake: .venv ## all levels that need no Docker, ARGS="--runs 100" times, in another order each time: does any test fail?
 	@$(RUN) python -m tests.flake $(ARGS)
 
+.PHONY: mutation mutation-diff
+mutation: .venv ## change the code in a thousand small ways: which of them does no unit test see?
+	@$(RUN) python -m tests.mutation $(ARGS)
+
+mutation-diff: .venv ## the same for the functions that were changed since AGAINST (origin/main)
+	@$(RUN) python -m tests.mutation --against $(AGAINST) $(ARGS)
+
 .PHONY: bench-isolation
 bench-isolation: .venv ## what each way to isolate tests that use a database costs, side by side
 	@$(RUN) python -m tests.isolation_bench $(ARGS)
@@ -138,6 +145,12 @@ kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests tha
 .PHONY: toxiproxy
 toxiproxy: .venv ## build Toxiproxy with Go into a cache folder: `make faults` cuts and slows connections with it
 	@$(RUN) python -m testkit.faults.fetch
+
+# --- read it ---
+
+.PHONY: docs
+docs: .venv ## build the site: the pages, what each service does by its tests' names, the journeys as diagrams
+	@$(RUN) python -m docs.site
 
 # --- in containers: then `docker compose up --wait` ---
 

@@ -5,15 +5,15 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from unittest import mock
 from uuid import uuid4
 
 import httpx
+import pytest
 from testcontainers.compose import DockerCompose
 from testkit.ports import free_port
 from testkit.waiting import eventually
@@ -73,9 +73,13 @@ class Project:
         with self._in_environment():
             self._compose.stop()
 
-    def _in_environment(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def _in_environment(self) -> Iterator[None]:
         """Only as long as testcontainers runs a command: other tests' settings come from the environment, too."""
-        return mock.patch.dict(os.environ, self._settings)
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in self._settings.items():
+                environment.setenv(name, value)
+            yield
 
 
 @dataclass(frozen=True)

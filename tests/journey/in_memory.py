@@ -19,6 +19,7 @@ from orders.pricing import PricingService
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
 from payments.gateway import HttpPaymentGateway
+from testkit.services import always
 from testkit.tracking import InMemoryPart
 
 from services.notifications.tests.fakes import RecordingMailer, in_memory_notifications
@@ -60,7 +61,7 @@ async def open_shop_in_memory() -> AsyncIterator[Shop]:
             tokens=orders.app.create_token_issuer(settings, clock),
             rate_limiter=RateLimiter(0),
         )
-        app.dependency_overrides[api.dependencies] = lambda: dependencies
+        app.dependency_overrides[api.dependencies] = always(dependencies)
         transport = httpx.ASGITransport(app)
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://orders/api/v1"))
 

@@ -1,6 +1,7 @@
 """The connection to PostgreSQL: its time-outs, and which of its errors pass by themselves."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -34,12 +35,14 @@ COMMAND_SECONDS = 20.0
 """Longer than statement_timeout: only a server that is frozen or out of reach lets it pass."""
 
 
+POOL_SIZE = 5
+"""Connections of a process. More are no faster: Python can't use them at once, and after an outage all are new."""
 POOL_SECONDS = 5.0
 """The longest wait for a free connection; a task's lease leaves that much for the recording (tasks.RECORDING)."""
 
 
 def create_engine(
-    url: str, *, application_name: str, pool_size: int = 10, command_timeout: float = COMMAND_SECONDS
+    url: str, *, application_name: str, pool_size: int = POOL_SIZE, command_timeout: float = COMMAND_SECONDS
 ) -> AsyncEngine:
     """An engine for a ``postgresql+asyncpg://`` URL; every connection has SESSION_SETTINGS.
 
@@ -48,11 +51,13 @@ def create_engine(
     engine = create_async_engine(
         url,
         pool_size=pool_size,
-        max_overflow=5,
+        max_overflow=0,
+        pool_use_lifo=True,  # the one that was used last has its statements prepared
         pool_timeout=POOL_SECONDS,
         # an error that prints its parameters prints customers' data
         hide_parameters=True,
         connect_args={
+            "connection_class": _connection_class(),
             "timeout": 5,
             "command_timeout": command_timeout,
             "server_settings": {**SESSION_SETTINGS, "application_name": application_name},
@@ -60,6 +65,26 @@ def create_engine(
     )
     sa.event.listen(engine.sync_engine, "handle_error", _hide_values)
     return engine
+
+
+def _connection_class() -> type[asyncpg.Connection]:
+    """For one engine: what one connection learnt of the database's array types, the next ones know.
+
+    asyncpg asks the server on each connection, with three queries for each array type: all those of a process, many
+    times over, in the moment after an outage when every connection is new.
+    """
+    known: dict[frozenset[int], Any] = {}
+
+    class Connection(asyncpg.Connection):
+        async def _introspect_types(self, typeoids: Iterable[int], *limit: float | None) -> tuple[Any, Any]:
+            wanted = frozenset(typeoids)
+            if wanted in known:
+                return known[wanted], SimpleNamespace(name="none was needed")
+            parent: Any = super()  # the stubs don't know of it
+            known[wanted], statement = await parent._introspect_types(wanted, *limit)  # noqa: SLF001  # its own
+            return known[wanted], statement
+
+    return Connection
 
 
 def _hide_values(context: sa.ExceptionContext) -> None:

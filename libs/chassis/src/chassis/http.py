@@ -86,10 +86,13 @@ def forbidden(message: str) -> ApiError:
 _bearer = HTTPBearer(auto_error=False)
 
 
-def authenticated(
+async def authenticated(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
-    """The caller, from the bearer token; ``app.state.token_verifier`` decides."""
+    """The caller, from the bearer token; ``app.state.token_verifier`` decides.
+
+    A coroutine, as all dependencies here: FastAPI calls a plain function in a thread, which a busy loop keeps waiting.
+    """
     if credentials is None:
         raise unauthenticated("a bearer token is required")
     verifier: TokenVerifier = request.app.state.token_verifier
@@ -102,7 +105,7 @@ def authenticated(
 Caller = Annotated[Principal, Depends(authenticated)]
 
 
-def operator(caller: Caller) -> Principal:
+async def operator(caller: Caller) -> Principal:
     """The caller, who must be an operator."""
     if not caller.is_operator:
         raise forbidden("only an operator may do this")

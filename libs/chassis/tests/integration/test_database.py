@@ -135,3 +135,24 @@ async def test_a_connection_that_is_cut_while_it_is_being_prepared_is_transient(
     await engine.dispose()
 
     assert is_transient(cut.value)
+
+
+async def test_what_one_connection_learnt_of_array_types_the_next_one_knows(
+    isolation: DatabaseIsolation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    introspect = asyncpg.Connection._introspect_types  # type: ignore[attr-defined]  # noqa: SLF001  # in no stub
+
+    async def counted(connection: Any, typeoids: Any, timeout: Any) -> Any:  # noqa: ASYNC109  # asyncpg's own
+        asked.append(1)
+        return await introspect(connection, typeoids, timeout)
+
+    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", counted)
+    engine = create_engine(isolation.url, application_name="tests")
+    array = sa.select(sa.literal([1, 2], sa.ARRAY(sa.BigInteger)))
+
+    async with engine.connect() as one, engine.connect() as another:
+        answers = [(await connection.execute(array)).scalar_one() for connection in (one, another)]
+    await engine.dispose()
+
+    assert (answers, len(asked)) == ([[1, 2]] * 2, 1)

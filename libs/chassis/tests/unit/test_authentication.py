@@ -95,3 +95,18 @@ def test_a_key_that_is_none_is_refused_at_the_start_and_not_shown(pem: str) -> N
         TokenVerifier([DEVELOPMENT_PUBLIC_KEY, pem])
 
     assert not pem or pem not in str(refused.value)
+
+
+@pytest.mark.parametrize("claim", ["exp", "iat", "sub", "jti"])
+def test_a_token_without_one_of_its_claims_is_refused(verifier: TokenVerifier, claim: str) -> None:
+    claims: dict[str, Any] = {claim: None}
+
+    with pytest.raises(InvalidTokenError, match="MissingRequiredClaimError"):
+        verifier.verify(NEW.token("customer", **claims))
+
+
+def test_why_a_token_is_refused_is_told_to_programs(verifier: TokenVerifier) -> None:
+    with pytest.raises(InvalidTokenError, match=r"^ExpiredSignatureError$"):
+        verifier.verify(NEW.token(exp=datetime.now(UTC) - timedelta(seconds=1)))
+    with pytest.raises(InvalidTokenError, match=r"^no key fits the signature$"):
+        verifier.verify(STRANGER.token())

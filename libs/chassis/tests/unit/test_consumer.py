@@ -1,12 +1,13 @@
 """A batch is one transaction: what fails for now, what fails for good, and what comes twice."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 from chassis.consumer import MAX_REFUSALS, REFUSAL_WINDOW, BatchConsumer, Route
 from chassis.errors import ConsumerHaltedError
 from chassis.health import Health
@@ -309,3 +310,39 @@ async def test_progress_counts_failed_attempts_and_what_is_in_hand(counts: Count
     assert seen == [2]
     assert failed.progress.in_progress == 0
     assert failed.progress.last_attempt > 0
+
+
+async def test_the_aggregates_of_the_new_events_are_locked_and_no_others(
+    consumer: BatchConsumer[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked: list[str] = []
+
+    async def lock(_: InMemoryAccounts, keys: Sequence[str]) -> None:
+        locked.extend(keys)
+
+    monkeypatch.setattr(InMemoryAccounts, "lock", lock)
+    known, new = uuid4(), uuid4()
+    await handle(consumer, moved(known, event_id="1"))
+    locked.clear()
+
+    await handle(consumer, moved(known, event_id="1"), moved(new, event_id="2"))
+
+    assert locked == [str(new)]
+
+
+async def test_refusals_count_for_a_whole_minute(consumer: BatchConsumer[Any], seconds: Seconds) -> None:
+    for _ in range(MAX_REFUSALS - 1):
+        await handle(consumer, unlucky())
+    seconds.now = REFUSAL_WINDOW
+
+    with pytest.raises(ConsumerHaltedError, match="20 events were refused"):
+        await handle(consumer, unlucky())
+
+
+async def test_a_dead_letters_line_says_where_the_record_is(consumer: BatchConsumer[Any]) -> None:
+    with structlog.testing.capture_logs() as logs:
+        await handle(consumer, unlucky(offset=7), consumer_record("moves", None, offset=8))
+
+    told = {line["offset"]: line for line in logs if line["event"] == "event_dead_lettered"}
+    assert {(line["topic"], line["partition"]) for line in told.values()} == {("moves", 0)}
+    assert sorted(told) == [7, 8]

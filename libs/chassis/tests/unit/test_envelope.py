@@ -1,8 +1,9 @@
 """CloudEvents in Kafka's binary mode: ours as others read it, others' as we read it, and what nobody should send."""
 
 import json
-from typing import Any
-from uuid import uuid4
+from contextlib import nullcontext
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
 
 import pytest
 from chassis.envelope import (
@@ -12,8 +13,10 @@ from chassis.envelope import (
     attributes_of,
     decode,
     encode,
+    encode_versions,
 )
 from chassis.errors import EventTooLargeError, UndecodableRecordError
+from chassis.events import Event
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event, to_binary_event
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
@@ -24,6 +27,14 @@ from ..sample import NOW, AccountCredited, MoneyMoved, moved, raw
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NEEDED = (("ce_type", b"money.moved.v1"), ("ce_id", b"1"))
+
+
+class Renamed(Event):
+    type: ClassVar[str] = "account.credited.v2"
+    topic: ClassVar[str] = "accounts"
+    key_field: ClassVar[str] = "account_id"
+
+    account_id: UUID
 
 
 def encoded(event: AccountCredited, **changes: Any) -> OutgoingRecord:
@@ -207,3 +218,44 @@ def test_whatever_the_bytes_are_a_record_is_read_or_undecodable(
         decode(odd, attributes_of(odd), MoneyMoved)
     except UndecodableRecordError as error:
         assert str(error)  # noqa: PT017  # any other error is the failure
+
+
+def versions_of(*events: Event) -> list[OutgoingRecord]:
+    return encode_versions(events, source="/accounts", sequence=3, time=NOW, traceparent=TRACEPARENT)
+
+
+def test_all_versions_of_a_fact_have_one_id_and_one_trace_and_the_next_fact_another_id() -> None:
+    event = AccountCredited(account_id=uuid4())
+
+    first = versions_of(event, Renamed(account_id=event.account_id))
+    [second] = versions_of(event)
+
+    [event_id] = {record.headers["ce_id"] for record in first}
+    assert UUID(event_id) != UUID(second.headers["ce_id"])
+    assert {record.headers["traceparent"] for record in first} == {TRACEPARENT}
+
+
+def test_two_events_of_one_type_are_not_one_fact() -> None:
+    event = AccountCredited(account_id=uuid4())
+
+    with pytest.raises(ValueError, match=r"not \['account.credited.v1', 'account.credited.v1'\]"):
+        versions_of(event, event)
+
+
+def test_the_attributes_are_read_behind_headers_that_are_null_or_unreadable() -> None:
+    attributes = attributes_of(record([("x", None), ("y", b"\xff"), *NEEDED, ("traceparent", TRACEPARENT.encode())]))
+
+    assert (attributes.id, attributes.type, attributes.traceparent) == ("1", "money.moved.v1", TRACEPARENT)
+
+
+@pytest.mark.parametrize(("length", "is_read"), [(255, True), (256, False)])
+def test_an_id_has_255_characters_at_most(length: int, is_read: bool) -> None:
+    headers = [("ce_type", b"money.moved.v1"), ("ce_id", b"x" * length)]
+
+    with nullcontext() if is_read else pytest.raises(UndecodableRecordError, match="longer than 255 characters"):
+        assert len(attributes_of(record(headers)).id) == length
+
+
+def test_a_null_value_is_told_as_such() -> None:
+    with pytest.raises(UndecodableRecordError, match=r"^the value is null$"):
+        attributes_of(record(value=None))

@@ -1,6 +1,7 @@
 """Money and time as they go over the wire and come from it."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -117,3 +118,13 @@ def test_an_events_key_is_the_field_that_it_names() -> None:
     account_id = uuid4()
 
     assert AccountCredited(account_id=account_id).key == str(account_id)
+
+
+def test_a_time_is_sent_in_utc_wherever_the_host_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert rfc3339(NOW) == "2026-01-15T12:00:00.000000Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from chassis.consumer import Progress
-from chassis.health import STALLED_SECONDS, Health
+from chassis.health import STALLED_SECONDS, Health, Verdict
+from sqlalchemy.exc import ArgumentError
 
 
 async def no_problem() -> None:
@@ -71,3 +72,35 @@ async def test_a_database_that_is_away_makes_a_process_unready_and_never_dead() 
 
     assert not (await away_from_all.ready()).ok
     assert away_from_all.live().ok
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionRefusedError(), "the database does not answer"),
+        (TimeoutError(), "the database does not answer"),
+        (ArgumentError("no such driver"), "the database refuses: ArgumentError"),
+    ],
+)
+async def test_a_process_that_is_not_ready_says_whether_the_database_is_away_or_refuses(
+    error: Exception, reason: str
+) -> None:
+    async def asked() -> None:
+        raise error
+
+    assert await health(schema_problem=asked).ready() == Verdict(ok=False, reason=reason)
+
+
+async def test_a_process_that_is_ready_gives_no_reason() -> None:
+    assert await health().ready() == Verdict(ok=True, reason="")
+
+
+@pytest.mark.parametrize("unknown", ["progress", "lag"])
+def test_a_process_that_knows_no_progress_or_no_lag_is_live(unknown: str) -> None:
+    knows: dict[str, Any] = {"schema_problem": no_problem, "progress": Progress(last_attempt=0.0), "lag": lambda: 5}
+
+    assert Health(**{**knows, unknown: None}, clock=lambda: 1000.0).live().ok
+
+
+def test_a_process_has_exactly_the_time_until_it_counts_as_stalled() -> None:
+    assert health(idle=STALLED_SECONDS, lag=5).live().ok

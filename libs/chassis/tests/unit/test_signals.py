@@ -86,3 +86,12 @@ async def test_work_and_a_notification_end_the_idling(ended: Callable[[Idling], 
     await idling.wait(waits)
 
     assert waits.seconds[-1] == pytest.approx(0.05)
+
+
+async def test_a_wait_says_whether_it_was_a_notification_that_ended_it() -> None:
+    signal = Signal()
+    subscription = signal.subscribe()
+    signal.notify()
+
+    assert await subscription.wait(60) is True
+    assert await subscription.wait(0) is False

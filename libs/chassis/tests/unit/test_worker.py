@@ -8,13 +8,16 @@ from typing import Any
 
 import anyio
 import pytest
+import structlog
 from chassis.clock import Clock
 from chassis.database import POOL_SECONDS
 from chassis.errors import TransientError
 from chassis.ports import NewTask
 from chassis.tasks import Task, TaskKind
+from chassis.telemetry import continued_trace
 from chassis.worker import MAX_GRACE, Worker
 from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
+from testkit.tracking.spans import recorded
 from testkit.waiting import eventually
 
 from ..sample import Account, InMemoryAccounts, in_memory_accounts
@@ -324,3 +327,164 @@ def test_the_grace_is_the_longest_calls_limit_and_half_a_minute_at_most(
     make: MakeWorker, limit: float, grace: float
 ) -> None:
     assert make(limit=timedelta(seconds=limit)).grace == grace
+
+
+async def test_what_is_due_is_counted_over_all_kinds_and_up_to_each_ones_concurrency(
+    database: Database, make: MakeWorker, outside: Outside, records: Records
+) -> None:
+    other = TaskKind[Any]("other", call=outside.call, record=records.record, concurrency=2)
+    await schedule(database, "1")
+    await schedule(database, *"abc", kind="other")
+
+    assert await make(other).run_due() == 3
+
+
+async def test_a_place_that_becomes_free_is_taken_while_the_other_calls_go_on(
+    database: Database, make: MakeWorker, records: Records
+) -> None:
+    gates: dict[str, asyncio.Event] = {key: asyncio.Event() for key in "1234"}
+    begun: list[str] = []
+
+    async def call(task: Task) -> str:
+        begun.append(task.key)
+        await gates[task.key].wait()
+        return task.key
+
+    await schedule(database, *gates)
+    running = await _running(make(call=call, concurrency=2), anyio.Event())
+    await eventually(lambda: len(begun) == 2, every=0.001)
+
+    gates[begun[0]].set()
+    await eventually(lambda: len(begun) == 3, every=0.001)
+    for _ in range(20):  # rounds of the event loop: what would begin wrongly, would begin now
+        await asyncio.sleep(0)
+
+    assert (len(begun), records.outcomes) == (3, [begun[0]])
+    running.cancel()
+    await asyncio.wait({running})
+
+
+class Failing(InMemoryTaskQueue[Any]):
+    """Fails with ``errors``, one at each call of ``method``, and then works."""
+
+    def __init__(self, database: Database, method: str, *errors: Exception) -> None:
+        super().__init__(database)
+        self._method, self._errors = method, list(errors)
+
+    async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
+        self._fail("claim")
+        return await super().claim(kind, limit=limit, lease=lease)
+
+    async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
+        self._fail("postpone")
+        await super().postpone(task, delay, error)
+
+    def _fail(self, method: str) -> None:
+        if method == self._method and self._errors:
+            raise self._errors.pop()
+
+
+def failing_worker(database: Database, outside: Outside, records: Records, *failing: Any) -> Worker[Any]:
+    kind = TaskKind[Any]("call", call=outside.call, record=records.record)
+    return Worker([kind], Failing(database, *failing), database, database.tasks_scheduled)
+
+
+async def test_a_worker_goes_on_when_the_database_is_back(
+    database: Database, outside: Outside, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.worker.OUTAGE_SECONDS", 0)
+    await schedule(database, "1")
+
+    worker = failing_worker(database, outside, records, "claim", ConnectionResetError(), ConnectionResetError())
+    running = await _running(worker, anyio.Event())
+    await eventually(lambda: records.outcomes == ["done 1"], every=0.001)
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_an_error_that_does_not_pass_ends_the_worker(
+    database: Database, outside: Outside, records: Records
+) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await failing_worker(database, outside, records, "claim", LookupError()).run(anyio.Event())
+
+    assert caught.group_contains(LookupError)
+
+
+async def test_an_outage_while_a_task_is_postponed_leaves_it_to_its_lease(
+    database: Database, outside: Outside, records: Records
+) -> None:
+    await schedule(database, "1")
+    outside.error = RuntimeError("503")
+
+    await failing_worker(database, outside, records, "postpone", ConnectionResetError()).run_due()
+
+    assert stored(database).leased_until is not None
+
+
+async def test_any_other_error_while_a_task_is_postponed_is_raised(
+    database: Database, outside: Outside, records: Records
+) -> None:
+    await schedule(database, "1")
+    outside.error = RuntimeError("503")
+
+    with pytest.raises(LookupError):
+        await failing_worker(database, outside, records, "postpone", LookupError()).run_due()
+
+
+async def test_a_cut_call_has_the_time_to_clean_up(database: Database, make: MakeWorker, outside: Outside) -> None:
+    cleaned: list[str] = []
+
+    async def call(task: Task) -> str:
+        try:
+            return await outside.call(task)
+        finally:
+            for _ in range(3 * int(task.key)):
+                await asyncio.sleep(0)
+            cleaned.append(task.key)
+
+    outside.open.clear()
+    await schedule(database, "1", "2")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(make(call=call).run, anyio.Event())
+        await eventually(lambda: outside.under_way == 2, every=0.001)
+        group.cancel_scope.cancel()
+
+    assert cleaned == ["1", "2"]
+
+
+@pytest.mark.parametrize(("group", "order_id"), [(None, "1"), ("7", "7")])
+async def test_a_task_goes_on_with_the_trace_of_what_scheduled_it(
+    database: Database, make: MakeWorker, group: str | None, order_id: str
+) -> None:
+    seen: dict[str, Any] = {}
+
+    async def call(_: Task) -> str:
+        seen.update(structlog.contextvars.get_contextvars())
+        return ""
+
+    with recorded() as spans:
+        with continued_trace("POST /orders", None):
+            async with database() as uow:
+                uow.tasks.schedule(NewTask("call", "1", group=group))
+        await make(call=call).run_due()
+
+    [cause, step] = spans.ended
+    assert (step.name, step.trace_id, step.parent) == ("call", cause.trace_id, cause.id)
+    assert (seen["task"], seen["order_id"], seen["span_id"]) == ("call", order_id, step.id)
+
+
+@pytest.mark.parametrize(
+    ("gives_up", "outcome"), [(False, "postponed: ValueError: 503"), (True, "dead letter: ValueError: 503")]
+)
+async def test_a_tasks_span_says_how_it_ended(
+    database: Database, make: MakeWorker, outside: Outside, gives_up: bool, outcome: str
+) -> None:
+    await schedule(database, "1")
+    outside.error = ValueError("503")
+
+    with recorded() as spans:
+        await make(gives_up=lambda *_: gives_up).run_due()
+
+    assert [step.outcome for step in spans.ended] == [outcome]

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import pytest
@@ -21,6 +21,7 @@ from testkit.isolation import DatabaseIsolation
 from testkit.postgres import PostgresServer
 from testkit.topics import Topics
 
+T = TypeVar("T")
 RoleRun = Callable[[anyio.Event], Awaitable[None]]
 
 
@@ -78,6 +79,15 @@ async def running(*roles: RoleRun) -> AsyncIterator[None]:
 
 async def _run(role: RoleRun, stop: anyio.Event) -> None:
     await role(stop)
+
+
+def always(value: T) -> Callable[[], Awaitable[T]]:
+    """A dependency for ``app.dependency_overrides``; a coroutine, since FastAPI calls a plain function in a thread."""
+
+    async def dependency() -> T:
+        return value
+
+    return dependency
 
 
 def _fingerprint(package: str) -> str:

@@ -20,7 +20,7 @@ class Dependencies:
     unit_of_work: UnitOfWorkFactory[UnitOfWork]
 
 
-def dependencies(request: Request) -> Dependencies:
+async def dependencies(request: Request) -> Dependencies:
     """The composition root put them into the app's state."""
     provided: Dependencies = request.app.state.dependencies
     return provided

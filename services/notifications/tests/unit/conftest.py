@@ -19,6 +19,7 @@ from notifications.consumers import ROUTES
 from notifications.settings import Settings
 from notifications.tasks import task_kinds
 from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
+from testkit.services import always
 
 from ..fakes import InMemoryNotificationsUnitOfWork, RecordingMailer, in_memory_notifications
 
@@ -89,6 +90,6 @@ async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 def client(http: httpx.AsyncClient, app: FastAPI, database: Database) -> Iterator[httpx.AsyncClient]:
     """The API on this test's own ports."""
-    app.dependency_overrides[api.dependencies] = lambda: api.Dependencies(database)
+    app.dependency_overrides[api.dependencies] = always(api.Dependencies(database))
     yield http
     app.dependency_overrides.clear()

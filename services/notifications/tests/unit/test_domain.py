@@ -84,3 +84,13 @@ def test_an_email_that_failed_may_still_be_sent() -> None:
 
     assert failed.notifications[0].status is Status.FAILED
     assert failed.sent(CONFIRMATION, "<1@shop.example>", NOW).notifications[0].status is Status.SENT
+
+
+def test_a_change_is_one_version_more() -> None:
+    order = OrderNotifications(uuid4())
+
+    told = order.refunded()
+    addressed = told.cancelled(EMAIL)
+
+    assert (order.version, told.version) == (0, 1)
+    assert addressed.version == 3  # an address, and another e-mail

@@ -50,7 +50,7 @@ class Dependencies:
     rate_limiter: RateLimiter
 
 
-def dependencies(request: Request) -> Dependencies:
+async def dependencies(request: Request) -> Dependencies:
     """The composition root put them into the app's state."""
     provided: Dependencies = request.app.state.dependencies
     return provided

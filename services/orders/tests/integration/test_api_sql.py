@@ -19,6 +19,7 @@ from orders.rate_limit import RateLimiter
 from orders.settings import Settings
 from orders.storage import SqlOrdersUnitOfWork
 from testkit.records import decoded
+from testkit.services import always
 
 from ..backends import SqlBackend
 from ..factories import PASSWORD, ProductFactory, UserFactory
@@ -54,7 +55,7 @@ def use(
             tokens=create_token_issuer(settings, transactions.clock),
             rate_limiter=RateLimiter(0),
         )
-        app.dependency_overrides[api.dependencies] = lambda: dependencies
+        app.dependency_overrides[api.dependencies] = always(dependencies)
 
     yield use
     app.dependency_overrides.clear()

@@ -22,6 +22,7 @@ from orders.rate_limit import RateLimiter
 from orders.settings import Settings
 from orders.tasks import task_kinds
 from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
+from testkit.services import always
 
 from ..factories import ProductFactory, UserFactory
 from ..fakes import InMemoryOrdersUnitOfWork, PlainPasswords, in_memory_orders
@@ -108,7 +109,7 @@ def dependencies(database: Database, settings: Settings, policy: OrderPolicy) ->
 @pytest.fixture
 def client(http: httpx.AsyncClient, app: FastAPI, dependencies: api.Dependencies) -> Iterator[httpx.AsyncClient]:
     """The API on this test's own ports."""
-    app.dependency_overrides[api.dependencies] = lambda: dependencies
+    app.dependency_overrides[api.dependencies] = always(dependencies)
     yield http
     app.dependency_overrides.clear()
 

@@ -7,6 +7,7 @@ import pytest
 from chassis.errors import TransientError
 from fastapi import FastAPI
 from orders import api
+from testkit.services import always
 
 from .calls import error_of
 
@@ -43,8 +44,8 @@ async def test_trouble_inside_is_answered_without_its_details(
     def broken() -> Any:
         raise error
 
-    app.dependency_overrides[api.dependencies] = lambda: api.Dependencies(
-        **{**vars(dependencies), "unit_of_work": broken}
+    app.dependency_overrides[api.dependencies] = always(
+        api.Dependencies(**{**vars(dependencies), "unit_of_work": broken})
     )
 
     response = await client.get("/products")

@@ -3,7 +3,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from orders.domain import CancellationReason, Order, OrderStatus
+from orders.domain import CancellationReason, Order, OrderStatus, UnknownSkuError, subtotal_of
 from orders.events import OrderCancelled
 
 from ..factories import NOW, OrderFactory, OrderItemFactory, UserFactory, cancelled_order, confirmed_order
@@ -87,3 +87,12 @@ def test_membership_that_does_not_change_leaves_the_user_as_it_is() -> None:
 def test_no_cancellation_event_is_made_of_an_order_that_is_not_cancelled() -> None:
     with pytest.raises(ValueError, match="not cancelled"):
         OrderCancelled.of(confirmed_order())
+
+
+def test_all_unknown_skus_are_named() -> None:
+    assert str(UnknownSkuError(["A", "B"])) == "unknown sku: A, B"
+
+
+def test_nothing_costs_nothing_exactly() -> None:
+    assert str(subtotal_of([])) == "0"
+    assert isinstance(subtotal_of([]), Decimal)

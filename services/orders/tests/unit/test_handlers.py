@@ -1,20 +1,22 @@
 """The use cases, by their outcome: what is stored, what is published, what is scheduled."""
 
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from chassis.clock import Clock
 from chassis.worker import Worker
 from orders import handlers
-from orders.domain import OrderNotFoundError, OrderStatus, UnknownSkuError, User, UserNotFoundError
-from orders.handlers import OrderPolicy, PlaceOrder
+from orders.consumed_events import PaymentCaptured, PaymentDeclined
+from orders.domain import Order, OrderNotFoundError, OrderStatus, Role, UnknownSkuError, User, UserNotFoundError
+from orders.handlers import OrderPolicy, PlaceOrder, RegisterUser
 from orders.settings import Settings
 from testkit.records import decoded
 
-from ..factories import OrderFactory, UserFactory, cancelled_order
+from ..factories import OrderFactory, UserFactory, cancelled_order, confirmed_order
 from ..fakes import PlainPasswords, stored
 from .conftest import Database
 
@@ -159,3 +161,64 @@ async def test_events_carry_the_version_of_their_order(database: Database) -> No
 
 def test_the_deadline_comes_from_the_settings(settings: Settings) -> None:
     assert settings.payment_deadline_seconds == 900
+
+
+async def test_each_event_of_an_order_carries_its_version(
+    database: Database, customer: User, policy: OrderPolicy
+) -> None:
+    order = await place(database, customer, policy, ABC=1)
+    async with database() as uow:
+        await handlers.confirm_order(PaymentCaptured(order_id=order.id), uow)
+    async with database() as uow:
+        await handlers.cancel_order(order.id, uow, user_id=customer.id)
+
+    assert [record.headers["ce_sequence"] for record in database.state.outbox.values()] == ["1", "2", "3"]
+
+
+ANSWERS: dict[str, Callable[[UUID, Any], Coroutine[Any, Any, None]]] = {
+    "captured": lambda order_id, uow: handlers.confirm_order(PaymentCaptured(order_id=order_id), uow),
+    "declined": lambda order_id, uow: handlers.decline_order(PaymentDeclined(order_id=order_id), uow),
+    "overdue": handlers.expire_order,
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("settled", [confirmed_order, cancelled_order])
+async def test_an_answer_to_an_order_that_is_settled_changes_nothing(
+    database: Database, settled: Callable[[], Order], answer: str
+) -> None:
+    order = settled()
+    await stored(database, orders=[order])
+
+    async with database() as uow:
+        await ANSWERS[answer](order.id, uow)
+
+    assert database.state.table("orders")[order.id] is order
+    assert not database.state.outbox
+
+
+async def test_who_or_what_was_not_found_is_named(database: Database, policy: OrderPolicy) -> None:
+    nobody = uuid4()
+
+    with pytest.raises(UserNotFoundError, match=str(nobody)):
+        await place(database, UserFactory.create(id=nobody), policy, ABC=1)
+    async with database() as uow:
+        with pytest.raises(OrderNotFoundError, match=str(nobody)):
+            await handlers.cancel_order(nobody, uow, user_id=None)
+        with pytest.raises(UserNotFoundError, match=str(nobody)):
+            await handlers.set_membership(nobody, uow, is_member=True)
+
+
+async def test_an_operator_is_registered_as_such(database: Database) -> None:
+    async with database() as uow:
+        user = await handlers.register_user(RegisterUser("ada@example.com", "Ada", "hash", role=Role.OPERATOR), uow)
+
+    assert database.state.table("users")[user.id].role is Role.OPERATOR
+
+
+async def test_a_membership_is_stored_and_one_that_is_there_already_stays(database: Database, customer: User) -> None:
+    for _ in range(2):
+        async with database() as uow:
+            await handlers.set_membership(customer.id, uow, is_member=True)
+
+    assert database.state.table("users")[customer.id].is_member

@@ -1,4 +1,4 @@
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal, localcontext
 
 import pytest
 from hypothesis import given
@@ -111,3 +111,27 @@ def test_a_member_never_pays_more_than_somebody_else(subtotal: Decimal) -> None:
         pricing.calculate_total(subtotal, is_member=True).total
         <= pricing.calculate_total(subtotal, is_member=False).total
     )
+
+
+@pytest.mark.parametrize("percentage", ["0", "0.5", "100"])
+def test_a_discount_may_be_any_percentage_from_0_to_100(percentage: str) -> None:
+    generous = PricingService(discount_rules=[DiscountRule(min_amount=Decimal(0), percentage=Decimal(percentage))])
+
+    price = generous.calculate_total(Decimal("200.00"), is_member=False)
+
+    assert price.discount == 2 * Decimal(percentage)
+
+
+def test_a_percentage_or_an_amount_that_cannot_be_is_named_with_what_is_wrong() -> None:
+    with pytest.raises(InvalidDiscountError, match=r"^101 is not a percentage from 0 to 100$"):
+        DiscountRule(min_amount=Decimal(0), percentage=Decimal(101))
+    for amount, why in {"NaN": "a finite amount", "-1": "negative", "0.001": "more than two decimals"}.items():
+        with pytest.raises(InvalidAmountError, match=f"^{amount} .*{why}$"):
+            PricingService().calculate_total(Decimal(amount), is_member=False)
+
+
+def test_the_rounding_is_the_shops_own_whatever_the_process_has_set() -> None:
+    with localcontext(rounding=ROUND_UP):
+        price = PricingService().calculate_total(Decimal("0.50"), is_member=True)
+
+    assert price.discount == Decimal("0.02")

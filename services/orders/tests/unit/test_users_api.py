@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from orders import api
 from orders.domain import User
 from orders.rate_limit import RateLimiter
+from testkit.services import always
 
 from ..factories import PASSWORD, UserFactory
 from ..fakes import stored
@@ -135,7 +136,7 @@ async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(
 
 async def test_guessing_is_slowed_down(app: FastAPI, client: httpx.AsyncClient, dependencies: api.Dependencies) -> None:
     limited = api.Dependencies(**{**vars(dependencies), "rate_limiter": RateLimiter(per_minute=2)})
-    app.dependency_overrides[api.dependencies] = lambda: limited
+    app.dependency_overrides[api.dependencies] = always(limited)
     guess = {"username": "ada@example.com", "password": "guess"}
 
     statuses = [(await client.post("/tokens", data=guess)).status_code for _ in range(3)]

@@ -20,6 +20,7 @@ from payments.gateway import HttpPaymentGateway
 from payments.settings import Settings
 from payments.tasks import task_kinds
 from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
+from testkit.services import always
 
 from ..fakes import InMemoryPaymentsUnitOfWork, in_memory_payments
 from ..sandbox import Sandbox
@@ -95,6 +96,6 @@ async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 def client(http: httpx.AsyncClient, app: FastAPI, database: Database) -> Iterator[httpx.AsyncClient]:
     """The API on this test's own ports."""
-    app.dependency_overrides[api.dependencies] = lambda: api.Dependencies(database)
+    app.dependency_overrides[api.dependencies] = always(api.Dependencies(database))
     yield http
     app.dependency_overrides.clear()

@@ -234,3 +234,37 @@ async def test_a_later_attempt_adopts_no_charge_whose_money_went_back(
 
     assert isinstance(outcome, Charged)
     assert outcome.charge_id != returned
+
+
+@pytest.mark.parametrize(
+    ("state", "name"), [(NONE, "order.placed"), (NONE, "order.cancelled"), (REQUESTED, "order.cancelled")]
+)
+async def test_a_change_has_the_time_of_its_transaction(database: Database, state: str, name: str) -> None:
+    order_id = await given(database, state)
+
+    async with database() as uow:
+        await HAPPENINGS[name](order_id, uow)
+
+    assert payment_of(database, order_id).history[-1].at == uow.now
+
+
+async def test_a_refund_is_published_with_the_charge_that_was_returned_and_the_payments_version(
+    database: Database,
+) -> None:
+    order_id = await given(database, VOIDED)
+
+    await happens(database, "money returned", order_id)
+
+    [record] = database.state.outbox.values()
+    payment = payment_of(database, order_id)
+    assert payment.charge_id == "ch_9"
+    assert record.headers["ce_sequence"] == str(payment.version)
+
+
+async def test_a_decline_keeps_the_gateways_reason(database: Database, gateway: HttpPaymentGateway) -> None:
+    payment = PaymentFactory.create(charge=ChargeFactory.create(payment_method="pm_card_declined"))
+    await stored(database, payment)
+
+    outcome = await handlers.charge_payment(payment.order_id, 1, database, gateway)
+
+    assert outcome == Declined("card_declined")

@@ -1,6 +1,7 @@
 """The session itself: from the first deed to rest."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -21,6 +22,7 @@ from testkit.tracking.story import PublishedEvents, Story
 
 E = TypeVar("E", bound=BaseModel)
 LOOK_EVERY = 0.02
+STORIES = "TESTKIT_STORIES"
 
 
 class NotAtRestError(AssertionError, TimeoutError):
@@ -180,6 +182,14 @@ async def tracked(
             error.add_note(f"What had happened:\n{session.sequence}")
             raise
         await session.settle()
+        _keep(session.sequence)
+
+
+def _keep(story: Story) -> None:
+    """For a documentation: a diagram by the name of the test, where the environment names a folder."""
+    folder, test = os.environ.get(STORIES), os.environ.get("PYTEST_CURRENT_TEST", "session")
+    if folder:
+        (Path(folder) / f"{test.rpartition('::')[2].rpartition(' ')[0]}.mmd").write_text(story.mermaid())
 
 
 async def _reader(parts: Sequence[RunningPart], stack: AsyncExitStack) -> TopicReader:

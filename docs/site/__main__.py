@@ -1,0 +1,82 @@
+"""``python -m docs.site``: the documentation as a site; with it, what the tests know of behaviours and journeys."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from docs.site.behaviours import page, sentence
+
+ROOT = Path(__file__).parents[2]
+STAGE, SITE = ROOT / "build" / "docs", ROOT / "build" / "site"
+CONFIGURATION = ROOT / "docs" / "site" / "mkdocs.yml"
+SERVICES = ("orders", "payments", "notifications")
+LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
+HIDDEN = ("tests/", "build/")
+
+
+def main() -> int:
+    """The exit status: not 0 if a journey fails, a link leads nowhere, or mkdocs warns of anything."""
+    shutil.rmtree(STAGE, ignore_errors=True)
+    pages = _pages()
+    for name in pages:
+        _put(name, _without_links_to_code(name, (ROOT / name).read_text(), pages))
+    for service in SERVICES:
+        _put(f"behaviours/{service}.md", page(service, ROOT / "services" / service / "tests"))
+    stories = _stories()
+    if not stories:
+        return 1
+    _put("journeys.md", _journeys(stories))
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", str(CONFIGURATION)]
+    status = subprocess.run(command, check=False, env=os.environ | {"NO_MKDOCS_2_WARNING": "true"}).returncode  # noqa: S603
+    if status == 0:
+        print(f"docs: {len(list(SITE.rglob('*.html')))} pages, from {SITE.relative_to(ROOT)}/index.html on")
+    return status
+
+
+def _pages() -> set[str]:
+    """Every page that git knows or would know."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()  # noqa: S603
+    return {name for name in names if not name.startswith(HIDDEN) and (ROOT / name).exists()}
+
+
+def _put(name: str, text: str) -> None:
+    (STAGE / name).parent.mkdir(parents=True, exist_ok=True)
+    (STAGE / name).write_text(text)
+
+
+def _without_links_to_code(name: str, text: str, pages: set[str]) -> str:
+    """The site has pages only: a link to a file of the repository becomes the file's name."""
+
+    def replaced(link: re.Match[str]) -> str:
+        target = os.path.normpath(Path(name).parent / link[2])
+        return link[0] if target in pages or not (ROOT / target).exists() else link[1]
+
+    return LINK.sub(replaced, text)
+
+
+def _stories() -> Mapping[str, str]:
+    """Each journey's diagram by the name of its test, from a run of the journeys in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "journey", "-k", "in memory", "tests/journey"]
+        environment = os.environ | {"TESTKIT_STORIES": folder}
+        run = subprocess.run(command, cwd=ROOT, check=False, env=environment, capture_output=True, text=True)  # noqa: S603
+        if run.returncode:
+            print(run.stdout, run.stderr, file=sys.stderr)
+            return {}
+        return {path.stem.partition("[")[0]: path.read_text() for path in sorted(Path(folder).glob("*.mmd"))}
+
+
+def _journeys(stories: Mapping[str, str]) -> str:
+    parts = ["# Journeys\n\nDrawn from what happened in a run of `tests/journey`, by trace ids.\n"]
+    parts += [f"## {sentence(test).rstrip('.')}\n\n```mermaid\n{diagram}\n```\n" for test, diagram in stories.items()]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

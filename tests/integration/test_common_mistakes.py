@@ -1,0 +1,65 @@
+"""The pages on common mistakes are true: the wrong test misses what the right one sees."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs" / "mistakes").glob("*.md"))
+FILE = re.compile(r"`(\w+\.py)`:\n\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def _files(page: Path) -> Mapping[str, str]:
+    return dict(FILE.findall(page.read_text()))
+
+
+def _passes(folder: Path, *tests: str) -> bool:
+    """Whether these tests pass, in a repository of their own."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--disable-plugin-autoload", *tests]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    run = subprocess.run(  # noqa: S603 - our own command
+        command, cwd=folder, env={**environment, "PYTHONDONTWRITEBYTECODE": "1"}, check=False, capture_output=True
+    )
+    assert run.returncode in {0, 1}, run.stdout
+    return run.returncode == 0
+
+
+def _lay_out(page: Path, folder: Path) -> Mapping[str, str]:
+    files = _files(page)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    for name, code in files.items():
+        (folder / name).write_text(code)
+    return files
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_wrong_and_the_right_tests_pass_as_the_page_has_them(page: Path, tmp_path: Path) -> None:
+    files = _lay_out(page, tmp_path)
+
+    assert {"shop.py", "test_wrong.py", "test_right.py"} <= files.keys()
+    assert _passes(tmp_path, "test_wrong.py", "test_right.py")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "broken.py" in _files(page)], ids=lambda page: page.stem)
+def test_broken_code_passes_the_wrong_test_and_fails_the_right_one(page: Path, tmp_path: Path) -> None:
+    files = _lay_out(page, tmp_path)
+
+    (tmp_path / "shop.py").write_text(files["broken.py"])
+
+    assert _passes(tmp_path, "test_wrong.py")
+    assert not _passes(tmp_path, "test_right.py")
+
+
+def test_tests_that_share_state_fail_backwards_and_others_do_not(tmp_path: Path) -> None:
+    files = _lay_out(ROOT / "docs" / "mistakes" / "shared-state.md", tmp_path)
+
+    def backwards(name: str) -> list[str]:
+        return [f"{name}::{test}" for test in reversed(re.findall(r"^def (test_\w+)", files[name], re.MULTILINE))]
+
+    assert not _passes(tmp_path, *backwards("test_wrong.py"))
+    assert _passes(tmp_path, *backwards("test_right.py"))

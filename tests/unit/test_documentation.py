@@ -1,0 +1,81 @@
+"""What README and docs say can be done: links lead somewhere, commands are there, imports work."""
+
+import ast
+import importlib
+import re
+import subprocess
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from docs.site.behaviours import sentence
+
+ROOT = Path(__file__).parents[2]
+OURS = ("chassis", "testkit", "orders", "payments", "notifications")
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"(?:^    (?:make|python -m|docker|pip|export|\.venv).*\n)+", re.MULTILINE)
+INLINE = re.compile(r"`((?:make|python -m) [^`]+)`")
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def _tracked() -> list[Path]:
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()  # noqa: S603
+    return [ROOT / name for name in sorted(names) if (ROOT / name).exists()]
+
+
+PAGES = _tracked()
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    missing = [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()]
+
+    assert not missing
+
+
+def _commands(page: Path) -> Iterator[str]:
+    text = page.read_text()
+    blocks = [code for language, code in FENCE.findall(text) if language in {"", "sh", "bash", "console"}]
+    for block in [*blocks, *INDENTED.findall(text)]:
+        yield from (line.strip().removeprefix("$ ") for line in block.splitlines())
+    yield from INLINE.findall(text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_make_target_and_every_module_that_is_to_be_run_is_there(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets |= set(re.findall(r"^LEVELS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split())
+    for command in _commands(page):
+        for target in re.findall(r"(?:^|[\s;&|])make ([a-z][a-z0-9-]*)", command):
+            assert target in targets, command
+        for module in re.findall(r"python -m ([a-z_.]+[a-z_])", command):
+            if module.partition(".")[0] in OURS:
+                assert find_spec(module), command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_python_snippet_is_python_and_imports_what_there_is(page: Path) -> None:
+    for language, code in FENCE.findall(page.read_text()):
+        if language != "python":
+            continue
+        module = compile(code, str(page), "exec", flags=ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        for node in ast.walk(module):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in OURS:
+                imported = importlib.import_module(node.module or "")
+                for alias in node.names:
+                    assert hasattr(imported, alias.name) or find_spec(f"{node.module}.{alias.name}"), alias.name
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("test_a_paid_order_is_confirmed", "A paid order is confirmed."),
+        ("test_the_api_answers_over_http_while_kafka_is_away", "The API answers over HTTP while Kafka is away."),
+    ],
+)
+def test_the_name_of_a_test_is_a_sentence(name: str, told: str) -> None:
+    assert sentence(name) == told
