@@ -47,6 +47,10 @@ $(LEVELS): .venv
 
 unit: ## the unit tests alone; likewise contract, model, parity, integration, journey, e2e
 
+.PHONY: watch
+watch: .venv ## on each save, the unit tests that the saved file affects; ARGS="--level 'unit or contract'"
+	@$(RUN) python -m tests.watch $(ARGS)
+
 .PHONY: ci
 ci: .venv ## the pipeline of SERVICE alone: lint, types, layers, its tests, and the Pact Broker where there is one
 	@$(RUN) ruff format --check --quiet services/$(NAMED)
@@ -121,6 +125,10 @@ mutation-diff: .venv ## the same for the functions that were changed since AGAIN
 .PHONY: bench-isolation
 bench-isolation: .venv ## what each way to isolate tests that use a database costs, side by side
 	@$(RUN) python -m tests.isolation_bench $(ARGS)
+
+.PHONY: bench-imports
+bench-imports: .venv ## what each service takes to import, beside its libraries alone
+	@$(RUN) python -m tests.import_bench $(ARGS)
 
 .PHONY: memory
 memory: .venv ## what each service holds in memory after 50,000 events, and after the first 5,000

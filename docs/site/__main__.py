@@ -63,7 +63,7 @@ def _without_links_to_code(name: str, text: str, pages: set[str]) -> str:
 def _stories() -> Mapping[str, str]:
     """Each journey's diagram by the name of its test, from a run of the journeys in memory."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "journey", "-k", "in memory", "tests/journey"]
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "journey", "-k", "memory", "tests/journey"]
         environment = os.environ | {"TESTKIT_STORIES": folder}
         run = subprocess.run(command, cwd=ROOT, check=False, env=environment, capture_output=True, text=True)  # noqa: S603
         if run.returncode:

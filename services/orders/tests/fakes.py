@@ -1,7 +1,6 @@
 """The ports in memory; tests/parity holds them to what the SQL ones do."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -98,16 +97,3 @@ async def stored(database: Any, *, orders: Iterable[Order] = (), users: Iterable
             uow.orders.add(order)
         for user in users:
             await uow.users.register(user)
-
-
-class _RollBackError(Exception):
-    """Ends a transaction in the middle."""
-
-
-@asynccontextmanager
-async def rolled_back(database: Any) -> AsyncIterator[Any]:
-    """A transaction that does all that the block says and then fails."""
-    with suppress(_RollBackError):
-        async with database() as uow:
-            yield uow
-            raise _RollBackError

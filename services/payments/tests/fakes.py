@@ -1,7 +1,6 @@
 """The ports in memory; tests/parity holds them to what the SQL ones do."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -31,16 +30,3 @@ async def stored(database: Any, *payments: Payment) -> None:
     async with database() as uow:
         for payment in payments:
             uow.payments.add(payment)
-
-
-class _RollBackError(Exception):
-    """Ends a transaction in the middle."""
-
-
-@asynccontextmanager
-async def rolled_back(database: Any) -> AsyncIterator[Any]:
-    """A transaction that does all that the block says and then fails."""
-    with suppress(_RollBackError):
-        async with database() as uow:
-            yield uow
-            raise _RollBackError

@@ -51,6 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{level}: {meaning} (set by the folder)")
     config.addinivalue_line("markers", f"{REAL_KAFKA}: claims something about Kafka itself, so the mock won't do")
     config.addinivalue_line("markers", "private_database: a clone of its own, for DDL and crashes (testkit.isolation)")
+    # as testkit.pact does when it is imported, which may be in the middle of a test
+    os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
     if (workerinput := getattr(config, "workerinput", None)) is None:
         config.pluginmanager.register(Report(), "testkit.report")
     else:

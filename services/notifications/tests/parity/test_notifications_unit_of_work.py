@@ -125,10 +125,11 @@ EMAILS = [
     [Kind.CONFIRMATION, Kind.CANCELLATION, Kind.REFUND],
     [Kind.CANCELLATION, Kind.REFUND],
     [Kind.CANCELLATION, Kind.REFUND],
+    [Kind.CONFIRMATION, Kind.REFUND, Kind.CANCELLATION],
 ]
 
 
-@pytest.mark.parametrize(("history", "emails"), list(zip(HISTORIES, EMAILS, strict=False)))
+@pytest.mark.parametrize(("history", "emails"), list(zip(HISTORIES, EMAILS, strict=True)))
 @pytest.mark.parametrize("together", [True, False])
 async def test_a_history_leads_to_its_emails(
     consume: Consume,

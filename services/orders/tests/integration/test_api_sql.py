@@ -18,10 +18,10 @@ from orders.handlers import OrderPolicy
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
 from orders.storage import SqlOrdersUnitOfWork
+from testkit.backends import SqlBackend
 from testkit.records import decoded
 from testkit.services import always
 
-from ..backends import SqlBackend
 from ..factories import PASSWORD, ProductFactory, UserFactory
 from ..fakes import PlainPasswords
 

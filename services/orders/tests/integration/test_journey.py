@@ -14,12 +14,12 @@ from orders import handlers
 from orders.domain import OrderStatus, User
 from orders.handlers import OrderPolicy, PlaceOrder
 from orders.storage import SqlOrdersUnitOfWork
+from testkit.backends import SqlBackend
 from testkit.records import consumer_record, event_record
 from testkit.services import running
 from testkit.topics import Topics
 from testkit.waiting import eventually
 
-from ..backends import SqlBackend
 from ..factories import OrderFactory, ProductFactory, UserFactory, payment_captured, payment_declined
 from ..fakes import stored
 

@@ -1,7 +1,7 @@
 import pytest
 from chassis.clock import Clock
+from testkit.backends import Backend, InMemoryBackend, SqlBackend
 
-from ..backends import Backend, InMemoryBackend, SqlBackend
 from ..fakes import in_memory_orders
 
 

@@ -10,11 +10,10 @@ from chassis.errors import EventTooLargeError
 from chassis.ports import EventDeadLetter, NewTask
 from chassis.tasks import LeaseLostError, Task
 from orders.events import OrderConfirmed, OrderPlaced
+from testkit.backends import Backend, failed_transaction
 from testkit.records import decoded
 
-from ..backends import Backend
 from ..factories import CustomerFactory, OrderFactory, confirmed_order
-from ..fakes import rolled_back
 
 LEASE = timedelta(seconds=30)
 
@@ -56,7 +55,7 @@ def letter(offset: int = 7, **changes: Any) -> EventDeadLetter:
 async def test_a_transaction_that_fails_leaves_nothing(backend: Backend) -> None:
     order = OrderFactory.create()
 
-    async with rolled_back(backend.database) as uow:
+    async with failed_transaction(backend.database) as uow:
         uow.orders.add(order)
         uow.events.append(OrderPlaced.of(order), sequence=1)
         uow.tasks.schedule(NewTask("call", "1"))
@@ -149,7 +148,8 @@ async def test_the_inbox_gives_back_only_ids_that_nobody_has_handled(backend: Ba
 async def test_of_concurrent_transactions_one_gets_an_id(backend: Backend) -> None:
     async def handle() -> set[str]:
         async with backend.database() as uow:
-            return await uow.inbox.insert(["a", "b"])
+            claimed: set[str] = await uow.inbox.insert(["a", "b"])
+            return claimed
 
     outcomes = await asyncio.gather(*(handle() for _ in range(5)))
 
@@ -157,7 +157,7 @@ async def test_of_concurrent_transactions_one_gets_an_id(backend: Backend) -> No
 
 
 async def test_an_id_is_free_again_after_its_transaction_failed(backend: Backend) -> None:
-    async with rolled_back(backend.database) as uow:
+    async with failed_transaction(backend.database) as uow:
         await uow.inbox.insert(["a"])
 
     async with backend.database() as uow:
@@ -262,7 +262,7 @@ async def test_a_task_completed_in_a_transaction_that_fails_is_still_there(backe
     await schedule(backend, NewTask("call", "1"))
     [task] = await claim(backend)
 
-    async with rolled_back(backend.database) as uow:
+    async with failed_transaction(backend.database) as uow:
         await backend.queue.complete(task, uow)
 
     await complete(backend, task)

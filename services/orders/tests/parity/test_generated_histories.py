@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from orders import handlers
 from orders.consumed_events import PaymentCaptured, PaymentDeclined
 from orders.storage import SqlOrdersUnitOfWork
+from testkit.backends import Backend, InMemoryBackend, SqlBackend, failed_transaction
 
-from ..backends import Backend, InMemoryBackend, SqlBackend
 from ..factories import OrderFactory
-from ..fakes import rolled_back
 
 STEPS: dict[str, Callable[[UUID, Any], Awaitable[Any]]] = {
     "captured": lambda order_id, uow: handlers.confirm_order(PaymentCaptured(order_id=order_id), uow),
@@ -39,7 +38,7 @@ async def outcome_of(backend: Backend, history: Any) -> Any:
         for order in orders:
             uow.orders.add(order)
     for steps, fails in history:
-        async with rolled_back(backend.database) if fails else backend.database() as uow:
+        async with failed_transaction(backend.database) if fails else backend.database() as uow:
             for name, number in steps:
                 await STEPS[name](orders[number].id, uow)
     numbers = {str(order.id): number for number, order in enumerate(orders)}

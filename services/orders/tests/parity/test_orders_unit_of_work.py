@@ -11,8 +11,8 @@ import pytest
 from chassis.repository import ConcurrentInsertError, StaleAggregateError
 from orders.domain import EmailTakenError, Order, OrderStatus, User
 from orders.ports import PageKey, StoredResponse, UnitOfWork
+from testkit.backends import Backend, failed_transaction
 
-from ..backends import Backend
 from ..factories import (
     NOW,
     CustomerFactory,
@@ -23,7 +23,6 @@ from ..factories import (
     cancelled_order,
     confirmed_order,
 )
-from ..fakes import rolled_back
 
 ALREADY_THERE = ConcurrentInsertError
 ANSWER = StoredResponse("hash-1", 201, '{"id": 1}', "/api/v1/orders/1")
@@ -49,7 +48,8 @@ async def register(backend: Backend, *users: User) -> None:
 
 async def found(backend: Backend, order_id: UUID) -> Order | None:
     async with backend.database() as uow:
-        return await uow.orders.find(order_id)
+        order: Order | None = await uow.orders.find(order_id)
+        return order
 
 
 # --- orders ---
@@ -148,7 +148,7 @@ async def test_a_change_is_gone_when_its_transaction_fails(backend: Backend) -> 
     order = OrderFactory.create()
     await add(backend, order)
 
-    async with rolled_back(backend.database) as uow:
+    async with failed_transaction(backend.database) as uow:
         uow.orders.save(order.confirm(NOW))
 
     assert await found(backend, order.id) == order
@@ -330,7 +330,7 @@ async def test_a_key_belongs_to_its_user(backend: Backend) -> None:
 async def test_a_claim_whose_transaction_failed_leaves_the_key_free(backend: Backend) -> None:
     user_id = uuid4()
 
-    async with rolled_back(backend.database) as uow:
+    async with failed_transaction(backend.database) as uow:
         assert await uow.idempotency_keys.claim(user_id, "key", "hash-1") is None
 
     assert await claim(backend, user_id) is None
@@ -362,7 +362,7 @@ async def test_a_claim_waits_for_the_one_before_and_wins_if_that_fails(backend: 
     claimed, fail = asyncio.Event(), asyncio.Event()
 
     async def failing() -> None:
-        async with rolled_back(backend.database) as uow:
+        async with failed_transaction(backend.database) as uow:
             await uow.idempotency_keys.claim(user_id, "key", "hash-1")
             claimed.set()
             await fail.wait()

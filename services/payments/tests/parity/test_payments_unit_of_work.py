@@ -15,6 +15,7 @@ from payments import handlers
 from payments.consumed_events import OrderCancelled, OrderPlaced
 from payments.domain import Payment, PaymentStatus, payment_id_of
 from payments.handlers import CHARGE, REFUND, Charged, Declined
+from testkit.backends import failed_transaction
 
 from ..factories import (
     NOW,
@@ -25,7 +26,7 @@ from ..factories import (
     order_placed_data,
     voided_unseen,
 )
-from ..fakes import rolled_back, stored
+from ..fakes import stored
 from .conftest import Database
 
 ALREADY_THERE = ConcurrentInsertError
@@ -95,7 +96,7 @@ async def test_a_transaction_that_fails_leaves_nothing(database: Database, queue
     order_id, seen = uuid4(), PaymentFactory.create()
     await stored(database, seen)
 
-    async with rolled_back(database) as uow:
+    async with failed_transaction(database) as uow:
         await uow.inbox.insert(["event-1"])
         await handlers.request_payment(OrderPlaced.model_validate(order_placed_data(order_id)), uow)
         await handlers.record_charge(seen.order_id, Charged("ch_1"), uow)

@@ -106,6 +106,8 @@ def tell(steps: Iterable[Step], records: Iterable[Record], services: Mapping[str
     A record is caused by the step whose span is in its traceparent, a task likewise; a step that handles an event by
     that event. A copy of a record that came again is the same happening.
     """
+    steps = sorted(steps, key=lambda step: step.at)
+    begun = {step.id: step.at for step in steps}
     by_event: dict[str, Happening] = {}
     made: list[tuple[str | None, Happening]] = []
     owners: dict[str, Happening] = {}
@@ -113,10 +115,11 @@ def tell(steps: Iterable[Step], records: Iterable[Record], services: Mapping[str
         type_, event_id = header(record, "ce_type"), header(record, "ce_id")
         if not type_ or event_id in by_event:
             continue
-        at = _time(header(record, "ce_time"), since)
+        # by the clock of who tells the story: a service's own may be moved
+        at = begun.get(_parent_of(record) or "") or _time(header(record, "ce_time"), since)
         by_event[event_id] = Happening(EVENT, type_, header(record, "ce_source").strip("/"), at - since)
         made.append((_parent_of(record), by_event[event_id]))
-    for step in sorted(steps, key=lambda step: step.at):
+    for step in steps:
         if step.kind == EVENT:
             if (event := by_event.get(step.about)) is None:  # it was published before the session began
                 event = by_event[step.about] = Happening(EVENT, step.name, "", step.at - since)

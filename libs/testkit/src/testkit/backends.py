@@ -1,6 +1,7 @@
-"""The two unit-of-work adapters behind one face, so that one suite can hold both to the same behaviour."""
+"""The in-memory and the SQL ports of a service behind one face, so that one suite holds both to one behaviour."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,21 +9,18 @@ import sqlalchemy as sa
 from chassis import tables
 from chassis.clock import Clock
 from chassis.envelope import OutgoingRecord, Record
-from chassis.ports import EventDeadLetter, UnitOfWorkFactory
+from chassis.ports import EventDeadLetter
 from chassis.tasks import SqlTaskQueue, TaskQueue
 from chassis.unit_of_work import SqlTransactions, load_headers
-from orders.ports import UnitOfWork
-from orders.storage import SqlOrdersUnitOfWork
-from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
 
-from .fakes import InMemoryOrdersUnitOfWork
+from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
 
 
 class Backend(Protocol):
-    """``database`` opens transactions; the rest is what a test may look at afterwards."""
+    """``database`` opens transactions of the service's unit of work; the rest is what a test may look at afterwards."""
 
     @property
-    def database(self) -> UnitOfWorkFactory[UnitOfWork]: ...
+    def database(self) -> Any: ...
     @property
     def queue(self) -> TaskQueue[Any]: ...
     @property
@@ -35,8 +33,14 @@ class Backend(Protocol):
         """(kind, key, group, payload), in the order of making."""
         ...
 
-    async def inbox(self) -> set[str]: ...
-    async def dead_letters(self) -> Sequence[EventDeadLetter]: ...
+    async def inbox(self) -> set[str]:
+        """The ids of the events that were handled."""
+        ...
+
+    async def dead_letters(self) -> Sequence[EventDeadLetter]:
+        """Of events."""
+        ...
+
     async def dead_tasks(self) -> Sequence[tuple[str, str, str]]:
         """(kind, key, reason)."""
         ...
@@ -44,61 +48,79 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class InMemoryBackend:
-    database: InMemoryDatabase[InMemoryOrdersUnitOfWork]
+    """On testkit.memory."""
+
+    database: InMemoryDatabase[Any]
 
     @property
     def queue(self) -> TaskQueue[Any]:
+        """See Backend."""
         return InMemoryTaskQueue(self.database)
 
     @property
     def clock(self) -> Clock:
+        """See Backend."""
         return self.database.clock
 
     async def outbox(self) -> Sequence[OutgoingRecord]:
+        """See Backend."""
         rows = self.database.state.outbox
         return [rows[row_id] for row_id in sorted(rows)]
 
     async def tasks(self) -> Sequence[tuple[str, str, str | None, dict[str, Any]]]:
+        """See Backend."""
         rows = sorted(self.database.state.tasks.values(), key=lambda row: row.id)
         return [(row.new.kind, row.new.key, row.new.group, dict(row.new.payload)) for row in rows]
 
     async def inbox(self) -> set[str]:
+        """See Backend."""
         return set(self.database.state.inbox)
 
     async def dead_letters(self) -> Sequence[EventDeadLetter]:
+        """See Backend."""
         return list(self.database.state.dead_letters.values())
 
     async def dead_tasks(self) -> Sequence[tuple[str, str, str]]:
+        """See Backend."""
         return [(task.kind, task.key, reason) for task, reason in self.database.state.buried_tasks]
 
 
 @dataclass(frozen=True)
 class SqlBackend:
-    database: SqlTransactions[SqlOrdersUnitOfWork]
+    """On PostgreSQL."""
+
+    database: SqlTransactions[Any]
 
     @property
     def queue(self) -> TaskQueue[Any]:
+        """See Backend."""
         return SqlTaskQueue(self.database.engine, self.database.clock)
 
     @property
     def clock(self) -> Clock:
+        """See Backend."""
         return self.database.clock
 
     async def outbox(self) -> Sequence[OutgoingRecord]:
+        """See Backend."""
         return [OutgoingRecord(row.topic, row.key, row.value, row.headers) for row in await self._rows(tables.outbox)]
 
     async def tasks(self) -> Sequence[tuple[str, str, str | None, dict[str, Any]]]:
+        """See Backend."""
         return [(row.kind, row.key, row.task_group, row.payload) for row in await self._rows(tables.tasks)]
 
     async def inbox(self) -> set[str]:
+        """See Backend."""
         async with self.database.engine.connect() as connection:
             return set((await connection.execute(sa.select(tables.inbox.c.event_id))).scalars())
 
     async def dead_letters(self) -> Sequence[EventDeadLetter]:
+        """See Backend."""
         rows = await self._rows(tables.dead_letters)
         return [EventDeadLetter(row.consumer_group, _record(row), row.reason) for row in rows if row.source == "event"]
 
     async def dead_tasks(self) -> Sequence[tuple[str, str, str]]:
+        """See Backend."""
         rows = await self._rows(tables.dead_letters)
         return [(row.topic, row.key.decode(), row.reason) for row in rows if row.source == "task"]
 
@@ -109,3 +131,16 @@ class SqlBackend:
 
 def _record(row: Any) -> Record:
     return Record(row.topic, row.partition, row.offset, row.key, row.value, load_headers(row.headers))
+
+
+class _RollBackError(Exception):
+    """Ends a transaction in the middle."""
+
+
+@asynccontextmanager
+async def failed_transaction(database: Any) -> AsyncIterator[Any]:
+    """A transaction that does all that the block says and then fails."""
+    with suppress(_RollBackError):
+        async with database() as uow:
+            yield uow
+            raise _RollBackError
