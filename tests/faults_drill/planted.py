@@ -138,7 +138,7 @@ PLANTED = (
                 r"\1_SENT.extend(row_id for row_id, _ in found)\n"
                 r"\1return found",
             ),
-            Edit(f"{CHASSIS}/relay.py", r"\nBATCH = 500\n", "\nBATCH = 500\n_SENT: list[int] = []\n"),
+            Edit(f"{CHASSIS}/relay.py", r"\n(BATCH = \d+)\n", r"\n\1\n_SENT: list[int] = []\n"),
         ),
     ),
     Planted(
