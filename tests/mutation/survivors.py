@@ -27,6 +27,7 @@ EXPLAINED = (
     Explained("chassis/envelope.py", 'record.value or b"XXXX"', "a null value was refused before, by attributes_of"),
     Explained("chassis/consumer.py", "_Batch(None, batch.undecodable)", "no events and none are handled alike"),
     Explained("chassis/worker.py", "if (free) or True else []", "to claim none is to ask the queue for nothing"),
+    Explained("payments/reconciliation.py", "limit=None", "all on one page are the same payments; pages save memory"),
     Explained("orders/pricing.py", "prec=max(29,", "more digits than are needed"),
     Explained("orders/pricing.py", "subtotal.adjusted() + 29", "more digits than are needed"),
     Explained("orders/handlers.py", "passwords.hash, None", "that a hash takes its time is what counts, not of what"),

@@ -52,8 +52,11 @@ def test_an_error_that_was_raised_is_told_with_the_innermost_file_and_line() -> 
     def innermost() -> None:
         raise KeyError("sku")
 
-    with pytest.raises(KeyError) as caught:
+    def between() -> None:
         innermost()
+
+    with pytest.raises(KeyError) as caught:
+        between()
 
     line = innermost.__code__.co_firstlineno + 1
     assert raised_at(caught.value) == f" ({Path(__file__).name}:{line})"

@@ -94,11 +94,11 @@ async def test_every_charge_of_a_payment_that_ended_without_money_is_found(
 async def test_every_payment_is_looked_at_however_many_pages_there_are(
     database: Database, gateway: HttpPaymentGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciliation, "PAGE", 2)
-    payments = [PaymentFactory.create().decline(NOW) for _ in range(5)]
+    monkeypatch.setattr(reconciliation, "PAGE", 3)
+    payments = [PaymentFactory.create().decline(NOW) for _ in range(7)]
     await stored(database, *payments)
     charges = {await _charge(gateway, payment.order_id) for payment in payments}
 
     found = await unclaimed_ids(database, gateway)
 
-    assert (len(found), set(found)) == (5, charges)
+    assert (len(found), set(found)) == (7, charges)
