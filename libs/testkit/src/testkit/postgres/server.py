@@ -30,7 +30,10 @@ async def connected(url: str) -> AsyncIterator["Connection"]:
     try:
         yield connection
     finally:
-        await connection.close()
+        try:
+            await connection.close()
+        except OSError:  # the server went first
+            connection.terminate()
 
 
 class PostgresServer(ABC):

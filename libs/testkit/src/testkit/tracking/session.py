@@ -81,8 +81,10 @@ class Session:
         return found
 
     def nothing_else(self) -> None:
-        """Raises AssertionError, with the story, if an event was published that no `published` asked for, or if there
-        is a dead letter."""  # noqa: D205, D209
+        """Nothing happened that no `published` asked for, and there is no dead letter.
+
+        Raises AssertionError, with the story.
+        """
         others = sorted({header(record, "ce_type") for record in self._records} - self._asked)
         letters = [f"{name}: {letter}" for name, left in self._left.items() for letter in left.dead_letters]
         if others or letters:
