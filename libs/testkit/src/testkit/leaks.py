@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 SECONDS = 0.5
-"""How long a thread may need to end that was told to."""
-TURNS = 3
-"""Of the event loop, for tasks that were cancelled at the end of the test."""
+"""How long a thread or a task may need to end by itself, such as one that was cancelled at the end of the test."""
 POOLS = ("asyncio_", "AnyIO worker thread")
 """Threads of these names belong to their event loop, whoever used one first."""
 OF_PYTEST = "PYTEST_"
@@ -50,9 +48,9 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
         yield
     finally:
         loop.set_task_factory(factory)
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
-        left = [task for task in made - {asyncio.current_task()} if not task.done()]
+        if ending := made - {asyncio.current_task()}:
+            await asyncio.wait(ending, timeout=SECONDS)
+        left = [task for task in ending if not task.done()]
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)

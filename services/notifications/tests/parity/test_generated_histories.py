@@ -21,7 +21,7 @@ STEPS: dict[str, Callable[[UUID, Any], Awaitable[Any]]] = {
     "cancelled": lambda key, uow: handlers.notify_of_cancellation(
         OrderCancelled.model_validate(order_data(key, reason="customer")), uow
     ),
-    "refunded": lambda key, uow: handlers.notify_of_refund(PaymentRefunded(order_id=key), uow),
+    "refunded": lambda key, uow: handlers.notify_of_refund(PaymentRefunded.model_validate({"order_id": str(key)}), uow),
     "confirmation sent": lambda key, uow: handlers.record_sent(key, Kind.CONFIRMATION, "<1@shop>", uow),
     "refund sent": lambda key, uow: handlers.record_sent(key, Kind.REFUND, "<2@shop>", uow),
     "cancellation refused": lambda key, uow: handlers.record_failed(key, Kind.CANCELLATION, uow),
