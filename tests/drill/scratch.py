@@ -85,18 +85,23 @@ class Scratch:
         os.utime(path, (second, second))
 
 
-@contextmanager
-def scratch() -> Iterator[Scratch]:
-    """Copy the tree, uncommitted changes included."""
+def copy_tree(folder: Path) -> None:
+    """Copy what git knows or would know, uncommitted changes included."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+@contextmanager
+def scratch() -> Iterator[Scratch]:
+    """A copy of the tree."""
     with tempfile.TemporaryDirectory(prefix="drill-") as made:
         folder = Path(made)
         folder.chmod(0o755)  # as root the embedded PostgreSQL runs as nobody
-        for name in filter(None, names.split("\0")):
-            if (ROOT / name).exists():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
+        copy_tree(folder)
         if (cache := ROOT / ".mypy_cache").exists():
             shutil.copytree(cache, folder / ".mypy_cache")
         yield Scratch(folder)

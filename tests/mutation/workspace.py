@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.drill.scratch import ROOT
+from tests.drill.scratch import copy_tree
 
 MUTATED = (
     "chassis/authentication.py",
@@ -103,15 +102,10 @@ class Workspace:
 
 @contextmanager
 def workspace(modules: Sequence[str]) -> Iterator[Workspace]:
-    """Copy what git knows, uncommitted changes included, and let mutmut change these modules."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    """Copy the tree, and let mutmut change these modules."""
     with tempfile.TemporaryDirectory(prefix="mutation-") as made:
         folder = Path(made)
-        for name in filter(None, names.split("\0")):
-            if (ROOT / name).exists():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name)
+        copy_tree(folder)
         (folder / "src").mkdir()
         for package in sorted(path for pattern in SOURCES for path in folder.glob(pattern)):
             package.rename(folder / "src" / package.name)

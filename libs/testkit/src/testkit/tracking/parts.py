@@ -32,7 +32,6 @@ WAIT_MS = 200
 FETCH_WAIT_MS = 20
 """Testkit's own Kafka in memory answers a fetch only after its wait, and a client closes only after its answers."""
 OUTBOX = "select headers->>'ce_type' as name, key from outbox order by id"
-
 TASKS = """
 select kind as name, key, due_at <= clock_timestamp() + $1 as due, last_error from tasks order by due_at
 """
