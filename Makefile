@@ -3,6 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# what Python compiled is kept: without it each of dozens of processes compiles the same modules again
+unexport PYTHONDONTWRITEBYTECODE
 
 # uv from the PATH, else one of this project's own, from PyPI
 UV := $(shell command -v uv || echo .tools/uv/bin/uv)
@@ -38,7 +40,7 @@ run: .venv ## one service alone: SERVICE=payments ARGS="--role worker"
 
 .PHONY: test
 test: lint ## lint, types, layers and all tests; names what can't run here
-	@$(RUN) pytest -q -n auto --dist loadfile -m "not e2e" $(ARGS)
+	@$(RUN) pytest -q -n auto --dist worksteal -m "not e2e" $(ARGS)
 	@$(RUN) pytest -q -m e2e
 
 .PHONY: $(LEVELS)
@@ -58,7 +60,7 @@ ci: .venv ## the pipeline of SERVICE alone: lint, types, layers, its tests, and 
 	@$(RUN) mypy -p $(SERVICE)
 	@$(RUN) mypy services/$(SERVICE)/tests
 	@$(RUN) lint-imports --no-logo --config services/$(SERVICE)/.importlinter
-	@$(RUN) pytest -q -n auto --dist loadfile services/$(SERVICE) $(ARGS)
+	@$(RUN) pytest -q -n auto --dist worksteal services/$(SERVICE) $(ARGS)
 	@if git rev-parse --quiet --verify "$(AGAINST)^{commit}" > /dev/null; then \
 		$(MAKE) contracts-gate ARGS=contracts/asyncapi/$(SERVICE).json; \
 	else \

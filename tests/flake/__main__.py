@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +22,7 @@ from xml.etree import ElementTree as ET
 import typer
 
 EMBEDDED = "not e2e and not real_kafka"
-PARALLEL = ("-n", "auto", "--dist", "loadfile")
+PARALLEL = ("-n", "auto", "--dist", "worksteal")
 TESTS_FAILED = 1
 """pytest's exit status; higher ones mean that it could not run."""
 
@@ -44,11 +45,19 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A test that failed, and the first line of why."""
+
+    test: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """How many tests ran, and the names of those that failed."""
+    """How many tests ran, and those that failed."""
 
     executions: int
-    failures: Sequence[str]
+    failures: Sequence[Failure]
 
 
 def planned(runs: int) -> Iterator[Run]:
@@ -61,9 +70,12 @@ def planned(runs: int) -> Iterator[Run]:
 def read(report: Path) -> Outcome:
     """What pytest's JUnit report says; a test that was skipped didn't run."""
     cases = list(ET.parse(report).iter("testcase"))  # noqa: S314  # our own pytest wrote it
-    failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    skipped = [case for case in cases if case.find("skipped") is not None]
-    return Outcome(len(cases) - len(skipped), [f"{case.get('classname')}::{case.get('name')}" for case in failed])
+    failures = [
+        Failure(f"{case.get('classname')}::{case.get('name')}", (why.get("message") or "").partition("\n")[0])
+        for case in cases
+        for why in [*case.findall("failure"), *case.findall("error")]
+    ]
+    return Outcome(sum(case.find("skipped") is None for case in cases), failures)
 
 
 def perform(run: Run, selection: Sequence[str], report: Path) -> Outcome:
@@ -83,25 +95,37 @@ def perform(run: Run, selection: Sequence[str], report: Path) -> Outcome:
 
 def main(
     runs: Annotated[int, typer.Option(min=1, help="How often.")] = 10,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="So many runs at once: on a machine that is busy, tests fail sooner.")
+    ] = 1,
     select: Annotated[str, typer.Option(metavar="MARKERS", help="pytest's -m.")] = EMBEDDED,
 ) -> None:
     """Exit with 1 after any failure, with 2 if the tests could not be run."""
-    executions = failures = 0
     selection = ("-m", select)
-    with tempfile.TemporaryDirectory(prefix="flake-") as folder:
-        for number, run in enumerate(planned(runs), start=1):
-            begun = time.monotonic()
+
+    def timed(run: Run) -> tuple[Run, Outcome, float]:
+        begun = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="flake-") as folder:
+            outcome = perform(run, selection, Path(folder) / "report.xml")
+        return run, outcome, time.monotonic() - begun
+
+    executions = failures = 0
+    with ThreadPoolExecutor(jobs) as pool:
+        ended = as_completed([pool.submit(timed, run) for run in planned(runs)])
+        for number, done in enumerate(ended, start=1):
             try:
-                outcome = perform(run, selection, Path(folder) / "report.xml")
+                run, outcome, seconds = done.result()
             except FlakeError as error:
+                pool.shutdown(cancel_futures=True)
                 print(f"flake: {error}", file=sys.stderr)
                 sys.exit(2)
             executions += outcome.executions
             failures += len(outcome.failures)
-            how = f"{'in parallel' if run.parallel else 'in one process'}, {time.monotonic() - begun:.0f} s"
+            how = f"{'in parallel' if run.parallel else 'in one process'}, {seconds:.0f} s"
             print(f"{number:4}. {outcome.executions} tests {how}, --shuffle={run.seed}", flush=True)
-            for name in outcome.failures:
-                print(f"      FAILED {name}\n      again: pytest {shlex.join([*run.options, *selection])}", flush=True)
+            for failure in outcome.failures:
+                print(f"      FAILED {failure.test}: {failure.reason}")
+                print(f"      again: pytest {shlex.join([*run.options, *selection])}", flush=True)
     print(f"flake: {runs} runs, {executions} executions, {failures} failures")
     sys.exit(failures > 0)
 

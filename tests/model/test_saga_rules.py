@@ -1,4 +1,4 @@
-"""Several orders at once, in thousands of random stories of everything that may happen; the rules hold at every step.
+"""Several orders at once, in hundreds of random stories of everything that may happen; the rules hold at every step.
 
 ``MODEL_EXAMPLES=20000 make model`` tells more stories. A story that breaks a rule is printed at its shortest.
 """
@@ -31,7 +31,7 @@ from .shop import DEADLINE, MAY_BE_LOST, RETRY, Message, Shop
 MAX_ORDERS = 3
 MAX_SENT = 40
 STORIES = settings(
-    max_examples=int(os.environ.get("MODEL_EXAMPLES", "500")),
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", "200")),
     stateful_step_count=30,
     deadline=None,
     # the same stories at every run of a pipeline; on a person's machine other ones each time, and the failed ones again

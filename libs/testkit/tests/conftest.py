@@ -1,12 +1,11 @@
 import os
-import subprocess
-import sys
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from .warm_pytest import Run, WarmPytest
 
 # The settings of a repository that uses the plugin: a run of pytest of its own, apart from this one.
 SETTINGS = """
@@ -18,23 +17,17 @@ filterwarnings = error
 OURS = ("TESTKIT_", "TEST_", "REQUIRE", "PYTEST_")
 
 
-@dataclass(frozen=True)
-class Run:
-    """The end of a run of pytest: its status, and its output to be matched line by line."""
-
-    status: int
-    text: str
-
-    @property
-    def lines(self) -> pytest.LineMatcher:
-        return pytest.LineMatcher(self.text.splitlines())
-
-
 Project = Callable[..., Run]
 
 
+@pytest.fixture(scope="session")
+def warm_pytest() -> Iterator[WarmPytest]:
+    with WarmPytest() as warm:
+        yield warm
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path, warm_pytest: WarmPytest) -> Project:
     """Run pytest in a small repository of somebody else's: `project({path: text}, *options, VARIABLE=value)`."""
 
     def run(files: dict[str, str], *options: str, **environment: str) -> Run:
@@ -43,16 +36,7 @@ def project(tmp_path: Path) -> Project:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(textwrap.dedent(text))
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
-        done = subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-m", "pytest", *options],
-            cwd=tmp_path,
-            env=inherited | environment,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        return Run(done.returncode, done.stdout + done.stderr)
+        return warm_pytest.run(tmp_path, options, inherited | environment)
 
     return run
 

@@ -3,6 +3,7 @@
 Loaded in every run, so it imports nothing at its head that a unit test doesn't need.
 """
 
+import gc
 import inspect
 import os
 import random
@@ -79,6 +80,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _only(items, config, "write_contracts")
     if (seed := config.getoption("shuffle")) is not None:
         random.Random(seed).shuffle(items)  # noqa: S311 - as above
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector away from what is imported here, all of which stays: it would look again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _first_of_the_test(item: pytest.Function) -> int:

@@ -13,7 +13,8 @@ from testkit.waiting import eventually
 
 from ..is_running import is_running
 
-LIVES = "print('ready', flush=True); import time; time.sleep(60)"
+# ready last: what a signal raises in the middle of an import, Python may ignore
+LIVES = "import time; print('ready', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + LIVES
 ORDERLY = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0));" + LIVES
 TICKS = """
