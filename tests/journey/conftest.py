@@ -9,9 +9,9 @@ from .running import open_running_shop
 from .shop import Shop
 
 
-@pytest.fixture(scope="session", params=["in memory", "running"])
+@pytest.fixture(scope="module", params=["in memory", "running"])
 async def shop(request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
-    """Opened once for all journeys; each has a customer of its own."""
+    """Opened once for all journeys, each of which has a customer of its own; nothing of it runs beside other tests."""
     if request.param == "in memory":
         opened = open_shop_in_memory()
     else:

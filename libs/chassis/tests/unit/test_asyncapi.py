@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, create_model
 from ..sample import AccountCredited, MoneyMoved
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def asyncapi() -> dict[str, Any]:
     return document(title="bank", version="1.2", published=[AccountCredited], consumed=[MoneyMoved])
 

@@ -28,12 +28,12 @@ class Body(BaseModel):
     items: list[int]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def keys() -> KeyPair:
     return KeyPair.generate()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def client(keys: KeyPair) -> AsyncIterator[httpx.AsyncClient]:
     app = create_http_app(title="bank", version="1", token_verifier=TokenVerifier([keys.public]))
 

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,38 +24,50 @@ class LeakError(AssertionError):
 _test: ContextVar[object] = ContextVar("testkit_test")
 
 
-@asynccontextmanager
-async def no_leaked_tasks() -> AsyncIterator[None]:
-    """Raise LeakError at the end of the block for tasks that it, or a task of it, made and that still run.
+class Tasks:
+    """Those that a test, its fixtures and their tasks make on a loop, from the start to the end of watching.
 
     Tasks of others, such as of a session's fixtures, don't count: whose a task is, its context tells.
     """
-    loop, block = asyncio.get_running_loop(), object()
-    factory = loop.get_task_factory()
-    made: set[asyncio.Future[Any]] = set()
 
-    def remember(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
-        task = factory(loop, coroutine, **options) if factory else asyncio.Task(coroutine, loop=loop, **options)
-        if _test.get(None) is block:
-            made.add(task)
-            task.add_done_callback(made.discard)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._made: set[asyncio.Future[Any]] = set()
+
+    def watch(self) -> None:
+        """Begin."""
+        self._factory = self._loop.get_task_factory()
+        self._loop.set_task_factory(self._make)
+        self._token = _test.set(self)
+
+    def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        make = self._factory or _plain_task
+        task = make(loop, coroutine, **options)
+        if _test.get(None) is self:
+            self._made.add(task)
+            task.add_done_callback(self._made.discard)
         return task
 
-    loop.set_task_factory(remember)
-    _test.set(block)
-    try:
-        yield
-    finally:
-        loop.set_task_factory(factory)
-        if ending := made - {asyncio.current_task()}:
-            await asyncio.wait(ending, timeout=SECONDS)
-        left = [task for task in ending if not task.done()]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        if left:
-            names = ", ".join(sorted(_named(task) for task in left))
-            raise LeakError(f"{len(left)} task(s) still run: {names}; await or cancel each")
+    def end(self) -> None:
+        """Stop watching, while the loop stands still. Raises LeakError for those that don't end; they are cancelled."""
+        _test.reset(self._token)
+        self._loop.set_task_factory(self._factory)
+        running = [task for task in self._made if not task.done()]
+        if running and (left := self._loop.run_until_complete(_cancelled(running))):
+            raise LeakError(f"{len(left)} task(s) still run: {', '.join(sorted(left))}; await or cancel each")
+
+
+async def _cancelled(running: Sequence[asyncio.Future[Any]]) -> list[str]:
+    """Cancel what doesn't end by itself in a moment; the names of those."""
+    _, left = await asyncio.wait(running, timeout=SECONDS)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    return [_named(task) for task in left]
+
+
+def _plain_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+    return asyncio.Task(coroutine, loop=loop, **options)
 
 
 def _named(task: Any) -> str:

@@ -7,15 +7,16 @@ import gc
 import inspect
 import os
 import random
+import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from testkit.leaks import LeakError, ProcessSettings, Threads, no_leaked_tasks
+from testkit.leaks import LeakError, ProcessSettings, Threads
 from testkit.levels import LEVELS, Costs, level_of
 from testkit.sockets import SocketBlockedError, message, no_sockets, sockets_again
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from testkit.postgres import PostgresServer
 
 REAL_KAFKA = "real_kafka"
-TASKS_GUARD = "guard_of_tasks"
+TASKS_GUARD = "testkit.tasks_guard"
 LEVEL = "testkit_level"  # an attribute of reports: it travels from xdist's workers to the controller
 
 
@@ -52,6 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{level}: {meaning} (set by the folder)")
     config.addinivalue_line("markers", f"{REAL_KAFKA}: claims something about Kafka itself, so the mock won't do")
     config.addinivalue_line("markers", "private_database: a clone of its own, for DDL and crashes (testkit.isolation)")
+    if "pytest_asyncio.plugin" in sys.modules:
+        config.pluginmanager.import_plugin(TASKS_GUARD)
     # as testkit.pact does when it is imported, which may be in the middle of a test
     os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
     if (workerinput := getattr(config, "workerinput", None)) is None:
@@ -69,13 +72,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m unit` selects by marker
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    guarded = config.pluginmanager.has_plugin(TASKS_GUARD)
     for item in items:
         if (level := level_of(item.path)) in LEVELS:
             item.add_marker(level)
         if "real_kafka_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(REAL_KAFKA)
-        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
-            item.fixturenames.insert(_first_of_the_test(item), TASKS_GUARD)
+        if guarded and isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.fixturenames.insert(_first_of_the_test(item), "guard_of_tasks")
     if config.getoption("write_contracts"):
         _only(items, config, "write_contracts")
     if (seed := config.getoption("shuffle")) is not None:
@@ -155,13 +159,6 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 SETTINGS = pytest.StashKey[ProcessSettings]()
 THREADS = pytest.StashKey[Threads]()
-
-
-@pytest.fixture
-async def guard_of_tasks() -> AsyncIterator[None]:
-    """Comes with each test that is a coroutine: a task that it leaves running fails it."""
-    async with no_leaked_tasks():
-        yield
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -64,7 +64,7 @@ async def judged(sent: OutgoingRecord, **bodies: object) -> dict[str, Verdict]:
     return {verdict.mutant: verdict for verdict in await judge(subject)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def verdicts() -> dict[str, Verdict]:
     """Of a contract that says too little, and of one that says too much."""
     return await judged(WEIGHED, little={"parcel_id": match.like(str(PARCEL_ID))}, much=json.loads(WEIGHED.value))

@@ -32,7 +32,7 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[EmbeddedPostgres]:
     with EmbeddedPostgres() as server:
         yield server

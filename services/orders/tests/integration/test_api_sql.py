@@ -31,12 +31,12 @@ ORDER: dict[str, Any] = {"items": [{"sku": "ABC", "quantity": 4}], "payment_meth
 NEW_USER = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def app(settings: Settings) -> FastAPI:
     return create_app(settings)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders/api/v1") as client:
         yield client
