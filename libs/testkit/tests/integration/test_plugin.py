@@ -1,6 +1,3 @@
-import re
-from pathlib import Path
-
 import pytest
 
 from ..conftest import Project
@@ -204,17 +201,6 @@ def test_a_stranger_who_installs_testkit_gets_the_plugin_once(project: Project, 
 
     assert run.status == 0
     run.lines.fnmatch_lines(["*= seconds by level =*", "unit * 1 *"])
-
-
-def test_the_example_in_the_readme_runs(project: Project) -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    files = dict(re.findall(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
-
-    run = project(files, "-p", "no:cacheprovider")
-
-    assert set(files) == {"conftest.py", "tests/integration/test_orders.py", "pytest.ini"}
-    assert run.status == 0, run.text
-    run.lines.fnmatch_lines(["*1 passed*"])
 
 
 def test_a_session_fixture_may_use_a_socket_when_it_ends_after_the_last_unit_test(project: Project) -> None:

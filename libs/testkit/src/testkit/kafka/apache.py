@@ -87,7 +87,7 @@ class ApacheKafka:
         self.proxied_port = free_port() if proxy_port else 0
         self.name = f"process (Apache Kafka {VERSION})"
         self._controller_port = free_port()
-        self._directory = directory
+        self._directory = directory.absolute() if directory else None
         self._temporary: TemporaryFolder | None = None
         self._process: subprocess.Popen[bytes] | None = None
 

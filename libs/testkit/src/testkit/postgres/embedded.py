@@ -68,7 +68,7 @@ class EmbeddedPostgres(PostgresServer):
     ) -> None:
         self.port = free_port() if port == 0 else port
         self._durable = durable
-        self._directory = directory
+        self._directory = directory.absolute() if directory else None
         self._settings = dict(settings or {})
         self._temporary: TemporaryFolder | None = None
         self._process: subprocess.Popen[bytes] | None = None

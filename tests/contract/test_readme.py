@@ -1,0 +1,31 @@
+"""The contract test in testkit's README, as it stands there, on one of the services."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from chassis.clock import Clock
+from orders.app import create_app
+from orders.settings import Settings
+from testkit.backends import InMemoryBackend
+
+from libs.testkit.tests.snippets import perform, snippet
+from services.orders.tests.contract.states import provider_states
+from services.orders.tests.fakes import in_memory_orders
+
+README = Path(__file__).parents[2] / "libs" / "testkit" / "README.md"
+
+
+async def test_the_readmes_contract_test(contracts_folder: Path) -> None:
+    database = in_memory_orders(Clock())
+    for sweep in provider_states(database).values():
+        for use_case in sweep.variants.values():
+            await use_case()
+    names = {
+        "create_app": create_app,
+        "settings": Settings(environment="test"),
+        "contracts_folder": contracts_folder,
+        "write_contracts": False,
+        "database": SimpleNamespace(outbox=InMemoryBackend(database).outbox),
+    }
+
+    await perform(snippet(README, "served_document(create_app(settings))"), names)
