@@ -113,6 +113,10 @@ faults: .venv ## thousands of orders through kills, outages, copies and poison: 
 faults-drill: .venv ## take one guard away at a time, in a copy of the tree: which check sees what is lost or doubled?
 	@$(RUN) python -m tests.faults_drill $(ARGS)
 
+.PHONY: installed
+installed: .venv ## install the two libraries with pip in a repository of somebody else's, and run their minimal example
+	@$(RUN) python -m tests.installed
+
 .PHONY: flake
 flake: .venv ## all levels that need no Docker, ARGS="--runs 100" times, in another order each time: does any test fail?
 	@$(RUN) python -m tests.flake $(ARGS)

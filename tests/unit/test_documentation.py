@@ -37,7 +37,7 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     assert not missing
 
 
-def _commands(page: Path) -> Iterator[str]:
+def commands(page: Path) -> Iterator[str]:
     text = page.read_text()
     blocks = [code for language, code in FENCE.findall(text) if language in {"", "sh", "bash", "console"}]
     for block in [*blocks, *INDENTED.findall(text)]:
@@ -49,7 +49,7 @@ def _commands(page: Path) -> Iterator[str]:
 def test_every_make_target_and_every_module_that_is_to_be_run_is_there(page: Path) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     targets |= set(re.findall(r"^LEVELS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[0].split())
-    for command in _commands(page):
+    for command in commands(page):
         for target in re.findall(r"(?:^|[\s;&|])make ([a-z][a-z0-9-]*)", command):
             assert target in targets, command
         for module in re.findall(r"python -m ([a-z_.]+[a-z_])", command):
