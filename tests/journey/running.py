@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import count
 from typing import Any
 
 import anyio
@@ -24,7 +23,7 @@ from orders.domain import Product
 from sandbox_process import listen, serve_http
 from testkit.kafka import KafkaCluster
 from testkit.postgres import PostgresServer
-from testkit.topics import EMBEDDED
+from testkit.topics import EMBEDDED, new_prefix
 from testkit.tracking import RunningPart
 
 from services.orders.tests.factories import ProductFactory
@@ -32,7 +31,6 @@ from services.orders.tests.factories import ProductFactory
 from .shop import Shop
 
 TOPICS = ("orders", "payments")
-_numbers = count(1)
 
 
 @asynccontextmanager
@@ -48,7 +46,9 @@ async def open_running_shop(postgres: PostgresServer, kafka: KafkaCluster) -> As
         prefix = services[0].settings.kafka.topic_prefix
         await kafka.create_topics({f"{prefix}{topic}": 4 for topic in TOPICS})
         for service in services:
-            await postgres.create_database(service.transactions.engine.url.database or "")
+            database = service.transactions.engine.url.database or ""
+            await postgres.create_database(database)
+            stack.push_async_callback(postgres.drop_database, database)
             stack.push_async_callback(service.close)
             await service.migrate()
         await _stock(services[0])
@@ -72,7 +72,7 @@ def _services(
     common: dict[str, Any] = {
         "environment": "test",
         "kafka_bootstrap_servers": kafka.bootstrap_servers,
-        "kafka_topic_prefix": f"journey{next(_numbers)}.",
+        "kafka_topic_prefix": new_prefix(),
         **({} if kafka.is_real else {f"kafka_{name}": value for name, value in EMBEDDED.items()}),
     }
     clock = Clock()

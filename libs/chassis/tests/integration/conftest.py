@@ -1,7 +1,7 @@
 """Kafka topics and a consumer group of each test's own."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -22,8 +22,9 @@ Transactions = SqlTransactions[SqlAccounts]
 
 
 @pytest.fixture
-async def topics(kafka_cluster: KafkaCluster) -> Topics:
-    return await Topics.create(kafka_cluster, TOPICS)
+async def topics(kafka_cluster: KafkaCluster) -> AsyncIterator[Topics]:
+    async with Topics.of_test(kafka_cluster, TOPICS) as topics:
+        yield topics
 
 
 @pytest.fixture

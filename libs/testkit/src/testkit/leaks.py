@@ -1,4 +1,4 @@
-"""What a test may not leave to the next one: tasks, threads, environment variables, a folder, a log level."""
+"""What a test may not leave to the next one: tasks, threads, environment variables, a folder, how logs are written."""
 
 import asyncio
 import logging
@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+
+import structlog
 
 SECONDS = 0.5
 """How long a thread or a task may need to end by itself, such as one that was cancelled at the end of the test."""
@@ -102,11 +104,12 @@ class ProcessSettings:
     environment: dict[str, str]
     folder: Path
     log_level: int
+    structlog: dict[str, Any]
 
     @classmethod
     def now(cls) -> Self:
         """As they are."""
-        return cls(os.environ.copy(), Path.cwd(), logging.getLogger().level)
+        return cls(os.environ.copy(), Path.cwd(), logging.getLogger().level, structlog.get_config())
 
     def leaks(self) -> Iterator[str]:
         """Sentences about what is another than it was; it is put back."""
@@ -125,3 +128,6 @@ class ProcessSettings:
         if now.log_level != self.log_level:
             yield f"the level of the root logger is {now.log_level}: put it back, or use caplog.set_level"
             logging.getLogger().setLevel(self.log_level)
+        if now.structlog != self.structlog:
+            yield "structlog is configured in another way: put it back, as structlog.get_config() had it before"
+            structlog.configure(**self.structlog)

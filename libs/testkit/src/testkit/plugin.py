@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+import structlog
 
 from testkit.leaks import LeakError, ProcessSettings, Threads
 from testkit.levels import LEVELS, Costs, level_of
@@ -55,6 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "private_database: a clone of its own, for DDL and crashes (testkit.isolation)")
     if "pytest_asyncio.plugin" in sys.modules:
         config.pluginmanager.import_plugin(TASKS_GUARD)
+    # without this, it draws each exception with rich, which takes seconds for a deep one
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, structlog.processors.KeyValueRenderer()])
     # as testkit.pact does when it is imported, which may be in the middle of a test
     os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
     if (workerinput := getattr(config, "workerinput", None)) is None:
@@ -206,14 +209,6 @@ def pact_source(pytestconfig: pytest.Config, pact_folder: Path) -> "PactSource":
     from testkit.pact.sources import PactFolder  # noqa: PLC0415 - see the module's docstring
 
     return PactFolder(pact_folder)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def plain_logs() -> None:
-    """Without this, structlog draws each exception with rich, which takes seconds for a deep one."""
-    import structlog  # noqa: PLC0415 - see the module's docstring
-
-    structlog.configure(processors=[structlog.contextvars.merge_contextvars, structlog.processors.KeyValueRenderer()])
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """Topics and a consumer group of a test's own, under a prefix, so that tests can share one Kafka side by side."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -10,12 +11,22 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from chassis.settings import KafkaSettings
 
 from testkit.kafka import KafkaCluster
+from testkit.kafka.cluster import topic_names
+from testkit.leaks import LeakError
 
 PARTITIONS = 4
+PREFIX = "test-"
 READ_SECONDS = 5.0
 EMBEDDED: Mapping[str, Any] = {"session_timeout_ms": 2000, "fetch_max_wait_ms": 20}
 """KafkaSettings for MockKafka: it gives a group's partitions to the next member only after the session, and answers a
 fetch that found nothing only after its wait, whatever is produced meanwhile."""
+INTERNAL = "__"
+"""So begin Kafka's own topics."""
+
+
+def new_prefix() -> str:
+    """For topics that nobody else uses."""
+    return f"{PREFIX}{uuid4().hex[:12]}-"
 
 
 @dataclass(frozen=True)
@@ -27,10 +38,26 @@ class Topics:
     @classmethod
     async def create(cls, cluster: KafkaCluster, names: Iterable[str]) -> "Topics":
         """Create topics of 4 partitions each under a new prefix."""
-        prefix = f"test-{uuid4().hex[:12]}-"
+        prefix = new_prefix()
         await cluster.create_topics({f"{prefix}{name}": PARTITIONS for name in names})
         limits = {} if cluster.is_real else EMBEDDED
         return cls(KafkaSettings(cluster.bootstrap_servers, topic_prefix=prefix, **limits))
+
+    @classmethod
+    @asynccontextmanager
+    async def of_test(cls, cluster: KafkaCluster, names: Iterable[str]) -> AsyncIterator["Topics"]:
+        """The same for a fixture. Raises LeakError after a test that used topics beside its own.
+
+        What was sent there isn't consumed by this test, but by whichever next one uses the same name.
+        """
+        before = await topic_names(cluster.bootstrap_servers)
+        yield await cls.create(cluster, names)
+        new = await topic_names(cluster.bootstrap_servers) - before
+        if leaked := sorted(name for name in new if not name.startswith((PREFIX, INTERNAL))):
+            raise LeakError(
+                f"the topics {', '.join(leaked)} are no test's own, and others will read what was sent there: "
+                "give the code under test the settings topics.kafka, with their topic_prefix"
+            )
 
     @property
     def group(self) -> str:

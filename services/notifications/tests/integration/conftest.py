@@ -23,8 +23,9 @@ from testkit.topics import Topics
 
 
 @pytest.fixture
-async def topics(kafka_cluster: KafkaCluster) -> Topics:
-    return await Topics.create(kafka_cluster, ["orders", "payments"])
+async def topics(kafka_cluster: KafkaCluster) -> AsyncIterator[Topics]:
+    async with Topics.of_test(kafka_cluster, ["orders", "payments"]) as topics:
+        yield topics
 
 
 @pytest.fixture

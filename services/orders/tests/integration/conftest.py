@@ -1,6 +1,6 @@
 """Kafka for tests of relay and consumer: topics and a consumer group of each test's own."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -15,8 +15,9 @@ from testkit.topics import Topics
 
 
 @pytest.fixture
-async def topics(kafka_cluster: KafkaCluster) -> Topics:
-    return await Topics.create(kafka_cluster, ["orders", "payments"])
+async def topics(kafka_cluster: KafkaCluster) -> AsyncIterator[Topics]:
+    async with Topics.of_test(kafka_cluster, ["orders", "payments"]) as topics:
+        yield topics
 
 
 @pytest.fixture
