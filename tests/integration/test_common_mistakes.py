@@ -2,12 +2,12 @@
 
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from libs.testkit.tests.warm_pytest import WarmPytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "mistakes").glob("*.md"))
@@ -18,15 +18,27 @@ def _files(page: Path) -> Mapping[str, str]:
     return dict(FILE.findall(page.read_text()))
 
 
-def _passes(folder: Path, *tests: str) -> bool:
-    """Whether these tests pass, in a repository of their own."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--disable-plugin-autoload", *tests]
+@pytest.fixture(scope="module")
+def warm_pytest() -> Iterator[WarmPytest]:
+    with WarmPytest() as warm:
+        yield warm
+
+
+Passes = Callable[..., bool]
+
+
+@pytest.fixture
+def passes(tmp_path: Path, warm_pytest: WarmPytest) -> Passes:
+    """Whether tests pass, in a repository of their own; its code is not kept compiled, since it may change at once."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    run = subprocess.run(  # noqa: S603 - our own command
-        command, cwd=folder, env={**environment, "PYTHONDONTWRITEBYTECODE": "1"}, check=False, capture_output=True
-    )
-    assert run.returncode in {0, 1}, run.stdout
-    return run.returncode == 0
+
+    def passes(*tests: str) -> bool:
+        options = ["-q", "-p", "no:cacheprovider", "--disable-plugin-autoload", *tests]
+        run = warm_pytest.run(tmp_path, options, {**environment, "PYTHONDONTWRITEBYTECODE": "1"})
+        assert run.status in {0, 1}, run.text
+        return run.status == 0
+
+    return passes
 
 
 def _lay_out(page: Path, folder: Path) -> Mapping[str, str]:
@@ -38,28 +50,28 @@ def _lay_out(page: Path, folder: Path) -> Mapping[str, str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_wrong_and_the_right_tests_pass_as_the_page_has_them(page: Path, tmp_path: Path) -> None:
+def test_the_wrong_and_the_right_tests_pass_as_the_page_has_them(page: Path, tmp_path: Path, passes: Passes) -> None:
     files = _lay_out(page, tmp_path)
 
     assert {"shop.py", "test_wrong.py", "test_right.py"} <= files.keys()
-    assert _passes(tmp_path, "test_wrong.py", "test_right.py")
+    assert passes("test_wrong.py", "test_right.py")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "broken.py" in _files(page)], ids=lambda page: page.stem)
-def test_broken_code_passes_the_wrong_test_and_fails_the_right_one(page: Path, tmp_path: Path) -> None:
+def test_broken_code_passes_the_wrong_test_and_fails_the_right_one(page: Path, tmp_path: Path, passes: Passes) -> None:
     files = _lay_out(page, tmp_path)
 
     (tmp_path / "shop.py").write_text(files["broken.py"])
 
-    assert _passes(tmp_path, "test_wrong.py")
-    assert not _passes(tmp_path, "test_right.py")
+    assert passes("test_wrong.py")
+    assert not passes("test_right.py")
 
 
-def test_tests_that_share_state_fail_backwards_and_others_do_not(tmp_path: Path) -> None:
+def test_tests_that_share_state_fail_backwards_and_others_do_not(tmp_path: Path, passes: Passes) -> None:
     files = _lay_out(ROOT / "docs" / "mistakes" / "shared-state.md", tmp_path)
 
     def backwards(name: str) -> list[str]:
         return [f"{name}::{test}" for test in reversed(re.findall(r"^def (test_\w+)", files[name], re.MULTILINE))]
 
-    assert not _passes(tmp_path, *backwards("test_wrong.py"))
-    assert _passes(tmp_path, *backwards("test_right.py"))
+    assert not passes(*backwards("test_wrong.py"))
+    assert passes(*backwards("test_right.py"))

@@ -1,12 +1,18 @@
 """One order through all three services, as its customer sees it: over HTTP and in the mailbox; and why it went so."""
 
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
 from orders.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from payments.events import PaymentCaptured
 
+from libs.testkit.tests.snippets import perform, snippet
 from tests.customer import Customer
 
 from .shop import Shop
 
+README = Path(__file__).parents[2] / "libs" / "testkit" / "README.md"
 PAID = "POST /api/v1/orders -> order.placed.v1 -> charge -> payment.captured.v1 -> order.confirmed.v1 -> send_email"
 
 
@@ -73,3 +79,17 @@ async def test_a_gateway_out_of_order_past_the_deadline_cancels_the_order_and_ke
     await customer.has_mails("cancellation")
     assert shop.money_of(order_id) in ([], ["succeeded", "refunded"])
     assert session.published(OrderCancelled).single().reason == "payment_deadline"
+
+
+async def test_the_tracked_session_in_testkits_readme(shop: Shop, customer: Customer) -> None:
+    headers = {**customer.headers, "Idempotency-Key": "readme"}
+    names = {
+        "parts": shop.parts,
+        "client": SimpleNamespace(post=partial(shop.http.post, headers=headers)),
+        "order": {"items": [{"sku": "ABC", "quantity": 1}], "payment_method": "pm_card_ok"},
+        **{event.__name__: event for event in (OrderPlaced, PaymentCaptured, OrderConfirmed)},
+    }
+
+    await perform(snippet(README, "tracked(*parts)"), names)
+
+    await customer.has_mails("confirmation")

@@ -31,7 +31,7 @@ from .shop import DEADLINE, MAY_BE_LOST, RETRY, Message, Shop
 MAX_ORDERS = 3
 MAX_SENT = 40
 STORIES = settings(
-    max_examples=int(os.environ.get("MODEL_EXAMPLES", "200")),
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", "150")),
     stateful_step_count=30,
     deadline=None,
     # the same stories at every run of a pipeline; on a person's machine other ones each time, and the failed ones again

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from chassis.database import create_engine
+from chassis.migrations import migrate
 from testkit.kafka import KafkaCluster
 from testkit.ports import free_port, is_free
 from testkit.postgres import EmbeddedPostgres
@@ -182,7 +184,10 @@ def service_environment(service: str, ports: Ports, settings: Mapping[str, str])
 
 async def prepare(service: str, environment: Mapping[str, str]) -> None:
     """Bring a service's new database to life: its schema, and what orders needs in it. Raises SystemStartError."""
-    await run_command(service, "migrate", environment=environment)
+    # as `python -m orders migrate` does, without the second that a process takes to start
+    engine = create_engine(environment[f"{service.upper()}_DATABASE_URL"], application_name="demo")
+    await migrate(engine, service)
+    await engine.dispose()
     if service == "orders":
         await asyncio.gather(
             run_command(service, "seed-products", environment=environment),

@@ -1,8 +1,10 @@
 """Migrations under a lock, and whether a database's schema is new enough for this code."""
 
+import asyncio
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from alembic import command
@@ -13,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 LOCK_ID = 0x6D696772617465
 """The advisory lock of a database's one running migration ("migrate" in ASCII)."""
+_alembic: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+"""Alembic keeps what it works on in variables of its modules: a process migrates one database at a time."""
 
 
 def _config(package: str) -> Config:
@@ -31,7 +35,10 @@ STATEMENT_SECONDS = 600
 
 
 async def migrate(engine: AsyncEngine, package: str) -> None:
-    """Bring the schema to this code's head; a concurrent run waits and then finds nothing to do."""
+    """Bring the schema to this code's head; a concurrent run waits and then finds nothing to do.
+
+    Several databases may be migrated on one event loop at once, but not in several threads.
+    """
 
     def upgrade(connection: sa.Connection) -> None:
         config = _config(package)
@@ -44,7 +51,8 @@ async def migrate(engine: AsyncEngine, package: str) -> None:
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_ID)))
         # a migration that waits for a table's lock blocks every later reader of the table
         await connection.execute(sa.text("set local lock_timeout = '5s'"))
-        await connection.run_sync(upgrade)
+        async with _alembic.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            await connection.run_sync(upgrade)
 
 
 async def schema_problem(engine: AsyncEngine, package: str) -> str | None:

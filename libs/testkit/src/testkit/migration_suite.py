@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import pytest
@@ -25,18 +26,14 @@ class MigrationSuite:
     @pytest.fixture
     async def private(self, isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
         """A migrated database that a test may spoil."""
-        async with isolation.private() as url:
-            engine = create_engine(url, application_name="tests")
+        async with _private(isolation) as engine:
             yield engine
-            await engine.dispose()
 
     @pytest.fixture
-    async def empty(self, private: AsyncEngine) -> AsyncEngine:
+    async def empty(self, isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
         """The same, without a schema."""
-        async with private.begin() as connection:
-            await connection.execute(sa.text("drop schema public cascade"))
-            await connection.execute(sa.text("create schema public"))
-        return private
+        async with _empty(isolation) as engine:
+            yield engine
 
     async def test_the_migrated_schema_is_that_of_the_tables(self, private: AsyncEngine) -> None:
         def differences(connection: sa.Connection) -> Any:
@@ -50,6 +47,14 @@ class MigrationSuite:
         await asyncio.gather(*(migrate(empty, self.package) for _ in range(3)))
 
         assert await schema_problem(empty, self.package) is None
+
+    async def test_two_databases_may_be_migrated_at_once(
+        self, empty: AsyncEngine, isolation: DatabaseIsolation
+    ) -> None:
+        async with _empty(isolation) as other:
+            await asyncio.gather(migrate(empty, self.package), migrate(other, self.package))
+
+            assert [await schema_problem(engine, self.package) for engine in (empty, other)] == [None, None]
 
     async def test_another_run_changes_nothing(self, private: AsyncEngine) -> None:
         await migrate(private, self.package)
@@ -83,3 +88,20 @@ class MigrationSuite:
         for table in [*self.metadata.tables.values(), *tables.metadata.tables.values()]:
             table.to_metadata(together)
         return together
+
+
+@asynccontextmanager
+async def _private(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+    async with isolation.private() as url:
+        engine = create_engine(url, application_name="tests")
+        yield engine
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def _empty(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+    async with _private(isolation) as engine:
+        async with engine.begin() as connection:
+            await connection.execute(sa.text("drop schema public cascade"))
+            await connection.execute(sa.text("create schema public"))
+        yield engine

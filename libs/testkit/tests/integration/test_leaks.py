@@ -55,6 +55,9 @@ LEAVES = {
     ),
     "event": (
         """
+        from aiokafka import AIOKafkaProducer
+        from testkit.topics import Topics
+
         @pytest.fixture
         async def topics(kafka_cluster):
             async with Topics.of_test(kafka_cluster, ["orders"]) as topics:
@@ -87,8 +90,6 @@ LEAVES = {
 HEAD = """
         import asyncio, logging, os, threading
         import pytest, structlog
-        from aiokafka import AIOKafkaProducer
-        from testkit.topics import Topics
 
         background = []
         ended = threading.Event()

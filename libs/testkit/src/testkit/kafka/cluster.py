@@ -58,20 +58,6 @@ def wait_until_it_answers(bootstrap_servers: str, *, within: float) -> None:
         raise KafkaError(f"no answer from Kafka at {bootstrap_servers} within {within:g} s: {error}") from error
 
 
-async def topic_names(bootstrap_servers: str) -> frozenset[str]:
-    """All topics of a cluster. Raises KafkaError."""
-    return await asyncio.to_thread(_topic_names, bootstrap_servers)
-
-
-def _topic_names(bootstrap_servers: str) -> frozenset[str]:
-    from confluent_kafka import KafkaException  # noqa: PLC0415 - as above
-
-    try:
-        return frozenset(administration_client(bootstrap_servers).list_topics(timeout=REQUEST_LIMIT).topics)
-    except KafkaException as error:
-        raise KafkaError(f"could not list the topics at {bootstrap_servers}: {error}") from error
-
-
 async def create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> None:
     """Create topics on a real cluster; one that exists with as many partitions is fine. Raises KafkaError."""
     await asyncio.to_thread(_create_topics, bootstrap_servers, partitions)
