@@ -11,7 +11,7 @@ UV := $(shell command -v uv || echo .tools/uv/bin/uv)
 RUN := $(UV) run --frozen --all-packages --no-sync
 PACKAGES := -p chassis -p testkit -p orders -p payments -p notifications -p payment_gateway -p mail_catcher \
 	-p sandbox_process -p shop_demo
-TESTS := $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests)
+TESTS := conftest.py $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests)
 MEMBERS := workspace $(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml libs/*/pyproject.toml))) sandbox demo
 NAMED = $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed))
 AGAINST ?= origin/main
