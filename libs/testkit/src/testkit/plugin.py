@@ -89,6 +89,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         random.Random(seed).shuffle(items)  # noqa: S311 - as above
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Don't import what `-m unit`, or `-m "unit or contract"`, would deselect anyway."""
+    chosen = set(config.getoption("markexpr").split(" or "))
+    if chosen <= LEVELS.keys() and collection_path.parent.name == "tests" and collection_path.is_dir():
+        return level_of(collection_path / "test_it.py") not in chosen or None
+    return None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Keep the garbage collector away from what is imported here, all of which stays: it would look again and again."""

@@ -34,9 +34,16 @@ def test_a_test_gets_the_marker_of_its_folder(project: Project, level: str) -> N
 
     run = project(files, "-m", level, "-v")
 
-    run.lines.fnmatch_lines(
-        [f"tests/{level}/test_{level}.py::test_it PASSED*", f"*1 passed, {len(LEVELS) - 1} deselected*"]
-    )
+    run.lines.fnmatch_lines([f"tests/{level}/test_{level}.py::test_it PASSED*", "*1 passed*"])
+
+
+@pytest.mark.parametrize(("chosen", "status"), [("unit or contract", 0), ("unit and not slow", 2)])
+def test_of_levels_that_are_not_chosen_nothing_is_imported(project: Project, chosen: str, status: int) -> None:
+    files = {"tests/unit/test_a.py": PASSES, "tests/integration/test_b.py": "raise RuntimeError('imported')"}
+
+    run = project(files, "-m", chosen)
+
+    assert run.status == status, run.text
 
 
 def test_a_test_outside_the_level_folders_has_no_level_and_is_counted_as_other(project: Project) -> None:
