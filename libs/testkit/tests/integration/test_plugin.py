@@ -37,7 +37,7 @@ def test_a_test_gets_the_marker_of_its_folder(project: Project, level: str) -> N
     run.lines.fnmatch_lines([f"tests/{level}/test_{level}.py::test_it PASSED*", "*1 passed*"])
 
 
-@pytest.mark.parametrize(("chosen", "status"), [("unit or contract", 0), ("unit and not slow", 2)])
+@pytest.mark.parametrize(("chosen", "status"), [("unit or contract", 0), ("not e2e", 2)])
 def test_of_levels_that_are_not_chosen_nothing_is_imported(project: Project, chosen: str, status: int) -> None:
     files = {"tests/unit/test_a.py": PASSES, "tests/integration/test_b.py": "raise RuntimeError('imported')"}
 
