@@ -110,15 +110,11 @@ def main(
         return run, outcome, time.monotonic() - begun
 
     executions = failures = 0
-    with ThreadPoolExecutor(jobs) as pool:
+    pool = ThreadPoolExecutor(jobs)
+    try:
         ended = as_completed([pool.submit(timed, run) for run in planned(runs)])
         for number, done in enumerate(ended, start=1):
-            try:
-                run, outcome, seconds = done.result()
-            except FlakeError as error:
-                pool.shutdown(cancel_futures=True)
-                print(f"flake: {error}", file=sys.stderr)
-                sys.exit(2)
+            run, outcome, seconds = done.result()
             executions += outcome.executions
             failures += len(outcome.failures)
             how = f"{'in parallel' if run.parallel else 'in one process'}, {seconds:.0f} s"
@@ -126,6 +122,11 @@ def main(
             for failure in outcome.failures:
                 print(f"      FAILED {failure.test}: {failure.reason}")
                 print(f"      again: pytest {shlex.join([*run.options, *selection])}", flush=True)
+    except FlakeError as error:
+        print(f"flake: {error}", file=sys.stderr)
+        sys.exit(2)
+    finally:
+        pool.shutdown(cancel_futures=True)  # also after Ctrl-C, which has reached the runs at hand by itself
     print(f"flake: {runs} runs, {executions} executions, {failures} failures")
     sys.exit(failures > 0)
 

@@ -4,6 +4,7 @@ Nothing of this project's environment is used: a new virtual environment, the pa
 of testkit's minimal example.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -34,11 +35,17 @@ def main() -> None:
             (repository / name).write_text(content)
         output = _run([environment / "bin" / "pytest", "-q"], repository)
     passed = re.findall(r"^\d+ passed", output, re.MULTILINE)
+    if not passed:
+        sys.exit(f"installed: nothing passed:\n{output}")
     print(f"installed: {command}, and {passed[0]} in {time.monotonic() - begun:.0f} s")
 
 
 def _run(command: list[Path | str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)  # noqa: S603 - as documented
+    foreign = ("PYTEST_", "PYTHON", "TEST_", "TESTKIT_", "REQUIRE")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    done = subprocess.run(  # noqa: S603 - as documented
+        command, cwd=folder, env=environment, check=False, capture_output=True, text=True
+    )
     if done.returncode != 0:
         print(f"installed: {shlex.join(map(str, command))} ended with {done.returncode}:", file=sys.stderr)
         print(done.stdout + done.stderr, file=sys.stderr)

@@ -11,7 +11,7 @@ from .shop import Shop
 
 @pytest.fixture(scope="module", params=["in memory", "running"])
 async def shop(request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
-    """Opened once for all journeys, each of which has a customer of its own; nothing of it runs beside other tests."""
+    """Each journey has a customer of its own; no service of it runs beside the tests of other files."""
     if request.param == "in memory":
         opened = open_shop_in_memory()
     else:

@@ -13,6 +13,7 @@ from typing import Self
 
 from chassis.database import create_engine
 from chassis.migrations import migrate
+from sqlalchemy.exc import SQLAlchemyError
 from testkit.kafka import KafkaCluster
 from testkit.ports import free_port, is_free
 from testkit.postgres import EmbeddedPostgres
@@ -184,10 +185,13 @@ def service_environment(service: str, ports: Ports, settings: Mapping[str, str])
 
 async def prepare(service: str, environment: Mapping[str, str]) -> None:
     """Bring a service's new database to life: its schema, and what orders needs in it. Raises SystemStartError."""
-    # as `python -m orders migrate` does, without the second that a process takes to start
     engine = create_engine(environment[f"{service.upper()}_DATABASE_URL"], application_name="demo")
-    await migrate(engine, service)
-    await engine.dispose()
+    try:
+        await migrate(engine, service)  # in this process: to start one for `python -m orders migrate` takes a second
+    except SQLAlchemyError as error:
+        raise SystemStartError(f"the database of {service} could not be migrated: {error}") from error
+    finally:
+        await engine.dispose()
     if service == "orders":
         await asyncio.gather(
             run_command(service, "seed-products", environment=environment),

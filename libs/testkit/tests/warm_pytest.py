@@ -4,6 +4,7 @@ As a program this is that process's parent: it imports pytest once and forks for
 rewriting of assertions isn't imported before the fork: testkit itself, and its plugins.
 """
 
+import atexit
 import importlib
 import json
 import os
@@ -38,7 +39,10 @@ class Run:
 
 
 class WarmPytest:
-    """A context manager: `run` is `python -m pytest options` in a folder, with exactly these variables."""
+    """A context manager: `run` is `python -m pytest options` in a folder, with these variables and no others.
+
+    Of those that Python reads when it starts, PYTHONDONTWRITEBYTECODE is heeded.
+    """
 
     def __enter__(self) -> Self:
         self._parent = subprocess.Popen(  # noqa: S603 - this file
@@ -57,7 +61,9 @@ class WarmPytest:
         order = {"folder": str(folder), "options": [*options], "environment": dict(environment)}
         self._parent.stdin.write(json.dumps(order) + "\n")
         self._parent.stdin.flush()
-        return Run(**json.loads(self._parent.stdout.readline()))
+        answer = self._parent.stdout.readline()
+        assert answer, "the parent of these runs has ended"
+        return Run(**json.loads(answer))
 
 
 def serve() -> None:
@@ -70,12 +76,13 @@ def serve() -> None:
             pid = os.fork() or become_pytest(output.fileno(), **order)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             output.seek(0)
-            sys.stdout.write(json.dumps({"status": status, "text": output.read().decode()}) + "\n")
+            sys.stdout.write(json.dumps({"status": status, "text": output.read().decode(errors="replace")}) + "\n")
             sys.stdout.flush()
 
 
 def become_pytest(output: int, folder: str, options: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     """As if `python -m pytest` had been started there, and with as much time as a test may take."""
+    status = 1
     signal.alarm(SECONDS)
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), sys.stdin.fileno())
@@ -86,11 +93,15 @@ def become_pytest(output: int, folder: str, options: Sequence[str], environment:
     os.environ.update(environment)
     sys.path[0] = folder
     sys.argv = ["pytest", *options]
+    sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in environment
     random.seed()
-    status = pytest.main([*options])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    try:
+        status = pytest.main([*options])
+        atexit._run_exitfuncs()  # noqa: SLF001 - what os._exit leaves out
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)  # whatever happened, this is not the process that forks
 
 
 if __name__ == "__main__":

@@ -45,14 +45,14 @@ async def migrate(engine: AsyncEngine, package: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
-    async with engine.begin() as connection:
+    one_at_a_time = _alembic.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+    async with one_at_a_time, engine.begin() as connection:
         await connection.execute(sa.text("set local lock_timeout = '60s'"))
         await connection.execute(sa.text(f"set local statement_timeout = '{STATEMENT_SECONDS}s'"))
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_ID)))
         # a migration that waits for a table's lock blocks every later reader of the table
         await connection.execute(sa.text("set local lock_timeout = '5s'"))
-        async with _alembic.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            await connection.run_sync(upgrade)
+        await connection.run_sync(upgrade)
 
 
 async def schema_problem(engine: AsyncEngine, package: str) -> str | None:

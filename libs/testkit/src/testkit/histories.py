@@ -1,6 +1,6 @@
 """Histories that Hypothesis makes up, to hold the in-memory and the SQL ports of a service to one outcome.
 
-Needs `hypothesis`: `pip install testkit[histories]`.
+Needs `hypothesis`, which the extra `histories` of this distribution brings.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

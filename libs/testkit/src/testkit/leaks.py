@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,7 @@ class Threads:
                 yield f"the thread {thread.name} still runs: stop and join it"
 
 
-@dataclass(frozen=True)
+@dataclass
 class ProcessSettings:
     """What all tests of a process share."""
 
@@ -109,19 +109,29 @@ class ProcessSettings:
     @classmethod
     def now(cls) -> Self:
         """As they are."""
-        return cls(os.environ.copy(), Path.cwd(), logging.getLogger().level, structlog.get_config())
+        configuration = structlog.get_config()
+        configuration["processors"] = [*configuration["processors"]]  # the list itself may be changed in place
+        return cls(os.environ.copy(), Path.cwd(), logging.getLogger().level, configuration)
+
+    def accept(self, before: Self) -> None:
+        """Take over what was changed since then, on purpose."""
+        now = self.now()
+        for name in _changed(before.environment, now.environment):
+            _set(self.environment, name, now.environment.get(name))
+        if before.folder != now.folder:
+            self.folder = now.folder
+        if before.log_level != now.log_level:
+            self.log_level = now.log_level
+        if before.structlog != now.structlog:
+            self.structlog = now.structlog
 
     def leaks(self) -> Iterator[str]:
         """Sentences about what is another than it was; it is put back."""
         now = self.now()
-        before = self.environment
-        for name in sorted({*before, *now.environment}):
-            if before.get(name) != now.environment.get(name) and not name.startswith(OF_PYTEST):
+        for name in _changed(self.environment, now.environment):
+            if not name.startswith(OF_PYTEST):
                 yield f"the environment variable {name} is changed: use monkeypatch.setenv"
-                if name in before:
-                    os.environ[name] = before[name]
-                else:
-                    del os.environ[name]
+                _set(os.environ, name, self.environment.get(name))
         if now.folder != self.folder:
             yield f"the working directory is {now.folder}: use monkeypatch.chdir"
             os.chdir(self.folder)
@@ -131,3 +141,14 @@ class ProcessSettings:
         if now.structlog != self.structlog:
             yield "structlog is configured in another way: put it back, as structlog.get_config() had it before"
             structlog.configure(**self.structlog)
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+
+
+def _set(variables: MutableMapping[str, str], name: str, value: str | None) -> None:
+    if value is None:
+        del variables[name]
+    else:
+        variables[name] = value

@@ -4,7 +4,6 @@ Loaded in every run, so it imports nothing at its head that a unit test doesn't 
 """
 
 import gc
-import inspect
 import os
 import random
 import sys
@@ -49,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("contracts_folder", "where pact files and AsyncAPI documents are", default="contracts")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     for level, meaning in LEVELS.items():
         config.addinivalue_line("markers", f"{level}: {meaning} (set by the folder)")
@@ -56,8 +56,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "private_database: a clone of its own, for DDL and crashes (testkit.isolation)")
     if "pytest_asyncio.plugin" in sys.modules:
         config.pluginmanager.import_plugin(TASKS_GUARD)
-    # without this, it draws each exception with rich, which takes seconds for a deep one
-    structlog.configure(processors=[structlog.contextvars.merge_contextvars, structlog.processors.KeyValueRenderer()])
+    if not structlog.is_configured():
+        # by itself it draws each exception with rich, which takes seconds for a deep one
+        processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.KeyValueRenderer()]
+        structlog.configure(processors=processors)
     # as testkit.pact does when it is imported, which may be in the middle of a test
     os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
     if (workerinput := getattr(config, "workerinput", None)) is None:
@@ -75,14 +77,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m unit` selects by marker
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    guarded = config.pluginmanager.has_plugin(TASKS_GUARD)
+    tasks_guard: Any = config.pluginmanager.get_plugin(TASKS_GUARD)
     for item in items:
         if (level := level_of(item.path)) in LEVELS:
             item.add_marker(level)
         if "real_kafka_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(REAL_KAFKA)
-        if guarded and isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
-            item.fixturenames.insert(_first_of_the_test(item), "guard_of_tasks")
+        if isinstance(item, pytest.Function) and tasks_guard and (guard := tasks_guard.guard_for(item)):
+            item.fixturenames.insert(_first_of_the_test(item), guard)
     if config.getoption("write_contracts"):
         _only(items, config, "write_contracts")
     if (seed := config.getoption("shuffle")) is not None:
@@ -90,10 +92,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Don't import what `-m unit`, or `-m "unit or contract"`, would deselect anyway."""
+    """Don't import the folders of levels that `-m unit`, or `-m "unit or contract"`, would deselect anyway."""
     chosen = set(config.getoption("markexpr").split(" or "))
-    if chosen <= LEVELS.keys() and collection_path.parent.name == "tests" and collection_path.is_dir():
-        return level_of(collection_path / "test_it.py") not in chosen or None
+    if chosen <= LEVELS.keys() and collection_path.parent.name == "tests" and collection_path.name in LEVELS:
+        return collection_path.name not in chosen or None
     return None
 
 
@@ -163,7 +165,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     else:
         with sockets_again():
             outcome = yield
-    if leaks := [*item.stash[SETTINGS].leaks(), *(item.stash[THREADS].leaks() if THREADS in item.stash else ())]:
+    if leaks := [*item.config.stash[SETTINGS].leaks(), *(item.stash[THREADS].leaks() if THREADS in item.stash else ())]:
         raise LeakError("; ".join(leaks))
     return outcome
 
@@ -172,9 +174,26 @@ SETTINGS = pytest.StashKey[ProcessSettings]()
 THREADS = pytest.StashKey[Threads]()
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    """What a fixture of several tests sets when it begins, and takes back when it ends, is none of their leaks."""
+    if fixturedef.scope == "function":
+        return (yield)
+    stash = request.config.stash
+    before: list[ProcessSettings] = [ProcessSettings.now()]
+    # finalizers run backwards: the first of these after the fixture's own, the second before them
+    fixturedef.addfinalizer(lambda: stash[SETTINGS].accept(before.pop()))
+    outcome = yield
+    stash[SETTINGS].accept(before.pop())
+    fixturedef.addfinalizer(lambda: before.append(ProcessSettings.now()))
+    return outcome
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    item.stash[SETTINGS] = ProcessSettings.now()
+    item.config.stash[SETTINGS] = ProcessSettings.now()
     if item.get_closest_marker(REAL_KAFKA) and "real_kafka_cluster" not in getattr(item, "fixturenames", ()):
         from testkit.providers import Unavailable, choose_real_kafka  # noqa: PLC0415 - see the module's docstring
 

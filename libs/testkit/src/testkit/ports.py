@@ -5,12 +5,14 @@ import os
 import random
 import socket
 import tempfile
+from functools import cache
 from pathlib import Path
+from threading import Lock
 
 RANGE = range(20_000, 32_768)
 """Below those that Linux gives to connections: nobody has one of these without having chosen it."""
-_claims: list[int] = []
-"""Open files whose locks are this process's claims, for as long as it lives."""
+_given: set[int] = set()
+_giving = Lock()
 
 
 def free_port() -> int:
@@ -19,23 +21,29 @@ def free_port() -> int:
     "Meanwhile" is as long as this process lives, and "nobody" means no process of this user: tests run side by side,
     and a service may take a second until it listens. Raises OSError when there is none left.
     """
-    for port in random.sample(RANGE, len(RANGE)):
-        if _claim(port) and is_free(port):
-            return port
+    with _giving:
+        for port in random.sample(RANGE, len(RANGE)):
+            if port not in _given and _claim(port):
+                if is_free(port):
+                    _given.add(port)
+                    return port
+                fcntl.lockf(_claims(), fcntl.LOCK_UN, 1, port)
     raise OSError(f"no free port between {RANGE.start} and {RANGE.stop}")
 
 
 def _claim(port: int) -> bool:
-    folder = Path(tempfile.gettempdir()) / f"testkit-ports-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
-    claim = os.open(folder / str(port), os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(_claims(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
     except OSError:
-        os.close(claim)
         return False
-    _claims.append(claim)
     return True
+
+
+@cache
+def _claims() -> int:
+    """A file without content, in which a process locks the byte of each of its ports; its end unlocks them."""
+    path = Path(tempfile.gettempdir()) / f"testkit-ports-{os.getuid()}.lock"
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def is_free(port: int) -> bool:

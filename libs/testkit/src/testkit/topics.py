@@ -1,6 +1,7 @@
 """Topics and a consumer group of a test's own, under a prefix, so that tests can share one Kafka side by side."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from uuid import uuid4
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from chassis.settings import KafkaSettings
 
-from testkit.kafka import KafkaCluster
+from testkit.kafka import GivenKafka, KafkaCluster
 from testkit.leaks import LeakError
 
 PARTITIONS = 4
@@ -43,17 +44,18 @@ class Topics:
     @classmethod
     @asynccontextmanager
     async def of_test(cls, cluster: KafkaCluster, names: Iterable[str]) -> AsyncIterator["Topics"]:
-        """The same for a fixture. Raises LeakError after a test that used topics beside its own.
+        """The same for a fixture. Raises LeakError after a test that sent something to topics beside its own.
 
-        What was sent there isn't consumed by this test, but by whichever next one uses the same name.
+        It isn't consumed by this test, but by whichever other one uses the same name, now or later: what was sent
+        can't be taken back. Of a Kafka that was given by its address nothing is said, since others may use it.
         """
-        before = await _names(cluster)
+        before = await _sizes_of_others(cluster)
         yield await cls.create(cluster, names)
-        new = await _names(cluster) - before
-        if leaked := sorted(name for name in new if not name.startswith(PREFIX)):
+        after = await _sizes_of_others(cluster)
+        if leaked := sorted(name for name, size in after.items() if size > before.get(name, 0)):
             raise LeakError(
-                f"the topics {', '.join(leaked)} are no test's own, and others will read what was sent there: "
-                "give the code under test the settings topics.kafka, with their topic_prefix"
+                f"something was sent to {', '.join(leaked)}, which others will read: give the code under test the "
+                "settings topics.kafka, with their topic_prefix"
             )
 
     @property
@@ -93,6 +95,16 @@ class Topics:
         return [TopicPartition(self.kafka.topic(topic), number) for number in range(PARTITIONS)]
 
 
-async def _names(cluster: KafkaCluster) -> set[str]:
+async def _sizes_of_others(cluster: KafkaCluster) -> dict[str, int]:
+    """How many records each topic has that no test made under a prefix of its own."""
+    if isinstance(cluster, GivenKafka):
+        return {}
     async with AIOKafkaConsumer(bootstrap_servers=cluster.bootstrap_servers) as consumer:
-        return set(await consumer.topics())
+        names = [name for name in await consumer.topics() if not name.startswith(PREFIX)]
+    if not names:
+        return {}
+    sizes: dict[str, int] = defaultdict(int)
+    async with AIOKafkaConsumer(*names, bootstrap_servers=cluster.bootstrap_servers) as consumer:
+        for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
+            sizes[partition.topic] += end
+    return sizes

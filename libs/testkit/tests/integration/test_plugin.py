@@ -152,6 +152,14 @@ def test_require_turns_a_claim_about_kafka_that_cannot_run_into_a_failure(projec
     run.lines.fnmatch_lines(["*REQUIRE=containers,kafka, but no Apache Kafka here: *"])
 
 
+def test_a_level_that_is_chosen_has_also_what_is_marked_with_it_elsewhere(project: Project) -> None:
+    marked = "import pytest\n@pytest.mark.unit\ndef test_it(): pass"
+
+    run = project({"tests/unit/test_a.py": PASSES, "tests/api/test_b.py": marked}, "-m", "unit")
+
+    run.lines.fnmatch_lines(["*2 passed*"])
+
+
 def test_using_real_kafka_marks_the_test(project: Project) -> None:
     run = project({"tests/integration/test_x.py": NEEDS_REAL_KAFKA}, "-m", "real_kafka", "--collect-only", "-q")
 

@@ -1,6 +1,8 @@
+import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from testkit import ports
@@ -11,26 +13,47 @@ import sys
 from testkit import ports
 ports.RANGE = range({port}, {port} + 1)
 try:
-    print(ports.free_port())
+    print(ports.free_port(), flush=True)
 except OSError as error:
-    print(error)
+    print(error, flush=True)
+sys.stdin.read()
 """
 
 
-def asked_elsewhere(port: int) -> str:
-    """What another process gets that has this port alone to choose from."""
+def asking(port: int, folder: Path) -> "subprocess.Popen[str]":
+    """Another process that has this port alone to choose from, and whose claims are in this folder; it waits for us."""
     command = [sys.executable, "-c", ASKS.format(port=port)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 - ours
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
 
 
-def test_no_port_is_given_twice_while_its_process_lives() -> None:
-    mine = free_port()
-    assert is_free(mine)
+def told(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
 
-    assert asked_elsewhere(mine) == f"no free port between {mine} and {mine + 1}"
-    other = next(port for port in ports.RANGE if port != mine and asked_elsewhere(port) == str(port))
 
-    assert asked_elsewhere(other) == str(other)  # that process is over
+def test_no_port_is_given_twice_while_its_process_lives(tmp_path: Path) -> None:
+    port = free_port()
+    refusal = f"no free port between {port} and {port + 1}"
+
+    with asking(port, tmp_path) as first:
+        assert told(first) == str(port)
+        with asking(port, tmp_path) as second:
+            assert told(second) == refusal
+            second.communicate()
+        first.communicate()
+
+    with asking(port, tmp_path) as third:
+        assert told(third) == str(port)
+        third.communicate()
+
+
+def test_a_process_gets_each_port_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setattr(ports, "RANGE", range(port, port + 1))
+
+    with pytest.raises(OSError, match="no free port"):
+        free_port()
 
 
 def test_a_port_on_which_somebody_listens_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
