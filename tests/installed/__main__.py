@@ -14,23 +14,23 @@ import time
 import venv
 from pathlib import Path
 
+from libs.testkit.tests.snippets import files
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "libs" / "testkit" / "README.md"
 INSTALL = re.compile(r"^    (pip install .*)$", re.MULTILINE)
-FILE = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def main() -> None:
     """Exit with 1 when a step fails; its output is printed."""
     begun = time.monotonic()
-    text = README.read_text()
-    [command] = INSTALL.findall(text)
+    [command] = INSTALL.findall(README.read_text())
     with tempfile.TemporaryDirectory(prefix="installed-") as folder:
         Path(folder).chmod(0o755)  # as root the embedded PostgreSQL runs as nobody, who has to come in
         environment, repository = Path(folder) / "venv", Path(folder) / "repository"
         venv.create(environment, with_pip=True)
         _run([environment / "bin" / "pip", "--quiet", *shlex.split(command)[1:]], ROOT)
-        for name, content in FILE.findall(text):
+        for name, content in files(README).items():
             (repository / name).parent.mkdir(parents=True, exist_ok=True)
             (repository / name).write_text(content)
         output = _run([environment / "bin" / "pytest", "-q"], repository)

@@ -7,15 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from libs.testkit.tests.snippets import files
 from libs.testkit.tests.warm_pytest import WarmPytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "mistakes").glob("*.md"))
-FILE = re.compile(r"`(\w+\.py)`:\n\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-
-
-def _files(page: Path) -> Mapping[str, str]:
-    return dict(FILE.findall(page.read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -42,36 +38,36 @@ def passes(tmp_path: Path, warm_pytest: WarmPytest) -> Passes:
 
 
 def _lay_out(page: Path, folder: Path) -> Mapping[str, str]:
-    files = _files(page)
+    shown = files(page)
     (folder / "pytest.ini").write_text("[pytest]\n")
-    for name, code in files.items():
+    for name, code in shown.items():
         (folder / name).write_text(code)
-    return files
+    return shown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_wrong_and_the_right_tests_pass_as_the_page_has_them(page: Path, tmp_path: Path, passes: Passes) -> None:
-    files = _lay_out(page, tmp_path)
+    shown = _lay_out(page, tmp_path)
 
-    assert {"shop.py", "test_wrong.py", "test_right.py"} <= files.keys()
+    assert {"shop.py", "test_wrong.py", "test_right.py"} <= shown.keys()
     assert passes("test_wrong.py", "test_right.py")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "broken.py" in _files(page)], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in PAGES if "broken.py" in files(page)], ids=lambda page: page.stem)
 def test_broken_code_passes_the_wrong_test_and_fails_the_right_one(page: Path, tmp_path: Path, passes: Passes) -> None:
-    files = _lay_out(page, tmp_path)
+    shown = _lay_out(page, tmp_path)
 
-    (tmp_path / "shop.py").write_text(files["broken.py"])
+    (tmp_path / "shop.py").write_text(shown["broken.py"])
 
     assert passes("test_wrong.py")
     assert not passes("test_right.py")
 
 
 def test_tests_that_share_state_fail_backwards_and_others_do_not(tmp_path: Path, passes: Passes) -> None:
-    files = _lay_out(ROOT / "docs" / "mistakes" / "shared-state.md", tmp_path)
+    shown = _lay_out(ROOT / "docs" / "mistakes" / "shared-state.md", tmp_path)
 
     def backwards(name: str) -> list[str]:
-        return [f"{name}::{test}" for test in reversed(re.findall(r"^def (test_\w+)", files[name], re.MULTILINE))]
+        return [f"{name}::{test}" for test in reversed(re.findall(r"^def (test_\w+)", shown[name], re.MULTILINE))]
 
     assert not passes(*backwards("test_wrong.py"))
     assert passes(*backwards("test_right.py"))

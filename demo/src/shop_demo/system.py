@@ -187,7 +187,7 @@ async def prepare(service: str, environment: Mapping[str, str]) -> None:
     """Bring a service's new database to life: its schema, and what orders needs in it. Raises SystemStartError."""
     engine = create_engine(environment[f"{service.upper()}_DATABASE_URL"], application_name="demo")
     try:
-        await migrate(engine, service)  # in this process: to start one for `python -m orders migrate` takes a second
+        await migrate(engine, service)  # in this process: to start another takes longer than to migrate
     except SQLAlchemyError as error:
         raise SystemStartError(f"the database of {service} could not be migrated: {error}") from error
     finally:

@@ -13,6 +13,14 @@ SETTINGS = """
 addopts = --import-mode=importlib --disable-plugin-autoload -p testkit.plugin -p xdist.plugin --strict-markers
 filterwarnings = error
 """
+ASYNCIO = """
+[pytest]
+addopts = --import-mode=importlib --disable-plugin-autoload -p pytest_asyncio.plugin -p testkit.plugin
+filterwarnings = error
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = session
+asyncio_default_test_loop_scope = session
+"""
 # Of this run's environment, what a developer may have set and what xdist tells its workers.
 OURS = ("TESTKIT_", "TEST_", "REQUIRE", "PYTEST_")
 

@@ -3,11 +3,18 @@
 import ast
 import inspect
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
+FILE = re.compile(r"`([\w./]+)`:\n\n```\w+\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def files(page: Path) -> Mapping[str, str]:
+    """The files that the page shows, each below its name: their contents."""
+    return dict(FILE.findall(page.read_text()))
 
 
 def snippet(page: Path, has: str) -> str:

@@ -23,6 +23,7 @@ import pytest
 from _pytest.config import default_plugins
 
 SECONDS = 60
+OUT_OF_TIME = f"\nthis run took longer than {SECONDS} s\n"
 
 
 @dataclass(frozen=True)
@@ -76,26 +77,27 @@ def serve() -> None:
             pid = os.fork() or become_pytest(output.fileno(), **order)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             output.seek(0)
-            sys.stdout.write(json.dumps({"status": status, "text": output.read().decode(errors="replace")}) + "\n")
+            text = output.read().decode(errors="replace") + (OUT_OF_TIME if status == -signal.SIGALRM else "")
+            sys.stdout.write(json.dumps({"status": status, "text": text}) + "\n")
             sys.stdout.flush()
 
 
 def become_pytest(output: int, folder: str, options: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     """As if `python -m pytest` had been started there, and with as much time as a test may take."""
     status = 1
-    signal.alarm(SECONDS)
-    with Path(os.devnull).open() as nothing:
-        os.dup2(nothing.fileno(), sys.stdin.fileno())
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(output, stream.fileno())
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    sys.path[0] = folder
-    sys.argv = ["pytest", *options]
-    sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in environment
-    random.seed()
     try:
+        signal.alarm(SECONDS)
+        with Path(os.devnull).open() as nothing:
+            os.dup2(nothing.fileno(), sys.stdin.fileno())
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(output, stream.fileno())
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[0] = folder
+        sys.argv = ["pytest", *options]
+        sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in environment
+        random.seed()
         status = pytest.main([*options])
         atexit._run_exitfuncs()  # noqa: SLF001 - what os._exit leaves out
         sys.stdout.flush()

@@ -22,7 +22,7 @@ def guard_for(item: pytest.Item) -> str | None:
 
 def _guard(scope: Any) -> Callable[[], Iterator[None]]:
     def guard() -> Iterator[None]:
-        """A task that the test leaves running fails it. No coroutine: those cost each test another half millisecond."""
+        """A task that the test leaves running fails it. No coroutine: that would be two more runs of its loop."""
         tasks = Tasks(asyncio.get_event_loop())
         tasks.watch()
         yield

@@ -1,7 +1,7 @@
 """Topics and a consumer group of a test's own, under a prefix, so that tests can share one Kafka side by side."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ async def _sizes_of_others(cluster: KafkaCluster) -> dict[str, int]:
         names = [name for name in await consumer.topics() if not name.startswith(PREFIX)]
     if not names:
         return {}
-    sizes: dict[str, int] = defaultdict(int)
+    sizes: Counter[str] = Counter()
     async with AIOKafkaConsumer(*names, bootstrap_servers=cluster.bootstrap_servers) as consumer:
         for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
             sizes[partition.topic] += end

@@ -4,18 +4,10 @@ from pathlib import Path
 
 import testkit.pact
 
-from ..conftest import Project
+from ..conftest import ASYNCIO, Project
 from ..snippets import snippet
 
 README = Path(testkit.pact.__file__).with_name("README.md")
-SETTINGS = """
-[pytest]
-addopts = --import-mode=importlib --disable-plugin-autoload -p pytest_asyncio.plugin -p testkit.plugin
-filterwarnings = error
-asyncio_mode = auto
-asyncio_default_fixture_loop_scope = session
-asyncio_default_test_loop_scope = session
-"""
 CONSUMER = """
 from typing import ClassVar
 from uuid import UUID
@@ -85,7 +77,7 @@ def database():
 def test_the_consumer_and_the_provider(project: Project) -> None:
     consumer = CONSUMER + snippet(README, "PACT = MessagePact(") + "\n\n" + snippet(README, "PACT.expectations")
     provider = PROVIDER + snippet(README, "STATES = {")
-    files = {"pytest.ini": SETTINGS, "tests/contract/test_consumer.py": consumer}
+    files = {"pytest.ini": ASYNCIO, "tests/contract/test_consumer.py": consumer}
 
     written = project(files, "--write-contracts")
     run = project({**files, "tests/contract/test_provider.py": provider})

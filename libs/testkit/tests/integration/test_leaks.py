@@ -2,18 +2,8 @@
 
 import pytest
 
-from ..conftest import Project
+from ..conftest import ASYNCIO, Project
 
-ASYNCIO = {
-    "pytest.ini": """
-        [pytest]
-        addopts = --import-mode=importlib --disable-plugin-autoload -p pytest_asyncio.plugin -p testkit.plugin
-        filterwarnings = error
-        asyncio_mode = auto
-        asyncio_default_fixture_loop_scope = session
-        asyncio_default_test_loop_scope = session
-    """
-}
 LEAVES = {
     "task": (
         """
@@ -111,7 +101,7 @@ NEXT = """
 def test_what_a_test_leaves_behind_fails_it_and_not_the_next_one(project: Project, kind: str) -> None:
     code, message = LEAVES[kind]
 
-    run = project({**ASYNCIO, "tests/integration/test_x.py": HEAD + code + NEXT}, "-v")
+    run = project({"pytest.ini": ASYNCIO, "tests/integration/test_x.py": HEAD + code + NEXT}, "-v")
 
     assert run.status == 1
     run.lines.fnmatch_lines(["*::test_leaves ERROR*", "*::test_next PASSED*", f"E *LeakError: *{message}*"])
@@ -149,7 +139,7 @@ def test_tasks_of_the_sessions_fixtures_and_tasks_that_end_with_the_test_are_no_
             thread.start()
     """
 
-    run = project({**ASYNCIO, "tests/integration/test_x.py": HEAD + code + NEXT})
+    run = project({"pytest.ini": ASYNCIO, "tests/integration/test_x.py": HEAD + code + NEXT})
 
     assert run.status == 0, run.text
 
@@ -180,7 +170,7 @@ def test_what_a_fixture_of_several_tests_sets_for_its_time_is_no_leak(project: P
     """
 
     files = {"tests/integration/test_x.py": HEAD + code, "tests/integration/test_y.py": HEAD + other}
-    run = project({**ASYNCIO, **files})
+    run = project({"pytest.ini": ASYNCIO, **files})
 
     run.lines.fnmatch_lines(
         ["*ERROR at teardown of test_leaves*", "E *KAFKA_TOPIC_PREFIX is changed*", "*5 passed, 1 error*"]
@@ -195,7 +185,7 @@ LEAVES_A_TASK = """
 
 @pytest.mark.parametrize("scope", ["session", "function"])
 def test_the_guard_watches_the_loop_of_the_test(project: Project, scope: str) -> None:
-    settings = ASYNCIO["pytest.ini"].replace("test_loop_scope = session", f"test_loop_scope = {scope}")
+    settings = ASYNCIO.replace("test_loop_scope = session", f"test_loop_scope = {scope}")
     code = """
         async def test_default(): await leave()
 
@@ -220,6 +210,6 @@ def test_the_guard_watches_properties_too(project: Project) -> None:
         async def test_property(_): await leave()
     """
 
-    run = project({**ASYNCIO, "tests/integration/test_x.py": HEAD + LEAVES_A_TASK + code})
+    run = project({"pytest.ini": ASYNCIO, "tests/integration/test_x.py": HEAD + LEAVES_A_TASK + code})
 
     run.lines.fnmatch_lines(["*1 passed, 1 error*"])

@@ -1,7 +1,6 @@
 """What the README shows works as it stands there; tracked sessions and documents: tests/journey, tests/contract."""
 
 import asyncio
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from testkit.ports import free_port
 from testkit.processes import ManagedProcess, ProcessSpec
 
 from ..conftest import Project
-from ..snippets import perform, snippet
+from ..snippets import files, perform, snippet
 
 README = Path(__file__).parents[2] / "README.md"
-FILES = dict(re.findall(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL))
+FILES = files(README)
 USES_A_PRIVATE_DATABASE = """
 import pytest
 from testkit.postgres import connected
@@ -36,7 +35,7 @@ async def test_the_others_do_not_see_it(database_url):
 
 
 def test_the_minimal_example(project: Project) -> None:
-    run = project(FILES, "-p", "no:cacheprovider")
+    run = project({**FILES}, "-p", "no:cacheprovider")
 
     assert set(FILES) == {"conftest.py", "tests/integration/test_orders.py", "pytest.ini"}
     assert run.status == 0, run.text
