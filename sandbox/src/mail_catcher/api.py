@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import FastAPI, Query
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
@@ -24,54 +24,72 @@ class Deletion(BaseModel):
     ids: Annotated[list[str], Field(alias="IDs")] = []
 
 
-def create_app(store: Store, faults: Faults) -> FastAPI:
-    api = _Api(store, faults)
-    app = FastAPI(title="Mail catcher (sandbox)")
-    app.get("/api/v1/messages")(api.messages)
-    app.delete("/api/v1/messages")(api.delete_messages)
-    app.get("/api/v1/search")(api.search)
-    app.get("/api/v1/message/{message_id}")(api.message)
-    app.put("/_faults")(api.replace_faults)
-    app.get("/livez")(api.health)
-    app.get("/readyz")(api.health)
-    return app
-
-
 @dataclass(frozen=True)
-class _Api:
+class Mailbox:
+    """What the calls need; a test overrides ``mailbox`` with its own."""
+
     store: Store
     faults: Faults
 
-    async def messages(self, start: Start = 0, limit: Limit = 50) -> Response:
-        return JSONResponse(views.page(self.store, self.store, start, limit))
 
-    async def search(self, query: str = "", start: Start = 0, limit: Limit = 50) -> Response:
-        if not query.strip():
-            return PlainTextResponse("Error: no search query", 400)
-        terms = parse(query)
-        matching = (message for message in self.store if all(term.holds(message) for term in terms))
-        return JSONResponse(views.page(self.store, matching, start, limit))
+async def mailbox(request: Request) -> Mailbox:
+    provided: Mailbox = request.app.state.mailbox
+    return provided
 
-    async def message(self, message_id: str) -> Response:
-        """Show one message and mark it as read, as Mailpit does."""
-        message = self.store.get(message_id)
-        if message is None:
-            return PlainTextResponse("Error: message not found", 404)
-        self.store.mark_read(message)
-        return JSONResponse(views.detail(message))
 
-    async def delete_messages(self, body: Deletion | None = None) -> Response:
-        """Delete the messages that the body names; without any, all of them."""
-        if body is None or not body.ids:
-            self.store.clear()
-        else:
-            for message_id in body.ids:
-                self.store.delete(message_id)
-        return PlainTextResponse("ok")
+Needs = Annotated[Mailbox, Depends(mailbox)]
+router = APIRouter()
 
-    async def replace_faults(self, body: FaultList) -> FaultList:
-        self.faults.replace(body.faults)
-        return body
 
-    async def health(self) -> Response:
-        return PlainTextResponse("ok")
+def create_app(store: Store, faults: Faults) -> FastAPI:
+    app = FastAPI(title="Mail catcher (sandbox)")
+    app.state.mailbox = Mailbox(store, faults)
+    app.include_router(router)
+    return app
+
+
+@router.get("/api/v1/messages")
+async def list_messages(needs: Needs, start: Start = 0, limit: Limit = 50) -> Response:
+    return JSONResponse(views.page(needs.store, needs.store, start, limit))
+
+
+@router.delete("/api/v1/messages")
+async def delete_messages(needs: Needs, body: Deletion | None = None) -> Response:
+    """Delete the messages that the body names; without any, all of them."""
+    if body is None or not body.ids:
+        needs.store.clear()
+    else:
+        for message_id in body.ids:
+            needs.store.delete(message_id)
+    return PlainTextResponse("ok")
+
+
+@router.get("/api/v1/search")
+async def search(needs: Needs, query: str = "", start: Start = 0, limit: Limit = 50) -> Response:
+    if not query.strip():
+        return PlainTextResponse("Error: no search query", 400)
+    terms = parse(query)
+    matching = (message for message in needs.store if all(term.holds(message) for term in terms))
+    return JSONResponse(views.page(needs.store, matching, start, limit))
+
+
+@router.get("/api/v1/message/{message_id}")
+async def show_message(message_id: str, needs: Needs) -> Response:
+    """Show one message and mark it as read, as Mailpit does."""
+    message = needs.store.get(message_id)
+    if message is None:
+        return PlainTextResponse("Error: message not found", 404)
+    needs.store.mark_read(message)
+    return JSONResponse(views.detail(message))
+
+
+@router.put("/_faults")
+async def replace_faults(body: FaultList, needs: Needs) -> FaultList:
+    needs.faults.replace(body.faults)
+    return body
+
+
+@router.get("/livez")
+@router.get("/readyz")
+async def health() -> Response:
+    return PlainTextResponse("ok")

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -6,8 +6,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from mail_catcher import Faults, Store, create_app
+from fastapi import FastAPI
+from mail_catcher import Faults, Store, api, create_app
 from mail_catcher.message import Message, read_message
+from testkit.services import always
 
 from ..factories import a_mail
 
@@ -17,11 +19,23 @@ def store() -> Store:
     return Store(max_messages=60)
 
 
-@pytest.fixture
-async def mailbox(store: Store) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(create_app(store, Faults()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://mailbox") as client:
+@pytest.fixture(scope="module")
+def app() -> FastAPI:
+    return create_app(Store(max_messages=0), Faults())
+
+
+@pytest.fixture(scope="module")
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://mailbox") as client:
         yield client
+
+
+@pytest.fixture
+def mailbox(http: httpx.AsyncClient, app: FastAPI, store: Store) -> Iterator[httpx.AsyncClient]:
+    """The API on this test's own store."""
+    app.dependency_overrides[api.mailbox] = always(api.Mailbox(store, Faults()))
+    yield http
+    app.dependency_overrides.clear()
 
 
 def catch(store: Store, *recipients: str, Subject: str = "Your order", **headers: str) -> str:  # noqa: N803

@@ -1,7 +1,7 @@
 from collections import Counter
 from contextlib import closing
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from payment_gateway.ledger import Ledger, Outcome
 from payment_gateway.processor import Processor, Purchase
@@ -10,6 +10,7 @@ CARDS = st.sampled_from(["pm_card_ok", "pm_card_declined", "pm_card_flaky"])
 CALLS = st.lists(st.tuples(st.sampled_from(["charge", "refund"]), st.sampled_from("ab"), CARDS), max_size=20)
 
 
+@settings(max_examples=50)
 @given(CALLS)
 def test_no_key_charges_twice_or_after_its_refund(calls: list[tuple[str, str, str]]) -> None:
     with closing(Ledger()) as ledger:

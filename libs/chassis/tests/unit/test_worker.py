@@ -393,6 +393,7 @@ async def test_a_worker_goes_on_when_the_database_is_back(
     database: Database, outside: Outside, records: Records, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chassis.worker.OUTAGE_SECONDS", 0)
+    monkeypatch.setattr("chassis.signals.POLL_SECONDS", 0)
     await schedule(database, "1")
 
     worker = failing_worker(database, outside, records, "claim", ConnectionResetError(), ConnectionResetError())

@@ -83,8 +83,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(level)
         if "real_kafka_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(REAL_KAFKA)
-        if isinstance(item, pytest.Function) and tasks_guard and (guard := tasks_guard.guard_for(item)):
-            item.fixturenames.insert(_first_of_the_test(item), guard)
+        if tasks_guard and isinstance(item, pytest.Function):
+            tasks_guard.watch(item)
     if config.getoption("write_contracts"):
         _only(items, config, "write_contracts")
     if (seed := config.getoption("shuffle")) is not None:
@@ -108,13 +108,6 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _first_of_the_test(item: pytest.Function) -> int:
-    """The place of the first fixture that is this test's alone: tasks of the others' fixtures are not its tasks."""
-    fixtures = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - pytest has no public way
-    scopes = [fixtures[name][-1].scope if name in fixtures else "function" for name in item.fixturenames]
-    return scopes.index("function") if "function" in scopes else len(scopes)
 
 
 def _only(items: list[pytest.Item], config: pytest.Config, fixture: str) -> None:

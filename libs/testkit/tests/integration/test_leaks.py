@@ -213,3 +213,15 @@ def test_the_guard_watches_properties_too(project: Project) -> None:
     run = project({"pytest.ini": ASYNCIO, "tests/integration/test_x.py": HEAD + LEAVES_A_TASK + code})
 
     run.lines.fnmatch_lines(["*1 passed, 1 error*"])
+
+
+def test_the_guard_watches_a_parametrized_test_once(project: Project) -> None:
+    code = """
+        @pytest.mark.parametrize("number", range(3))
+        async def test_one_of_many(number, request):
+            assert len([name for name in request.fixturenames if name.startswith("guard_of_tasks")]) == 1
+    """
+
+    run = project({"pytest.ini": ASYNCIO, "tests/integration/test_x.py": HEAD + code})
+
+    run.lines.fnmatch_lines(["*3 passed*"])
