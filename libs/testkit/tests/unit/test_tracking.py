@@ -209,6 +209,20 @@ async def test_a_refused_event_is_a_dead_letter_which_nothing_else_reports(diner
         session.nothing_else()
 
 
+async def test_a_dead_letter_from_before_the_session_is_not_part_of_it(diner: Diner) -> None:
+    diner.refuses = ValueError("no such dish")
+    async with tracked(*diner.parts):
+        await diner.sell("7")
+
+    diner.refuses = None
+    async with tracked(*diner.parts) as session:
+        await diner.sell("8")
+
+    for event in ("dish.sold.v1", "dish.cooked.v1"):
+        session.published(event).single()
+    session.nothing_else()
+
+
 async def test_an_event_that_would_come_again_for_ever_fails_at_once(diner: Diner) -> None:
     diner.refuses = ConnectionResetError()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -56,6 +57,7 @@ class Session:
         spans: Spans,
         logs: Sequence[Path],
         within: float,
+        dead_before: Mapping[str, Counter[str]],
     ) -> None:
         self.bus = bus
         self._parts = parts
@@ -65,6 +67,7 @@ class Session:
         self._within = within
         self._began = time()
         self._records: list[Record] = []
+        self._dead_before = dead_before
         self._left: Mapping[str, Left] = {}
         self._asked: set[str] = set()
 
@@ -81,12 +84,16 @@ class Session:
         return found
 
     def nothing_else(self) -> None:
-        """Nothing happened that no `published` asked for, and there is no dead letter.
+        """No event that no `published` asked for, and no dead letter but those from before the session.
 
         Raises AssertionError, with the story.
         """
         others = sorted({header(record, "ce_type") for record in self._records} - self._asked)
-        letters = [f"{name}: {letter}" for name, left in self._left.items() for letter in left.dead_letters]
+        letters = [
+            f"{name}: {letter}"
+            for name, left in self._left.items()
+            for letter in (Counter(left.dead_letters) - self._dead_before[name]).elements()
+        ]
         if others or letters:
             what = [*(f"{other} was published, too" for other in others), *(f"a dead letter, {one}" for one in letters)]
             raise AssertionError(f"{'; '.join(what)}. What happened:\n{self.sequence}")
@@ -177,7 +184,8 @@ async def tracked(
             await part.begin(bus, reader)
             stack.push_async_callback(part.end)
         spans = stack.enter_context(recorded())
-        session = Session(parts=parts, bus=bus, reader=reader, spans=spans, logs=logs, within=within)
+        dead = {part.name: Counter((await part.left()).dead_letters) for part in parts}
+        session = Session(parts=parts, bus=bus, reader=reader, spans=spans, logs=logs, within=within, dead_before=dead)
         try:
             yield session
         except BaseException as error:
