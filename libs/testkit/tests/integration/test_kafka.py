@@ -1,8 +1,9 @@
 import asyncio
 import shutil
+import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,18 @@ def test_a_mock_that_was_not_started_says_so_instead_of_crashing_the_process() -
         MockKafka().set_down()
 
 
-async def test_the_mock_as_a_process_prints_its_address_and_ends_with_its_input() -> None:
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda process: process.stdin.close(),
+        lambda process: process.terminate(),
+        lambda process: process.send_signal(signal.SIGINT),
+    ],
+    ids=["end of input", "SIGTERM", "SIGINT"],
+)
+async def test_the_mock_as_a_process_prints_its_address_and_ends_when_asked(
+    end: Callable[[asyncio.subprocess.Process], None],
+) -> None:
     command = [sys.executable, "-m", "testkit.kafka", "--topic", "orders=3"]
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     assert process.stdout is not None
@@ -139,8 +151,8 @@ async def test_the_mock_as_a_process_prints_its_address_and_ends_with_its_input(
 
     assert await partitions(mock, "orders") == {0, 1, 2}
 
-    await process.communicate(b"")
-    assert process.returncode == 0
+    end(process)
+    assert await process.wait() == 0
 
 
 async def test_apache_kafka_does_what_the_mock_does(real_kafka_cluster: KafkaCluster) -> None:

@@ -13,10 +13,16 @@ from testkit.waiting import eventually
 
 from ..is_running import is_running
 
-# ready last: what a signal raises in the middle of an import, Python may ignore
 LIVES = "import time; print('ready', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + LIVES
-ORDERLY = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0));" + LIVES
+# no handler that raises: Python ignores what it raises in the middle of an import, and runs it only after a sleep that
+# began just when the signal came
+ORDERLY = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+print("ready", flush=True)
+signal.sigwait({signal.SIGTERM})
+"""
 TICKS = """
 import itertools, time
 for tick in itertools.count():
@@ -158,16 +164,10 @@ seen.touch()
 
 async def test_processes_are_stopped_in_reverse_order(tmp_path: Path) -> None:
     ends = tmp_path / "ends"
-    source = """
-import signal, sys
-def end(*_):
-    with open({ends!r}, "a") as file: file.write({name!r})
-    sys.exit()
-signal.signal(signal.SIGTERM, end)
-"""
     async with Supervisor() as supervisor:
         for name in "abc":
-            await supervisor.start(spec(tmp_path, source.format(ends=str(ends), name=name) + LIVES, name))
+            writes_its_name = f"with open({str(ends)!r}, 'a') as file: file.write({name!r})"
+            await supervisor.start(spec(tmp_path, ORDERLY + writes_its_name, name))
 
     assert ends.read_text() == "cba"
 

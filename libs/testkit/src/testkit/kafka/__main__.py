@@ -5,23 +5,40 @@ SIGTERM, SIGINT, or with the end of its standard input, so that a caller who die
 """
 
 import argparse
+import os
 import signal
-import sys
+from threading import Thread
 
 from testkit.kafka.mock import MockKafka
+
+ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m testkit.kafka", description="librdkafka's mock Kafka cluster")
     parser.add_argument("--topic", action="append", default=[], type=_topic, metavar="NAME=PARTITIONS")
     arguments = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     with MockKafka() as cluster:
         for name, partitions in arguments.topic:
             cluster.create_topic(name, partitions)
         print(cluster.bootstrap_servers, flush=True)  # noqa: T201 - what this command is for
-        sys.stdin.read()
+        _wait()
+
+
+def _wait() -> None:
+    """For a signal or the end of standard input.
+
+    Not by a handler that raises: Python runs it only after a read that began just when the signal came.
+    """
+    Thread(target=_ask_for_the_end_with_the_input, daemon=True).start()
+    signal.sigwait(ENDS)
+
+
+def _ask_for_the_end_with_the_input() -> None:
+    while os.read(0, 4096):  # not by sys.stdin, whose lock the interpreter needs at its end
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _topic(text: str) -> tuple[str, int]:
