@@ -2,7 +2,6 @@
 
 import asyncio
 import struct
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -240,18 +239,14 @@ async def test_a_consumer_stops_in_time_though_its_handler_hangs(transactions: T
 
     role, _ = role_of(topics, transactions, handle=hangs)
     await topics.send(moved())
-    began = 0.0
 
     async def stopper(_: anyio.Event) -> None:
-        nonlocal began
         await entered.wait()
-        began = time.monotonic()
         raise EndError
 
-    status = await run_roles([Role("consumer", role.run, 0.1), Role("stopper", stopper)])
+    async with asyncio.timeout(20):
+        assert await run_roles([Role("consumer", role.run, 0.1), Role("stopper", stopper)]) == 1
 
-    assert status == 1
-    assert time.monotonic() - began < 2
     assert await topics.committed("moves") == 0
 
 

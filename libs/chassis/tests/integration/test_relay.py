@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -225,18 +224,16 @@ async def test_a_relay_stops_in_time_though_kafka_never_answers(
     own_kafka.set_down()
     await append(transactions, uuid4())
     before = asyncio.all_tasks()
-    began = 0.0
 
     async def stopper(stop: Any) -> None:
-        nonlocal began
         await eventually(lambda: bool(own_relay._in_flight))  # noqa: SLF001  # it has sent, and waits
-        began = time.monotonic()
         os.kill(os.getpid(), signal.SIGTERM)
         await stop.wait()
 
-    assert await run_roles([Role("relay", own_relay.run, GRACE_SECONDS), Role("stopper", stopper)]) == 0
+    # the relay's client would wait for 40 s
+    async with asyncio.timeout(20):
+        assert await run_roles([Role("relay", own_relay.run, GRACE_SECONDS), Role("stopper", stopper)]) == 0
 
-    assert time.monotonic() - began < 2
     assert await count(transactions.engine, tables.outbox) == 1
     await eventually(lambda: asyncio.all_tasks() <= before, describe=lambda: str(asyncio.all_tasks() - before))
     assert not own_relay._in_flight  # noqa: SLF001  # as above

@@ -1,8 +1,8 @@
 """One process, several roles: a signal, or the end of any, stops them all."""
 
+import asyncio
 import os
 import signal
-import time
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -73,9 +73,8 @@ async def test_a_role_that_does_not_stop_is_cut_after_its_own_grace() -> None:
         finally:
             cut.append(True)
 
-    began = time.monotonic()
-
-    assert await run_roles([Role("hangs", hangs, grace=0.01), Role("signalled", signalled(signal.SIGTERM), 60)]) == 0
+    async with asyncio.timeout(30):
+        roles = [Role("hangs", hangs, grace=0.01), Role("signalled", signalled(signal.SIGTERM), grace=60)]
+        assert await run_roles(roles) == 0
 
     assert cut
-    assert time.monotonic() - began < 1

@@ -13,7 +13,7 @@ async def test_a_notification_wakes_every_subscriber() -> None:
 
     signal.notify()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await asyncio.gather(*waits)
 
 
@@ -23,7 +23,7 @@ async def test_a_notification_between_two_waits_is_not_lost() -> None:
 
     signal.notify()
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await subscription.wait(60)
 
 
@@ -41,7 +41,7 @@ async def test_a_notification_wakes_once() -> None:
 
 
 async def test_a_wait_ends_without_a_notification_too() -> None:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await Signal().subscribe().wait(0)
 
 

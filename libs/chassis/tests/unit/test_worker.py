@@ -112,7 +112,7 @@ async def test_a_task_is_called_recorded_and_gone(
 
 async def test_a_call_holds_no_transaction(database: Database, make: MakeWorker, outside: Outside) -> None:
     async def during(task: Task) -> str:
-        async with asyncio.timeout(1), database():
+        async with asyncio.timeout(10), database():
             return await outside.call(task)
 
     await schedule(database, "1")

@@ -125,7 +125,7 @@ async def test_a_killed_process_is_restarted_and_told_of(tmp_path: Path) -> None
 
         process.kill()
 
-        await eventually(lambda: process.pid != first and "ready" in process.output(), within=1)
+        await eventually(lambda: process.pid != first and "ready" in process.output())
         assert restarts == [("orders", -signal.SIGKILL)]
 
 
