@@ -244,8 +244,8 @@ async def test_a_consumer_stops_in_time_though_its_handler_hangs(transactions: T
         await entered.wait()
         raise EndError
 
-    async with asyncio.timeout(20):
-        assert await run_roles([Role("consumer", role.run, 0.1), Role("stopper", stopper)]) == 1
+    # if the consumer had not stopped by then, the backstop of run_roles would end this whole process
+    assert await run_roles([Role("consumer", role.run, 0.1), Role("stopper", stopper)]) == 1
 
     assert await topics.committed("moves") == 0
 

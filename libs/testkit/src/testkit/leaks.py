@@ -150,7 +150,7 @@ class ProcessSettings:
 
 
 def _environment() -> dict[bytes, bytes]:
-    """As the system has it. `os.environ.copy()` decodes and encodes all of it, a tenth of what a short test takes."""
+    """As the system has it: `os.environ.copy()` decodes and encodes all of it, twice a test."""
     environment: Any = os.environb
     return {**environment._data}  # noqa: SLF001
 
