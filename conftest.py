@@ -1,8 +1,13 @@
-"""How this repository's tests are spread."""
+"""How this repository's tests are spread, and what Hypothesis may not fail for."""
 
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Both measure seconds of the wall clock, and a new clone's first draw has all our modules read for their constants.
+settings.register_profile("no_wall_clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no_wall_clock")
 
 
 @pytest.hookimpl(optionalhook=True)

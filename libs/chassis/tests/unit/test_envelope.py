@@ -207,7 +207,7 @@ values = st.sampled_from([b"money.moved.v1", b"1", None]) | st.binary(max_size=2
 keys = st.none() | st.binary(max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(value=st.none() | st.binary(max_size=60), key=keys, headers=st.lists(st.tuples(names, values), max_size=6))
 def test_whatever_the_bytes_are_a_record_is_read_or_undecodable(
     value: bytes | None, key: bytes | None, headers: list[tuple[str, bytes | None]]
