@@ -9,13 +9,13 @@ unexport PYTHONDONTWRITEBYTECODE
 # uv from the PATH, else one of this project's own, from PyPI
 UV := $(shell command -v uv || echo .tools/uv/bin/uv)
 RUN := $(UV) run --frozen --all-packages --no-sync
-PACKAGES := -p chassis -p testkit -p orders -p payments -p notifications -p payment_gateway -p mail_catcher \
+PACKAGES := -p outboxed -p backing_services -p pact_faststream -p asyncapi_gate -p orders -p payments -p notifications -p payment_gateway -p mail_catcher \
 	-p sandbox_process -p shop_demo
 TESTS := conftest.py $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests)
-MEMBERS := workspace $(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml libs/*/pyproject.toml))) sandbox demo
+MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(wildcard services/*/pyproject.toml libs/*/pyproject.toml) sandbox/pyproject.toml demo/pyproject.toml)
 NAMED = $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed))
 AGAINST ?= origin/main
-BROKER = $(RUN) python -m testkit.pact.broker
+BROKER = $(RUN) python -m pact_faststream.broker
 LEVELS := unit contract model parity integration journey e2e
 
 .PHONY: help
@@ -95,7 +95,7 @@ format: .venv ## format the code and fix what ruff can fix
 .PHONY: contracts
 contracts: .venv ## make the pact files and AsyncAPI documents again from the code
 	@$(RUN) pytest -q -m contract --write-contracts $(ARGS)
-	@$(RUN) python -m testkit.pact.diagram contracts/README.md
+	@$(RUN) python -m pact_faststream.diagram contracts/README.md
 
 .PHONY: contract-matrix
 contract-matrix: .venv ## change every message in hundreds of ways: do the contracts catch what breaks, and pass the rest?
@@ -146,7 +146,7 @@ crash-points: .venv ## kill each process before and after each of its steps: do 
 
 .PHONY: contracts-gate
 contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?
-	@$(RUN) python -m testkit.asyncapi gate --against $(AGAINST) $(ARGS)
+	@$(RUN) python -m asyncapi_gate --against $(AGAINST) $(ARGS)
 
 .PHONY: asyncapi-parser
 asyncapi-parser: ## fetch AsyncAPI's official parser with npm, for the tests that ask it
@@ -154,11 +154,11 @@ asyncapi-parser: ## fetch AsyncAPI's official parser with npm, for the tests tha
 
 .PHONY: kafka
 kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests that need the real one
-	@$(RUN) python -m testkit.kafka.fetch
+	@$(RUN) python -m backing_services.kafka.fetch
 
 .PHONY: toxiproxy
 toxiproxy: .venv ## build Toxiproxy with Go into a cache folder: `make faults` cuts and slows connections with it
-	@$(RUN) python -m testkit.faults.fetch
+	@$(RUN) python -m backing_services.faults.fetch
 
 # --- read it ---
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import count
 
 import httpx
-from testkit.waiting import eventually
+from backing_services.waiting import eventually
 
 PASSWORD = "correct horse"
 Subjects = Callable[[str], Awaitable[Sequence[str]]]

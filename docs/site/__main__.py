@@ -64,7 +64,7 @@ def _stories() -> Mapping[str, str]:
     """Each journey's diagram by the name of its test, from a run of the journeys in memory."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pytest", "-q", "-m", "journey", "-k", "memory", "tests/journey"]
-        environment = os.environ | {"TESTKIT_STORIES": folder}
+        environment = os.environ | {"OUTBOXED_STORIES": folder}
         run = subprocess.run(command, cwd=ROOT, check=False, env=environment, capture_output=True, text=True)  # noqa: S603
         if run.returncode:
             print(run.stdout, run.stderr, file=sys.stderr)

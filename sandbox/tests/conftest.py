@@ -5,8 +5,8 @@ from contextlib import closing
 import httpx
 import pytest
 from fastapi import FastAPI
+from outboxed.testing.services import always
 from payment_gateway import Ledger, api, create_app
-from testkit.services import always
 
 from .gateway_client import GatewayClient, client_of
 from .waits import HeldSleep

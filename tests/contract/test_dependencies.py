@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from testkit.pact.diagram import with_diagram
+from pact_faststream.diagram import with_diagram
 
 
 def test_the_drawing_of_who_depends_on_whom_is_that_of_the_pact_files(contracts_folder: Path) -> None:

@@ -10,16 +10,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 import pytest
-from chassis.asyncapi import document
-from chassis.consumer import BatchConsumer, Route
-from chassis.envelope import OutgoingRecord, Record
-from chassis.events import ConsumedEvent, Event
-from chassis.metrics import Metrics
-from chassis.ports import UnitOfWork
+from asyncapi_gate import BreakingChangeError, breaking_changes, check_document, disagreements
+from outboxed.consuming import BatchConsumer, Route
+from outboxed.messages import ConsumedEvent, Event, OutgoingRecord, Record, document
+from outboxed.ports import UnitOfWork
+from outboxed.process import Metrics
+from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork, State
+from pact_faststream import Expectation, MessagePact
 from pydantic import ConfigDict, Field, WithJsonSchema, create_model
-from testkit.asyncapi import BreakingChangeError, breaking_changes, check_document, disagreements
-from testkit.memory import InMemoryDatabase, InMemoryUnitOfWork, State
-from testkit.pact import Expectation, MessagePact
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evolving-events.md").read_text()
 PARCEL_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")

@@ -1,18 +1,18 @@
-"""The contract test in testkit's README, as it stands there, on one of the services."""
+"""The contract test in asyncapi_gate's README, as it stands there, on one of the services."""
 
 from pathlib import Path
 from types import SimpleNamespace
 
-from chassis.clock import Clock
 from orders.app import create_app
 from orders.settings import Settings
-from testkit.backends import InMemoryBackend
+from outboxed.storage import Clock
+from outboxed.testing.adapters import InMemoryBackend
 
-from libs.testkit.tests.snippets import perform, snippet
+from libs.backing_services.tests.snippets import perform, snippet
 from services.orders.tests.contract.states import provider_states
 from services.orders.tests.fakes import in_memory_orders
 
-README = Path(__file__).parents[2] / "libs" / "testkit" / "README.md"
+README = Path(__file__).parents[2] / "libs" / "asyncapi_gate" / "README.md"
 
 
 async def test_the_readmes_contract_test(contracts_folder: Path) -> None:

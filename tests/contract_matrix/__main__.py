@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import structlog
-from testkit.pact.matrix import Score, Subject, Verdict, judge
+from pact_faststream.matrix.judgement import Score, Subject, Verdict, judge
 
 from tests.contract_matrix.subjects import HAND_TYPED, NAIVE, OURS, subjects
 

@@ -10,18 +10,18 @@ from uuid import UUID
 import notifications.consumers
 import orders.consumers
 import payments.consumers
-from chassis.clock import Clock
-from chassis.consumer import BatchConsumer
-from chassis.envelope import OutgoingRecord, Record
-from chassis.kafka_consumer import create_broker, subscribe
-from chassis.metrics import Metrics
-from chassis.settings import KafkaSettings
 from faststream.kafka import TestKafkaBroker
+from outboxed.consuming import BatchConsumer, create_broker, subscribe
+from outboxed.messages import OutgoingRecord
+from outboxed.process import Metrics
+from outboxed.settings import KafkaSettings
+from outboxed.storage import Clock
+from outboxed.testing.memory import InMemoryDatabase
+from outboxed.testing.records import decoded
 from pact import match
-from testkit.memory import InMemoryDatabase
-from testkit.pact import MessagePact, Sweep
-from testkit.pact.matrix import Handle, Style, Subject
-from testkit.records import consumer_record, decoded
+from pact_faststream import MessagePact, Sweep
+from pact_faststream.matrix import Handle, Style, Subject
+from pact_faststream.records import WireRecord, consumer_record
 
 from services.notifications.tests.contract import expectations as of_notifications
 from services.notifications.tests.fakes import in_memory_notifications
@@ -115,14 +115,12 @@ def _styles(pact: MessagePact, description: str, sent: OutgoingRecord) -> list[S
 def _handle(consumer: str, sent: OutgoingRecord) -> Handle:
     order_id = UUID(sent.key)
 
-    async def handle(record: Record) -> object:
+    async def handle(record: WireRecord) -> object:
         database, routes = await _consumer(consumer, order_id)
         broker = create_broker(KAFKA)
         subscriber = subscribe(broker, BatchConsumer(consumer, routes, database, Metrics(database.clock)), KAFKA)
         async with TestKafkaBroker(broker):
-            await subscriber.process_message(
-                (consumer_record(record.topic, record.value, key=record.key, headers=record.headers),)
-            )
+            await subscriber.process_message((consumer_record(record),))
         return _outcome(database)
 
     return handle

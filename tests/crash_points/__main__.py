@@ -11,14 +11,14 @@ from typing import Annotated
 
 import httpx
 import typer
-from chassis import failpoints
-from chassis.settings import KafkaSettings
+from backing_services.choice import KAFKA_KIND
+from backing_services.kafka.apache import why_unavailable
+from backing_services.waiting import StillWaitingError, eventually
+from outboxed import failpoints
+from outboxed.settings import KafkaSettings
+from outboxed.testing.topics import Topics
 from shop_demo.ledgers import Ledgers
 from shop_demo.system import Ports
-from testkit.kafka.apache import why_unavailable
-from testkit.providers import KAFKA_KIND
-from testkit.topics import Topics
-from testkit.waiting import StillWaitingError, eventually
 
 from tests.crash_points.evidence import Witness, at_rest
 from tests.crash_points.invariants import Case, broken, stray_dead_letters

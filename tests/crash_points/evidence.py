@@ -8,15 +8,15 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
-from chassis.consumer import Route
+from backing_services.postgres import connected
 from notifications.consumers import ROUTES as NOTIFICATIONS_ROUTES
 from orders.consumers import ROUTES as ORDERS_ROUTES
+from outboxed.consuming import Route
+from outboxed.testing.topic_log import lag
+from outboxed.testing.topics import Topics
 from payments.consumers import ROUTES as PAYMENTS_ROUTES
 from shop_demo.ledgers import Ledgers, Snapshot
 from shop_demo.system import SERVICES, TOPICS
-from testkit.postgres.server import connected
-from testkit.topic_log import lag
-from testkit.topics import Topics
 
 from tests.crash_points.stage import Stage
 

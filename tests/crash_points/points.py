@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
-from chassis import failpoints
+from outboxed import failpoints
 from shop_demo.system import SERVICES
 
 from tests.crash_points.stories import (
@@ -49,7 +49,7 @@ class Cut:
 
     @property
     def failpoint(self) -> str:
-        """As CHASSIS_FAILPOINT has it."""
+        """As OUTBOXED_FAILPOINT has it."""
         nth = f"@{self.point.nth}" if self.point.nth > 1 else ""
         return f"{self.point.step}:{self.side}{nth}"
 

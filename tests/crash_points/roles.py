@@ -44,7 +44,7 @@ class NotReachedError(RuntimeError):
 
 
 class Readiness(Protocol):
-    """See testkit.readiness, which a forked process need not import."""
+    """See backing_services.processes.readiness, which a forked process need not import."""
 
     async def wait(self, output: Callable[[], str]) -> None: ...
 

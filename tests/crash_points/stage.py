@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from backing_services.processes import HttpReady, LineReady
 from shop_demo.system import System
-from testkit.readiness import HttpReady, LineReady
 
 from tests.crash_points.roles import Readiness, Role
 

@@ -6,9 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from testkit.records import consumer_record, event_record
-from testkit.topics import Topics
-from testkit.waiting import eventually
+from backing_services.waiting import eventually
+from outboxed.testing.records import consumer_record, event_record
+from outboxed.testing.topics import Topics
 
 PASSWORD = "correct horse"
 PATIENCE = 180.0  # seconds: others' processes are being killed meanwhile

@@ -46,7 +46,7 @@ class GateError(Exception):
 ORDERS = Project("services/orders", ("orders",))
 PAYMENTS = Project("services/payments", ("payments",))
 NOTIFICATIONS = Project("services/notifications", ("notifications",))
-CHASSIS = Project("libs/chassis", ("chassis",))
+OUTBOXED = Project("libs/outboxed", ("outboxed",))
 SANDBOX = Project("sandbox", ("payment_gateway", "mail_catcher", "sandbox_process"))
 
 

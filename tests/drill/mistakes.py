@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.drill.gates import CHASSIS, NOTIFICATIONS, ORDERS, PAYMENTS, SANDBOX, Project
+from tests.drill.gates import NOTIFICATIONS, ORDERS, OUTBOXED, PAYMENTS, SANDBOX, Project
 from tests.drill.scratch import Edit
 
 
@@ -18,7 +18,7 @@ class Mistake:
 
 ORDERS_EVENTS = "services/orders/src/orders/events.py"
 PAYMENTS_EVENTS = "services/payments/src/payments/events.py"
-CHASSIS_SOURCES = "libs/chassis/src/chassis"
+OUTBOXED_SOURCES = "libs/outboxed/src/outboxed"
 
 MISTAKES = (
     Mistake(
@@ -97,17 +97,17 @@ MISTAKES = (
     ),
     Mistake(
         "a header is forgotten",
-        CHASSIS,
+        OUTBOXED,
         "unit",
-        (Edit(f"{CHASSIS_SOURCES}/envelope.py", r' +"ce_id": event_id or str\(uuid4\(\)\),\n', ""),),
+        (Edit(f"{OUTBOXED_SOURCES}/messages/_envelope.py", r' +"ce_id": event_id or str\(uuid4\(\)\),\n', ""),),
     ),
     Mistake(
         "an event is published before the commit",
-        CHASSIS,
+        OUTBOXED,
         "integration",
         (
             Edit(
-                f"{CHASSIS_SOURCES}/unit_of_work.py",
+                f"{OUTBOXED_SOURCES}/storage/_unit_of_work.py",
                 r"( +)for repository in self\.repositories\(\):\n.*?await self\._insert_events\(\)\n",
                 r"\1if self.events.appended:\n"
                 r"\1    await self._insert_events()\n"
@@ -115,7 +115,7 @@ MISTAKES = (
                 r"\1    await repository.flush()\n",
             ),
             Edit(
-                f"{CHASSIS_SOURCES}/unit_of_work.py",
+                f"{OUTBOXED_SOURCES}/storage/_unit_of_work.py",
                 r"( +)(await )self\.connection(\.execute\(sa\.insert\(tables\.outbox\))",
                 r"\1async with self.connection.engine.begin() as early:\n\1    \2early\3",
             ),
@@ -168,9 +168,9 @@ MISTAKES = (
     ),
     Mistake(
         "a consumer refuses fields that it doesn't know",
-        CHASSIS,
+        OUTBOXED,
         "unit",
-        (Edit(f"{CHASSIS_SOURCES}/events.py", r'extra="ignore"', 'extra="forbid"'),),
+        (Edit(f"{OUTBOXED_SOURCES}/messages/_events.py", r'extra="ignore"', 'extra="forbid"'),),
     ),
     Mistake(
         "an event is no longer routed to its use case",
@@ -183,11 +183,11 @@ MISTAKES = (
     ),
     Mistake(
         "a copy of an event is handled again",
-        CHASSIS,
+        OUTBOXED,
         "unit",
         (
             Edit(
-                f"{CHASSIS_SOURCES}/consumer.py",
+                f"{OUTBOXED_SOURCES}/consuming/_batch.py",
                 r"( +)if received\.attributes\.id in new:\n +(await self\._dispatch)",
                 r"\1\2",
             ),
@@ -195,17 +195,17 @@ MISTAKES = (
     ),
     Mistake(
         "an await is forgotten",
-        CHASSIS,
+        OUTBOXED,
         "types",
-        (Edit(f"{CHASSIS_SOURCES}/consumer.py", r"await (self\.routes\[attributes\.type\]\.handle)", r"\1"),),
+        (Edit(f"{OUTBOXED_SOURCES}/consuming/_batch.py", r"await (self\.routes\[attributes\.type\]\.handle)", r"\1"),),
     ),
     Mistake(
         "an outbox row is deleted before Kafka has acknowledged its event",
-        CHASSIS,
+        OUTBOXED,
         "integration",
         (
             Edit(
-                f"{CHASSIS_SOURCES}/relay.py",
+                f"{OUTBOXED_SOURCES}/relay/_relay.py",
                 r"if error is None and key not in stopped_keys",
                 "if key not in stopped_keys",
             ),

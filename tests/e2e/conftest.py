@@ -1,8 +1,8 @@
 from collections.abc import AsyncIterator, Generator
 
 import pytest
-from testkit.plugin import not_available
-from testkit.providers import why_no_containers
+from backing_services.choice import why_no_containers
+from backing_services.plugin import not_available
 
 from tests.customer import Customer
 

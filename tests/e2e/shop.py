@@ -14,9 +14,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from backing_services.processes import free_port
+from backing_services.waiting import eventually
 from testcontainers.compose import DockerCompose
-from testkit.ports import free_port
-from testkit.waiting import eventually
 
 from tests.customer import Customer
 

@@ -13,14 +13,14 @@ from typing import Annotated
 
 import httpx
 import typer
+from backing_services.faults import FaultError, Planned, planned, play
+from backing_services.kafka import KafkaError
+from backing_services.postgres import PostgresError
+from backing_services.processes import ProcessFailedError
 from rich.console import Console
 from rich.table import Table
 from shop_demo.ledgers import Ledgers
 from shop_demo.system import SystemStartError
-from testkit.faults import FaultError, Planned, planned, play
-from testkit.kafka import KafkaError
-from testkit.postgres import PostgresError
-from testkit.processes import ProcessFailedError
 
 from tests.faults.aftermath import AFTERMATH, back_up_payments
 from tests.faults.customers import Customers, NobodyAnswersError

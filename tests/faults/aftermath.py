@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import httpx
+from backing_services.postgres import connected
+from backing_services.waiting import eventually
+from outboxed.testing.topic_log import Position, rewind
 from shop_demo.ledgers import Ledgers, Snapshot
 from shop_demo.system import TOPICS, run_command
-from testkit.postgres import connected
-from testkit.topic_log import Position, rewind
-from testkit.waiting import eventually
 
 from tests.faults.evidence import Evidence
 from tests.faults.system import System

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 import httpx
-from chassis.backoff import backoff
+from outboxed._backoff import backoff
 
 from tests.faults.system import Replica
 

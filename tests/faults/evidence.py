@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from chassis.envelope import Record
+from outboxed.messages import Record
+from outboxed.testing.topic_log import Position
 from shop_demo.ledgers import Snapshot
-from testkit.topic_log import Position
 
 from tests.faults.customers import Placed
 

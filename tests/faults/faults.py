@@ -11,11 +11,11 @@ from typing import Any
 
 import httpx
 from aiokafka import AIOKafkaProducer
-from chassis.envelope import Record
+from backing_services.faults import Fault, Planned
+from backing_services.processes import ProcessFailedError
+from outboxed.messages import Record
+from outboxed.testing.topic_log import Position, position, read_topics
 from shop_demo.system import SERVICES, TOPICS
-from testkit.faults import Fault, Planned
-from testkit.processes import ProcessFailedError
-from testkit.topic_log import Position, position, read_topics
 
 from tests.faults.customers import Customers
 from tests.faults.evidence import Cut, Injected

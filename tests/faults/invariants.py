@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from outboxed.testing.topic_log import header, out_of_order, position
 from shop_demo.ledgers import Mail
 from shop_demo.verdict import broken_money
-from testkit.topic_log import header, out_of_order, position
 
 from tests.faults.evidence import Evidence
 from tests.faults.poison import READERS

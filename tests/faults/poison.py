@@ -9,8 +9,8 @@ from uuid import uuid4
 import notifications.consumers
 import orders.consumers
 import payments.consumers
-from chassis.envelope import Record
-from testkit.topic_log import header
+from outboxed.messages import Record
+from outboxed.testing.topic_log import header
 
 READERS: Mapping[str, Mapping[str, str]] = {
     group: {route.model.type: route.model.topic for route in module.ROUTES}

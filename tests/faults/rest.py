@@ -4,11 +4,11 @@ import asyncio
 from contextlib import suppress
 
 import httpx
+from backing_services.postgres import connected
+from backing_services.waiting import StillWaitingError, eventually
+from outboxed.testing.topic_log import Position, lag, read_topics
 from shop_demo.ledgers import WORK, Ledgers, Snapshot
 from shop_demo.system import SERVICES, TOPICS
-from testkit.postgres import connected
-from testkit.topic_log import Position, lag, read_topics
-from testkit.waiting import StillWaitingError, eventually
 
 from tests.faults.customers import Customers
 from tests.faults.evidence import Evidence, Injected, Letter, charges_of

@@ -10,14 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from backing_services.faults import FaultError, Proxy, SmallDisk, Toxiproxy, skewed
+from backing_services.kafka import ApacheKafka
+from backing_services.postgres import EmbeddedPostgres
+from backing_services.processes import HttpReady, ManagedProcess, ProcessSpec, Supervisor, free_port
 from shop_demo.system import LOOPBACK, SERVICES, TOPICS, Ports, prepare, service_environment
-from testkit.faults import FaultError, Proxy, SmallDisk, Toxiproxy, skewed
-from testkit.kafka import ApacheKafka
-from testkit.ports import free_port
-from testkit.postgres import EmbeddedPostgres
-from testkit.processes import ManagedProcess, ProcessSpec
-from testkit.readiness import HttpReady
-from testkit.supervisor import Supervisor
 
 DISK_BYTES = 600 * 2**20
 POSTGRES_SETTINGS = {"max_wal_size": "96MB", "min_wal_size": "32MB"}

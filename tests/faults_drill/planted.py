@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tests.drill.mistakes import MISTAKES
 from tests.drill.scratch import Edit
 
-CHASSIS = "libs/chassis/src/chassis"
+OUTBOXED = "libs/outboxed/src/outboxed"
 ORDERS, PAYMENTS = "services/orders/src/orders", "services/payments/src/payments"
 
 RUN = (
@@ -55,7 +55,7 @@ PLANTED = (
         cut("payments consumer: consumer.dispatch"),
         (
             Edit(
-                f"{CHASSIS}/kafka_consumer.py",
+                f"{OUTBOXED}/consuming/_kafka.py",
                 r"( +)(try:\n +await consumer\.handle\(records\))",
                 r"\1await _commit(message.consumer)\n\1\2",
             ),
@@ -63,7 +63,7 @@ PLANTED = (
     ),
     Planted(
         "an event is published though its transaction rolls back",
-        tests("libs/chassis/tests/parity", "libs/chassis/tests/integration"),
+        tests("libs/outboxed/tests/parity", "libs/outboxed/tests/integration"),
         next(mistake.edits for mistake in MISTAKES if mistake.title == "an event is published before the commit"),
     ),
     Planted(
@@ -71,7 +71,7 @@ PLANTED = (
         RUN,
         (
             Edit(
-                f"{CHASSIS}/unit_of_work.py",
+                f"{OUTBOXED}/storage/_unit_of_work.py",
                 r"( +)handled_at = sa\.func\.clock_timestamp\(\).*?\.scalars\(\)\)\n",
                 r"\1return set(ids)\n",
             ),
@@ -82,7 +82,7 @@ PLANTED = (
         cut("payments consumer: consumer.dispatch"),
         (
             Edit(
-                f"{CHASSIS}/unit_of_work.py",
+                f"{OUTBOXED}/storage/_unit_of_work.py",
                 r"( +)return set\(\(await self\._connection\.execute\(claim\)\)\.scalars\(\)\)",
                 r"\1async with self._connection.engine.begin() as early:\n"
                 r"\1    return set((await early.execute(claim)).scalars())",
@@ -99,10 +99,10 @@ PLANTED = (
     ),
     Planted(
         "an outbox row is deleted before Kafka has acknowledged its event",
-        tests("libs/chassis/tests/integration/test_relay.py"),
+        tests("libs/outboxed/tests/integration/test_relay.py"),
         (
             Edit(
-                f"{CHASSIS}/relay.py",
+                f"{OUTBOXED}/relay/_relay.py",
                 r"if error is None and key not in stopped_keys",
                 "if key not in stopped_keys",
             ),
@@ -110,48 +110,48 @@ PLANTED = (
     ),
     Planted(
         "the relay takes no lock",
-        tests("libs/chassis/tests/integration"),
-        (Edit(f"{CHASSIS}/relay.py", LOCK, ""),),
+        tests("libs/outboxed/tests/integration"),
+        (Edit(f"{OUTBOXED}/relay/_relay.py", LOCK, ""),),
     ),
     Planted(
         "relays share the outbox, each skipping the rows that another has locked",
-        tests("libs/chassis/tests/integration"),
+        tests("libs/outboxed/tests/integration"),
         (
-            Edit(f"{CHASSIS}/relay.py", LOCK, ""),
-            Edit(f"{CHASSIS}/relay.py", r"\.limit\(BATCH\)", ".limit(BATCH).with_for_update(skip_locked=True)"),
+            Edit(f"{OUTBOXED}/relay/_relay.py", LOCK, ""),
+            Edit(f"{OUTBOXED}/relay/_relay.py", r"\.limit\(BATCH\)", ".limit(BATCH).with_for_update(skip_locked=True)"),
         ),
     ),
     Planted(
         "the relay remembers the last id that it sent, and reads on from there",
-        tests("libs/chassis/tests/integration"),
+        tests("libs/outboxed/tests/integration"),
         (
             Edit(
-                f"{CHASSIS}/relay.py",
+                f"{OUTBOXED}/relay/_relay.py",
                 r"sa\.select\(tables\.outbox\)\.order_by\(tables\.outbox\.c\.id\)\.limit\(BATCH\)\)",
                 "sa.select(tables.outbox).where(tables.outbox.c.id > max(_SENT, default=0))"
                 ".order_by(tables.outbox.c.id).limit(BATCH))",
             ),
             Edit(
-                f"{CHASSIS}/relay.py",
+                f"{OUTBOXED}/relay/_relay.py",
                 r"( +)return (\[\(row\.id, OutgoingRecord\([^\n]*\])",
                 r"\1found = \2\n"
                 r"\1_SENT.extend(row_id for row_id, _ in found)\n"
                 r"\1return found",
             ),
-            Edit(f"{CHASSIS}/relay.py", r"\n(BATCH = \d+)\n", r"\n\1\n_SENT: list[int] = []\n"),
+            Edit(f"{OUTBOXED}/relay/_relay.py", r"\n(BATCH = \d+)\n", r"\n\1\n_SENT: list[int] = []\n"),
         ),
     ),
     Planted(
         "a handler's error is swallowed",
-        tests("libs/chassis/tests/unit"),
+        tests("libs/outboxed/tests/unit"),
         (
             Edit(
-                f"{CHASSIS}/consumer.py",
+                f"{OUTBOXED}/consuming/_batch.py",
                 r"( +)(await self\.routes\[attributes\.type\]\.handle\(event, uow\))",
                 r"\1with suppress(Exception):\n\1    \2",
             ),
             Edit(
-                f"{CHASSIS}/consumer.py",
+                f"{OUTBOXED}/consuming/_batch.py",
                 r"from contextlib import contextmanager",
                 "from contextlib import contextmanager, suppress",
             ),
@@ -162,7 +162,7 @@ PLANTED = (
         RUN,
         (
             Edit(
-                f"{CHASSIS}/database.py",
+                f"{OUTBOXED}/storage/_database.py",
                 r'( +)("""Whether the same work may succeed later[^\n]*"""\n)',
                 r"\1\2\1if error is not None:\n\1    return False\n",
             ),
@@ -171,7 +171,7 @@ PLANTED = (
     Planted(
         "poison leaves no dead letter",
         RUN,
-        (Edit(f"{CHASSIS}/consumer.py", r"undecodable\.append\(\(record, str\(error\)\)\)", "pass"),),
+        (Edit(f"{OUTBOXED}/consuming/_batch.py", r"undecodable\.append\(\(record, str\(error\)\)\)", "pass"),),
     ),
     Planted(
         "an order is confirmed before its payment is captured",

@@ -1,7 +1,7 @@
 """``python -m tests.installed``: the two libraries in a repository of somebody else's, with pip, as their READMEs say.
 
 Nothing of this project's environment is used: a new virtual environment, the packages of `pip install`, and the files
-of testkit's minimal example.
+of the minimal example of backing_services.
 """
 
 import os
@@ -14,10 +14,10 @@ import time
 import venv
 from pathlib import Path
 
-from libs.testkit.tests.snippets import files
+from libs.backing_services.tests.snippets import files
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "libs" / "testkit" / "README.md"
+README = ROOT / "libs" / "backing_services" / "README.md"
 INSTALL = re.compile(r"^    (pip install .*)$", re.MULTILINE)
 
 

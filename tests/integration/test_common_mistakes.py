@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.testkit.tests.snippets import files
-from libs.testkit.tests.warm_pytest import WarmPytest
+from libs.backing_services.tests.snippets import files
+from libs.backing_services.tests.warm_pytest import WarmPytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "mistakes").glob("*.md"))

@@ -15,14 +15,13 @@ from typing import Annotated
 
 import sqlalchemy as sa
 import typer
-from chassis import tables
+from backing_services.postgres import DatabaseIsolation, EmbeddedPostgres, PostgresServer
 from orders import storage
+from outboxed.storage import tables
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio.engine import AsyncTransaction
-from testkit.isolation import DatabaseIsolation
-from testkit.postgres import EmbeddedPostgres, PostgresServer
 
 WARM_UP = 1
 TESTS_IN_A_ROW = 10
@@ -92,7 +91,7 @@ class Rollback(Way):
 
 
 class Delete(Way):
-    """The testkit's default."""
+    """The default of backing_services."""
 
     name, real = "delete all rows (DatabaseIsolation)", "everything but DDL"
 
@@ -124,7 +123,7 @@ class Truncate(Way):
 
 
 class Clone(Way):
-    """A copy of a template for each test; the testkit's private database."""
+    """A copy of a template for each test; its private database."""
 
     name, real = "clone a template (DatabaseIsolation.private)", "everything"
 
@@ -201,7 +200,7 @@ async def _one_test(way: Way) -> float:
 
 
 def main(rounds: Annotated[int, typer.Option(min=1, help="Turns of each way, ten tests each.")] = 20) -> None:
-    """Print a table, and a line that compares the testkit's default with the way of many tutorials."""
+    """Print a table, and a line that compares the default of backing_services with the way of many tutorials."""
     found = asyncio.run(measured(rounds))
     count = sum(len(metadata.tables) for metadata in SCHEMA)
     table = Table(

@@ -12,15 +12,15 @@ import orders.consumers
 import orders.tasks
 import payments.consumers
 import payments.tasks
-from chassis.clock import Clock
 from orders import api
 from orders.handlers import OrderPolicy
 from orders.pricing import PricingService
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
+from outboxed.storage import Clock
+from outboxed.testing.services import always
+from outboxed.testing.tracking import InMemoryPart
 from payments.gateway import HttpPaymentGateway
-from testkit.services import always
-from testkit.tracking import InMemoryPart
 
 from services.notifications.tests.fakes import RecordingMailer, in_memory_notifications
 from services.orders.tests.factories import ProductFactory

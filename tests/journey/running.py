@@ -16,15 +16,15 @@ import orders.settings
 import payment_gateway
 import payments.app
 import payments.settings
-from chassis.clock import Clock
-from chassis.kafka_consumer import ConsumerRole
-from chassis.service import Service
+from backing_services.kafka import KafkaCluster
+from backing_services.postgres import PostgresServer
 from orders.domain import Product
+from outboxed.consuming import ConsumerRole
+from outboxed.process import Service
+from outboxed.storage import Clock
+from outboxed.testing.topics import EMBEDDED, new_prefix
+from outboxed.testing.tracking import RunningPart
 from sandbox_process import listen, serve_http
-from testkit.kafka import KafkaCluster
-from testkit.postgres import PostgresServer
-from testkit.topics import EMBEDDED, new_prefix
-from testkit.tracking import RunningPart
 
 from services.orders.tests.factories import ProductFactory
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import payment_gateway
-from testkit.tracking import InMemoryPart, RunningPart, Session, tracked
+from outboxed.testing.tracking import InMemoryPart, RunningPart, Session, tracked
 
 from tests.customer import Customer
 
@@ -30,7 +30,7 @@ class Shop:
         return self.mails(email)
 
     def tracked(self, **options: Any) -> AbstractAsyncContextManager[Session]:
-        """See testkit.tracking: the block ends when the shop has come to rest."""
+        """See outboxed.testing.tracking: the block ends when the shop has come to rest."""
         return tracked(*self.parts, **options)
 
     def money_of(self, order_id: str) -> list[str]:

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 from orders.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from payments.events import PaymentCaptured
 
-from libs.testkit.tests.snippets import perform, snippet
+from libs.backing_services.tests.snippets import perform, snippet
 from tests.customer import Customer
 
 from .shop import Shop
 
-README = Path(__file__).parents[2] / "libs" / "testkit" / "README.md"
+README = Path(__file__).parents[2] / "libs" / "outboxed" / "README.md"
 PAID = "POST /api/v1/orders -> order.placed.v1 -> charge -> payment.captured.v1 -> order.confirmed.v1 -> send_email"
 
 
@@ -81,7 +81,7 @@ async def test_a_gateway_out_of_order_past_the_deadline_cancels_the_order_and_ke
     assert session.published(OrderCancelled).single().reason == "payment_deadline"
 
 
-async def test_the_tracked_session_in_testkits_readme(shop: Shop, customer: Customer) -> None:
+async def test_the_tracked_session_in_outboxeds_readme(shop: Shop, customer: Customer) -> None:
     headers = {**customer.headers, "Idempotency-Key": "readme"}
     names = {
         "parts": shop.parts,

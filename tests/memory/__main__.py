@@ -15,17 +15,15 @@ from uuid import UUID, uuid4
 
 import typer
 from aiokafka import AIOKafkaProducer
+from backing_services.kafka import KafkaError
+from backing_services.kafka.apache import ApacheKafka
+from backing_services.postgres import EmbeddedPostgres, PostgresError, connected
+from backing_services.processes import HttpReady, ManagedProcess, ProcessFailedError, ProcessSpec, free_port
+from backing_services.waiting import eventually
 from orders.app import build
 from orders.settings import Settings
+from outboxed.testing.topic_log import lag
 from shop_demo.system import LOOPBACK, SERVICES, TOPICS, Ports, SystemStartError, prepare, service_environment
-from testkit.kafka import KafkaError
-from testkit.kafka.apache import ApacheKafka
-from testkit.ports import free_port
-from testkit.postgres import EmbeddedPostgres, PostgresError, connected
-from testkit.processes import ManagedProcess, ProcessFailedError, ProcessSpec
-from testkit.readiness import HttpReady
-from testkit.topic_log import lag
-from testkit.waiting import eventually
 
 from services.notifications.tests import factories as notifications_factories
 from services.orders.tests import factories as orders_factories

@@ -1,6 +1,6 @@
 """The three services at once, in memory, where everything may happen in any order; each step adds a line to a story.
 
-Their real handlers run through the chassis's real BatchConsumer and Worker. Kafka is a queue for each consumer group,
+Their real handlers run through outboxed's real BatchConsumer and Worker. Kafka is a queue for each consumer group,
 in the order of each key unless a message is held back; time stands still unless a step moves it.
 """
 
@@ -20,19 +20,18 @@ import orders.consumers
 import orders.tasks
 import payments.consumers
 import payments.tasks
-from chassis.clock import Clock
-from chassis.consumer import BatchConsumer
-from chassis.envelope import OutgoingRecord, Record
-from chassis.tasks import Task, TaskKind
-from chassis.worker import Worker
 from notifications.domain import Kind, OrderNotifications
 from notifications.handlers import SEND_EMAIL
 from orders import handlers
 from orders.domain import Order, OrderStatus, Product, User
 from orders.handlers import OrderPolicy, PlaceOrder
 from orders.pricing import PricingService
+from outboxed.consuming import BatchConsumer
+from outboxed.messages import OutgoingRecord, Record
+from outboxed.storage import Clock
+from outboxed.tasks import Task, TaskKind, Worker
+from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
 from payments.domain import Payment, payment_id_of
-from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
 
 from services.notifications.tests.fakes import in_memory_notifications
 from services.orders.tests.factories import UserFactory

@@ -14,20 +14,20 @@ from uuid import UUID
 import notifications.consumers
 import orders.consumers
 import payments.consumers
-from chassis.clock import Clock
-from chassis.consumer import Route
-from chassis.envelope import OutgoingRecord
 from notifications import handlers as notifications_handlers
 from notifications.domain import Kind
 from orders import handlers as orders_handlers
 from orders.domain import OrderStatus, Product, User
 from orders.handlers import OrderPolicy, PlaceOrder
 from orders.pricing import PricingService
+from outboxed.consuming import Route
+from outboxed.messages import OutgoingRecord
+from outboxed.storage import Clock
+from outboxed.testing.memory import InMemoryDatabase, State
+from outboxed.testing.records import sent_record
 from payments import handlers as payments_handlers
 from payments.domain import Charge
 from payments.ports import GatewayCharge, PaymentDeclinedError
-from testkit.memory import InMemoryDatabase, State
-from testkit.records import sent_record
 
 from services.notifications.tests.fakes import RecordingMailer, in_memory_notifications
 from services.orders.tests.factories import UserFactory

@@ -4,11 +4,11 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from chassis.envelope import OutgoingRecord
 from notifications import handlers as notifications_handlers
 from orders.domain import OrderStatus
+from outboxed.messages import OutgoingRecord
+from outboxed.testing.memory import State
 from payments.domain import PaymentStatus
-from testkit.memory import State
 
 
 @dataclass(frozen=True)

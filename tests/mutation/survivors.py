@@ -19,19 +19,25 @@ class Explained:
 
 EXPLAINED = (
     Explained(
-        "chassis/reasons.py",
+        "outboxed/messages/_reasons.py",
         "problems: list[Any] = error.errors(",
         "only place and message are read; what is left out is left out to save the time",
     ),
-    Explained("chassis/backoff.py", "min(attempts - 1, 11)", "both are past every cap"),
-    Explained("chassis/envelope.py", 'record.value or b"XXXX"', "a null value was refused before, by attributes_of"),
-    Explained("chassis/consumer.py", "_Batch(None, batch.undecodable)", "no events and none are handled alike"),
-    Explained("chassis/worker.py", "if (free) or True else []", "to claim none is to ask the queue for nothing"),
+    Explained("outboxed/_backoff.py", "min(attempts - 1, 11)", "both are past every cap"),
+    Explained(
+        "outboxed/messages/_envelope.py", 'record.value or b"XXXX"', "a null value was refused before, by attributes_of"
+    ),
+    Explained(
+        "outboxed/consuming/_batch.py", "_Batch(None, batch.undecodable)", "no events and none are handled alike"
+    ),
+    Explained(
+        "outboxed/tasks/_worker.py", "if (free) or True else []", "to claim none is to ask the queue for nothing"
+    ),
     Explained("payments/reconciliation.py", "limit=None", "all on one page are the same payments; pages save memory"),
     Explained("orders/pricing.py", "prec=max(29,", "more digits than are needed"),
     Explained("orders/pricing.py", "subtotal.adjusted() + 29", "more digits than are needed"),
     Explained("orders/handlers.py", "passwords.hash, None", "that a hash takes its time is what counts, not of what"),
-    Explained("chassis/authentication.py", 'key = ""', "what is no key is refused alike"),
+    Explained("outboxed/web/_authentication.py", 'key = ""', "what is no key is refused alike"),
 )
 
 

@@ -13,16 +13,16 @@ from pathlib import Path
 from tests.drill.scratch import copy_tree
 
 MUTATED = (
-    "chassis/authentication.py",
-    "chassis/backoff.py",
-    "chassis/clock.py",
-    "chassis/consumer.py",
-    "chassis/envelope.py",
-    "chassis/events.py",
-    "chassis/health.py",
-    "chassis/reasons.py",
-    "chassis/signals.py",
-    "chassis/worker.py",
+    "outboxed/web/_authentication.py",
+    "outboxed/_backoff.py",
+    "outboxed/storage/_clock.py",
+    "outboxed/consuming/_batch.py",
+    "outboxed/messages/_envelope.py",
+    "outboxed/messages/_events.py",
+    "outboxed/web/_health.py",
+    "outboxed/messages/_reasons.py",
+    "outboxed/_wakeups.py",
+    "outboxed/tasks/_worker.py",
     "notifications/domain.py",
     "notifications/handlers.py",
     "orders/domain.py",
@@ -32,7 +32,7 @@ MUTATED = (
     "payments/handlers.py",
     "payments/reconciliation.py",
 )
-"""Domain, pricing and handlers of each service, and what of the chassis needs no database, no Kafka and no HTTP."""
+"""Domain, pricing and handlers of each service, and what of outboxed needs no database, no Kafka and no HTTP."""
 NOT_MUTATED = (
     r"^\s*log\.",  # what a log says beside the behaviour is asserted where an operator relies on it
     r"^\s*(form = re\.compile|if isinstance\(value, Decimal|raise ValueError\(f.must be a|return BeforeValidator)",
@@ -40,7 +40,7 @@ NOT_MUTATED = (
 )
 """Lines, by regular expression."""
 UNIT_TESTS = (
-    "libs/chassis/tests/unit",
+    "libs/outboxed/tests/unit",
     *(f"services/{name}/tests/unit" for name in ("orders", "payments", "notifications")),
 )
 SOURCES = ("libs/*/src/*", "services/*/src/*", "sandbox/src/*")

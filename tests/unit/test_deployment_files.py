@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from testkit.kafka.apache import VERSION as KAFKA_VERSION
+from backing_services.kafka.apache import VERSION as KAFKA_VERSION
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -13,7 +13,15 @@ import pytest
 from docs.site.behaviours import sentence
 
 ROOT = Path(__file__).parents[2]
-OURS = ("chassis", "testkit", "orders", "payments", "notifications")
+OURS = (
+    "outboxed",
+    "backing_services",
+    "pact_faststream",
+    "asyncapi_gate",
+    "orders",
+    "payments",
+    "notifications",
+)
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^    (?:make|python -m|docker|pip|export|\.venv).*\n)+", re.MULTILINE)
 INLINE = re.compile(r"`((?:make|python -m) [^`]+)`")

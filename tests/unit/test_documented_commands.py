@@ -14,21 +14,24 @@ COMMAND = re.compile(r"(?:uv run (?:--package \w+ )?)?((?:make|python -m|docker|
 NO_COMMAND = re.compile(r"curl |TOKEN=|ORDER=|-[dH] |\| sed |sleep 1|export |no published event|.*_PORT=0|$")
 """Lines that belong to a command before or after them, and output."""
 CI = ".ci/run"
-BROKER = "libs/testkit/tests/integration/test_broker_commands.py"
+BROKER = "libs/pact_faststream/tests/integration/test_broker_commands.py"
 RUN_BY = {
     r"make up$": ("demo/tests/integration/test_up.py", '"shop_demo", "up"'),
     r"make (?:unit|contract|parity|lint|e2e)$|make images e2e": (CI, "make test"),
     r"make run SERVICE=(\w+)$": ("demo/src/shop_demo/system.py", r'SERVICES = .*"\1"'),
     r"make ci( SERVICE=\w+)?$": (CI, "make ci-alone SERVICE="),
     r"make engine(?:-stop)?$": (CI, "deploy/engine/engine (?:start|stop)"),
-    r"make contracts-verify ": ("libs/testkit/tests/contract/test_broker_source.py", '"verify"'),
+    r"make contracts-verify ": ("libs/pact_faststream/tests/contract/test_broker_source.py", '"verify"'),
     r"make contracts-webhook ": (BROKER, '"create-webhook"'),
     r"make contracts-(publish|can-i-deploy|can-i-merge|record-deployment)": (BROKER, r'"\1"'),
     r"make (run SERVICE=payments ARGS=--help|[a-z-]+)": (CI, r"make \1"),
     r"docker compose up --wait$": ("tests/e2e/shop.py", '"up", "--wait"'),
     r"docker compose exec postgres psql": ("tests/e2e/test_journeys.py", '"postgres", "psql"'),
-    r"pip install \./libs/chassis": ("tests/installed/__main__.py", r"INSTALL\.findall"),
-    r"pytest (?:services/\w+|libs/chassis)": (CI, "make test"),
+    r"pip install \./libs/(?:outboxed|backing_services|pact_faststream|asyncapi_gate)": (
+        "tests/installed/__main__.py",
+        r"INSTALL\.findall",
+    ),
+    r"pytest (?:services|libs)/\w+": (CI, "make test"),
     r"python -m (?:<service>|\w+) dead-letters": (
         "services/orders/tests/integration/test_command_line.py",
         '"dead-letters", "list"',
@@ -41,10 +44,16 @@ RUN_BY = {
         r'SERVICES = .*"\1"',
     ),
     r"python -m (payment_gateway|mail_catcher)$": ("sandbox/tests/integration/test_programs.py", r'"\1"'),
-    r"python -m testkit.asyncapi gate": ("libs/testkit/tests/integration/test_asyncapi_command.py", '"gate"'),
-    r"python -m testkit.kafka --topic": ("libs/testkit/tests/integration/test_kafka.py", '"testkit.kafka", "--topic"'),
-    r"python -m (testkit\.(?:kafka|faults)\.fetch)": ("Makefile", r"\1"),
-    r"python -m testkit.pact.broker": ("libs/testkit/tests/integration/test_broker_down.py", '"testkit.pact.broker"'),
+    r"python -m asyncapi_gate --against": ("libs/asyncapi_gate/tests/integration/test_command.py", '"--against"'),
+    r"python -m backing_services.kafka --topic": (
+        "libs/backing_services/tests/integration/test_kafka.py",
+        '"backing_services.kafka", "--topic"',
+    ),
+    r"python -m (backing_services\.(?:kafka|faults)\.fetch)": ("Makefile", r"\1"),
+    r"python -m pact_faststream.broker": (
+        "libs/pact_faststream/tests/integration/test_broker_down.py",
+        '"pact_faststream.broker"',
+    ),
 }
 """A command, and where it is run: a line of the file that is no comment has the text, a regular expression."""
 NOT_RUN = {

@@ -7,9 +7,9 @@ from itertools import count
 from typing import Any
 
 import pytest
-from chassis.envelope import Record
+from outboxed.messages import Record
+from outboxed.testing.topic_log import Position
 from shop_demo.ledgers import Mail, OrderRow, PaymentRow, Snapshot
-from testkit.topic_log import Position
 
 from tests.faults.customers import Placed
 from tests.faults.evidence import Cut, Evidence, Injected

@@ -16,8 +16,10 @@ from tests.import_bench.__main__ import LIBRARIES
 
 WATCHED = ("libs", "services", "sandbox", "demo", "tests")
 TESTED_BY: dict[str, tuple[str, ...]] = {
-    "libs/chassis": ("libs/chassis/tests", "services"),
-    "libs/testkit": ("libs/testkit/tests",),
+    "libs/outboxed": ("libs/outboxed/tests", "services"),
+    "libs/backing_services": ("libs/backing_services/tests",),
+    "libs/pact_faststream": ("libs/pact_faststream/tests",),
+    "libs/asyncapi_gate": ("libs/asyncapi_gate/tests",),
     "sandbox": ("sandbox/tests", "services/payments/tests"),
     "demo": ("demo/tests",),
 }

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from backing_services.kafka import KafkaError
+from backing_services.postgres import PostgresError
+from backing_services.processes import ProcessFailedError
 from rich.console import Console
-from testkit.kafka import KafkaError
-from testkit.postgres import PostgresError
-from testkit.processes import ProcessFailedError
 
 from shop_demo.customers import Outcome, Pace, Shop, ShopError, place_all
 from shop_demo.ledgers import Ledgers, Snapshot

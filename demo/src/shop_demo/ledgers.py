@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 
 import asyncpg
 import httpx
-from testkit.postgres import asyncpg_url
+from backing_services.postgres import asyncpg_url
 
 from shop_demo.system import SERVICES, Ports
 

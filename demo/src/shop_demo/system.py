@@ -11,16 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from chassis.database import create_engine
-from chassis.migrations import migrate
+from backing_services.choice import choose_kafka
+from backing_services.kafka import KafkaCluster
+from backing_services.postgres import EmbeddedPostgres
+from backing_services.processes import HttpReady, ProcessSpec, Supervisor, free_port, is_free
+from outboxed.storage import create_engine, migrate
 from sqlalchemy.exc import SQLAlchemyError
-from testkit.kafka import KafkaCluster
-from testkit.ports import free_port, is_free
-from testkit.postgres import EmbeddedPostgres
-from testkit.processes import ProcessSpec
-from testkit.providers import choose_kafka
-from testkit.readiness import HttpReady
-from testkit.supervisor import Supervisor
 
 SERVICES = ("orders", "payments", "notifications")
 TOPICS = {"orders": 4, "payments": 4}

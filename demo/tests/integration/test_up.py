@@ -11,11 +11,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from backing_services.processes import LineReady, ManagedProcess, ProcessSpec, free_port
+from backing_services.waiting import eventually
 from shop_demo.system import PORT_VARIABLES
-from testkit.ports import free_port
-from testkit.processes import ManagedProcess, ProcessSpec
-from testkit.readiness import LineReady
-from testkit.waiting import eventually
 
 
 @pytest.fixture

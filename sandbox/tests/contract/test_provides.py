@@ -1,9 +1,9 @@
 """payment-gateway -> payments: the sandbox answers as its consumers expect of the real one."""
 
+from pact_faststream import PactSource, verify_http_provider
+from pact_faststream.http import Arrange
 from payment_gateway import Ledger, create_app
 from payment_gateway.processor import Processor, Purchase
-from testkit.pact import PactSource, verify_http_provider
-from testkit.pact.http import Arrange
 
 
 async def test_the_gateway_keeps_what_its_consumers_expect(ledger: Ledger, pact_source: PactSource) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import aiosmtplib
 import httpx
 import pytest
-from testkit.waiting import eventually
+from backing_services.waiting import eventually
 
 from ..factories import a_charge, a_mail
 from ..programs import PATIENCE, ended, running

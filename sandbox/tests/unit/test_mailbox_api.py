@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from mail_catcher import Faults, Store, api, create_app
 from mail_catcher.message import Message, read_message
-from testkit.services import always
+from outboxed.testing.services import always
 
 from ..factories import a_mail
 

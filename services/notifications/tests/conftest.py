@@ -3,17 +3,14 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from chassis.clock import Clock
-from chassis.database import create_engine
-from chassis.unit_of_work import SqlTransactions
+from backing_services.postgres import DatabaseIsolation, PostgresServer
 from notifications.app import NAME
 from notifications.settings import Settings
 from notifications.storage import SqlNotificationsUnitOfWork
+from outboxed.storage import Clock, SqlTransactions, create_engine
+from outboxed.testing.services import engine_of_test, service_isolation
+from outboxed.testing.tokens import KeyPair
 from sqlalchemy.ext.asyncio import AsyncEngine
-from testkit.isolation import DatabaseIsolation
-from testkit.postgres import PostgresServer
-from testkit.services import engine_of_test, service_isolation
-from testkit.tokens import KeyPair
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import factory
 from notifications.domain import Kind, Notification, OrderNotifications
-from testkit.records import event_record
+from outboxed.testing.records import event_record
 
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 EMAIL = "ada@example.com"

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.clock import Clock
 from notifications.domain import Kind, OrderNotifications
-from testkit.memory import InMemoryDatabase, InMemoryRepository, InMemoryUnitOfWork, State
+from outboxed.storage import Clock
+from outboxed.testing.memory import InMemoryDatabase, InMemoryRepository, InMemoryUnitOfWork, State
 
 
 class InMemoryNotificationsUnitOfWork(InMemoryUnitOfWork):

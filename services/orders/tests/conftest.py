@@ -4,18 +4,15 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from chassis.clock import Clock
-from chassis.database import create_engine
-from chassis.unit_of_work import SqlTransactions
+from backing_services.postgres import DatabaseIsolation, PostgresServer
 from orders.app import NAME
 from orders.handlers import OrderPolicy
 from orders.pricing import PricingService
 from orders.settings import Settings
 from orders.storage import SqlOrdersUnitOfWork
+from outboxed.storage import Clock, SqlTransactions, create_engine
+from outboxed.testing.services import engine_of_test, service_isolation
 from sqlalchemy.ext.asyncio import AsyncEngine
-from testkit.isolation import DatabaseIsolation
-from testkit.postgres import PostgresServer
-from testkit.services import engine_of_test, service_isolation
 
 PAYMENT_DEADLINE = timedelta(minutes=15)
 

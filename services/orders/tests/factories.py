@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import factory
 from orders.domain import Customer, Order, OrderItem, Product, User, subtotal_of
 from orders.pricing import PricingService
-from testkit.records import event_record
+from outboxed.testing.records import event_record
 
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 PASSWORD = "correct horse"

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from chassis.clock import Clock
 from orders.domain import EmailTakenError, Order, Product, User
 from orders.ports import PageKey, StoredResponse
-from testkit.memory import InMemoryDatabase, InMemoryRepository, InMemoryUnitOfWork, State
+from outboxed.storage import Clock
+from outboxed.testing.memory import InMemoryDatabase, InMemoryRepository, InMemoryUnitOfWork, State
 
 
 class InMemoryOrders(InMemoryRepository[Order]):

@@ -7,9 +7,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import factory
-from chassis.events import rfc3339
+from outboxed.messages import rfc3339
+from outboxed.testing.records import event_record
 from payments.domain import Charge, Payment, PaymentStatus
-from testkit.records import event_record
 
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 CHARGE_ID = "ch_1"

@@ -1,6 +1,6 @@
 """``python -m notifications``: run, migrate, dead-letters."""
 
-from chassis.cli import CommandLine
+from outboxed.process import CommandLine
 
 from notifications.app import NAME, build
 from notifications.settings import Settings

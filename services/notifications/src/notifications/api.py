@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from chassis.http import ErrorResponse, Operator
-from chassis.ports import UnitOfWorkFactory
 from fastapi import APIRouter, Depends, Request
+from outboxed.ports import UnitOfWorkFactory
+from outboxed.web import ErrorResponse, Operator
 
 from notifications.domain import OrderNotifications
 from notifications.ports import UnitOfWork

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from chassis.events import ConsumedData, ConsumedEvent
+from outboxed.messages import ConsumedData, ConsumedEvent
 from pydantic import StringConstraints
 
 

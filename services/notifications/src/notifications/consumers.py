@@ -1,6 +1,6 @@
 """Which event leads to which use case."""
 
-from chassis.consumer import Route
+from outboxed.consuming import Route
 
 from notifications import handlers
 from notifications.consumed_events import OrderCancelled, OrderConfirmed, PaymentRefunded

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from chassis.ports import NewTask, UnitOfWorkFactory
+from outboxed.ports import NewTask, UnitOfWorkFactory
 
 from notifications.consumed_events import OrderCancelled, OrderConfirmed, PaymentRefunded
 from notifications.domain import Kind, OrderNotifications, Status

@@ -10,7 +10,7 @@ from html import escape
 from uuid import UUID
 
 import aiosmtplib
-from chassis.failpoints import failpoint
+from outboxed.failpoints import failpoint
 
 from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, MailerUnavailableError

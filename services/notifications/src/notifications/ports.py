@@ -3,8 +3,8 @@
 from typing import Protocol
 from uuid import UUID
 
-from chassis import ports
-from chassis.errors import TransientError
+from outboxed import ports
+from outboxed.errors import TransientError
 
 from notifications.domain import OrderNotifications
 

@@ -3,7 +3,7 @@
 from typing import Self
 from uuid import UUID
 
-from chassis.events import Timestamp
+from outboxed.messages import Timestamp
 from pydantic import BaseModel
 
 from notifications.domain import OrderNotifications

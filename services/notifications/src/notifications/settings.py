@@ -2,8 +2,8 @@
 
 from typing import Annotated, ClassVar, Self
 
-from chassis.authentication import DEVELOPMENT_PUBLIC_KEY
-from chassis.settings import Port, ServiceSettings
+from outboxed.settings import Port, ServiceSettings
+from outboxed.web._authentication import DEVELOPMENT_PUBLIC_KEY
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 

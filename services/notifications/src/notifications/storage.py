@@ -6,9 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from chassis.clock import Clock
-from chassis.repository import SqlRepository
-from chassis.unit_of_work import SqlUnitOfWork
+from outboxed.storage import Clock, SqlRepository, SqlUnitOfWork
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 

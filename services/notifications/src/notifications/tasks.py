@@ -3,9 +3,9 @@
 from datetime import timedelta
 from uuid import UUID
 
-from chassis.database import is_transient
-from chassis.ports import UnitOfWorkFactory
-from chassis.tasks import Task, TaskKind
+from outboxed.ports import UnitOfWorkFactory
+from outboxed.storage import is_transient
+from outboxed.tasks import Task, TaskKind
 
 from notifications import handlers
 from notifications.domain import Kind

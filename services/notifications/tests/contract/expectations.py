@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from notifications.consumed_events import Customer, OrderCancelled, OrderConfirmed, PaymentRefunded
-from testkit.pact import Expectation, MessagePact
+from pact_faststream import Expectation, MessagePact
 
 ORDER_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
 CUSTOMER = Customer(email="ada@example.com")

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncapi_gate import check_document, disagreements, served_document
 from notifications.app import create_app
 from notifications.settings import Settings
-from testkit.asyncapi import check_document, disagreements, served_document
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from notifications.domain import Kind, OrderNotifications
-from testkit.pact import MessagePact
+from pact_faststream import MessagePact
 
 from ..unit.conftest import Database, Subscriber
 from .expectations import OF_ORDERS, OF_PAYMENTS, ORDER_ID

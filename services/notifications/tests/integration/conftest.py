@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from chassis.kafka_consumer import ConsumerRole
-from chassis.process import bind
-from chassis.unit_of_work import SqlTransactions
+from backing_services.kafka import KafkaCluster
 from mail_catcher import Faults, SmtpServer, Store
 from mail_catcher.faults import Fault
 from mail_catcher.smtp import Login
@@ -17,9 +15,11 @@ from notifications.consumers import ROUTES
 from notifications.mailer import SmtpMailer
 from notifications.mailer import SmtpServer as Server
 from notifications.storage import SqlNotificationsUnitOfWork
-from testkit import services
-from testkit.kafka import KafkaCluster
-from testkit.topics import Topics
+from outboxed.consuming import ConsumerRole
+from outboxed.process import bind
+from outboxed.storage import SqlTransactions
+from outboxed.testing import services
+from outboxed.testing.topics import Topics
 
 
 @pytest.fixture

@@ -6,18 +6,16 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from chassis import tables
-from chassis.kafka_consumer import ConsumerRole
-from chassis.tasks import SqlTaskQueue
-from chassis.unit_of_work import SqlTransactions
-from chassis.worker import Worker
+from backing_services.waiting import eventually
 from notifications.domain import Kind, Status
 from notifications.storage import SqlNotificationsUnitOfWork
 from notifications.tasks import task_kinds
-from testkit.records import consumer_record
-from testkit.services import running
-from testkit.topics import Topics
-from testkit.waiting import eventually
+from outboxed.consuming import ConsumerRole
+from outboxed.storage import SqlTransactions, tables
+from outboxed.tasks import SqlTaskQueue, Worker
+from outboxed.testing.records import consumer_record
+from outboxed.testing.services import running
+from outboxed.testing.topics import Topics
 
 from ..factories import order_cancelled, order_confirmed, payment_refunded
 from .conftest import Mailbox

@@ -1,6 +1,6 @@
 from notifications.app import NAME
 from notifications.storage import metadata
-from testkit.migration_suite import MigrationSuite
+from outboxed.testing.migration_suite import MigrationSuite
 
 
 class TestMigrations(MigrationSuite):

@@ -12,21 +12,14 @@ from uuid import uuid4
 import httpx
 import pytest
 import sqlalchemy as sa
-from chassis import tables
-from chassis.clock import Clock
-from chassis.database import create_engine
-from chassis.migrations import migrate
-from chassis.unit_of_work import SqlTransactions
+from backing_services.kafka import MockKafka
+from backing_services.postgres import DatabaseIsolation, EmbeddedPostgres
+from backing_services.processes import HttpReady, ManagedProcess, ProcessSpec, free_port
+from backing_services.waiting import eventually
 from notifications.storage import SqlNotificationsUnitOfWork
-from testkit.isolation import DatabaseIsolation
-from testkit.kafka import MockKafka
-from testkit.ports import free_port
-from testkit.postgres import EmbeddedPostgres
-from testkit.processes import ManagedProcess, ProcessSpec
-from testkit.readiness import HttpReady
-from testkit.topics import Topics
-from testkit.tracking import RunningPart, tracked
-from testkit.waiting import eventually
+from outboxed.storage import Clock, SqlTransactions, create_engine, migrate, tables
+from outboxed.testing.topics import Topics
+from outboxed.testing.tracking import RunningPart, tracked
 
 from ..factories import order_confirmed
 from .conftest import Mailbox

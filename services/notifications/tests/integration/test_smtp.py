@@ -10,13 +10,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from backing_services.processes import free_port
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from mail_catcher.smtp import Login
 from notifications.ports import EmailRefusedError, MailerUnavailableError
-from testkit.ports import free_port
 
 from ..factories import EMAIL
 from .conftest import Mailbox, mailbox_on_loopback

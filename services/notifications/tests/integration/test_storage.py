@@ -5,10 +5,9 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from chassis.repository import StaleAggregateError
-from chassis.unit_of_work import SqlTransactions
 from notifications.domain import Kind
 from notifications.storage import SqlNotificationsUnitOfWork, order_notifications
+from outboxed.storage import SqlTransactions, StaleAggregateError
 
 from ..factories import NOW, OrderNotificationsFactory
 from ..fakes import stored

@@ -1,12 +1,11 @@
 from typing import Any
 
 import pytest
-from chassis.clock import Clock
-from chassis.ports import UnitOfWorkFactory
-from chassis.tasks import SqlTaskQueue, TaskQueue
-from chassis.unit_of_work import SqlTransactions
 from notifications.ports import UnitOfWork
-from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
+from outboxed.ports import UnitOfWorkFactory
+from outboxed.storage import Clock, SqlTransactions
+from outboxed.tasks import SqlTaskQueue, TaskQueue
+from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
 
 from ..fakes import in_memory_notifications
 

@@ -3,14 +3,14 @@
 from typing import Any
 from uuid import uuid4
 
-from chassis.unit_of_work import SqlTransactions
 from hypothesis import given
 from notifications import handlers
 from notifications.consumed_events import OrderCancelled, OrderConfirmed, PaymentRefunded
 from notifications.domain import Kind
 from notifications.storage import SqlNotificationsUnitOfWork
-from testkit.backends import Backend, InMemoryBackend, SqlBackend
-from testkit.histories import ON_A_DATABASE, Histories, History
+from outboxed.storage import SqlTransactions
+from outboxed.testing.adapters import Backend, InMemoryBackend, SqlBackend
+from outboxed.testing.histories import ON_A_DATABASE, Histories, History
 
 from ..factories import order_data
 from ..fakes import in_memory_notifications

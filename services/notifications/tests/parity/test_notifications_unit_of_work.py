@@ -8,18 +8,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from chassis.clock import Clock
-from chassis.consumer import BatchConsumer
-from chassis.envelope import Record
-from chassis.metrics import Metrics
-from chassis.repository import ConcurrentInsertError, StaleAggregateError
-from chassis.tasks import TaskQueue
-from chassis.worker import Worker
 from notifications.app import NAME
 from notifications.consumers import ROUTES
 from notifications.domain import Kind, OrderNotifications, Status
 from notifications.ports import EmailRefusedError
 from notifications.tasks import task_kinds
+from outboxed.consuming import BatchConsumer
+from outboxed.messages import Record
+from outboxed.process import Metrics
+from outboxed.storage import Clock, ConcurrentInsertError, StaleAggregateError
+from outboxed.tasks import TaskQueue, Worker
 
 from ..factories import NOW, OrderNotificationsFactory, order_cancelled, order_confirmed, payment_refunded
 from ..fakes import RecordingMailer, stored

@@ -6,7 +6,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from notifications.domain import Kind
-from testkit.tokens import KeyPair
+from outboxed.testing.tokens import KeyPair
 
 from ..factories import EMAIL, NOW, OrderNotificationsFactory
 from ..fakes import stored

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from testkit.records import consumer_record, event_record
+from outboxed.testing.records import consumer_record, event_record
 
 from ..factories import EMAIL, order_cancelled, order_confirmed, order_data, payment_refunded
 from .conftest import Consume, Database

@@ -1,8 +1,8 @@
 import pytest
-from chassis.errors import ConfigurationError
-from chassis.settings import load
 from notifications.app import create_mailer
 from notifications.settings import Settings
+from outboxed.errors import ConfigurationError
+from outboxed.settings import load
 
 
 @pytest.mark.parametrize(

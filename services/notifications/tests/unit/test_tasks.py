@@ -6,14 +6,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from chassis.clock import Clock
-from chassis.ports import NewTask
-from chassis.worker import Worker
 from notifications.domain import Kind, Notification, Status
 from notifications.handlers import SEND_EMAIL
 from notifications.ports import EmailRefusedError, MailerUnavailableError
 from notifications.settings import Settings
 from notifications.tasks import task_kinds
+from outboxed.ports import NewTask
+from outboxed.storage import Clock
+from outboxed.tasks import Worker
 
 from ..factories import EMAIL, OrderNotificationsFactory, order_cancelled, order_confirmed, payment_refunded
 from ..fakes import RecordingMailer, SentEmail, stored

@@ -6,9 +6,8 @@ from importlib.resources import files
 from typing import Annotated, Any
 
 import typer
-from chassis.cli import CommandLine
-from chassis.errors import ConfigurationError
-from chassis.service import Service
+from outboxed.errors import ConfigurationError
+from outboxed.process import CommandLine, Service
 from pydantic import TypeAdapter, ValidationError
 
 from orders import handlers

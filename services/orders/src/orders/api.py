@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from chassis.http import ApiError, Caller, ErrorResponse, Operator, not_found, unauthenticated
-from chassis.ports import UnitOfWorkFactory
-from chassis.telemetry import add_log_fields
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
+from outboxed.ports import UnitOfWorkFactory
+from outboxed.telemetry import add_log_fields
+from outboxed.web import ApiError, Caller, ErrorResponse, Operator, not_found, unauthenticated
 
 from orders import handlers
 from orders.domain import EmailTakenError, Order, OrderNotFoundError, UnknownSkuError, UserNotFoundError

@@ -3,16 +3,12 @@
 from datetime import timedelta
 from importlib.metadata import version
 
-from chassis.authentication import TokenVerifier
-from chassis.clock import Clock
-from chassis.consumer import BatchConsumer
-from chassis.database import create_engine
-from chassis.metrics import Metrics
-from chassis.service import Service
-from chassis.tasks import SqlTaskQueue
-from chassis.unit_of_work import SqlTransactions
-from chassis.worker import Worker
 from fastapi import APIRouter, FastAPI
+from outboxed.consuming import BatchConsumer
+from outboxed.process import Metrics, Service
+from outboxed.storage import Clock, SqlTransactions, create_engine
+from outboxed.tasks import SqlTaskQueue, Worker
+from outboxed.web import TokenVerifier
 
 from orders import api
 from orders.consumers import ROUTES

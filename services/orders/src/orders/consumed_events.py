@@ -3,7 +3,7 @@
 from typing import ClassVar
 from uuid import UUID
 
-from chassis.events import ConsumedEvent
+from outboxed.messages import ConsumedEvent
 
 
 class PaymentEvent(ConsumedEvent):

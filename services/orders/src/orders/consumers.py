@@ -1,6 +1,6 @@
 """Which event leads to which use case."""
 
-from chassis.consumer import Route
+from outboxed.consuming import Route
 
 from orders import handlers
 from orders.consumed_events import PaymentCaptured, PaymentDeclined

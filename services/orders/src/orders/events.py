@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import ClassVar, Literal, Self
 from uuid import UUID
 
-from chassis.events import Amount, Event, EventData, Timestamp
+from outboxed.messages import Amount, Event, EventData, Timestamp
 
 from orders.domain import Order, OrderStatus
 

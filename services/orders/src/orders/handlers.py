@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from chassis.ports import NewTask, UnitOfWorkFactory
+from outboxed.ports import NewTask, UnitOfWorkFactory
 
 from orders.consumed_events import PaymentCaptured, PaymentDeclined
 from orders.domain import (

@@ -3,8 +3,9 @@
 import hashlib
 from uuid import UUID
 
-from chassis.failpoints import failpoint
-from chassis.http import ApiError, json_bytes
+from outboxed.failpoints import failpoint
+from outboxed.web import ApiError
+from outboxed.web._http import json_bytes
 from pydantic import BaseModel
 
 from orders.ports import StoredResponse, UnitOfWork

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from chassis import ports
+from outboxed import ports
 
 from orders.domain import Order, Product, User
 

@@ -1,9 +1,9 @@
 """Slows down guessing: so many calls a minute from one address, counted in this process."""
 
-from chassis.http import ApiError
 from limits import parse
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from outboxed.web import ApiError
 
 
 class RateLimiter:

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from chassis.events import Amount, Timestamp
+from outboxed.messages import Amount, Timestamp
 from pydantic import BaseModel, Field, StringConstraints, field_validator
 
 from orders.domain import Order, Product, User

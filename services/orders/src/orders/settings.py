@@ -2,11 +2,11 @@
 
 from typing import Annotated, ClassVar
 
-from chassis.authentication import DEVELOPMENT_PUBLIC_KEY
-from chassis.settings import Port, ServiceSettings
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from outboxed.settings import Port, ServiceSettings
+from outboxed.web._authentication import DEVELOPMENT_PUBLIC_KEY
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 

@@ -7,10 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from chassis.clock import Clock
-from chassis.repository import SqlRepository
-from chassis.retention import Retention
-from chassis.unit_of_work import SqlUnitOfWork
+from outboxed.storage import Clock, Retention, SqlRepository, SqlUnitOfWork
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 

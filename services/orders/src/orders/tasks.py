@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from chassis.tasks import Task, TaskKind
+from outboxed.tasks import Task, TaskKind
 
 from orders import handlers
 from orders.ports import UnitOfWork

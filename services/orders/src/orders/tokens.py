@@ -5,9 +5,10 @@ from datetime import timedelta
 from uuid import uuid4
 
 import jwt
-from chassis.authentication import ALGORITHM, AUDIENCE, ISSUER
-from chassis.clock import Clock
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from outboxed.storage import Clock
+from outboxed.web import ALGORITHM
+from outboxed.web._authentication import AUDIENCE, ISSUER
 
 from orders.domain import User
 

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from orders.consumed_events import PaymentCaptured, PaymentDeclined
-from testkit.pact import Expectation, MessagePact
+from pact_faststream import Expectation, MessagePact
 
 ORDER_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
 

@@ -10,7 +10,7 @@ from orders.domain import Order
 from orders.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from orders.handlers import OrderPolicy, PlaceOrder
 from orders.pricing import PricingService
-from testkit.pact import Sweep
+from pact_faststream import Sweep
 
 from ..factories import ProductFactory, UserFactory
 from ..unit.conftest import Database

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from orders.domain import Order, OrderStatus
-from testkit.pact import Expectation
+from pact_faststream import Expectation
 
 from ..factories import OrderFactory
 from ..fakes import stored

@@ -1,7 +1,7 @@
 """orders -> its consumers: the messages offered to Pact are the rows that the use cases wrote, in all variants."""
 
 from orders.events import PUBLISHED
-from testkit.pact import PactSource, verify_provider
+from pact_faststream import PactSource, verify_provider
 
 from ..unit.conftest import Database
 from .states import provider_states

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from chassis.kafka_consumer import ConsumerRole
-from chassis.relay import Relay
-from chassis.unit_of_work import SqlTransactions
+from backing_services.kafka import KafkaCluster
 from orders.consumers import ROUTES
 from orders.storage import SqlOrdersUnitOfWork
-from testkit import services
-from testkit.kafka import KafkaCluster
-from testkit.topics import Topics
+from outboxed.consuming import ConsumerRole
+from outboxed.relay import Relay
+from outboxed.storage import SqlTransactions
+from outboxed.testing import services
+from outboxed.testing.topics import Topics
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from chassis import tables
-from chassis.database import create_engine
-from chassis.unit_of_work import SqlTransactions
+from backing_services.postgres import connected
 from fastapi import FastAPI
 from orders import api
 from orders.app import create_app, create_token_issuer
@@ -18,10 +16,10 @@ from orders.handlers import OrderPolicy
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
 from orders.storage import SqlOrdersUnitOfWork
-from testkit.backends import SqlBackend
-from testkit.postgres import connected
-from testkit.records import decoded
-from testkit.services import always
+from outboxed.storage import SqlTransactions, create_engine, tables
+from outboxed.testing.adapters import SqlBackend
+from outboxed.testing.records import decoded
+from outboxed.testing.services import always
 
 from ..factories import PASSWORD, ProductFactory, UserFactory
 from ..fakes import PlainPasswords

@@ -10,17 +10,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from chassis.database import create_engine
-from chassis.envelope import Record
-from chassis.migrations import schema_problem
-from chassis.ports import EventDeadLetter
-from chassis.unit_of_work import SqlTransactions
+from backing_services.postgres import DatabaseIsolation
 from orders.__main__ import command_line
 from orders.app import NAME
 from orders.domain import Order, OrderStatus, Role
 from orders.passwords import Argon2Hasher
 from orders.storage import SqlOrdersUnitOfWork
-from testkit.isolation import DatabaseIsolation
+from outboxed.messages import Record
+from outboxed.ports import EventDeadLetter
+from outboxed.storage import SqlTransactions, create_engine, schema_problem
 from typer.testing import CliRunner, Result
 
 from ..factories import OrderFactory, payment_captured
@@ -40,7 +38,7 @@ def command(
     monkeypatch.setenv("ORDERS_DATABASE_URL", isolation.url)
     monkeypatch.setenv("COLUMNS", "200")
     # the test run's own logging stays as it is
-    monkeypatch.setattr("chassis.cli.configure_logs", lambda **_: None)
+    monkeypatch.setattr("outboxed.process._cli.configure_logs", lambda **_: None)
 
     async def run(*arguments: str, stdin: bytes | None = None, **environment: str) -> Result:
         invoke = partial(CliRunner().invoke, input=stdin, env=environment)
@@ -309,12 +307,12 @@ def test_the_module_runs_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     ("variables", "refusal"),
     [
         (
-            {"CHASSIS_FAILPOINT": "relay.send:now"},
-            "orders: CHASSIS_FAILPOINT=relay.send:now: must be a step and a side",
+            {"OUTBOXED_FAILPOINT": "relay.send:now"},
+            "orders: OUTBOXED_FAILPOINT=relay.send:now: must be a step and a side",
         ),
         (
-            {"CHASSIS_FAILPOINT": "relay.send:after", "ORDERS_ENVIRONMENT": "production"},
-            "orders: CHASSIS_FAILPOINT must not be set in production",
+            {"OUTBOXED_FAILPOINT": "relay.send:after", "ORDERS_ENVIRONMENT": "production"},
+            "orders: OUTBOXED_FAILPOINT must not be set in production",
         ),
     ],
 )

@@ -7,18 +7,18 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from chassis.kafka_consumer import ConsumerRole
-from chassis.relay import Relay
-from chassis.unit_of_work import SqlTransactions
+from backing_services.waiting import eventually
 from orders import handlers
 from orders.domain import OrderStatus, User
 from orders.handlers import OrderPolicy, PlaceOrder
 from orders.storage import SqlOrdersUnitOfWork
-from testkit.backends import SqlBackend
-from testkit.records import consumer_record, event_record
-from testkit.services import running
-from testkit.topics import Topics
-from testkit.waiting import eventually
+from outboxed.consuming import ConsumerRole
+from outboxed.relay import Relay
+from outboxed.storage import SqlTransactions
+from outboxed.testing.adapters import SqlBackend
+from outboxed.testing.records import consumer_record, event_record
+from outboxed.testing.services import running
+from outboxed.testing.topics import Topics
 
 from ..factories import OrderFactory, ProductFactory, UserFactory, payment_captured, payment_declined
 from ..fakes import stored

@@ -1,6 +1,6 @@
 from orders.app import NAME
 from orders.storage import metadata
-from testkit.migration_suite import MigrationSuite
+from outboxed.testing.migration_suite import MigrationSuite
 
 
 class TestMigrations(MigrationSuite):

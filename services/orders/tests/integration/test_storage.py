@@ -6,15 +6,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from chassis.clock import Clock
-from chassis.database import is_transient
-from chassis.metrics import Metrics
-from chassis.ports import NewTask
-from chassis.repository import StaleAggregateError
-from chassis.retention import CHASSIS_RETENTIONS, Pruner
-from chassis.unit_of_work import SqlTransactions
 from orders.domain import OrderStatus
 from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, orders, overdue_orders, users
+from outboxed.ports import NewTask
+from outboxed.process import Metrics
+from outboxed.storage import Clock, Pruner, SqlTransactions, StaleAggregateError, is_transient
+from outboxed.storage._retention import CHASSIS_RETENTIONS
 
 from ..factories import NOW, OrderFactory, UserFactory
 from ..fakes import stored

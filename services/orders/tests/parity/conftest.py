@@ -1,6 +1,6 @@
 import pytest
-from chassis.clock import Clock
-from testkit.backends import Backend, InMemoryBackend, SqlBackend
+from outboxed.storage import Clock
+from outboxed.testing.adapters import Backend, InMemoryBackend, SqlBackend
 
 from ..fakes import in_memory_orders
 

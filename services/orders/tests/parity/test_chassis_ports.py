@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from chassis.envelope import Record
-from chassis.errors import EventTooLargeError
-from chassis.ports import EventDeadLetter, NewTask
-from chassis.tasks import LeaseLostError, Task
 from orders.events import OrderConfirmed, OrderPlaced
-from testkit.backends import Backend, failed_transaction
-from testkit.records import decoded
+from outboxed.errors import EventTooLargeError
+from outboxed.messages import Record
+from outboxed.ports import EventDeadLetter, NewTask
+from outboxed.tasks import LeaseLostError, Task
+from outboxed.testing.adapters import Backend, failed_transaction
+from outboxed.testing.records import decoded
 
 from ..factories import CustomerFactory, OrderFactory, confirmed_order
 

@@ -3,13 +3,13 @@
 from typing import Any
 from uuid import uuid4
 
-from chassis.unit_of_work import SqlTransactions
 from hypothesis import given
 from orders import handlers
 from orders.consumed_events import PaymentCaptured, PaymentDeclined
 from orders.storage import SqlOrdersUnitOfWork
-from testkit.backends import Backend, InMemoryBackend, SqlBackend
-from testkit.histories import ON_A_DATABASE, Histories, History
+from outboxed.storage import SqlTransactions
+from outboxed.testing.adapters import Backend, InMemoryBackend, SqlBackend
+from outboxed.testing.histories import ON_A_DATABASE, Histories, History
 
 from ..factories import OrderFactory
 

@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from chassis.repository import ConcurrentInsertError, StaleAggregateError
 from orders.domain import EmailTakenError, Order, OrderStatus, User
 from orders.ports import PageKey, StoredResponse, UnitOfWork
-from testkit.backends import Backend, failed_transaction
+from outboxed.storage import ConcurrentInsertError, StaleAggregateError
+from outboxed.testing.adapters import Backend, failed_transaction
 
 from ..factories import (
     NOW,

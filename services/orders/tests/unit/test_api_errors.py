@@ -4,10 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
-from chassis.errors import TransientError
 from fastapi import FastAPI
 from orders import api
-from testkit.services import always
+from outboxed.errors import TransientError
+from outboxed.testing.services import always
 
 from .calls import error_of
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 from orders.domain import Order, OrderStatus
-from testkit.records import consumer_record, decoded, event_record
+from outboxed.testing.records import consumer_record, decoded, event_record
 
 from ..factories import OrderFactory, cancelled_order, confirmed_order, payment_captured, payment_declined
 from ..fakes import stored

@@ -7,14 +7,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from chassis.clock import Clock
-from chassis.worker import Worker
 from orders import handlers
 from orders.consumed_events import PaymentCaptured, PaymentDeclined
 from orders.domain import Order, OrderNotFoundError, OrderStatus, Role, UnknownSkuError, User, UserNotFoundError
 from orders.handlers import OrderPolicy, PlaceOrder, RegisterUser
 from orders.settings import Settings
-from testkit.records import decoded
+from outboxed.storage import Clock
+from outboxed.tasks import Worker
+from outboxed.testing.records import decoded
 
 from ..factories import OrderFactory, UserFactory, cancelled_order, confirmed_order
 from ..fakes import PlainPasswords, stored

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from chassis.clock import Clock
 from orders.domain import User
+from outboxed.storage import Clock
 
 from ..factories import OrderFactory
 from ..fakes import stored

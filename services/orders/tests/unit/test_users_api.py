@@ -7,12 +7,12 @@ from uuid import uuid4
 import httpx
 import jwt
 import pytest
-from chassis.clock import Clock
 from fastapi import FastAPI
 from orders import api
 from orders.domain import User
 from orders.rate_limit import RateLimiter
-from testkit.services import always
+from outboxed.storage import Clock
+from outboxed.testing.services import always
 
 from ..factories import PASSWORD, UserFactory
 from ..fakes import stored

@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from chassis.cli import CommandLine
-from chassis.errors import ConfigurationError, TransientError
-from chassis.service import Service
+from outboxed.errors import ConfigurationError, TransientError
+from outboxed.process import CommandLine, Service
 
 from payments.app import NAME, build, create_gateway
 from payments.ports import PaymentGateway

@@ -1,6 +1,6 @@
 """Which event leads to which use case."""
 
-from chassis.consumer import Route
+from outboxed.consuming import Route
 
 from payments import handlers
 from payments.consumed_events import OrderCancelled, OrderPlaced

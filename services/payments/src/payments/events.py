@@ -3,7 +3,7 @@
 from typing import ClassVar, Self
 from uuid import UUID
 
-from chassis.events import Amount, Event, EventData, Timestamp
+from outboxed.messages import Amount, Event, EventData, Timestamp
 
 from payments.domain import Payment
 

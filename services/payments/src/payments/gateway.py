@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
-from chassis.events import ConsumedPrice
-from chassis.failpoints import failpoint
+from outboxed.failpoints import failpoint
+from outboxed.messages import ConsumedPrice
 from pydantic import BaseModel, ValidationError
 
 from payments.domain import Charge

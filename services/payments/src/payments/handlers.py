@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from chassis.ports import NewTask, UnitOfWorkFactory
+from outboxed.ports import NewTask, UnitOfWorkFactory
 
 from payments.consumed_events import OrderCancelled, OrderPlaced
 from payments.domain import Charge, Payment, PaymentStatus, payment_id_of

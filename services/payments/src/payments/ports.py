@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
-from chassis import ports
-from chassis.errors import TransientError
+from outboxed import ports
+from outboxed.errors import TransientError
 
 from payments.domain import Charge, Payment
 

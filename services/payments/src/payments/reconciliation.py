@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from chassis.ports import UnitOfWorkFactory
+from outboxed.ports import UnitOfWorkFactory
 
 from payments.domain import Payment, PaymentStatus
 from payments.ports import GatewayCharge, PaymentGateway, UnitOfWork

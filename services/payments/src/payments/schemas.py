@@ -3,7 +3,7 @@
 from typing import Self
 from uuid import UUID
 
-from chassis.events import Amount, Timestamp
+from outboxed.messages import Amount, Timestamp
 from pydantic import BaseModel
 
 from payments.domain import Payment

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from uuid import UUID
 
-from chassis.ports import UnitOfWorkFactory
-from chassis.tasks import Task, TaskKind
+from outboxed.ports import UnitOfWorkFactory
+from outboxed.tasks import Task, TaskKind
 
 from payments import handlers
 from payments.handlers import ChargeOutcome

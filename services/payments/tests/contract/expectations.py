@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from pact_faststream import Expectation, MessagePact
 from payments.consumed_events import Money, OrderCancelled, OrderPlaced
-from testkit.pact import Expectation, MessagePact
 
 ORDER_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
 

@@ -4,9 +4,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from pact_faststream import HttpExpectation, HttpPact, Request, Response
 from payments.domain import Charge
 from payments.gateway import ChargeAnswer, ChargesAnswer, ErrorAnswer, ErrorDetail, ListedCharge, RefundAnswer
-from testkit.pact import HttpExpectation, HttpPact, Request, Response
 
 from ..factories import ChargeFactory
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
+from pact_faststream import Sweep
 from payments import handlers
 from payments.consumed_events import OrderCancelled
 from payments.domain import Payment
 from payments.events import PaymentCaptured, PaymentDeclined, PaymentRefunded
 from payments.handlers import Charged, Declined
-from testkit.pact import Sweep
 
 from ..factories import PaymentFactory
 from ..fakes import stored

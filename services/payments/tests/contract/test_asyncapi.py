@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncapi_gate import assert_published_as_documented, check_document, disagreements, served_document
 from payments.app import create_app
 from payments.settings import Settings
-from testkit.asyncapi import assert_published_as_documented, check_document, disagreements, served_document
 
 from ..unit.conftest import Database
 from .states import provider_states

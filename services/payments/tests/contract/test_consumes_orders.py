@@ -4,8 +4,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from pact_faststream import Expectation
 from payments.domain import Payment, PaymentStatus, payment_id_of
-from testkit.pact import Expectation
 
 from ..unit.conftest import Database, Subscriber
 from .expectations import OF_ORDERS, ORDER_ID

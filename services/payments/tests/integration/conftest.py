@@ -6,16 +6,16 @@ from typing import Any
 
 import httpx
 import pytest
-from chassis.kafka_consumer import ConsumerRole
-from chassis.process import bind, http_role
-from chassis.relay import Relay
-from chassis.unit_of_work import SqlTransactions
+from backing_services.kafka import KafkaCluster
+from outboxed.consuming import ConsumerRole
+from outboxed.process import bind, http_role
+from outboxed.relay import Relay
+from outboxed.storage import SqlTransactions
+from outboxed.testing import services
+from outboxed.testing.topics import Topics
 from payment_gateway import Ledger, create_app
 from payments.consumers import ROUTES
 from payments.storage import SqlPaymentsUnitOfWork
-from testkit import services
-from testkit.kafka import KafkaCluster
-from testkit.topics import Topics
 
 
 @pytest.fixture

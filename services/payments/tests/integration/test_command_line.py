@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from chassis.unit_of_work import SqlTransactions
+from backing_services.postgres import DatabaseIsolation
+from outboxed.storage import SqlTransactions
 from payments.__main__ import command_line
 from payments.domain import Payment, payment_id_of
 from payments.gateway import HttpPaymentGateway
 from payments.storage import SqlPaymentsUnitOfWork
-from testkit.isolation import DatabaseIsolation
 from typer.testing import CliRunner, Result
 
 from ..factories import NOW, ChargeFactory, PaymentFactory
@@ -31,7 +31,7 @@ def command(
     monkeypatch.setenv("PAYMENTS_DATABASE_URL", isolation.url)
     monkeypatch.setenv("PAYMENTS_GATEWAY_URL", gateway_server.url)
     # the test run's own logging stays as it is
-    monkeypatch.setattr("chassis.cli.configure_logs", lambda **_: None)
+    monkeypatch.setattr("outboxed.process._cli.configure_logs", lambda **_: None)
 
     async def run(*arguments: str, **environment: str) -> Result:
         return await asyncio.to_thread(CliRunner().invoke, command_line.typer, list(arguments), env=environment)

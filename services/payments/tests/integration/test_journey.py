@@ -9,22 +9,20 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from chassis import tables
-from chassis.kafka_consumer import ConsumerRole
-from chassis.ports import NewTask
-from chassis.relay import Relay
-from chassis.tasks import SqlTaskQueue
-from chassis.unit_of_work import SqlTransactions
-from chassis.worker import Worker
+from backing_services.waiting import eventually
+from outboxed.consuming import ConsumerRole
+from outboxed.ports import NewTask
+from outboxed.relay import Relay
+from outboxed.storage import SqlTransactions, tables
+from outboxed.tasks import SqlTaskQueue, Worker
+from outboxed.testing.records import consumer_record
+from outboxed.testing.services import running
+from outboxed.testing.topics import Topics
 from payments.domain import Payment, PaymentStatus, payment_id_of
 from payments.gateway import HttpPaymentGateway
 from payments.handlers import CHARGE
 from payments.storage import SqlPaymentsUnitOfWork
 from payments.tasks import task_kinds
-from testkit.records import consumer_record
-from testkit.services import running
-from testkit.topics import Topics
-from testkit.waiting import eventually
 
 from ..factories import PaymentFactory, order_cancelled, order_placed
 from ..fakes import stored

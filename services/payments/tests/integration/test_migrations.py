@@ -1,6 +1,6 @@
+from outboxed.testing.migration_suite import MigrationSuite
 from payments.app import NAME
 from payments.storage import metadata
-from testkit.migration_suite import MigrationSuite
 
 
 class TestMigrations(MigrationSuite):

@@ -6,8 +6,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from chassis.repository import StaleAggregateError
-from chassis.unit_of_work import SqlTransactions
+from outboxed.storage import SqlTransactions, StaleAggregateError
 from payments.storage import SqlPaymentsUnitOfWork, payments
 
 from ..factories import NOW, PaymentFactory

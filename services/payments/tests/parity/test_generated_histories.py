@@ -3,15 +3,15 @@
 from typing import Any
 from uuid import UUID, uuid4
 
-from chassis.unit_of_work import SqlTransactions
 from hypothesis import given
+from outboxed.storage import SqlTransactions
+from outboxed.testing.adapters import Backend, InMemoryBackend, SqlBackend
+from outboxed.testing.histories import ON_A_DATABASE, Histories, History
 from payments import handlers
 from payments.consumed_events import OrderCancelled, OrderPlaced
 from payments.domain import payment_id_of
 from payments.handlers import Charged, Declined
 from payments.storage import SqlPaymentsUnitOfWork
-from testkit.backends import Backend, InMemoryBackend, SqlBackend
-from testkit.histories import ON_A_DATABASE, Histories, History
 
 from ..factories import order_cancelled_data, order_placed_data
 from ..fakes import in_memory_payments

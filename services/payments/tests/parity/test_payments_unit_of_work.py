@@ -8,14 +8,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from chassis.clock import Clock
-from chassis.repository import ConcurrentInsertError, StaleAggregateError
-from chassis.tasks import TaskQueue
+from outboxed.storage import Clock, ConcurrentInsertError, StaleAggregateError
+from outboxed.tasks import TaskQueue
+from outboxed.testing.adapters import failed_transaction
 from payments import handlers
 from payments.consumed_events import OrderCancelled, OrderPlaced
 from payments.domain import Payment, PaymentStatus, payment_id_of
 from payments.handlers import CHARGE, REFUND, Charged, Declined
-from testkit.backends import failed_transaction
 
 from ..factories import (
     NOW,

@@ -5,22 +5,21 @@ from typing import Any
 
 import httpx
 import pytest
-from chassis.clock import Clock
-from chassis.consumer import BatchConsumer
-from chassis.kafka_consumer import create_broker, subscribe
-from chassis.metrics import Metrics
-from chassis.worker import Worker
 from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
+from outboxed.consuming import BatchConsumer, create_broker, subscribe
+from outboxed.process import Metrics
+from outboxed.storage import Clock
+from outboxed.tasks import Worker
+from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
+from outboxed.testing.services import always
 from payments import api
 from payments.app import NAME, create_app
 from payments.consumers import ROUTES
 from payments.gateway import HttpPaymentGateway
 from payments.settings import Settings
 from payments.tasks import task_kinds
-from testkit.memory import InMemoryDatabase, InMemoryTaskQueue
-from testkit.services import always
 
 from ..fakes import InMemoryPaymentsUnitOfWork, in_memory_payments
 from ..sandbox import Sandbox

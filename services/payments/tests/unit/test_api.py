@@ -8,8 +8,8 @@ from uuid import uuid4
 import httpx
 import jwt
 import pytest
+from outboxed.testing.tokens import KeyPair
 from payments.domain import PaymentStatus
-from testkit.tokens import KeyPair
 
 from ..factories import CHARGE_ID, PAYMENTS, voided_unseen
 from ..fakes import stored

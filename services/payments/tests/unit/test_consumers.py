@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from outboxed.testing.records import consumer_record, event_record
 from payments.domain import PaymentStatus, payment_id_of
 from payments.handlers import CHARGE, REFUND
-from testkit.records import consumer_record, event_record
 
 from ..factories import NOW, PAYMENTS, PaymentFactory, order_cancelled, order_placed, order_placed_data
 from ..fakes import stored

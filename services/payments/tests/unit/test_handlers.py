@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from chassis.clock import Clock
+from outboxed.storage import Clock
+from outboxed.testing.records import decoded
 from payments import handlers
 from payments.consumed_events import OrderCancelled, OrderPlaced
 from payments.domain import Charge, Payment, PaymentStatus, payment_id_of
 from payments.gateway import HttpPaymentGateway
 from payments.handlers import CHARGE, REFUND, Charged, Declined
-from testkit.records import decoded
 
 from ..factories import PAYMENTS, ChargeFactory, PaymentFactory, order_cancelled_data, order_placed_data, voided_unseen
 from ..fakes import stored

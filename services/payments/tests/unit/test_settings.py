@@ -1,6 +1,6 @@
 import pytest
-from chassis.errors import ConfigurationError
-from chassis.settings import load
+from outboxed.errors import ConfigurationError
+from outboxed.settings import load
 from payments.settings import Settings
 
 

@@ -9,16 +9,16 @@ from uuid import UUID, uuid4
 import anyio
 import httpx
 import pytest
-from chassis.clock import Clock
-from chassis.worker import Worker
+from backing_services.waiting import eventually
+from outboxed.storage import Clock
+from outboxed.tasks import Worker
+from outboxed.testing.memory import InMemoryTaskQueue, StoredTask
+from outboxed.testing.records import decoded
 from payments.domain import PaymentStatus, payment_id_of
 from payments.gateway import HttpPaymentGateway
 from payments.handlers import CHARGE, REFUND
 from payments.settings import Settings
 from payments.tasks import task_kinds
-from testkit.memory import InMemoryTaskQueue, StoredTask
-from testkit.records import decoded
-from testkit.waiting import eventually
 
 from ..factories import order_cancelled, order_placed
 from ..sandbox import Sandbox

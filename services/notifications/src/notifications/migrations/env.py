@@ -1,4 +1,4 @@
-"""Alembic's entry: chassis.migrations gives the connection."""
+"""Alembic's entry: outboxed.storage._migrations gives the connection."""
 
 from alembic import context
 

@@ -1,8 +1,8 @@
-"""The e-mails of each order and the chassis's tables."""
+"""The e-mails of each order and outboxed's tables."""
 
 import sqlalchemy as sa
 from alembic import op
-from chassis import messaging_schema
+from outboxed.storage import schema as messaging_schema
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0001"

@@ -1,6 +1,6 @@
 """Dead letters can be edited."""
 
-from chassis import messaging_schema
+from outboxed.storage import schema as messaging_schema
 
 revision = "0002"
 down_revision = "0001"

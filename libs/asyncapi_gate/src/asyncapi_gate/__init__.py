@@ -1,0 +1,20 @@
+"""AsyncAPI documents as contracts: checked in, never stale, never broken, and in agreement with pacts and code."""
+
+from asyncapi_gate.agreement import UndocumentedRecordError, assert_published_as_documented, disagreements
+from asyncapi_gate.documents import BreakingChangeError, StaleDocumentError, check_document, served_document, written
+from asyncapi_gate.gate import Change, breaking_changes
+from asyncapi_gate.reading import UnreadableDocumentError
+
+__all__ = [
+    "BreakingChangeError",
+    "Change",
+    "StaleDocumentError",
+    "UndocumentedRecordError",
+    "UnreadableDocumentError",
+    "assert_published_as_documented",
+    "breaking_changes",
+    "check_document",
+    "disagreements",
+    "served_document",
+    "written",
+]

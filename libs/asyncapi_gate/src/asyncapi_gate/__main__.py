@@ -1,0 +1,53 @@
+"""``python -m asyncapi_gate --against REVISION``: do the work tree's documents break what consumers read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from asyncapi_gate.gate import Change, breaking_changes
+from asyncapi_gate.reading import UnreadableDocumentError, read_document
+from asyncapi_gate.revisions import RevisionError, documents_at
+
+FOLDER = Path("contracts/asyncapi")
+BROKEN, MISUSED = 1, 2
+NOTHING: Mapping[str, Any] = {"info": {"title": "nothing"}}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def _gate(
+    against: Annotated[str, typer.Option(help="The git revision that consumers were built on.")],
+    files: Annotated[list[Path] | None, typer.Argument(help=f"Documents; else all in {FOLDER}.")] = None,
+) -> None:
+    """Fail, with a line for each, if there are breaking changes of published events."""
+    try:
+        changes = list(_changes(against, files))
+    except (RevisionError, UnreadableDocumentError) as error:
+        typer.echo(f"asyncapi: {error}", err=True)
+        raise typer.Exit(MISUSED) from None
+    typer.echo("\n".join(map(str, changes)) or f"no published event of {against} is broken")
+    if changes:
+        raise typer.Exit(BROKEN)
+
+
+def _changes(revision: str, files: Sequence[Path] | None) -> Iterator[Change]:
+    for folder in sorted({path.parent for path in files} if files else {FOLDER}):
+        earlier = documents_at(revision, folder)
+        names = [path.name for path in files if path.parent == folder] if files else sorted(earlier)
+        for path in [folder / name for name in names]:
+            if path.name in earlier:
+                yield from breaking_changes(earlier[path.name].content, _document(path))
+            elif not path.exists():
+                raise RevisionError(f"there is no {path}, neither here nor at {revision}")
+
+
+def _document(path: Path) -> Mapping[str, Any]:
+    """A document that was deleted publishes nothing any more."""
+    return read_document(path).content if path.exists() else NOTHING
+
+
+if __name__ == "__main__":
+    app()

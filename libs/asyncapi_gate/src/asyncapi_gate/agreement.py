@@ -1,0 +1,121 @@
+"""Document, pact and code say the same: three views of one event that are made in three places."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from asyncapi_gate.reading import Document, Message, read_document
+from asyncapi_gate.validation import violations
+
+MESSAGES = "Asynchronous/Messages"
+Pact = Mapping[str, Any]
+
+
+class SentRecord(Protocol):
+    """A record as a service sends it."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def value(self) -> bytes: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+class UndocumentedRecordError(AssertionError):
+    """A service sends something else than it says."""
+
+
+def assert_published_as_documented(document: Mapping[str, Any], records: Sequence[SentRecord]) -> None:
+    """Compare outbox rows with the service's document: type, topic, key, every header, every field.
+
+    Raises UndocumentedRecordError with a line for each difference, also for an event of which there is no row.
+    """
+    read = Document(document)
+    lines = [line for record in records for line in _differences(read, record)]
+    missing = read.sent.keys() - {record.headers.get("ce_type") for record in records}
+    lines += [f"{event}: there is no record to compare: no use case here publishes it" for event in sorted(missing)]
+    if lines:
+        raise UndocumentedRecordError("\n".join(lines))
+
+
+def _differences(document: Document, record: SentRecord) -> Iterator[str]:
+    event = record.headers.get("ce_type", "a record without ce_type")
+    if event not in document.sent:
+        yield f"{event}: {document.title} sends it, but doesn't document it"
+        return
+    message = document.sent[event]
+    if record.topic != message.topic:
+        yield f"{event}: is sent to the topic {record.topic}, documented is {message.topic}"
+    yield from (f"{event}: headers: {line}" for line in violations(dict(record.headers), message.headers, document))
+    try:
+        payload = json.loads(record.value)
+    except ValueError:
+        yield f"{event}: its value is no JSON"
+        return
+    yield from (f"{event}: {line}" for line in violations(payload, message.payload, document))
+    if not isinstance(payload, dict) or payload.get(message.key_field) != record.key:
+        yield f"{event}: its key {record.key} isn't its {message.key_field}"
+
+
+def disagreements(service: str, contracts: Path) -> list[str]:
+    """What a service's document and the pact files that name the service say differently, one line each.
+
+    ``contracts`` has ``pacts/`` and ``asyncapi/``. As a provider, the service sends what its consumers expect, and as a
+    consumer it receives what its pacts name, no more and no less. Pacts over HTTP have no part in it.
+    """
+    paths = {path.stem: path for path in sorted((contracts / "asyncapi").glob("*.json"))}
+    if service not in paths:
+        return [f"there is no asyncapi/{service}.json: run `make contracts`"]
+    document = read_document(paths[service])
+    pacts = [json.loads(path.read_text()) for path in sorted((contracts / "pacts").glob("*.json"))]
+    expected = [pact for pact in pacts if pact["provider"]["name"] == service]
+    own = [pact for pact in pacts if pact["consumer"]["name"] == service]
+    return [*_unkept(document, expected), *_unstated(document, own), *_unknown_providers(own, set(paths))]
+
+
+def _unkept(document: Document, pacts: Sequence[Pact]) -> Iterator[str]:
+    for pact in pacts:
+        for interaction in _messages(pact):
+            metadata = interaction["metadata"]
+            expected = f"{pact['consumer']['name']} expects {metadata['ce_type']}"
+            if metadata["ce_type"] in document.sent:
+                message = document.sent[metadata["ce_type"]]
+                example = interaction["contents"]["content"]
+                yield from (f"{expected}: {line}" for line in _misfits(document, message, metadata, example))
+            else:
+                yield f"{expected}, which {document.title} doesn't send"
+
+
+def _misfits(document: Document, message: Message, metadata: Mapping[str, Any], example: Any) -> Iterator[str]:
+    if metadata["kafka_topic"] != message.topic:
+        yield f"on the topic {metadata['kafka_topic']}, documented is {message.topic}"
+    if metadata["kafka_key_field"] != message.key_field:
+        yield f"under the key {metadata['kafka_key_field']}, documented is {message.key_field}"
+    yield from violations(example, message.payload, document, partial=True)
+
+
+def _unstated(document: Document, pacts: Sequence[Pact]) -> Iterator[str]:
+    service = document.title
+    stated = {interaction["metadata"]["ce_type"] for pact in pacts for interaction in _messages(pact)}
+    for event in sorted(document.received.keys() - stated):
+        yield (
+            f"{service} consumes {event} without an expectation: "
+            f"add one to services/{service}/tests/contract/expectations.py"
+        )
+    for event in sorted(stated - document.received.keys()):
+        yield f"{service} has a pact about {event}, which it doesn't consume: route it, or drop the expectation"
+
+
+def _unknown_providers(pacts: Sequence[Pact], documented: set[str]) -> Iterator[str]:
+    for pact in pacts:
+        consumer, provider = pact["consumer"]["name"], pact["provider"]["name"]
+        if provider not in documented and list(_messages(pact)):
+            yield f"{consumer} has a pact with {provider}, of which there is no asyncapi/{provider}.json"
+
+
+def _messages(pact: Pact) -> Iterator[Mapping[str, Any]]:
+    return (interaction for interaction in pact["interactions"] if interaction["type"] == MESSAGES)

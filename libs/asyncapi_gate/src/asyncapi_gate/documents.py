@@ -1,0 +1,55 @@
+"""The checked-in documents: taken from the running app, never edited, and never made to hide a breaking change."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from asyncapi_gate.gate import breaking_changes
+from asyncapi_gate.reading import read_document
+
+VERSION = "as checked in"
+"""Not the package's: a release that changes no event changes no document. An event's own version is in its type."""
+
+
+class StaleDocumentError(AssertionError):
+    """The checked-in document isn't what the app serves now."""
+
+
+class BreakingChangeError(AssertionError):
+    """What the app serves now would break consumers of what is checked in."""
+
+
+async def served_document(app: Any) -> dict[str, Any]:
+    """What an ASGI app serves at ``/asyncapi.json``. Raises httpx.HTTPStatusError."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+        answer = await client.get("/asyncapi.json")
+    served: dict[str, Any] = answer.raise_for_status().json()
+    return served
+
+
+def check_document(document: Mapping[str, Any], folder: Path, *, write: bool) -> None:
+    """Compare the file of the document's service with the document; ``write`` makes it again instead.
+
+    Raises StaleDocumentError; BreakingChangeError where the file publishes an event that the document breaks, and
+    UnreadableDocumentError where nobody can tell: then nothing is written.
+    """
+    path = folder / f"{document['info']['title']}.json"
+    current = written(document)
+    if path.exists():
+        if path.read_text() == current:
+            return
+        if changes := breaking_changes(read_document(path).content, document):
+            raise BreakingChangeError("\n".join([f"{path.name} stays as it is:", *map(str, changes)]))
+    if not write:
+        raise StaleDocumentError(f"{path.name} isn't what the app serves: run `make contracts` and commit it")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(current)
+
+
+def written(document: Mapping[str, Any]) -> str:
+    """The bytes of a checked-in document: they depend on the event models only."""
+    timeless = {**document, "info": {**document["info"], "version": VERSION}}
+    return json.dumps(timeless, indent=2, ensure_ascii=False) + "\n"

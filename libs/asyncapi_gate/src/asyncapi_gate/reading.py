@@ -1,0 +1,118 @@
+"""An AsyncAPI 3 document as its reader sees it: which messages it sends and receives, and what each is made of."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+KEY_FIELD = "x-key-field"
+"""In a message's Kafka binding: the field of the payload that the record's key equals."""
+
+
+class UnreadableDocumentError(ValueError):
+    """The document lacks what the gate reads (messages with topic, key and schema), or is no AsyncAPI at all."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One type of event, with its address; ``key_field`` is the payload's field that the record's key equals."""
+
+    type: str
+    topic: str
+    key_field: str
+    headers: Schema
+    payload: Schema
+    is_deprecated: bool
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document and what it says; its parts are read on demand, and never copied.
+
+    Everything raises UnreadableDocumentError where the document lacks what it needs.
+    """
+
+    content: Mapping[str, Any]
+
+    def check(self) -> None:
+        """Read every part once."""
+        _ = self.title, self.sent, self.received
+
+    @property
+    def title(self) -> str:
+        """The name of the service."""
+        title: str = _part(self.content, "info", "title")
+        return title
+
+    @property
+    def sent(self) -> Mapping[str, Message]:
+        """What the service publishes, by type."""
+        return {message.type: message for message in self._messages("send")}
+
+    @property
+    def received(self) -> Mapping[str, Message]:
+        """What the service consumes, by type."""
+        return {message.type: message for message in self._messages("receive")}
+
+    def resolved(self, node: Any) -> Any:
+        """Follow references until there is none."""
+        seen: set[str] = set()
+        while isinstance(node, dict) and "$ref" in node:
+            reference = str(node["$ref"])
+            if reference in seen or not reference.startswith("#/"):
+                raise UnreadableDocumentError(f"the reference {reference!r} leads nowhere")
+            seen.add(reference)
+            node = _part(self.content, *map(_unescaped, reference.removeprefix("#/").split("/")))
+        return node
+
+    def _messages(self, action: str) -> Iterator[Message]:
+        for operation in self.content.get("operations", {}).values():
+            if _part(operation, "action") != action:
+                continue
+            channel = self.resolved(_part(operation, "channel"))
+            # without a list of its own, an operation is about all messages of its channel
+            for reference in operation.get("messages", channel.get("messages", {}).values()):
+                yield self._message(self.resolved(reference), str(_part(channel, "address")))
+
+    def _message(self, message: Mapping[str, Any], topic: str) -> Message:
+        payload = self.resolved(_part(message, "payload"))
+        return Message(
+            type=_part(message, "name"),
+            topic=topic,
+            key_field=_part(message, "bindings", "kafka", "key", KEY_FIELD),
+            headers=self.resolved(_part(message, "headers")),
+            payload=payload,
+            is_deprecated=bool(payload.get("deprecated", False)),
+        )
+
+
+def read_document(path: Path) -> Document:
+    """Raises UnreadableDocumentError, FileNotFoundError."""
+    return parsed(path.read_text(), path.name)
+
+
+def parsed(text: str, name: str) -> Document:
+    """Raises UnreadableDocumentError, which says the name."""
+    try:
+        document = Document(json.loads(text))
+        document.check()
+    except ValueError as error:
+        raise UnreadableDocumentError(f"{name} can't be read as an AsyncAPI document: {error}") from None
+    return document
+
+
+def _part(node: Any, *path: str) -> Any:
+    for name in path:
+        try:
+            node = node[name]
+        except (KeyError, TypeError, IndexError):
+            raise UnreadableDocumentError(f"there is no {name!r} where {'/'.join(path)} should lead") from None
+    return node
+
+
+def _unescaped(part: str) -> str:
+    """Source: RFC 6901, section 4."""
+    return part.replace("~1", "/").replace("~0", "~")

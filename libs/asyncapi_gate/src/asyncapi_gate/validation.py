@@ -1,0 +1,41 @@
+"""Values against the schemas of a document, by the jsonschema library."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError
+from jsonschema.validators import extend
+
+from asyncapi_gate.reading import Document, Schema
+
+FORMATS = FormatChecker()
+
+
+def violations(value: Any, schema: Schema, document: Document, *, partial: bool = False) -> Iterator[str]:
+    """What a JSON value breaks of a schema, one line each, with the path of the field.
+
+    ``partial``: the value may leave out fields, as a consumer's example does. Raises NotImplementedError for a format
+    that nobody checks, which the library would let pass.
+    """
+    rooted = {"components": document.content.get("components", {}), "allOf": [schema]}  # where references start
+    validator = _PARTIAL if partial else _WHOLE
+    for error in sorted(
+        validator(rooted, format_checker=FORMATS).iter_errors(value), key=lambda found: found.json_path
+    ):
+        yield f"{_path(error.absolute_path) or 'the value'}: {error.message}"
+
+
+def _known_format(validator: Any, name: str, value: Any, schema: Schema) -> Iterable[ValidationError] | None:
+    if name not in FORMATS.checkers:
+        raise NotImplementedError(f"no check is known for the format {name!r}: register one with {__name__}.FORMATS")
+    check: Callable[..., Iterable[ValidationError] | None] = Draft202012Validator.VALIDATORS["format"]
+    return check(validator, name, value, schema)
+
+
+_WHOLE = extend(Draft202012Validator, {"format": _known_format})
+_PARTIAL = extend(_WHOLE, {"required": lambda *_: None})
+
+
+def _path(parts: Iterable[str | int]) -> str:
+    """Such as ``items[].quantity``."""
+    return "".join("[]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")

@@ -1,0 +1,54 @@
+"""The folder that survives between runs, and the one way to put something into it."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """`$BACKING_CACHE`, else `~/.cache/backing-services`, else a folder of this user's in the temporary one.
+
+    The last is for containers that run with an empty or unwritable HOME.
+    """
+    if given := os.environ.get("BACKING_CACHE"):
+        return Path(given).expanduser()
+    home = os.environ.get("HOME")
+    if home and os.access(home, os.W_OK):
+        return Path(home) / ".cache" / "backing-services"
+    return _private_temporary_folder()
+
+
+def published(target: Path, build: Callable[[Path], None]) -> Path:
+    """Return the folder `target`, letting `build` fill it first where it is missing.
+
+    `build` gets an empty folder beside it, which is then renamed: nobody sees half of it, and of several processes that
+    build at once one wins and all use its work.
+    """
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        build(staging)
+        _rename_unless_there(staging, target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _rename_unless_there(staging: Path, target: Path) -> None:
+    try:
+        staging.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+
+
+def _private_temporary_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"backing-services-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():  # somebody else guessed the name: what lies there is not ours to run
+        raise PermissionError(f"{folder} belongs to another user; set BACKING_CACHE to a folder of your own")
+    return folder

@@ -1,0 +1,108 @@
+"""Chooses where PostgreSQL and Kafka come from: an address in the environment, else a kind, else embedded.
+
+`TEST_DATABASE_URL` and `TEST_KAFKA_BOOTSTRAP_SERVERS` name running systems, which must be marked as test systems
+(guard.py). `BACKING_POSTGRES` is embedded or container; `BACKING_KAFKA` is embedded, process or container.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from backing_services._test_systems import NotATestSystemError, refuse_unless_test_system
+from backing_services.kafka import ApacheKafka, ContainerKafka, GivenKafka, KafkaCluster, MockKafka
+from backing_services.kafka.apache import why_unavailable
+from backing_services.postgres import ContainerPostgres, EmbeddedPostgres, GivenPostgres, PostgresError, PostgresServer
+
+DATABASE_URL = "TEST_DATABASE_URL"
+BOOTSTRAP_SERVERS = "TEST_KAFKA_BOOTSTRAP_SERVERS"
+POSTGRES_KIND = "BACKING_POSTGRES"
+KAFKA_KIND = "BACKING_KAFKA"
+DEFAULT_ENGINE = "unix:///var/run/docker.sock"
+PORTS = {"tcp": 2375, "http": 2375, "ssh": 22}
+ANSWER_LIMIT = 2.0  # seconds
+
+
+class ConfigurationError(ValueError):
+    """An environment variable asks for something that there is not."""
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """Something that can't be had here: `what` for `REQUIRE` (see plugin.py), and why."""
+
+    what: str
+    why: str
+
+
+def choose_postgres() -> PostgresServer:
+    """Return the chosen PostgreSQL, not started yet. Raises ConfigurationError, NotATestSystemError."""
+    if url := os.environ.get(DATABASE_URL):
+        refuse_unless_test_system(url)
+        return GivenPostgres(url)
+    kind = _kind(POSTGRES_KIND, "embedded", "container")
+    return ContainerPostgres() if kind == "container" else EmbeddedPostgres()
+
+
+def choose_kafka() -> KafkaCluster:
+    """Return the chosen Kafka, not started yet. Raises ConfigurationError, NotATestSystemError."""
+    if address := os.environ.get(BOOTSTRAP_SERVERS):
+        refuse_unless_test_system(address)
+        return GivenKafka(address)
+    kind = _kind(KAFKA_KIND, "embedded", "process", "container")
+    if kind == "process":
+        return ApacheKafka()
+    return ContainerKafka() if kind == "container" else MockKafka()
+
+
+def choose_real_kafka() -> KafkaCluster | Unavailable:
+    """Return a real Kafka, not started yet: the chosen one, else a process, else a container, else why there's none."""
+    if os.environ.get(BOOTSTRAP_SERVERS) or _kind(KAFKA_KIND, "embedded", "process", "container") != "embedded":
+        return choose_kafka()
+    no_process = why_unavailable()
+    if no_process is None:
+        return ApacheKafka()
+    no_container = why_no_containers()
+    if no_container is None:
+        return ContainerKafka()
+    return Unavailable("kafka", f"no Apache Kafka here: {no_process}; {no_container}")
+
+
+def why_no_containers() -> str | None:
+    """Say in a few words what keeps containers from running here, or None."""
+    from testcontainers.core.docker_client import get_docker_host  # noqa: PLC0415 - 0.3 s for those who need it
+
+    address = urlsplit(get_docker_host() or DEFAULT_ENGINE)
+    # By hand: the docker package leaks a socket where nobody answers.
+    family, target = (
+        (socket.AF_UNIX, address.path)
+        if address.scheme == "unix"
+        else (socket.AF_INET, (address.hostname, address.port or PORTS[address.scheme]))
+    )
+    with socket.socket(family) as probe:
+        probe.settimeout(ANSWER_LIMIT)
+        try:
+            probe.connect(target)
+        except OSError:
+            return f"no Docker engine answers at {address.geturl()}"
+    return None
+
+
+def report_line() -> str:
+    """One line that names the choice, for the head of a test report. Starts nothing, raises nothing."""
+    return f"backing services: PostgreSQL {_described(choose_postgres)}, Kafka {_described(choose_kafka)}"
+
+
+def _described(choose: Callable[[], PostgresServer] | Callable[[], KafkaCluster]) -> str:
+    try:
+        return choose().name
+    except (ConfigurationError, NotATestSystemError, PostgresError) as error:
+        return f"refused: {error}"
+
+
+def _kind(variable: str, *kinds: str) -> str:
+    kind = os.environ.get(variable) or kinds[0]
+    if kind not in kinds:
+        raise ConfigurationError(f"{variable}={kind}: choose one of {', '.join(kinds)}")
+    return kind

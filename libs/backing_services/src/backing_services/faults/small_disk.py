@@ -1,0 +1,67 @@
+"""A disk that is full when a test says so: a small one in memory that only this process and its children see."""
+
+import ctypes
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from backing_services.faults.unavailable import FaultError
+
+CLONE_NEWNS = 0x00020000
+MS_REC, MS_PRIVATE = 0x4000, 1 << 18
+BLOCK = 2**20
+
+
+class SmallDisk:
+    """A context manager with a folder `path` of so many bytes.
+
+    It is mounted in a mount namespace of this process's own, which needs root: nobody else sees it, and it is gone with
+    the last process that does, however that ends. Enter it before starting threads or processes. Raises FaultError.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.path = Path(tempfile.mkdtemp(prefix="backing-disk-"))
+
+    def fill(self) -> None:
+        """Take all the room that is left: whoever writes now gets ENOSPC."""
+        with self._ballast.open("ab", buffering=0) as ballast:
+            block = bytes(BLOCK)
+            while block:
+                try:
+                    ballast.write(block)
+                except OSError:
+                    block = block[: len(block) // 2]
+
+    def free(self) -> None:
+        """Give the room back."""
+        self._ballast.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        if sys.platform != "linux" or os.geteuid() != 0:
+            self.path.rmdir()
+            raise FaultError("a full disk needs Linux and root, to mount a small one")
+        libc = ctypes.CDLL(None, use_errno=True)
+        _checked(libc.unshare(CLONE_NEWNS))
+        _checked(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None))
+        options = f"size={self.size},mode=755".encode()
+        _checked(libc.mount(b"tmpfs", bytes(self.path), b"tmpfs", ctypes.c_ulong(0), options))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _checked(ctypes.CDLL(None, use_errno=True).umount2(bytes(self.path), 2))
+        self.path.rmdir()
+
+    @property
+    def _ballast(self) -> Path:
+        return self.path / "ballast"
+
+
+def _checked(status: int) -> None:
+    if status:
+        raise FaultError(f"can't mount a small disk: {os.strerror(ctypes.get_errno())}")

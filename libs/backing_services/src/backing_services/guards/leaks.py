@@ -1,0 +1,159 @@
+"""What a test may not leave to the next one: tasks, threads, environment variables, a folder, how logs are written."""
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import structlog
+
+SECONDS = 0.5
+"""How long a thread or a task may need to end by itself, such as one that was cancelled at the end of the test."""
+POOLS = ("asyncio_", "AnyIO worker thread")
+"""Threads of these names belong to their event loop, whoever used one first."""
+OF_PYTEST = b"PYTEST_"
+
+
+class LeakError(AssertionError):
+    """A test left something behind; it is taken back, so that the next test starts as this one did."""
+
+
+_test: ContextVar[object] = ContextVar("backing_services_test")
+
+
+class Tasks:
+    """Those that a test, its fixtures and their tasks make on a loop, from the start to the end of watching.
+
+    Tasks of others, such as of a session's fixtures, don't count: whose a task is, its context tells.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._made: set[asyncio.Future[Any]] = set()
+
+    def watch(self) -> None:
+        """Begin."""
+        self._factory = self._loop.get_task_factory()
+        self._loop.set_task_factory(self._make)
+        self._token = _test.set(self)
+
+    def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        make = self._factory or _plain_task
+        task = make(loop, coroutine, **options)
+        if _test.get(None) is self:
+            self._made.add(task)
+            task.add_done_callback(self._made.discard)
+        return task
+
+    def end(self) -> None:
+        """Stop watching, while the loop stands still. Raises LeakError for those that don't end; they are cancelled."""
+        _test.reset(self._token)
+        self._loop.set_task_factory(self._factory)
+        running = [task for task in self._made if not task.done()]
+        if running and (left := self._loop.run_until_complete(_cancelled(running))):
+            raise LeakError(f"{len(left)} task(s) still run: {', '.join(sorted(left))}; await or cancel each")
+
+
+async def _cancelled(running: Sequence[asyncio.Future[Any]]) -> list[str]:
+    """Cancel what doesn't end by itself in a moment; the names of those."""
+    _, left = await asyncio.wait(running, timeout=SECONDS)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    return [_named(task) for task in left]
+
+
+def _plain_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+    return asyncio.Task(coroutine, loop=loop, **options)
+
+
+def _named(task: Any) -> str:
+    return getattr(task.get_coro(), "__qualname__", repr(task))
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Those that ran at a moment."""
+
+    before: frozenset[threading.Thread]
+
+    @classmethod
+    def now(cls) -> Self:
+        """At this moment."""
+        return cls(frozenset(threading.enumerate()))
+
+    def leaks(self) -> Iterator[str]:
+        """Sentences about those that run now and did not then, after a moment to end."""
+        for thread in set(threading.enumerate()) - self.before:
+            if thread.name.startswith(POOLS):
+                continue
+            thread.join(SECONDS)
+            if thread.is_alive():
+                yield f"the thread {thread.name} still runs: stop and join it"
+
+
+@dataclass
+class ProcessSettings:
+    """What all tests of a process share."""
+
+    environment: dict[bytes, bytes]
+    folder: Path
+    log_level: int
+    structlog: dict[str, Any]
+
+    @classmethod
+    def now(cls) -> Self:
+        """As they are."""
+        configuration = structlog.get_config()
+        configuration["processors"] = [*configuration["processors"]]  # the list itself may be changed in place
+        return cls(_environment(), Path.cwd(), logging.getLogger().level, configuration)
+
+    def accept(self, before: Self) -> None:
+        """Take over what was changed since then, on purpose."""
+        now = self.now()
+        for name in _changed(before.environment, now.environment):
+            if name in now.environment:
+                self.environment[name] = now.environment[name]
+            else:
+                self.environment.pop(name, None)
+        if before.folder != now.folder:
+            self.folder = now.folder
+        if before.log_level != now.log_level:
+            self.log_level = now.log_level
+        if before.structlog != now.structlog:
+            self.structlog = now.structlog
+
+    def leaks(self) -> Iterator[str]:
+        """Sentences about what is another than it was; it is put back."""
+        now = self.now()
+        for name in _changed(self.environment, now.environment):
+            if not name.startswith(OF_PYTEST):
+                yield f"the environment variable {os.fsdecode(name)} is changed: use monkeypatch.setenv"
+                if name in self.environment:
+                    os.environb[name] = self.environment[name]
+                else:
+                    del os.environb[name]
+        if now.folder != self.folder:
+            yield f"the working directory is {now.folder}: use monkeypatch.chdir"
+            os.chdir(self.folder)
+        if now.log_level != self.log_level:
+            yield f"the level of the root logger is {now.log_level}: put it back, or use caplog.set_level"
+            logging.getLogger().setLevel(self.log_level)
+        if now.structlog != self.structlog:
+            yield "structlog is configured in another way: put it back, as structlog.get_config() had it before"
+            structlog.configure(**self.structlog)
+
+
+def _environment() -> dict[bytes, bytes]:
+    """As the system has it: `os.environ.copy()` decodes and encodes all of it, twice a test."""
+    environment: Any = os.environb
+    return {**environment._data}  # noqa: SLF001
+
+
+def _changed(before: Mapping[bytes, bytes], now: Mapping[bytes, bytes]) -> list[bytes]:
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))

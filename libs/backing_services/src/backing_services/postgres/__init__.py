@@ -1,0 +1,34 @@
+"""PostgreSQL for tests: embedded, in a container, or given by its address."""
+
+from backing_services.postgres.container import ContainerPostgres
+from backing_services.postgres.embedded import EmbeddedPostgres
+from backing_services.postgres.errors import (
+    DiskFullError,
+    PortInUseError,
+    PostgresError,
+    PostgresNotInstalledError,
+    PostgresStartError,
+)
+from backing_services.postgres.given import GivenPostgres
+from backing_services.postgres.isolation import DatabaseIsolation, IsolationError, rolled_back
+from backing_services.postgres.server import PostgresServer, asyncpg_url, connected
+from backing_services.postgres.templates import Migrate, migrated_template
+
+__all__ = [
+    "ContainerPostgres",
+    "DatabaseIsolation",
+    "DiskFullError",
+    "EmbeddedPostgres",
+    "GivenPostgres",
+    "IsolationError",
+    "Migrate",
+    "PortInUseError",
+    "PostgresError",
+    "PostgresNotInstalledError",
+    "PostgresServer",
+    "PostgresStartError",
+    "asyncpg_url",
+    "connected",
+    "migrated_template",
+    "rolled_back",
+]

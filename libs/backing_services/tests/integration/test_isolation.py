@@ -1,0 +1,206 @@
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from backing_services._test_systems import NotATestSystemError
+from backing_services.postgres import (
+    DatabaseIsolation,
+    EmbeddedPostgres,
+    IsolationError,
+    PostgresServer,
+    connected,
+    rolled_back,
+)
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+# Each kind of foreign key that makes an order of deletion hard or impossible.
+SCHEMA = """
+create table alembic_version (version text); insert into alembic_version values ('0001');
+create table products (id int primary key); insert into products values (1);
+create table customers (id int primary key, favourite int);
+create table orders (id serial primary key, customer int references customers, follows int references orders);
+alter table customers add foreign key (favourite) references orders on delete restrict;
+create table lines ("order" int references orders on delete cascade, product int references products);
+create schema "Audit"; create table "Audit"."Log" ("order" int references orders on delete set null);
+"""
+ROWS = """
+insert into customers values (1, null); insert into orders values (1, 1, null), (2, 1, 1);
+update customers set favourite = 2; insert into lines values (1, 1); insert into "Audit"."Log" values (1);
+insert into products values (2);
+"""
+TABLES = ("customers", "orders", "lines", '"Audit"."Log"')
+
+
+async def migrate(url: str) -> None:
+    async with connected(url) as connection:
+        await connection.execute(SCHEMA)
+
+
+async def create(server: PostgresServer, *keep: str) -> DatabaseIsolation:
+    return await DatabaseIsolation.create(server, name="shop", fingerprint="1", migrate=migrate, keep=keep)
+
+
+@pytest.fixture
+async def isolation(postgres_server: PostgresServer) -> AsyncIterator[DatabaseIsolation]:
+    isolation = await create(postgres_server, "products")
+    yield isolation
+    await isolation.close()
+
+
+@pytest.fixture
+async def engine(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(isolation.url, hide_parameters=True)
+    yield engine
+    await engine.dispose()
+
+
+async def count(url: str, table: str) -> int:
+    async with connected(url) as connection:
+        return int(await connection.fetchval(f"select count(*) from {table}"))  # noqa: S608 - ours
+
+
+async def test_all_rows_are_deleted_whatever_their_foreign_keys(isolation: DatabaseIsolation) -> None:
+    async with connected(isolation.url) as connection:
+        await connection.execute(ROWS)
+
+    await isolation.clean()
+
+    assert [await count(isolation.url, table) for table in TABLES] == [0, 0, 0, 0]
+
+
+async def test_kept_tables_and_the_version_of_the_schema_stay(isolation: DatabaseIsolation) -> None:
+    async with connected(isolation.url) as connection:
+        await connection.execute(ROWS)
+
+    await isolation.clean()
+
+    assert await count(isolation.url, "products") == 2
+    assert await count(isolation.url, "alembic_version") == 1
+
+
+async def test_a_private_database_is_fresh_and_gone_afterwards(
+    isolation: DatabaseIsolation, postgres_server: PostgresServer
+) -> None:
+    async with connected(isolation.url) as connection:
+        await connection.execute(ROWS)
+
+    async with isolation.private() as url:
+        assert await count(url, "orders") == 0
+        async with connected(url) as connection:
+            await connection.execute("drop table lines")
+        name = url.partition("@/")[2].partition("?")[0]
+
+    assert not await postgres_server.database_exists(name)
+    assert await count(isolation.url, "lines") == 1
+
+
+async def test_a_leaked_connection_fails_the_test_that_leaked_it_and_only_that_one(
+    isolation: DatabaseIsolation, engine: AsyncEngine
+) -> None:
+    isolation.watch(engine)
+    leaked = await engine.connect()
+    await leaked.execute(text("insert into customers values (1, null)"))
+
+    with pytest.raises(IsolationError, match="1 database connection"):
+        await isolation.clean()
+
+    await isolation.clean()
+    assert await count(isolation.url, "customers") == 0
+    await leaked.invalidate()
+    await leaked.close()
+
+
+async def test_connections_that_were_given_back_are_no_leak(isolation: DatabaseIsolation, engine: AsyncEngine) -> None:
+    isolation.watch(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("insert into customers values (1, null)"))
+
+    await isolation.clean()
+
+    assert await count(isolation.url, "customers") == 0
+
+
+async def test_an_open_transaction_fails_the_test_that_left_it_and_is_ended(isolation: DatabaseIsolation) -> None:
+    async with connected(isolation.url) as connection:
+        await connection.execute("insert into customers values (1, null)")
+        await connection.execute("begin; update customers set favourite = null")
+
+        with pytest.raises(IsolationError, match="a transaction was left open"):
+            await isolation.clean()
+
+    assert await count(isolation.url, "customers") == 0
+
+
+async def test_a_database_that_is_none_for_tests_is_never_touched(postgres_server: PostgresServer) -> None:
+    await postgres_server.create_database("precious")
+    async with connected(postgres_server.url("precious")) as connection:
+        await connection.execute(SCHEMA + ROWS)
+    isolation = DatabaseIsolation(postgres_server, template="shop", database="precious", keep=())
+
+    with pytest.raises(NotATestSystemError):
+        await isolation.clean()
+
+    assert await count(postgres_server.url("precious"), "orders") == 2
+
+
+async def test_closing_drops_the_database_of_this_worker_and_keeps_the_template() -> None:
+    with EmbeddedPostgres() as server:
+        isolation = await create(server)
+        await isolation.close()
+
+        with pytest.raises(asyncpg.InvalidCatalogNameError):
+            await count(isolation.url, "orders")
+        assert await server.database_exists("shop_test_template_1")
+
+
+@pytest.fixture
+async def database_url(isolation: DatabaseIsolation, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    async with isolation.of_test(request.node) as url:
+        yield url
+    if url == isolation.url:
+        assert await count(url, "customers") == 0
+
+
+async def test_a_test_gets_the_workers_database_which_is_empty_again_afterwards(
+    database_url: str, isolation: DatabaseIsolation
+) -> None:
+    async with connected(database_url) as connection:
+        await connection.execute("insert into customers values (1, null)")
+
+    assert database_url == isolation.url
+
+
+@pytest.mark.private_database
+async def test_a_test_that_changes_the_schema_gets_a_database_of_its_own(
+    database_url: str, isolation: DatabaseIsolation
+) -> None:
+    async with connected(database_url) as connection:
+        await connection.execute("drop table lines")
+
+    assert await count(isolation.url, "lines") == 0
+
+
+async def test_what_a_rolled_back_session_commits_is_undone(isolation: DatabaseIsolation, engine: AsyncEngine) -> None:
+    async with rolled_back(engine) as session:
+        await session.execute(text("insert into customers values (1, null)"))
+        await session.commit()
+        await session.execute(text("insert into customers values (2, null)"))
+        await session.rollback()
+        seen = (await session.execute(text("select count(*) from customers"))).scalar_one()
+
+    assert seen == 1
+    assert await count(isolation.url, "customers") == 0
+
+
+async def test_a_rolled_back_session_gives_its_connection_back_when_the_test_fails(
+    isolation: DatabaseIsolation, engine: AsyncEngine
+) -> None:
+    isolation.watch(engine)
+
+    with pytest.raises(DBAPIError):
+        async with rolled_back(engine) as session:
+            await session.execute(text("insert into nowhere values (1)"))
+
+    await isolation.clean()

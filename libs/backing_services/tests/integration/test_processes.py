@@ -1,0 +1,226 @@
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import pytest
+from backing_services.processes import (
+    HttpReady,
+    LineReady,
+    ManagedProcess,
+    ProcessFailedError,
+    ProcessSpec,
+    Supervisor,
+    free_port,
+)
+from backing_services.waiting import eventually
+
+from ..is_running import is_running
+
+LIVES = "import time; print('ready', flush=True); time.sleep(60)"
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + LIVES
+# no handler that raises: Python ignores what it raises in the middle of an import, and runs it only after a sleep that
+# began just when the signal came
+ORDERLY = """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+print("ready", flush=True)
+signal.sigwait({signal.SIGTERM})
+"""
+TICKS = """
+import itertools, time
+for tick in itertools.count():
+    print(tick, flush=True)
+    time.sleep(0.005)
+"""
+SUPERVISOR_OF_A_CHILD = f"""
+import asyncio, sys
+from pathlib import Path
+from backing_services.processes import ProcessSpec
+from backing_services.processes import Supervisor
+async def main():
+    async with Supervisor() as supervisor:
+        process = await supervisor.start(ProcessSpec("a", [sys.executable, "-c", {LIVES!r}], Path(sys.argv[1])))
+        print(process.pid, flush=True)
+        await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+def spec(folder: Path, source: str = LIVES, name: str = "orders", **more: object) -> ProcessSpec:
+    given = {"ready": LineReady("^ready$"), **more}
+    return ProcessSpec(name, [sys.executable, "-c", source], folder / f"{name}.log", **given)  # type: ignore[arg-type] # what the test is about
+
+
+async def test_a_process_is_started_with_its_variables_and_writes_to_its_log(tmp_path: Path) -> None:
+    source = "import os; print('it is', os.environ['GREETING'])"
+    process = ManagedProcess(spec(tmp_path, source, environment={"GREETING": "hello"}, ready=None))
+
+    await process.start()
+
+    assert await process.wait() == 0
+    assert (tmp_path / "orders.log").read_text() == process.output() == "it is hello\n"
+
+
+async def test_a_process_is_ready_when_it_answers_over_http(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    ready = HttpReady(f"http://127.0.0.1:{port}/")
+    process = ManagedProcess(ProcessSpec("web", command, tmp_path / "log", ready=ready, directory=tmp_path))
+
+    await process.start()
+
+    assert "200" in process.output()
+    await process.stop()
+
+
+async def test_a_process_that_dies_before_it_is_ready_shows_its_log(tmp_path: Path) -> None:
+    with pytest.raises(ProcessFailedError, match=r"orders ended with status 3 before it was ready.*\nno database"):
+        await ManagedProcess(spec(tmp_path, "print('no database'); exit(3)")).start()
+
+
+async def test_a_process_that_is_not_ready_in_time_shows_what_it_was_waited_for(tmp_path: Path) -> None:
+    process = ManagedProcess(spec(tmp_path, ready=LineReady("never"), ready_within=0.1))
+
+    with pytest.raises(ProcessFailedError, match=r"was not ready \(LineReady\(pattern='never'\)\) within 0.1 s"):
+        await process.start()
+
+    await process.stop()
+
+
+async def test_a_paused_process_does_nothing_until_it_is_resumed(tmp_path: Path) -> None:
+    process = ManagedProcess(spec(tmp_path, TICKS, ready=LineReady("1")))
+    await process.start()
+
+    process.pause()
+    await eventually(lambda: Path(f"/proc/{process.pid}/stat").read_text().split()[2] == "T")
+    silent = process.output()
+    assert process.output() == silent
+
+    process.resume()
+    await eventually(lambda: process.output() > silent)
+    await process.stop()
+
+
+async def test_stopping_lets_a_paused_process_end_in_order(tmp_path: Path) -> None:
+    process = ManagedProcess(spec(tmp_path, ORDERLY))
+    await process.start()
+    process.pause()
+
+    await process.stop(grace=10)
+
+    assert process.returncode == 0
+
+
+async def test_a_process_that_ignores_the_request_to_stop_is_killed_after_the_grace(tmp_path: Path) -> None:
+    process = ManagedProcess(spec(tmp_path, STUBBORN))
+    await process.start()
+
+    await process.stop(grace=0.05)
+
+    assert process.returncode == -signal.SIGKILL
+
+
+async def test_a_killed_process_is_restarted_and_told_of(tmp_path: Path) -> None:
+    restarts: list[tuple[str, int]] = []
+    async with Supervisor(on_restart=lambda *restart: restarts.append(restart)) as supervisor:
+        process = await supervisor.start(spec(tmp_path))
+        first = process.pid
+
+        process.kill()
+
+        await eventually(lambda: process.pid != first and "ready" in process.output())
+        assert restarts == [("orders", -signal.SIGKILL)]
+
+
+async def test_a_process_that_was_stopped_by_the_supervisor_stays_so(tmp_path: Path) -> None:
+    restarts: list[tuple[str, int]] = []
+    async with Supervisor(on_restart=lambda *restart: restarts.append(restart)) as supervisor:
+        process = await supervisor.start(spec(tmp_path))
+
+        await supervisor.stop("orders")
+
+        assert not process.is_running
+    assert restarts == []
+
+
+async def test_a_process_that_dies_again_and_again_is_given_up_with_its_log(tmp_path: Path) -> None:
+    dies_at_second_start = f"""
+import pathlib, sys
+seen = pathlib.Path({str(tmp_path / "seen")!r})
+if seen.exists(): sys.exit("no such table")
+seen.touch()
+{LIVES}
+"""
+
+    async def run() -> None:
+        async with Supervisor() as supervisor:
+            process = await supervisor.start(spec(tmp_path, dies_at_second_start))
+            process.kill()
+            reason = await asyncio.wait_for(supervisor.failure(), 10)
+            assert "no such table" in str(reason)
+
+    with pytest.raises(
+        ProcessFailedError, match=r"orders died 5 times within 30 s, last with status 1.*\nno such table"
+    ):
+        await run()
+
+
+async def test_processes_are_stopped_in_reverse_order(tmp_path: Path) -> None:
+    ends = tmp_path / "ends"
+    async with Supervisor() as supervisor:
+        for name in "abc":
+            writes_its_name = f"with open({str(ends)!r}, 'a') as file: file.write({name!r})"
+            await supervisor.start(spec(tmp_path, ORDERLY + writes_its_name, name))
+
+    assert ends.read_text() == "cba"
+
+
+async def test_no_process_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SUPERVISOR_OF_A_CHILD, str(tmp_path / "log")]
+    supervisor = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+    assert supervisor.stdout is not None
+    pid = int(await supervisor.stdout.readline())
+    assert is_running(pid)
+
+    supervisor.kill()
+    await supervisor.communicate()
+
+    await eventually(lambda: not is_running(pid), describe=f"process {pid} ends")
+
+
+async def test_a_name_can_be_taken_once(tmp_path: Path) -> None:
+    async with Supervisor() as supervisor:
+        await supervisor.start(spec(tmp_path))
+
+        with pytest.raises(ProcessFailedError, match="a process named orders already"):
+            await supervisor.start(spec(tmp_path))
+
+
+async def test_the_number_of_lives_can_be_chosen(tmp_path: Path) -> None:
+    deaths: list[tuple[str, int]] = []
+
+    async def run() -> None:
+        async with Supervisor(on_restart=lambda *death: deaths.append(death), lives=2) as supervisor:
+            process = await supervisor.start(spec(tmp_path))
+            first = process.pid
+            process.kill()
+            await eventually(lambda: process.pid not in {first, None}, within=5)
+            process.kill()
+            await asyncio.wait_for(supervisor.failure(), 10)
+
+    with pytest.raises(
+        ProcessFailedError, match=f"orders died 2 times within 30 s, last with status -{signal.SIGKILL:d}"
+    ):
+        await run()
+    assert deaths == [("orders", -signal.SIGKILL)]
+
+
+async def test_a_process_can_be_asked_for_by_its_name(tmp_path: Path) -> None:
+    async with Supervisor() as supervisor:
+        process = await supervisor.start(spec(tmp_path))
+
+        assert supervisor.process("orders") is process
+        with pytest.raises(KeyError):
+            supervisor.process("payments")

@@ -1,0 +1,1 @@
+"""What is used of other libraries beside their public interface: one module a library."""

@@ -1,0 +1,19 @@
+"""From Kafka to a handler: batches, the inbox, dead letters."""
+
+from outboxed.consuming._batch import BatchConsumer, Progress, Route
+from outboxed.consuming._dead_letters import Content, DeadLetter, DeadLetterError, DeadLetters, Edit
+from outboxed.consuming._kafka import ConsumerRole, create_broker, subscribe
+
+__all__ = [
+    "BatchConsumer",
+    "ConsumerRole",
+    "Content",
+    "DeadLetter",
+    "DeadLetterError",
+    "DeadLetters",
+    "Edit",
+    "Progress",
+    "Route",
+    "create_broker",
+    "subscribe",
+]

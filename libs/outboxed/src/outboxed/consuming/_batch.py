@@ -1,0 +1,206 @@
+"""A batch of records becomes one transaction: inbox, handlers, outbox, tasks and dead letters commit together."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+
+from outboxed.errors import ConsumerHaltedError, UndecodableRecordError
+from outboxed.failpoints import failpoint
+from outboxed.messages import Attributes, ConsumedEvent, Received, Record, attributes_of, decode, raised_at, reason_of
+from outboxed.ports import EventDeadLetter, UnitOfWork, UnitOfWorkFactory
+from outboxed.storage import is_transient
+from outboxed.telemetry import continued_trace
+
+log = structlog.get_logger()
+
+MAX_REFUSALS = 20
+REFUSAL_WINDOW = 60.0
+"""Twenty events refused by their handlers within a minute: a bad deploy, not bad data."""
+
+U = TypeVar("U", bound=UnitOfWork)
+Handler = Callable[[Any, U], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Route(Generic[U]):
+    """What a service does with one type of event: ``handle(event, uow)`` inside the batch's transaction."""
+
+    model: type[ConsumedEvent]
+    handle: Handler[U]
+
+
+class ConsumerMetrics(Protocol):
+    """What the consumer counts."""
+
+    def event_ignored(self, topic: str) -> None:
+        """Count a record of a type that this service does not consume."""
+        ...
+
+
+@dataclass
+class Progress:
+    """When handling was last attempted, failed attempts included; monotonic seconds."""
+
+    last_attempt: float = field(default_factory=time.monotonic)
+    in_progress: int = 0
+    halted: str | None = None
+
+    def attempted(self) -> None:
+        """Something was tried just now."""
+        self.last_attempt = time.monotonic()
+
+    @contextmanager
+    def attempt(self, records: int) -> Iterator[None]:
+        """Count records as being handled."""
+        self.attempted()
+        self.in_progress = records
+        try:
+            yield
+        finally:
+            self.attempted()
+            self.in_progress = 0
+
+
+@dataclass(frozen=True)
+class _Batch:
+    events: tuple[Received[ConsumedEvent], ...]
+    undecodable: tuple[tuple[Record, str], ...]
+
+
+class BatchConsumer(Generic[U]):
+    """Handles batches of records of one consumer group; knows nothing of Kafka's client.
+
+    A transient error leaves ``handle`` and nothing has happened: offer the same records again. Every other error is
+    pinned to one event, which becomes a dead letter while all others are handled.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        routes: Sequence[Route[U]],
+        unit_of_work: UnitOfWorkFactory[U],
+        metrics: ConsumerMetrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.group = group
+        self.routes = {route.model.type: route for route in routes}
+        self.topics = sorted({route.model.topic for route in routes})
+        self.progress = Progress()
+        self._unit_of_work = unit_of_work
+        self._metrics = metrics
+        self._clock = clock
+        self._refusals: dict[tuple[str, int, int], float] = {}
+
+    @failpoint("consumer.receive")
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Handle records in order. Raises transient errors (see database.is_transient) and ConsumerHaltedError."""
+        if self.progress.halted:
+            raise ConsumerHaltedError(self.progress.halted)
+        with self.progress.attempt(len(records)):
+            batch = self._decode(records)
+            if batch.events or batch.undecodable:
+                await self._handle_batch(batch)
+
+    async def _handle_batch(self, batch: _Batch) -> None:
+        try:
+            await self._handle_together(batch)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.warning("batch_refused", group=self.group, events=len(batch.events), error=repr(error))
+            await self._handle_one_by_one(batch)
+
+    @failpoint("consumer.decode")
+    def _decode(self, records: Sequence[Record]) -> _Batch:
+        events: dict[str, Received[ConsumedEvent]] = {}
+        undecodable: list[tuple[Record, str]] = []
+        for record in records:
+            try:
+                received = self._decode_one(record)
+            except UndecodableRecordError as error:
+                undecodable.append((record, str(error)))
+                continue
+            except Exception as error:  # noqa: BLE001  # raised, one record that nobody foresaw would stop its partition
+                undecodable.append((record, reason_of(error) + raised_at(error)))
+                continue
+            if received is not None:
+                events.setdefault(received.attributes.id, received)  # a copy within the batch is dropped here
+        return _Batch(tuple(events.values()), tuple(undecodable))
+
+    def _decode_one(self, record: Record) -> Received[ConsumedEvent] | None:
+        attributes = attributes_of(record)
+        route = self.routes.get(attributes.type)
+        if route is None or route.model.topic != record.topic:
+            self._metrics.event_ignored(record.topic)
+            return None
+        return decode(record, attributes, route.model)
+
+    async def _handle_together(self, batch: _Batch) -> None:
+        async with self._unit_of_work() as uow:
+            for record, reason in batch.undecodable:
+                uow.dead_letters.add(EventDeadLetter(self.group, record, reason))
+            await self._apply(batch.events, uow)
+        for record, reason in batch.undecodable:
+            log.error("event_dead_lettered", reason=reason, **_position(record))
+
+    async def _apply(self, events: Sequence[Received[ConsumedEvent]], uow: U) -> None:
+        if not events:
+            return
+        new = await uow.inbox.insert([received.attributes.id for received in events])
+        await uow.lock([received.event.key for received in events if received.attributes.id in new])
+        for received in events:
+            if received.attributes.id in new:
+                await self._dispatch(received.attributes, received.event, uow)
+
+    @failpoint("consumer.dispatch")
+    async def _dispatch(self, attributes: Attributes, event: ConsumedEvent, uow: U) -> None:
+        fields = {"group": self.group, "event_id": attributes.id, event.key_field: event.key}
+        with continued_trace(attributes.type, attributes.traceparent, **fields):
+            await self.routes[attributes.type].handle(event, uow)
+            log.info("event_handled", type=attributes.type)
+
+    async def _handle_one_by_one(self, batch: _Batch) -> None:
+        await self._handle_together(_Batch((), batch.undecodable))
+        for received in batch.events:
+            self.progress.attempted()
+            try:
+                await self._handle_together(_Batch((received,), ()))
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                await self._refuse(received, error)
+
+    @failpoint("consumer.refuse")
+    async def _refuse(self, received: Received[ConsumedEvent], error: Exception) -> None:
+        reason = reason_of(error) + raised_at(error)
+        async with self._unit_of_work() as uow:
+            uow.dead_letters.add(EventDeadLetter(self.group, received.record, reason))
+        log.error("event_dead_lettered", reason=reason, **_position(received.record))
+        self._count_refusal(received.record)
+
+    def _count_refusal(self, record: Record) -> None:
+        now = self._clock()
+        # by position: a batch that comes again after an outage refuses the same events again
+        self._refusals[record.topic, record.partition, record.offset] = now
+        self._refusals = {at: then for at, then in self._refusals.items() if then >= now - REFUSAL_WINDOW}
+        if len(self._refusals) >= MAX_REFUSALS:
+            self.progress.halted = f"{MAX_REFUSALS} events were refused by their handlers within a minute"
+            raise ConsumerHaltedError(self.progress.halted)
+
+    async def replay(self, record: Record, uow: U) -> None:
+        """Handle one dead-lettered record in the caller's transaction, which also marks the letter.
+
+        Raises UndecodableRecordError, or whatever the handler raises; an event that was handled meanwhile, or whose
+        type this service does not consume, changes nothing.
+        """
+        received = self._decode_one(record)
+        if received is not None:
+            await self._apply((received,), uow)
+
+
+def _position(record: Record) -> dict[str, object]:
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}

@@ -1,0 +1,223 @@
+"""Dead letters: list, show, edit, replay in one transaction of this service, or discard."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from outboxed.consuming._batch import BatchConsumer
+from outboxed.messages import Record
+from outboxed.ports import NewTask
+from outboxed.storage import SqlTransactions, SqlUnitOfWork, dump_headers, load_headers, tables
+from outboxed.telemetry import continued_trace
+
+U = TypeVar("U", bound=SqlUnitOfWork)
+
+
+class DeadLetterError(Exception):
+    """A letter can't be edited, replayed or discarded; the message says why."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a record or a task consists of, raw."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What to change; None leaves the key or the value as it is. A new header takes the place of all of its name."""
+
+    key: bytes | None = None
+    value: bytes | None = None
+    headers: Mapping[str, bytes] = field(default_factory=dict)
+    removed_headers: Collection[str] = ()
+
+    def applied(self, content: Content) -> Content:
+        """The content with these changes."""
+        gone = {*self.headers, *self.removed_headers}
+        kept = tuple((name, raw) for name, raw in content.headers if name not in gone)
+        return Content(
+            key=content.key if self.key is None else self.key,
+            value=content.value if self.value is None else self.value,
+            headers=(*kept, *self.headers.items()),
+        )
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A record or a task that was given up; ``topic`` is a task's kind.
+
+    ``key``, ``value`` and ``headers`` are what a replay handles: as last edited. ``original`` is what was given up.
+    """
+
+    id: int
+    source: str
+    group: str | None
+    topic: str
+    partition: int | None
+    offset: int | None
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    reason: str
+    failed_at: datetime
+    status: str
+    original: Content
+    edited_at: datetime | None = None
+
+    @property
+    def content(self) -> Content:
+        """What a replay handles."""
+        return Content(self.key, self.value, self.headers)
+
+
+class DeadLetters(Generic[U]):
+    """The dead letters of one service."""
+
+    def __init__(self, transactions: SqlTransactions[U], consumer: BatchConsumer[U]) -> None:
+        self._transactions = transactions
+        self._consumer = consumer
+
+    async def list(self, *, status: str = "open", limit: int = 100) -> Sequence[DeadLetter]:
+        """Letters of a status (open, replayed or discarded), oldest first."""
+        table = tables.dead_letters
+        query = sa.select(table).where(table.c.status == status).order_by(table.c.id).limit(limit)
+        async with self._transactions.engine.connect() as connection:
+            return [_letter(row) for row in (await connection.execute(query)).mappings()]
+
+    async def show(self, letter_id: int) -> DeadLetter:
+        """Raises DeadLetterError for an unknown id."""
+        async with self._transactions.engine.connect() as connection:
+            return await _get(connection, letter_id)
+
+    async def edit(self, letter_id: int, edit: Edit) -> None:
+        """Change what a replay will handle; the original stays, however often a letter is edited.
+
+        Raises DeadLetterError when it is not open, lacks a header to be removed, or is a task without a JSON object.
+        """
+        async with self._transactions() as uow:
+            letter = await self._take(letter_id, uow)
+            for name in edit.removed_headers:
+                if name not in dict(letter.headers):
+                    raise DeadLetterError(f"dead letter {letter_id} has no header {name!r}")
+            content = edit.applied(letter.content)
+            if letter.source == "task" and not _is_json_object(content.value):
+                raise DeadLetterError(f"dead letter {letter_id} is a task: its value must be a JSON object")
+            await _save(letter, content, uow)
+
+    async def replay(self, letter_id: int) -> None:
+        """Handle the letter again and mark it, in one transaction; nothing is republished.
+
+        Raises DeadLetterError when it is not open, and whatever the handler raises: then it stays open.
+        """
+        async with self._transactions() as uow:
+            letter = await self._take(letter_id, uow)
+            with continued_trace("replay", _header(letter, "traceparent"), dead_letter=letter.id):
+                if letter.source == "task":
+                    uow.tasks.schedule(_task(letter))
+                else:
+                    await self._consumer.replay(_record(letter), uow)
+            await _close(letter, "replayed", uow)
+
+    async def discard(self, letter_id: int) -> None:
+        """Close the letter without handling it; it can still be shown. Raises DeadLetterError when it is not open."""
+        async with self._transactions() as uow:
+            await _close(await self._take(letter_id, uow), "discarded", uow)
+
+    async def _take(self, letter_id: int, uow: U) -> DeadLetter:
+        letter = await _get(uow.connection, letter_id, lock=True)
+        if letter.status != "open":
+            raise DeadLetterError(f"dead letter {letter_id} was already {letter.status}")
+        return letter
+
+
+async def _get(connection: AsyncConnection, letter_id: int, *, lock: bool = False) -> DeadLetter:
+    query = sa.select(tables.dead_letters).where(tables.dead_letters.c.id == letter_id)
+    row = (await connection.execute(query.with_for_update() if lock else query)).mappings().first()
+    if row is None:
+        raise DeadLetterError(f"there is no dead letter {letter_id}")
+    return _letter(row)
+
+
+async def _save(letter: DeadLetter, content: Content, uow: SqlUnitOfWork) -> None:
+    table = tables.dead_letters
+    await uow.connection.execute(
+        sa.update(table)
+        .where(table.c.id == letter.id)
+        .values(
+            edited_at=uow.now,
+            edited_key=content.key,
+            edited_value=content.value,
+            edited_headers=dump_headers(content.headers),
+        )
+    )
+
+
+async def _close(letter: DeadLetter, status: str, uow: SqlUnitOfWork) -> None:
+    table = tables.dead_letters
+    await uow.connection.execute(
+        sa.update(table).where(table.c.id == letter.id).values(status=status, closed_at=uow.now)
+    )
+
+
+def _letter(row: sa.RowMapping) -> DeadLetter:
+    original = Content(row["key"], row["value"], load_headers(row["headers"]))
+    content = original
+    if row["edited_at"] is not None:
+        content = Content(row["edited_key"], row["edited_value"], load_headers(row["edited_headers"]))
+    return DeadLetter(
+        id=row["id"],
+        source=row["source"],
+        group=row["consumer_group"],
+        topic=row["topic"],
+        partition=row["partition"],
+        offset=row["offset"],
+        key=content.key,
+        value=content.value,
+        headers=content.headers,
+        reason=row["reason"],
+        failed_at=row["failed_at"],
+        status=row["status"],
+        original=original,
+        edited_at=row["edited_at"],
+    )
+
+
+def _is_json_object(value: bytes | None) -> bool:
+    try:
+        return isinstance(json.loads(value or b""), dict)
+    except ValueError:
+        return False
+
+
+def _header(letter: DeadLetter, name: str) -> str | None:
+    raw = dict(letter.headers).get(name)
+    return raw.decode(errors="replace") if raw else None
+
+
+def _record(letter: DeadLetter) -> Record:
+    return Record(
+        topic=letter.topic,
+        partition=letter.partition or 0,
+        offset=letter.offset or 0,
+        key=letter.key,
+        value=letter.value,
+        headers=letter.headers,
+    )
+
+
+def _task(letter: DeadLetter) -> NewTask:
+    return NewTask(
+        kind=letter.topic,
+        key=(letter.key or b"").decode(),
+        payload=json.loads(letter.value or b"{}"),
+        group=_header(letter, "group"),
+    )

@@ -1,0 +1,283 @@
+"""FastStream's side of the consumer: raw records in, offsets committed after the transaction, never before."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.annotations import KafkaMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+from outboxed._backoff import backoff
+from outboxed._compat.aiokafka import read_any_header
+from outboxed.consuming._batch import BatchConsumer
+from outboxed.failpoints import failpoint
+from outboxed.messages import Record
+from outboxed.settings import KafkaSettings
+from outboxed.storage import is_transient
+
+log = structlog.get_logger()
+
+MAX_RECORDS = 100
+"""A batch. Five hundred are no faster and take 5 % more memory, a megabyte now and then (`make memory`)."""
+COMMIT_SECONDS = 5.0
+HEARTBEATS = 12
+"""A session; every half a second by default, since a member learns only by its next one that another has gone."""
+HANDOVER_SECONDS = 1.5
+"""Until partitions are given away in the middle of a batch; far below the session, within which others wait for us."""
+FIRST_BACKOFF = 0.1
+MAX_BACKOFF = 0.5
+"""So that work goes on within half a second of an outage's end, of the database or of Kafka."""
+START_BACKOFF = 0.5
+LAG_SECONDS = 5.0
+LAG_EVERY = 1.0
+STOP_SECONDS = 1.7
+GRACE_SECONDS = 0.1
+"""Until a look at the lag is cut short; the batch at hand has STOP_SECONDS."""
+
+
+def _parser(handover: "_Handover") -> Any:
+    async def parse(records: Any, original: Any) -> Any:
+        """Keep the records as they came: FastStream's own parser fails on a null or non-UTF-8 header."""
+        handover.batch_begins()
+        message = await original(tuple(replace(record, headers=()) for record in records))
+        message.raw_message = tuple(records)  # TestKafkaBroker gives a list
+        return message
+
+    return parse
+
+
+def _decoder(topic_prefix: str) -> Any:
+    async def decode(message: Any) -> list[Record]:
+        return [
+            Record(
+                topic=record.topic.removeprefix(topic_prefix),
+                partition=record.partition,
+                offset=record.offset,
+                key=record.key,
+                value=record.value,
+                headers=tuple(record.headers),
+            )
+            for record in message.raw_message
+        ]
+
+    return decode
+
+
+def create_broker(kafka: KafkaSettings) -> KafkaBroker:
+    """A FastStream broker that only consumes; the relay is what produces."""
+    read_any_header()
+    return KafkaBroker(
+        kafka.bootstrap_servers,
+        consumer_only=True,
+        allow_auto_create_topics=False,
+        graceful_timeout=1.5,
+        security=kafka.faststream_security(),
+        logger=logging.getLogger("faststream"),
+        log_level=logging.DEBUG,
+    )
+
+
+def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSettings) -> BatchSubscriber:
+    """Register the consumer's topics as one batch subscriber of its group."""
+    handover = _Handover()
+    subscriber = broker.subscriber(
+        *(kafka.topic(name) for name in consumer.topics),
+        group_id=consumer.group,
+        batch=True,
+        max_records=MAX_RECORDS,
+        batch_timeout_ms=10,
+        auto_offset_reset="earliest",
+        ack_policy=AckPolicy.MANUAL,
+        session_timeout_ms=kafka.session_timeout_ms,
+        heartbeat_interval_ms=max(kafka.session_timeout_ms // HEARTBEATS, 100),
+        fetch_max_wait_ms=kafka.fetch_max_wait_ms,
+        listener=handover,
+        parser=_parser(handover),
+        decoder=_decoder(kafka.topic_prefix),
+    )
+    failures = _Failures()
+
+    @subscriber
+    async def consume(records: list[Any], message: KafkaMessage) -> None:
+        try:
+            try:
+                await _handle_and_commit(consumer, records, message)
+            finally:
+                handover.batch_ended()
+        except Exception as error:
+            await failures.back_off(consumer.group, error)
+            if not is_transient(error):
+                raise  # FastStream logs it with its traceback
+        else:
+            failures.reset()
+
+    return subscriber
+
+
+async def _handle_and_commit(consumer: BatchConsumer[Any], records: list[Any], message: KafkaMessage) -> None:
+    try:
+        await consumer.handle(records)
+    except BaseException:
+        _rewind(message.consumer, message.raw_message)
+        raise
+    await _commit(message.consumer)
+
+
+class _Handover(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Before partitions go to another member, the batch at hand ends and is committed: nobody is offered it again."""
+
+    def __init__(self) -> None:
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def batch_begins(self) -> None:
+        """Say so as soon as the client has given the records away; FastStream lets other tasks run before the handler.
+
+        Positions are past the records by then, and those of the next assignment are what was committed.
+        """
+        self._idle.clear()
+
+    def batch_ended(self) -> None:
+        """Committed or not: what isn't comes again."""
+        self._idle.set()
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        try:
+            async with asyncio.timeout(HANDOVER_SECONDS):
+                await self._idle.wait()
+        except TimeoutError:
+            log.warning("partitions_revoked_in_a_batch", partitions=len(revoked))
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        """Nothing to do: positions are those that were committed."""
+
+
+class _Failures:
+    """Back-off between attempts at the same batch, far below Kafka's max.poll.interval; each error is said once."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self._count, self._said = 0, ""
+
+    async def back_off(self, group: str, error: Exception) -> None:
+        self._count += 1
+        seconds = backoff(self._count, first=FIRST_BACKOFF, cap=MAX_BACKOFF)
+        if self._said != repr(error):
+            log.warning("batch_comes_again", group=group, error=repr(error))
+            self._said = repr(error)
+        await asyncio.sleep(seconds)
+
+
+def _rewind(consumer: Any, records: Sequence[Any]) -> None:
+    """Read these records again; a partition that is no longer ours is its new owner's."""
+    earliest: dict[TopicPartition, int] = {}
+    for record in records:
+        partition = TopicPartition(record.topic, record.partition)
+        earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
+    for partition, offset in earliest.items():
+        try:
+            consumer.seek(partition, offset)
+        except IllegalStateError:
+            log.info("partition_moved_on", topic=partition.topic, partition=partition.partition)
+
+
+@failpoint("offsets.commit")
+async def _commit(consumer: Any) -> None:
+    """Commit the positions; if that fails or hangs the records may come again, which the inbox absorbs."""
+    try:
+        async with asyncio.timeout(COMMIT_SECONDS):
+            await consumer.commit()
+    except (KafkaError, TimeoutError) as error:
+        log.warning("offsets_not_committed", error=repr(error))
+
+
+class ConsumerRole:
+    """Runs a subscriber until told to stop, whatever Kafka does meanwhile, and measures its lag."""
+
+    def __init__(self, broker: KafkaBroker, subscriber: BatchSubscriber, consumer: BatchConsumer[Any]) -> None:
+        self._broker = broker
+        self._subscriber = subscriber
+        self._consumer = consumer
+        self.lag: int | None = None
+        """Records not yet handled in the partitions that this process has; None while Kafka doesn't answer."""
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Consume until ``stop``; a consumer that halts waits, unready, for a person."""
+        try:
+            await self._start(stop)
+            while not stop.is_set() and not self._consumer.progress.halted:
+                await self._measure_lag()
+                with anyio.move_on_after(LAG_EVERY):
+                    await stop.wait()
+            if self._consumer.progress.halted:
+                log.critical("consumer_halted", reason=self._consumer.progress.halted)
+                await self._broker.stop()
+                await stop.wait()
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(STOP_SECONDS):
+                await self._stop()
+
+    async def _stop(self) -> None:
+        consuming = list(self._subscriber.tasks)
+        await self._broker.stop()
+        if consuming:
+            # FastStream cancels a handler that hangs and doesn't wait: its transaction must end before the pool does
+            await asyncio.wait(consuming)
+
+    async def _start(self, stop: anyio.Event) -> None:
+        attempt = 0
+        while not stop.is_set():
+            try:
+                with _silenced("aiokafka", "faststream"):
+                    await self._broker.start()
+            except KafkaError as error:
+                await self._broker.stop()  # else the half-started consumer leaks
+                attempt += 1
+                if attempt == 1:
+                    log.warning("waiting_for_kafka", error=repr(error))
+                with anyio.move_on_after(backoff(attempt, first=START_BACKOFF, cap=MAX_BACKOFF)):
+                    await stop.wait()
+            else:
+                log.info("consuming", group=self._consumer.group, topics=self._consumer.topics)
+                return
+
+    async def _measure_lag(self) -> None:
+        client: AIOKafkaConsumer | None = self._subscriber.consumer
+        if client is None:
+            return
+        try:
+            async with asyncio.timeout(LAG_SECONDS):
+                assigned = client.assignment()
+                ends = await client.end_offsets(assigned) if assigned else {}
+                unread = [max(0, end - await client.position(partition)) for partition, end in ends.items()]
+        except (KafkaError, TimeoutError):
+            self.lag = None
+        else:
+            self.lag = sum(unread) + self._consumer.progress.in_progress
+        if not self.lag:
+            # nothing to do, or nobody to ask: what comes now has not been waiting
+            self._consumer.progress.attempted()
+
+
+@contextmanager
+def _silenced(*names: str) -> Iterator[None]:
+    """While a start is tried: at each attempt the libraries log what ``waiting_for_kafka`` says once."""
+    levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
+    for logger, _ in levels:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in levels:
+            logger.setLevel(level)

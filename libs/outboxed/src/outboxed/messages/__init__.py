@@ -1,0 +1,51 @@
+"""Events and their envelope: what a service publishes, and how it reads what others publish."""
+
+from outboxed.messages._asyncapi import document
+from outboxed.messages._envelope import (
+    Attributes,
+    OutgoingRecord,
+    Received,
+    Record,
+    attributes_of,
+    decode,
+    encode,
+    encode_versions,
+)
+from outboxed.messages._events import (
+    Amount,
+    ConsumedAmount,
+    ConsumedData,
+    ConsumedEvent,
+    ConsumedPrice,
+    ConsumedTimestamp,
+    Event,
+    EventData,
+    Timestamp,
+    rfc3339,
+)
+from outboxed.messages._reasons import raised_at, reason_of, summary
+
+__all__ = [
+    "Amount",
+    "Attributes",
+    "ConsumedAmount",
+    "ConsumedData",
+    "ConsumedEvent",
+    "ConsumedPrice",
+    "ConsumedTimestamp",
+    "Event",
+    "EventData",
+    "OutgoingRecord",
+    "Received",
+    "Record",
+    "Timestamp",
+    "attributes_of",
+    "decode",
+    "document",
+    "encode",
+    "encode_versions",
+    "raised_at",
+    "reason_of",
+    "rfc3339",
+    "summary",
+]

@@ -1,0 +1,156 @@
+"""CloudEvents 1.0 in Kafka's binary mode, by hand: attributes are ``ce_`` headers, the value is the data as JSON.
+
+Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from outboxed.errors import EventTooLargeError, UndecodableRecordError
+from outboxed.messages._events import ConsumedEvent, Event, rfc3339
+from outboxed.messages._reasons import summary
+
+MAX_VALUE_BYTES = 512 * 1024
+"""Half of Kafka's default record limit, so that every outbox row can be sent."""
+
+MAX_ID_CHARACTERS = 255
+
+_REQUIRED = ("ce_type", "ce_id")
+
+E = TypeVar("E", bound=ConsumedEvent)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A Kafka record as it was read: nothing decoded, nothing dropped."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class OutgoingRecord:
+    """A record ready to be sent: what the outbox stores and the relay sends."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: Mapping[str, str]
+
+    def raw_headers(self) -> list[tuple[str, bytes]]:
+        """The headers in Kafka's form."""
+        return [(name, value.encode()) for name, value in self.headers.items()]
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """The envelope's attributes that consumers use."""
+
+    id: str
+    type: str
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True)
+class Received(Generic[E]):
+    """A decoded event with its envelope and the record that it came in."""
+
+    attributes: Attributes
+    event: E
+    record: Record = field(repr=False)
+
+
+def encode(  # noqa: PLR0913  # an envelope has that many parts
+    event: Event, *, source: str, sequence: int, time: datetime, traceparent: str | None, event_id: str | None = None
+) -> OutgoingRecord:
+    """Put an event into its envelope, under a new id unless ``event_id`` is given.
+
+    ``sequence`` is the version of the aggregate after the change; ``source`` is a path such as ``/orders``.
+    Raises EventTooLargeError over MAX_VALUE_BYTES.
+    """
+    value = event.model_dump_json().encode()
+    if len(value) > MAX_VALUE_BYTES:
+        raise EventTooLargeError(f"{event.type} of {event.key} has {len(value)} bytes, the limit is {MAX_VALUE_BYTES}")
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": event_id or str(uuid4()),
+        "ce_source": source,
+        "ce_type": event.type,
+        "ce_time": rfc3339(time),
+        "ce_subject": event.key,
+        "ce_sequence": str(sequence),
+        "content-type": "application/json",
+    }
+    if traceparent:
+        headers["traceparent"] = traceparent
+    return OutgoingRecord(topic=event.topic, key=event.key, value=value, headers=headers)
+
+
+def encode_versions(
+    versions: Sequence[Event], *, source: str, sequence: int, time: datetime, traceparent: str | None
+) -> list[OutgoingRecord]:
+    """Put one fact into an envelope for each of its versions, all under one new id.
+
+    Raises EventTooLargeError, and ValueError where two are of one type: consumers would drop the second.
+    """
+    if len({event.type for event in versions}) < len(versions):
+        raise ValueError(f"one fact has one event of a type, not {[event.type for event in versions]}")
+    event_id = str(uuid4())
+    return [
+        encode(event, source=source, sequence=sequence, time=time, traceparent=traceparent, event_id=event_id)
+        for event in versions
+    ]
+
+
+def attributes_of(record: Record) -> Attributes:
+    """Read the attributes; a null or unreadable header that is not required counts as absent.
+
+    Raises UndecodableRecordError where the value is null or ``ce_type`` or ``ce_id`` is missing or unreadable.
+    """
+    if record.value is None:
+        raise UndecodableRecordError("the value is null")
+    headers = _readable_headers(record)
+    for name in _REQUIRED:
+        if not headers.get(name):
+            raise UndecodableRecordError(f"the header {name} is missing or unreadable")
+    if len(headers["ce_id"]) > MAX_ID_CHARACTERS or "\0" in headers["ce_id"]:
+        raise UndecodableRecordError(f"the header ce_id is longer than {MAX_ID_CHARACTERS} characters or has a NUL")
+    return Attributes(
+        id=headers["ce_id"],
+        type=headers["ce_type"],
+        traceparent=headers.get("traceparent"),
+    )
+
+
+def decode(record: Record, attributes: Attributes, model: type[E]) -> Received[E]:
+    """Read the data as ``model``. Raises UndecodableRecordError: no JSON, the wrong schema, or another key."""
+    try:
+        event = model.model_validate_json(record.value or b"")
+    except ValidationError as error:
+        raise UndecodableRecordError(f"{attributes.type}: {summary(error)}") from None
+    if record.key is None:
+        raise UndecodableRecordError(f"{attributes.type}: the record has no key")
+    if record.key != event.key.encode():
+        raise UndecodableRecordError(f"{attributes.type}: the record's key is not its {event.key_field}")
+    return Received(attributes, event, record)
+
+
+def _readable_headers(record: Record) -> dict[str, str]:
+    readable: dict[str, str] = {}
+    for name, raw in record.headers:
+        if raw is None:
+            continue
+        try:
+            readable.setdefault(name, raw.decode())
+        except UnicodeDecodeError:
+            continue
+    return readable

@@ -1,0 +1,93 @@
+"""What a handler may ask of a transaction, as Protocols; SQL and in-memory adapters implement them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from outboxed.messages import Event, Record
+
+
+class Events(Protocol):
+    """The outbox: an event appended here is sent if, and only if, the transaction commits."""
+
+    def append(self, event: Event, *other_versions: Event, sequence: int) -> None:
+        """Append an event of the aggregate whose version is ``sequence``.
+
+        ``other_versions`` say the same to consumers of another version of its type. All are sent under one id, so that
+        a consumer that reads several handles the first of them and no more: give the newest first. Raises
+        EventTooLargeError over 512 KiB, ValueError where two are of one type.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """Work to be done after the transaction has committed; unique by (kind, key).
+
+    Tasks of one ``group`` run one at a time, in the order of their making.
+    """
+
+    kind: str
+    key: str
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    delay: timedelta = timedelta(0)
+    group: str | None = None
+
+
+class Tasks(Protocol):
+    """Work that must not be part of the transaction: outside calls and deadlines."""
+
+    def schedule(self, task: NewTask) -> None:
+        """Schedule a task; one of the same kind and key that still waits is left as it is."""
+        ...
+
+
+class Inbox(Protocol):
+    """The ids of the events that this service has handled."""
+
+    async def insert(self, ids: Iterable[str]) -> set[str]:
+        """Claim ids for this transaction; returns those that nobody has handled before."""
+        ...
+
+
+@dataclass(frozen=True)
+class EventDeadLetter:
+    """A record that this consumer group could not handle, raw, and why."""
+
+    group: str
+    record: Record
+    reason: str
+
+
+class DeadLetters(Protocol):
+    """What was given up, kept raw until a person replays or discards it."""
+
+    def add(self, letter: EventDeadLetter) -> None:
+        """Keep a record; unique by (group, topic, partition, offset)."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """One transaction. ``now`` is its time, by the database's clock."""
+
+    @property
+    def now(self) -> datetime: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def tasks(self) -> Tasks: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def dead_letters(self) -> DeadLetters: ...
+
+    async def lock(self, keys: Sequence[str]) -> None:
+        """Lock the aggregates of these event keys, in one sorted statement, so that batches cannot deadlock."""
+        ...
+
+
+U_co = TypeVar("U_co", bound=UnitOfWork, covariant=True)
+UnitOfWorkFactory = Callable[[], AbstractAsyncContextManager[U_co]]
+"""Opens a transaction: commits at the end of the block, rolls back when an error leaves it."""

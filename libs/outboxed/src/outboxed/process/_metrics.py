@@ -1,0 +1,133 @@
+"""The service's metrics in Prometheus' format; the database is asked at each scrape."""
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+
+import sqlalchemy as sa
+import structlog
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from outboxed.storage import Clock, tables
+
+log = structlog.get_logger()
+
+EXACT_COUNT_LIMIT = 100_000
+SOURCES = ("event", "task")
+
+
+class Metrics:
+    """One registry a process. A service may register collectors of its own in ``registry``."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.registry = CollectorRegistry()
+        self._queries: list[tuple[Gauge, Callable[[sa.ColumnElement[datetime]], sa.Select[int]]]] = []
+        # a counter of the client library would be exposed as events_ignored_total
+        self._ignored = self._gauge("events_ignored", "Records of a type that this service does not consume", "topic")
+        self._database_up = self._gauge("database_up", "Whether the database answered this scrape")
+        self._outbox_rows = self._gauge("outbox_rows", "Events that wait to be sent")
+        self._outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest event that waits to be sent")
+        self._inbox_rows = self._gauge("inbox_rows", "Ids of handled events; an estimate above 100,000")
+        self._tasks_due = self._gauge("tasks_due", "Tasks that are due", "kind")
+        self._tasks_oldest = self._gauge(
+            "tasks_oldest_due_seconds", "How long ago the oldest task was first due", "kind"
+        )
+        self._dead_letters = self._gauge("dead_letters", "Open dead letters", "source")
+        self._lag = self._gauge("consumer_lag", "Records that this process has yet to handle")
+
+    def event_ignored(self, topic: str) -> None:
+        """See consumer.ConsumerMetrics."""
+        self._ignored.labels(topic).inc()
+
+    def observe_lag(self, lag: Callable[[], int | None]) -> None:
+        """Report ``lag()`` at each scrape; NaN while it is unknown."""
+
+        def value() -> float:
+            known = lag()
+            return math.nan if known is None else known
+
+        self._lag.set_function(value)
+
+    def observe(self, name: str, text: str, query: Callable[[sa.ColumnElement[datetime]], sa.Select[int]]) -> None:
+        """Report the number that ``query(now)`` selects, at each scrape; for a service's own figures."""
+        self._queries.append((self._gauge(name, text), query))
+
+    async def scrape(self, engine: AsyncEngine, *, task_kinds: list[str]) -> bytes:
+        """Ask the database and return the whole exposition; while it is away ``database_up`` is 0, its gauges NaN."""
+        try:
+            await self._ask(engine, task_kinds)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.warning("metrics_without_database", error=repr(error))
+            self._forget(task_kinds)
+            self._database_up.set(0)
+        else:
+            self._database_up.set(1)
+        return generate_latest(self.registry)
+
+    async def _ask(self, engine: AsyncEngine, task_kinds: list[str]) -> None:
+        now = sa.func.clock_timestamp() + self._clock.offset
+        async with engine.connect() as connection:
+            rows, oldest = (await connection.execute(_outbox(now))).one()
+            self._outbox_rows.set(rows)
+            self._outbox_oldest.set(max(0.0, oldest))
+            self._inbox_rows.set(await _inbox_rows(connection))
+            due = {row.kind: row for row in await connection.execute(_tasks(now))}
+            letters = {row.source: row.rows for row in await connection.execute(_open_letters())}
+            for gauge, query in self._queries:
+                gauge.set((await connection.execute(query(now))).scalar_one())
+        self._tasks_due.clear()
+        self._tasks_oldest.clear()
+        for kind in {*task_kinds, *due}:
+            self._tasks_due.labels(kind).set(due[kind].rows if kind in due else 0)
+            self._tasks_oldest.labels(kind).set(max(0.0, due[kind].oldest) if kind in due else 0)
+        for source in SOURCES:
+            self._dead_letters.labels(source).set(letters.get(source, 0))
+
+    def _forget(self, task_kinds: list[str]) -> None:
+        """An old figure would look like a fresh one."""
+        plain = [self._outbox_rows, self._outbox_oldest, self._inbox_rows, *(gauge for gauge, _ in self._queries)]
+        by_kind = [gauge.labels(kind) for gauge in (self._tasks_due, self._tasks_oldest) for kind in task_kinds]
+        by_source = [self._dead_letters.labels(source) for source in SOURCES]
+        for gauge in (*plain, *by_kind, *by_source):
+            gauge.set(math.nan)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+
+def _age(now: sa.ColumnElement[object], column: sa.ColumnElement[object]) -> sa.ColumnElement[float]:
+    return sa.cast(sa.func.coalesce(sa.extract("epoch", now - sa.func.min(column)), 0), sa.Float)
+
+
+def _outbox(now: sa.ColumnElement[object]) -> sa.Select[int, float]:
+    return sa.select(sa.func.count(), _age(now, tables.outbox.c.created_at))
+
+
+async def _inbox_rows(connection: AsyncConnection) -> int:
+    """Exact while that is cheap, else the planner's estimate: a scrape must not count millions of rows."""
+    estimate = sa.text("select greatest(reltuples, 0)::bigint from pg_class where oid = 'inbox'::regclass")
+    rows: int = (await connection.execute(estimate)).scalar_one()
+    if rows > EXACT_COUNT_LIMIT:
+        return rows
+    return (await connection.execute(sa.select(sa.func.count()).select_from(tables.inbox))).scalar_one()
+
+
+def _tasks(now: sa.ColumnElement[object]) -> sa.Select[str, int, float]:
+    table = tables.tasks
+    return (
+        sa.select(table.c.kind, sa.func.count().label("rows"), _age(now, table.c.first_due_at).label("oldest"))
+        .where(table.c.first_due_at <= now)
+        .group_by(table.c.kind)
+    )
+
+
+def _open_letters() -> sa.Select[str, int]:
+    table = tables.dead_letters
+    return (
+        sa.select(table.c.source, sa.func.count().label("rows"))
+        .where(table.c.status == "open")
+        .group_by(table.c.source)
+    )

@@ -1,0 +1,183 @@
+"""A service's parts, and the roles that a process can run with them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+import anyio
+import structlog
+from fastapi import APIRouter, FastAPI
+from faststream.kafka import KafkaBroker
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+from outboxed._backoff import backoff
+from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetters, create_broker, subscribe
+from outboxed.consuming import _kafka as kafka_consumer
+from outboxed.errors import ConfigurationError
+from outboxed.messages import Event, document
+from outboxed.process._metrics import Metrics
+from outboxed.process._roles import Role, bind, give_large_blocks_back, http_role, run_roles
+from outboxed.relay import Relay
+from outboxed.relay import _relay as relay_module
+from outboxed.settings import ServiceSettings
+from outboxed.storage import (
+    Pruner,
+    Retention,
+    SqlTransactions,
+    SqlUnitOfWork,
+    create_engine,
+    is_transient,
+    migrate,
+    schema_problem,
+)
+from outboxed.storage._migrations import MIGRATION_SECONDS
+from outboxed.storage._retention import CHASSIS_RETENTIONS
+from outboxed.tasks import Worker
+from outboxed.web import Health, TokenVerifier, create_http_app, operations_router
+
+log = structlog.get_logger()
+
+CLOSE_SECONDS = 1.0
+FIRST_BACKOFF = 0.25
+MAX_BACKOFF = 2.0
+"""So that a process works within 2 s of the database's coming up."""
+DEFAULT_PORT = 5432
+RoleName = Literal["all", "api", "consumer", "relay", "worker"]
+U = TypeVar("U", bound=SqlUnitOfWork)
+
+
+@dataclass
+class Service(Generic[U]):
+    """What a composition root puts together; ``name`` is also the consumer group and the Python package.
+
+    ``configure_api`` gives the service's own routes; ``closed`` is awaited when the process ends.
+    """
+
+    name: str
+    version: str
+    settings: ServiceSettings
+    transactions: SqlTransactions[U]
+    consumer: BatchConsumer[U]
+    worker: Worker[U]
+    metrics: Metrics
+    published: Sequence[type[Event]]
+    token_verifier: TokenVerifier
+    configure_api: Callable[[FastAPI], APIRouter]
+    retentions: Sequence[Retention] = ()
+    closed: Callable[[], Awaitable[None]] | None = None
+    broker: KafkaBroker = field(init=False)
+    subscriber: BatchSubscriber = field(init=False)
+    _waiting: asyncio.Lock = field(init=False, repr=False, default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.broker = create_broker(self.settings.kafka)
+        self.subscriber = subscribe(self.broker, self.consumer, self.settings.kafka)
+
+    @property
+    def dead_letters(self) -> DeadLetters[U]:
+        """The service's dead letters."""
+        return DeadLetters(self.transactions, self.consumer)
+
+    def asyncapi(self) -> dict[str, Any]:
+        """The AsyncAPI document of what this service publishes and consumes."""
+        consumed = [route.model for route in self.consumer.routes.values()]
+        return document(title=self.name, version=self.version, published=self.published, consumed=consumed)
+
+    def create_app(self, *, with_api: bool = True, consumer_role: ConsumerRole | None = None) -> FastAPI:
+        """The HTTP app of a process: health and metrics always, the service's own routes if wanted."""
+        app = create_http_app(title=self.name, version=self.version, token_verifier=self.token_verifier)
+        health = Health(schema_problem=self._schema_problem)
+        if consumer_role is not None:
+            health.progress, health.lag = self.consumer.progress, lambda: consumer_role.lag
+            self.metrics.observe_lag(health.lag)
+        app.include_router(operations_router(health, self._scrape, self.asyncapi()))
+        if with_api:
+            app.include_router(self.configure_api(app))
+        return app
+
+    async def run(self, role: RoleName) -> int:
+        """Run a role until SIGTERM; returns the exit status. Raises ConfigurationError for a busy port."""
+        settings = self.settings
+        listener = bind(settings.http_host, settings.http_port, setting=settings.variable("http_port"))
+        consumer = ConsumerRole(self.broker, self.subscriber, self.consumer) if role in {"all", "consumer"} else None
+        app = self.create_app(with_api=role in {"all", "api"}, consumer_role=consumer)
+        roles = [http_role(app, listener), *self.background_roles(role, consumer)]
+        log.info("starting", role=role, http=f"{settings.http_host}:{listener.getsockname()[1]}")
+        give_large_blocks_back()
+        return await run_roles(roles)
+
+    async def migrate(self) -> None:
+        """Bring the database to this code's schema."""
+        engine = create_engine(
+            self.settings.database_url, application_name=self.name, command_timeout=MIGRATION_SECONDS
+        )
+        try:
+            await migrate(engine, self.name)
+        finally:
+            await engine.dispose()
+
+    async def close(self) -> None:
+        """Give back what the service holds."""
+        if self.closed is not None:
+            await self.closed()
+        # a connection to a frozen database can't say goodbye
+        with anyio.move_on_after(CLOSE_SECONDS):
+            await self.transactions.engine.dispose()
+
+    def background_roles(self, role: RoleName, consumer: ConsumerRole | None) -> list[Role]:
+        """What a process of this role does beside HTTP."""
+        roles = []
+        if consumer is not None:
+            run = self._when_database_is_ready(consumer.run)
+            roles.append(Role("consumer", run, grace=kafka_consumer.GRACE_SECONDS))
+        if role in {"all", "relay"}:
+            relay = Relay(self.transactions.engine, self.settings.kafka, self.transactions.events_appended)
+            roles.append(Role("relay", self._when_database_is_ready(relay.run), grace=relay_module.GRACE_SECONDS))
+        if role in {"all", "worker"}:
+            pruner = Pruner(self.transactions.engine, self.transactions.clock, [*CHASSIS_RETENTIONS, *self.retentions])
+            roles.append(Role("worker", self._when_database_is_ready(self.worker.run), grace=self.worker.grace))
+            roles.append(Role("pruner", self._when_database_is_ready(pruner.run)))
+        return roles
+
+    def _when_database_is_ready(
+        self, run: Callable[[anyio.Event], Awaitable[None]]
+    ) -> Callable[[anyio.Event], Awaitable[None]]:
+        """In any start order: wait for PostgreSQL and for the schema, then run."""
+
+        async def wait_then_run(stop: anyio.Event) -> None:
+            async with self._waiting:  # one role looks and speaks for all
+                await self._wait_for_database(stop)
+            await run(stop)
+
+        return wait_then_run
+
+    async def _wait_for_database(self, stop: anyio.Event) -> None:
+        """With back-off, and with one clear line for each thing that is amiss."""
+        said, attempt = "", 0
+        while not stop.is_set() and (problem := await self._database_problem()):
+            attempt += 1
+            if problem != said:
+                log.warning("waiting_for_database", reason=problem, address=self._database_address)
+                said = problem
+            with anyio.move_on_after(backoff(attempt, first=FIRST_BACKOFF, cap=MAX_BACKOFF)):
+                await stop.wait()
+
+    @property
+    def _database_address(self) -> str:
+        url = self.transactions.engine.url
+        return f"{url.host or url.query.get('host')}:{url.port or DEFAULT_PORT}/{url.database}"
+
+    async def _database_problem(self) -> str | None:
+        try:
+            return await self._schema_problem()
+        except Exception as error:
+            if not is_transient(error):
+                raise ConfigurationError(f"{self.settings.variable('database_url')}: {error}") from error
+            return "the database does not answer"
+
+    async def _schema_problem(self) -> str | None:
+        return await schema_problem(self.transactions.engine, self.name)
+
+    async def _scrape(self) -> bytes:
+        return await self.metrics.scrape(self.transactions.engine, task_kinds=[kind.name for kind in self.worker.kinds])

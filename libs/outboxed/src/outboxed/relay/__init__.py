@@ -1,0 +1,5 @@
+"""From the outbox to Kafka."""
+
+from outboxed.relay._relay import Relay
+
+__all__ = ["Relay"]

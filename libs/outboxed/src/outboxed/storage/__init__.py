@@ -1,0 +1,32 @@
+"""PostgreSQL: the tables, the unit of work, repositories, migrations and what is pruned."""
+
+from outboxed.storage._clock import Clock
+from outboxed.storage._database import POOL_SECONDS, column_types, create_engine, is_transient, storable, unnest
+from outboxed.storage._migrations import MIGRATION_SECONDS, migrate, migrations_path, schema_problem
+from outboxed.storage._repository import Aggregate, ConcurrentInsertError, SqlRepository, StaleAggregateError
+from outboxed.storage._retention import Pruner, Retention
+from outboxed.storage._unit_of_work import SqlTransactions, SqlUnitOfWork, dump_headers, load_headers
+
+__all__ = [
+    "MIGRATION_SECONDS",
+    "POOL_SECONDS",
+    "Aggregate",
+    "Clock",
+    "ConcurrentInsertError",
+    "Pruner",
+    "Retention",
+    "SqlRepository",
+    "SqlTransactions",
+    "SqlUnitOfWork",
+    "StaleAggregateError",
+    "column_types",
+    "create_engine",
+    "dump_headers",
+    "is_transient",
+    "load_headers",
+    "migrate",
+    "migrations_path",
+    "schema_problem",
+    "storable",
+    "unnest",
+]

@@ -1,0 +1,135 @@
+"""The connection to PostgreSQL: its time-outs, and which of its errors pass by themselves."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from outboxed.errors import TransientError
+
+SESSION_SETTINGS = {
+    # a process that is frozen in a transaction must not hold its successors' locks
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "5s",
+    "statement_timeout": "15s",
+    "tcp_keepalives_idle": "10",
+    "tcp_user_timeout": "15s",
+    "timezone": "UTC",
+}
+
+_TRANSIENT_CLASSES = ("08", "40", "53", "57")
+"""Connection, rollback (deadlock, serialization), resources (disk full too), operator intervention."""
+_DATA_ERROR = "22"
+_LOCK_NOT_AVAILABLE = "55P03"
+_CLOSED = "connection is closed"
+"""asyncpg's words where the server goes away while SQLAlchemy is still preparing the connection; errors of that moment
+reach us as they are, without SQLAlchemy's wrapping."""
+
+
+COMMAND_SECONDS = 20.0
+"""Longer than statement_timeout: only a server that is frozen or out of reach lets it pass."""
+
+
+POOL_SIZE = 5
+"""Connections of a process. More are no faster: Python can't use them at once, and after an outage all are new."""
+POOL_SECONDS = 5.0
+"""The longest wait for a free connection; a task's lease leaves that much for the recording (tasks.RECORDING)."""
+
+
+def create_engine(
+    url: str, *, application_name: str, pool_size: int = POOL_SIZE, command_timeout: float = COMMAND_SECONDS
+) -> AsyncEngine:
+    """An engine for a ``postgresql+asyncpg://`` URL; every connection has SESSION_SETTINGS.
+
+    ``command_timeout`` (seconds) is this side's limit for one statement: a frozen server keeps no limit of its own.
+    """
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_use_lifo=True,  # the one that was used last has its statements prepared
+        pool_timeout=POOL_SECONDS,
+        # an error that prints its parameters prints customers' data
+        hide_parameters=True,
+        connect_args={
+            "connection_class": _connection_class(),
+            "timeout": 5,
+            "command_timeout": command_timeout,
+            "server_settings": {**SESSION_SETTINGS, "application_name": application_name},
+        },
+    )
+    sa.event.listen(engine.sync_engine, "handle_error", _hide_values)
+    return engine
+
+
+def _connection_class() -> type[asyncpg.Connection]:
+    """For one engine: what one connection learnt of the database's array types, the next ones know.
+
+    asyncpg asks the server on each connection, with three queries for each array type: all those of a process, many
+    times over, in the moment after an outage when every connection is new.
+    """
+    known: dict[frozenset[int], Any] = {}
+
+    class Connection(asyncpg.Connection):
+        async def _introspect_types(self, typeoids: Iterable[int], *limit: float | None) -> tuple[Any, Any]:
+            wanted = frozenset(typeoids)
+            if wanted in known:
+                return known[wanted], SimpleNamespace(name="none was needed")
+            parent: Any = super()  # the stubs don't know of it
+            known[wanted], statement = await parent._introspect_types(wanted, *limit)  # noqa: SLF001  # its own
+            return known[wanted], statement
+
+    return Connection
+
+
+def _hide_values(context: sa.ExceptionContext) -> None:
+    """Take out what hide_parameters leaves in: PostgreSQL's DETAIL, and the text of a data error, repeat values."""
+    wrapped = context.original_exception
+    error: Any = wrapped.__cause__  # asyncpg's own
+    if error is None:
+        return
+    error.detail = None
+    state = getattr(error, "sqlstate", None) or ""
+    if state.startswith(_DATA_ERROR):
+        text = f"a value was refused ({type(error).__name__}, {state})"
+        error.args = wrapped.args = (text,)
+        if context.sqlalchemy_exception is not None:
+            context.sqlalchemy_exception.args = (text,)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed later; a closed list, everything else is permanent."""
+    if isinstance(error, (TransientError, OSError, TimeoutError, PoolTimeoutError)):
+        return True
+    if isinstance(error, asyncpg.InterfaceError):
+        return str(error) == _CLOSED
+    original = error.orig if isinstance(error, DBAPIError) else error
+    sqlstate = getattr(original, "sqlstate", None) or ""
+    closed = isinstance(error, DBAPIError) and error.connection_invalidated
+    return closed or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate == _LOCK_NOT_AVAILABLE
+
+
+def storable(text: str) -> str:
+    """Text as PostgreSQL takes it: without NUL and lone surrogates, which an error's message may hold."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
+Types = Mapping[str, sa.types.TypeEngine[Any]]
+
+
+def column_types(table: sa.Table, names: Iterable[str]) -> Types:
+    """The types of some of a table's columns, for unnest."""
+    return {name: table.c[name].type for name in names}
+
+
+def unnest(types: Types, rows: Sequence[Mapping[str, object]], *, alias: str) -> sa.TableValuedAlias:
+    """Rows as one array a column, in order: one statement, compiled once, whatever their number."""
+    arrays = [sa.literal([row[name] for row in rows], sa.ARRAY(kind, dimensions=1)) for name, kind in types.items()]
+    columns = [sa.column(name, kind) for name, kind in types.items()]
+    values: sa.TableValuedAlias = sa.func.unnest(*arrays).table_valued(*columns, with_ordinality="position", name=alias)
+    return values.render_derived()

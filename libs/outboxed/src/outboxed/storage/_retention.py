@@ -1,0 +1,75 @@
+"""Prunes what is no longer needed, in the background and in small steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import anyio
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from outboxed.storage import tables
+from outboxed.storage._clock import Clock
+from outboxed.storage._database import is_transient
+
+log = structlog.get_logger()
+
+EVERY_SECONDS = 60.0
+STEP = 5000
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Rows of ``table`` whose time in ``column`` is older than ``keep`` are deleted."""
+
+    table: sa.Table
+    column: str
+    keep: timedelta
+
+
+CHASSIS_RETENTIONS = (
+    # twice Kafka's retention: no event that can still be read again is forgotten
+    Retention(tables.inbox, "handled_at", timedelta(days=14)),
+    # open letters have no closed_at and stay
+    Retention(tables.dead_letters, "closed_at", timedelta(days=14)),
+)
+
+
+class Pruner:
+    """Runs beside the worker; several at once do no harm."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock, retentions: Sequence[Retention]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._retentions = retentions
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Prune every minute until ``stop``."""
+        while not stop.is_set():
+            try:
+                await self.prune()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("prune_failed", error=repr(error))
+            with anyio.move_on_after(EVERY_SECONDS):
+                await stop.wait()
+
+    async def prune(self) -> int:
+        """Delete what is too old; returns the number of rows."""
+        return sum([await self._prune(retention) for retention in self._retentions])
+
+    async def _prune(self, retention: Retention) -> int:
+        table, column = retention.table, retention.table.c[retention.column]
+        key = table.primary_key.columns.values()
+        # a subquery is computed once: the bare function, once a row, keeps PostgreSQL from using the index
+        limit = sa.select(sa.func.clock_timestamp() + (self._clock.offset - retention.keep)).scalar_subquery()
+        old = sa.select(*key).where(column < limit).limit(STEP).with_for_update(skip_locked=True).cte("old")
+        statement = sa.delete(table).where(sa.tuple_(*key).in_(sa.select(old)))
+        total, deleted = 0, STEP
+        while deleted == STEP:
+            async with self._engine.begin() as connection:
+                deleted = (await connection.execute(statement)).rowcount
+            total += deleted
+        return total

@@ -1,0 +1,219 @@
+"""The SQL transaction: aggregates, outbox, tasks, inbox and dead letters become true together or not at all."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from outboxed._wakeups import Signal
+from outboxed.failpoints import failpoint
+from outboxed.messages import Event, OutgoingRecord, encode_versions
+from outboxed.ports import EventDeadLetter, NewTask
+from outboxed.storage import tables
+from outboxed.storage._clock import Clock
+from outboxed.storage._database import column_types, storable, unnest
+from outboxed.storage._repository import SqlRepository
+from outboxed.telemetry import current_traceparent
+
+RawHeaders = Sequence[tuple[str, bytes | None]]
+
+
+def dump_headers(headers: RawHeaders) -> bytes:
+    """Raw headers as JSON: names and values may hold any bytes, even those that a text column refuses."""
+    encoded = [[name, None if raw is None else base64.b64encode(raw).decode()] for name, raw in headers]
+    return json.dumps(encoded).encode()
+
+
+def load_headers(dumped: bytes) -> tuple[tuple[str, bytes | None], ...]:
+    """The reverse of dump_headers."""
+    return tuple((name, None if raw is None else base64.b64decode(raw)) for name, raw in json.loads(dumped))
+
+
+class SqlEvents:
+    """The outbox's writing end."""
+
+    def __init__(self, source: str, now: datetime) -> None:
+        self._source = source
+        self._now = now
+        self.appended: list[OutgoingRecord] = []
+
+    def append(self, event: Event, *other_versions: Event, sequence: int) -> None:
+        """See ports.Events."""
+        versions = (event, *other_versions)
+        self.appended += encode_versions(
+            versions, source=self._source, sequence=sequence, time=self._now, traceparent=current_traceparent()
+        )
+
+
+class SqlTasks:
+    """The tasks table's writing end."""
+
+    def __init__(self) -> None:
+        self.scheduled: list[tuple[NewTask, str | None]] = []
+
+    def schedule(self, task: NewTask) -> None:
+        """See ports.Tasks. The task continues the trace that is running now."""
+        self.scheduled.append((task, current_traceparent()))
+
+
+class SqlInbox:
+    """The inbox table."""
+
+    def __init__(self, connection: AsyncConnection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    @failpoint("inbox.insert")
+    async def insert(self, ids: Iterable[str]) -> set[str]:
+        """See ports.Inbox. Sorted, so that two owners of a partition during a rebalance can't deadlock."""
+        handled_at = sa.func.clock_timestamp() + self._clock.offset
+        source = sa.select(sa.func.unnest(sa.literal(sorted(ids), sa.ARRAY(sa.Text))), handled_at.label("handled_at"))
+        statement = insert(tables.inbox).from_select(["event_id", "handled_at"], source)
+        claim = statement.on_conflict_do_nothing().returning(tables.inbox.c.event_id)
+        return set((await self._connection.execute(claim)).scalars())
+
+
+class SqlDeadLetters:
+    """The dead letters table's writing end, for records."""
+
+    def __init__(self) -> None:
+        self.added: list[EventDeadLetter] = []
+
+    def add(self, letter: EventDeadLetter) -> None:
+        """See ports.DeadLetters."""
+        self.added.append(letter)
+
+
+class SqlUnitOfWork:
+    """One transaction on one connection; a service's own subclass adds its repositories."""
+
+    def __init__(self, connection: AsyncConnection, *, source: str, clock: Clock, now: datetime) -> None:
+        self.connection = connection
+        self.now = now
+        self.clock = clock
+        self.events = SqlEvents(source, now)
+        self.tasks = SqlTasks()
+        self.inbox = SqlInbox(connection, clock)
+        self.dead_letters = SqlDeadLetters()
+
+    def repositories(self) -> Iterable[SqlRepository]:  # type: ignore[type-arg]  # of any aggregate
+        """Those that are flushed at the end; a service overrides it."""
+        return ()
+
+    async def lock(self, keys: Sequence[str]) -> None:
+        """See ports.UnitOfWork; a service that consumes events overrides it."""
+
+    async def flush(self) -> None:
+        """Write everything; aggregates first, so that outbox rows are inserted under their locks."""
+        for repository in self.repositories():
+            await repository.flush()
+        if self.events.appended:
+            await self._insert_events()
+        if self.tasks.scheduled:
+            await self._insert_tasks()
+        if self.dead_letters.added:
+            await self._insert_dead_letters()
+
+    @failpoint("outbox.insert")
+    async def _insert_events(self) -> None:
+        types = column_types(tables.outbox, ["topic", "key", "value", "headers"])
+        rows = [vars(record) | {"headers": dict(record.headers)} for record in self.events.appended]
+        new = unnest(types, rows, alias="new")
+        # ids must follow the order of appending: the relay sends by id
+        ordered = sa.select(*(new.c[name] for name in types)).order_by(new.c.position)
+        await self.connection.execute(sa.insert(tables.outbox).from_select(list(types), ordered))
+
+    @failpoint("tasks.insert")
+    async def _insert_tasks(self) -> None:
+        types = column_types(tables.tasks, ["kind", "key", "task_group", "payload", "traceparent"])
+        rows = [
+            {
+                "kind": task.kind,
+                "key": task.key,
+                "task_group": task.group,
+                "payload": dict(task.payload),
+                "traceparent": traceparent,
+                "delay": task.delay,
+            }
+            for task, traceparent in self.tasks.scheduled
+        ]
+        new = unnest({**types, "delay": sa.Interval()}, rows, alias="new")
+        due_at = sa.func.clock_timestamp() + self.clock.offset + new.c.delay
+        # first_due_at stays when the task is postponed: how long it has been failing
+        ordered = sa.select(*(new.c[name] for name in types), due_at, due_at).order_by(new.c.position)
+        statement = insert(tables.tasks).from_select([*types, "due_at", "first_due_at"], ordered)
+        await self.connection.execute(statement.on_conflict_do_nothing(constraint="tasks_kind_key"))
+
+    @failpoint("dead_letters.insert")
+    async def _insert_dead_letters(self) -> None:
+        statement = insert(tables.dead_letters).on_conflict_do_nothing(constraint="dead_letters_position")
+        values = [
+            {
+                "source": "event",
+                "consumer_group": letter.group,
+                "topic": letter.record.topic,
+                "partition": letter.record.partition,
+                "offset": letter.record.offset,
+                "key": letter.record.key,
+                "value": letter.record.value,
+                "headers": dump_headers(letter.record.headers),
+                "reason": storable(letter.reason),
+                "failed_at": self.now,
+            }
+            for letter in self.dead_letters.added
+        ]
+        await self.connection.execute(statement.values(values))
+
+
+U = TypeVar("U", bound=SqlUnitOfWork)
+
+
+@dataclass
+class SqlTransactions(Generic[U]):
+    """Opens transactions: ``async with transactions() as uow``; satisfies ports.UnitOfWorkFactory.
+
+    ``make`` is the service's SqlUnitOfWork subclass. ``events_appended`` and ``tasks_scheduled`` are notified after
+    a commit that wrote an outbox row or a task.
+    """
+
+    engine: AsyncEngine
+    make: Callable[..., U]
+    source: str
+    clock: Clock = field(default_factory=Clock)
+    events_appended: Signal = field(default_factory=Signal)
+    tasks_scheduled: Signal = field(default_factory=Signal)
+
+    def __call__(self) -> AbstractAsyncContextManager[U]:
+        """Begin; commit at the end of the block, roll back when an error leaves it."""
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[U]:
+        async with self.engine.connect() as connection:  # without a commit, its end is a rollback
+            uow = await self._begin(connection)
+            yield uow
+            await uow.flush()
+            await _commit(connection)
+        if uow.events.appended:
+            self.events_appended.notify()
+        if uow.tasks.scheduled:
+            self.tasks_scheduled.notify()
+
+    @failpoint("transaction.begin")
+    async def _begin(self, connection: AsyncConnection) -> U:
+        now = sa.select(sa.func.clock_timestamp() + self.clock.offset)
+        return self.make(
+            connection, source=self.source, clock=self.clock, now=(await connection.execute(now)).scalar_one()
+        )
+
+
+@failpoint("transaction.commit")
+async def _commit(connection: AsyncConnection) -> None:
+    await connection.commit()

@@ -1,0 +1,80 @@
+"""The four tables of outboxed; they live in each service's own database and in its own migrations."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+metadata = sa.MetaData()
+
+
+def _time(name: str, *, nullable: bool = False) -> sa.Column[object]:
+    default = None if nullable else sa.text("clock_timestamp()")
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("value", sa.LargeBinary, nullable=False),
+    sa.Column("headers", JSONB, nullable=False),
+    _time("created_at"),
+)
+
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("event_id", sa.Text, primary_key=True),
+    _time("handled_at"),
+    sa.Index("inbox_handled_at", "handled_at"),
+)
+
+tasks = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("task_group", sa.Text),
+    sa.Column("payload", JSONB, nullable=False),
+    sa.Column("traceparent", sa.Text),
+    sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("first_due_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Column("leased_until", sa.DateTime(timezone=True)),
+    sa.Column("lease_token", UUID(as_uuid=True)),
+    sa.Column("last_error", sa.Text),
+    sa.UniqueConstraint("kind", "key", name="tasks_kind_key"),
+    sa.Index("tasks_kind_due_at", "kind", "due_at"),
+    sa.Index("tasks_task_group", "task_group", "id"),
+)
+
+dead_letters = sa.Table(
+    "dead_letters",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("source", sa.Text, sa.CheckConstraint("source in ('event', 'task')"), nullable=False),
+    sa.Column("consumer_group", sa.Text),
+    sa.Column("topic", sa.Text),
+    sa.Column("partition", sa.Integer),
+    sa.Column("offset", sa.BigInteger),
+    sa.Column("key", sa.LargeBinary),
+    sa.Column("value", sa.LargeBinary),
+    sa.Column("headers", sa.LargeBinary, nullable=False, comment="JSON: [[name, base64 or null], ...]"),
+    sa.Column("reason", sa.Text, nullable=False),
+    _time("failed_at"),
+    sa.Column(
+        "status",
+        sa.Text,
+        sa.CheckConstraint("status in ('open', 'replayed', 'discarded')"),
+        nullable=False,
+        server_default=sa.text("'open'"),
+    ),
+    _time("closed_at", nullable=True),
+    _time("edited_at", nullable=True),
+    sa.Column("edited_key", sa.LargeBinary),
+    sa.Column("edited_value", sa.LargeBinary),
+    sa.Column("edited_headers", sa.LargeBinary, comment="as headers; all three count once edited_at is set"),
+    sa.UniqueConstraint("consumer_group", "topic", "partition", "offset", name="dead_letters_position"),
+)

@@ -1,0 +1,151 @@
+"""Claims tasks, makes their calls and records the outcomes; each kind has its own loop and its own concurrency."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import anyio
+import structlog
+
+from outboxed._wakeups import Idling, Signal, Subscription
+from outboxed.failpoints import failpoint
+from outboxed.messages import reason_of
+from outboxed.ports import UnitOfWork, UnitOfWorkFactory
+from outboxed.storage import is_transient
+from outboxed.tasks._queue import LeaseLostError, Task, TaskKind, TaskQueue, retry_delay
+from outboxed.telemetry import continued_trace, set_outcome
+
+log = structlog.get_logger()
+
+OUTAGE_SECONDS = 0.5
+MAX_GRACE = 30.0
+
+U = TypeVar("U", bound=UnitOfWork)
+
+
+class Worker(Generic[U]):
+    """Does the tasks of the kinds that it knows; a newer release's kinds wait for a newer worker."""
+
+    def __init__(
+        self, kinds: Sequence[TaskKind[U]], queue: TaskQueue[U], unit_of_work: UnitOfWorkFactory[U], scheduled: Signal
+    ) -> None:
+        self.kinds = kinds
+        self._queue = queue
+        self._unit_of_work = unit_of_work
+        self._scheduled = scheduled
+
+    @property
+    def grace(self) -> float:
+        """Seconds that running calls may need to end."""
+        return min(max((kind.limit.total_seconds() for kind in self.kinds), default=0.0) + 1, MAX_GRACE)
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Work until ``stop``; then claim no more, and return when the running calls have ended."""
+        async with anyio.create_task_group() as group:
+            for kind in self.kinds:
+                group.start_soon(self._run_kind, kind, stop, self._scheduled.subscribe())
+
+    async def run_due(self) -> int:
+        """Do every task that is due now, once each, and return their number: for tests and tools that need no loop."""
+        done = 0
+        for kind in self.kinds:
+            tasks = await self._queue.claim(kind.name, limit=kind.concurrency, lease=kind.lease)
+            for task in tasks:
+                await self.perform(kind, task)
+            done += len(tasks)
+        return done
+
+    async def _run_kind(self, kind: TaskKind[U], stop: anyio.Event, wake: Subscription) -> None:
+        running: set[asyncio.Task[None]] = set()
+        idling = Idling()
+        try:
+            while not stop.is_set():
+                free = kind.concurrency - len(running)
+                claimed = await self._claim(kind, free) if free else []
+                for task in claimed:
+                    running.add(asyncio.create_task(self.perform(kind, task)))
+                if len(running) == kind.concurrency:
+                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                elif claimed:
+                    idling.end()
+                else:
+                    await idling.wait(wake)
+                _forget_done(running)
+            await asyncio.gather(*running)
+        finally:
+            await _cancel(running)
+
+    async def _claim(self, kind: TaskKind[U], limit: int) -> list[Task]:
+        try:
+            return await self._queue.claim(kind.name, limit=limit, lease=kind.lease)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("claim_failed", kind=kind.name, error=repr(error))
+            await asyncio.sleep(OUTAGE_SECONDS)
+            return []
+
+    async def perform(self, kind: TaskKind[U], task: Task) -> None:
+        """One attempt: call, then record; a failure is written only under the task's own lease."""
+        with continued_trace(kind.name, task.traceparent, task=kind.name, order_id=task.group or task.key):
+            try:
+                await self._record(kind, task, await _call(kind, task))
+            except LeaseLostError:
+                log.warning("lease_lost", attempts=task.attempts)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the task must come again or be buried
+                await self._failed(kind, task, error)
+            else:
+                log.info("task_done", attempts=task.attempts)
+
+    @failpoint("task.record")
+    async def _record(self, kind: TaskKind[U], task: Task, outcome: object) -> None:
+        async with self._unit_of_work() as uow:
+            await self._queue.complete(task, uow)
+            await kind.record(task, outcome, uow)
+
+    async def _failed(self, kind: TaskKind[U], task: Task, error: Exception) -> None:
+        reason = reason_of(error)
+        try:
+            if kind.gives_up is not None and kind.gives_up(error, task.attempts):
+                await self._bury(kind, task, reason)
+                log.error("task_dead_lettered", attempts=task.attempts, reason=reason)
+                set_outcome(f"dead letter: {reason}")
+                return
+            delay = retry_delay(task.attempts, retry_after=getattr(error, "retry_after", None))
+            await self._queue.postpone(task, delay, reason)
+            log.warning("task_postponed", attempts=task.attempts, seconds=delay.total_seconds(), reason=reason)
+            set_outcome(f"postponed: {reason}")
+        except LeaseLostError:
+            log.warning("lease_lost", attempts=task.attempts)
+        except Exception as failure:
+            if not is_transient(failure):
+                raise
+            # the lease ends by itself and the task comes again
+            log.warning("postpone_failed", attempts=task.attempts, error=repr(failure))
+
+    async def _bury(self, kind: TaskKind[U], task: Task, reason: str) -> None:
+        async with self._unit_of_work() as uow:
+            await self._queue.bury(task, reason, uow)
+            if kind.abandon is not None:
+                await kind.abandon(task, uow)
+
+
+@failpoint("task.call")
+async def _call(kind: TaskKind[Any], task: Task) -> object:
+    async with asyncio.timeout(kind.limit.total_seconds()):
+        return await kind.call(task)
+
+
+async def _cancel(running: set[asyncio.Task[None]]) -> None:
+    """The grace is over: what still runs is left to its lease, not to itself."""
+    for task in running:
+        task.cancel()
+    with anyio.CancelScope(shield=True):
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _forget_done(running: set[asyncio.Task[None]]) -> None:
+    """Raises what a task raised."""
+    for task in [task for task in running if task.done()]:
+        running.discard(task)
+        task.result()

@@ -1,0 +1,62 @@
+"""Traces: one trace follows an order through HTTP, the outbox, Kafka and the tasks, as W3C ``traceparent``."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+tracer_provider = TracerProvider()
+"""Where a span processor is added that exports spans; without one they live in logs and headers only."""
+
+_propagator = TraceContextTextMapPropagator()
+_tracer = tracer_provider.get_tracer("outboxed")
+
+
+def current_traceparent() -> str | None:
+    """The running span as a ``traceparent`` value; None outside any span."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get("traceparent")
+
+
+def current_trace_id() -> str | None:
+    """The running trace's id, 32 hex digits; None outside any span."""
+    context = trace.get_current_span().get_span_context()
+    return trace.format_trace_id(context.trace_id) if context.is_valid else None
+
+
+@contextmanager
+def continued_trace(name: str, traceparent: str | None, **log_fields: object) -> Iterator[None]:
+    """Run a block as a child span of ``traceparent``, else in a new trace; ids and fields are on span and log lines.
+
+    Never a child of whatever happens to run: tasks and requests inherit contexts that are not their cause.
+    """
+    carrier = {"traceparent": traceparent} if traceparent else {}
+    parent = _propagator.extract(carrier, context=Context())
+    attributes = {field: str(value) for field, value in log_fields.items()}
+    with (
+        _tracer.start_as_current_span(name, context=parent, attributes=attributes) as span,
+        structlog.contextvars.bound_contextvars(**_ids(span, parent), **log_fields),
+    ):
+        yield
+
+
+def _ids(span: trace.Span, parent: Context) -> dict[str, str]:
+    """A line's place in its trace, under the names that OpenTelemetry's log correlation gives."""
+    context, above = span.get_span_context(), trace.get_current_span(parent).get_span_context()
+    ids = {"trace_id": trace.format_trace_id(context.trace_id), "span_id": trace.format_span_id(context.span_id)}
+    return {**ids, "parent_span_id": trace.format_span_id(above.span_id)} if above.is_valid else ids
+
+
+def set_outcome(outcome: str) -> None:
+    """Say on the running span how it ended, such as ``201`` or ``postponed: no answer``."""
+    trace.get_current_span().set_attribute("outcome", outcome)
+
+
+def add_log_fields(**fields: object) -> None:
+    """Put fields on every further log line of what runs now, such as the id of an order that was just placed."""
+    structlog.contextvars.bind_contextvars(**fields)

@@ -1,0 +1,277 @@
+"""In-memory adapters of outboxed's ports that behave like the SQL ones; the parity suites hold them to it.
+
+One transaction at a time under a lock, copied on enter, swapped in on commit; unique keys are enforced.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any, Generic, TypeVar
+from uuid import UUID, uuid4
+
+from outboxed._wakeups import Signal
+from outboxed.messages import Event, OutgoingRecord, encode_versions
+from outboxed.ports import EventDeadLetter, NewTask
+from outboxed.storage import Aggregate, Clock, ConcurrentInsertError, StaleAggregateError
+from outboxed.tasks import LeaseLostError, Task
+from outboxed.telemetry import current_traceparent
+
+A = TypeVar("A", bound=Aggregate)
+
+
+@dataclass(frozen=True)
+class StoredTask:
+    """A row of the tasks table."""
+
+    id: int
+    new: NewTask
+    due_at: datetime
+    traceparent: str | None
+    attempts: int = 0
+    leased_until: datetime | None = None
+    token: UUID | None = None
+    last_error: str | None = None
+
+
+@dataclass
+class State:
+    """Everything that is committed; ``tables`` belong to the service."""
+
+    outbox: dict[int, OutgoingRecord] = field(default_factory=dict)
+    inbox: dict[str, datetime] = field(default_factory=dict)
+    tasks: dict[tuple[str, str], StoredTask] = field(default_factory=dict)
+    dead_letters: dict[tuple[str, str, int, int], EventDeadLetter] = field(default_factory=dict)
+    buried_tasks: list[tuple[Task, str]] = field(default_factory=list)
+    tables: dict[str, dict[Any, Any]] = field(default_factory=dict)
+
+    def table(self, name: str) -> dict[Any, Any]:
+        """The service's own rows by key; values must be immutable."""
+        return self.tables.setdefault(name, {})
+
+    def copy(self) -> "State":
+        """A copy of every container; the rows themselves are immutable and shared."""
+        copied = State(**{name: copy(value) for name, value in vars(self).items()})
+        copied.tables = {name: dict(rows) for name, rows in self.tables.items()}
+        return copied
+
+
+class InMemoryRepository(Generic[A]):
+    """Aggregates of one table."""
+
+    def __init__(self, rows: dict[UUID, A]) -> None:
+        self.rows = rows
+        self._committed = dict(rows)
+
+    async def lock(self, ids: Iterable[UUID]) -> None:
+        """Nothing to do: only one transaction runs at a time."""
+
+    async def get(self, key: UUID) -> A | None:
+        """The aggregate as this transaction sees it."""
+        return self.rows.get(key)
+
+    async def find(self, key: UUID) -> A | None:
+        """The aggregate as the last transaction left it."""
+        return self._committed.get(key)
+
+    def add(self, aggregate: A) -> None:
+        """Raises ConcurrentInsertError, where SQL does at the end of the transaction."""
+        if aggregate.id in self.rows:
+            raise ConcurrentInsertError(str(aggregate.id))
+        self.rows[aggregate.id] = aggregate
+
+    def save(self, aggregate: A) -> None:
+        """Raises StaleAggregateError unless the version has grown."""
+        before = self.rows.get(aggregate.id)
+        if before is None or before.version >= aggregate.version:
+            raise StaleAggregateError(str(aggregate.id))
+        self.rows[aggregate.id] = aggregate
+
+
+class InMemoryEvents:
+    """The outbox's writing end."""
+
+    def __init__(self, source: str, now: datetime) -> None:
+        self._source = source
+        self._now = now
+        self.appended: list[OutgoingRecord] = []
+
+    def append(self, event: Event, *other_versions: Event, sequence: int) -> None:
+        """See outboxed.ports.Events."""
+        versions = (event, *other_versions)
+        self.appended += encode_versions(
+            versions, source=self._source, sequence=sequence, time=self._now, traceparent=current_traceparent()
+        )
+
+
+class InMemoryTasks:
+    """The tasks' writing end."""
+
+    def __init__(self) -> None:
+        self.scheduled: list[tuple[NewTask, str | None]] = []
+
+    def schedule(self, task: NewTask) -> None:
+        """See outboxed.ports.Tasks."""
+        self.scheduled.append((task, current_traceparent()))
+
+
+class InMemoryInbox:
+    """The inbox."""
+
+    def __init__(self, rows: dict[str, datetime], now: datetime) -> None:
+        self._rows = rows
+        self._now = now
+
+    async def insert(self, ids: Iterable[str]) -> set[str]:
+        """See outboxed.ports.Inbox."""
+        new = set(ids) - self._rows.keys()
+        self._rows.update((event_id, self._now) for event_id in new)
+        return new
+
+
+class InMemoryDeadLetters:
+    """The dead letters' writing end."""
+
+    def __init__(self, rows: dict[tuple[str, str, int, int], EventDeadLetter]) -> None:
+        self._rows = rows
+
+    def add(self, letter: EventDeadLetter) -> None:
+        """See outboxed.ports.DeadLetters."""
+        record = letter.record
+        kept = replace(letter, reason=letter.reason.replace("\0", ""))
+        self._rows.setdefault((letter.group, record.topic, record.partition, record.offset), kept)
+
+
+class InMemoryUnitOfWork:
+    """One transaction on a copy of the state; a service's own subclass adds its repositories."""
+
+    def __init__(self, state: State, *, source: str, now: datetime) -> None:
+        self.state = state
+        self.now = now
+        self.events = InMemoryEvents(source, now)
+        self.tasks = InMemoryTasks()
+        self.inbox = InMemoryInbox(state.inbox, now)
+        self.dead_letters = InMemoryDeadLetters(state.dead_letters)
+
+    async def lock(self, keys: Sequence[str]) -> None:
+        """Nothing to do: only one transaction runs at a time."""
+
+
+U = TypeVar("U", bound=InMemoryUnitOfWork)
+
+
+class InMemoryDatabase(Generic[U]):
+    """Opens transactions: ``async with database() as uow``; satisfies outboxed.ports.UnitOfWorkFactory.
+
+    ``make`` is the service's InMemoryUnitOfWork subclass. Read ``state`` freely: it only ever holds committed rows.
+    """
+
+    def __init__(self, make: Callable[..., U], *, source: str, clock: Clock | None = None) -> None:
+        self.state = State()
+        self.clock = clock or Clock()
+        self.events_appended = Signal()
+        self.tasks_scheduled = Signal()
+        self._make = make
+        self._source = source
+        self._lock = asyncio.Lock()
+        self._ids = count(1)
+
+    async def outbox(self) -> Sequence[OutgoingRecord]:
+        """All events so far, oldest first, as the relay sends them."""
+        return list(self.state.outbox.values())
+
+    def outcome(self) -> State:
+        """What handling a message can change, beside the bookkeeping of having received or refused it."""
+        return replace(self.state, inbox={}, dead_letters={})
+
+    def __call__(self) -> AbstractAsyncContextManager[U]:
+        """Begin; commit at the end of the block, roll back when an error leaves it."""
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[U]:
+        async with self._lock:
+            uow = self._make(self.state.copy(), source=self._source, now=self.clock.now())
+            yield uow
+            self._flush(uow)
+            self.state = uow.state
+        if uow.events.appended:
+            self.events_appended.notify()
+        if uow.tasks.scheduled:
+            self.tasks_scheduled.notify()
+
+    def _flush(self, uow: U) -> None:
+        for record in uow.events.appended:
+            uow.state.outbox[next(self._ids)] = record
+        for task, traceparent in uow.tasks.scheduled:
+            stored = StoredTask(next(self._ids), task, uow.now + task.delay, traceparent)
+            uow.state.tasks.setdefault((task.kind, task.key), stored)
+
+
+class InMemoryTaskQueue(Generic[U]):
+    """The worker's end of the tasks; see outboxed.tasks._queue.TaskQueue."""
+
+    def __init__(self, database: InMemoryDatabase[U]) -> None:
+        self._database = database
+
+    async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
+        """See outboxed.tasks._queue.TaskQueue."""
+        async with self._database() as uow:
+            rows = uow.state.tasks
+            due = [row for row in rows.values() if row.new.kind == kind and _is_due(row, uow.now, rows.values())]
+            claimed = [_claim(row, uow.now, lease) for row in sorted(due, key=lambda row: row.due_at)[:limit]]
+            rows.update({(row.new.kind, row.new.key): row for row in claimed})
+        return [_task(row, uow.now) for row in sorted(claimed, key=lambda row: row.id)]
+
+    async def complete(self, task: Task, uow: InMemoryUnitOfWork) -> None:
+        """See outboxed.tasks._queue.TaskQueue."""
+        _owned(task, uow.state)
+        del uow.state.tasks[task.kind, task.key]
+
+    async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
+        """See outboxed.tasks._queue.TaskQueue."""
+        async with self._database() as uow:
+            row = _owned(task, uow.state)
+            later = replace(row, due_at=uow.now + delay, leased_until=None, token=None, last_error=error)
+            uow.state.tasks[task.kind, task.key] = later
+
+    async def bury(self, task: Task, error: str, uow: InMemoryUnitOfWork) -> None:
+        """See outboxed.tasks._queue.TaskQueue."""
+        await self.complete(task, uow)
+        uow.state.buried_tasks.append((task, error))
+
+
+def _is_due(row: StoredTask, now: datetime, rows: Iterable[StoredTask]) -> bool:
+    if row.due_at > now or (row.leased_until is not None and row.leased_until > now):
+        return False
+    group = row.new.group
+    return group is None or not any(other.new.group == group and other.id < row.id for other in rows)
+
+
+def _claim(row: StoredTask, now: datetime, lease: timedelta) -> StoredTask:
+    return replace(row, attempts=row.attempts + 1, leased_until=now + lease, token=uuid4())
+
+
+def _owned(task: Task, state: State) -> StoredTask:
+    row = state.tasks.get((task.kind, task.key))
+    if row is None or row.token != task.token:
+        raise LeaseLostError(f"{task.kind} {task.key}")
+    return row
+
+
+def _task(row: StoredTask, now: datetime) -> Task:
+    assert row.token is not None  # noqa: S101  # it has just been claimed
+    return Task(
+        id=row.id,
+        kind=row.new.kind,
+        key=row.new.key,
+        payload=row.new.payload,
+        attempts=row.attempts,
+        token=row.token,
+        now=now,
+        group=row.new.group,
+        traceparent=row.traceparent,
+    )

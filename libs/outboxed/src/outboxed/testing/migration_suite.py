@@ -1,0 +1,105 @@
+"""What every service's migrations must hold: ``class TestMigrations(MigrationSuite)`` in its integration tests."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from backing_services.postgres import DatabaseIsolation
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from outboxed.storage import create_engine, migrate, schema_problem, tables
+
+
+class MigrationSuite:
+    """Needs the fixture ``isolation`` (see service_isolation); each test has a database of its own."""
+
+    package: ClassVar[str]
+    metadata: ClassVar[sa.MetaData]
+
+    @pytest.fixture
+    async def private(self, isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+        """A migrated database that a test may spoil."""
+        async with _private(isolation) as engine:
+            yield engine
+
+    @pytest.fixture
+    async def empty(self, isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+        """The same, without a schema."""
+        async with _empty(isolation) as engine:
+            yield engine
+
+    async def test_the_migrated_schema_is_that_of_the_tables(self, private: AsyncEngine) -> None:
+        def differences(connection: sa.Connection) -> Any:
+            options = {"compare_type": True, "compare_server_default": True}
+            return compare_metadata(MigrationContext.configure(connection, opts=options), self._all_tables())
+
+        async with private.connect() as connection:
+            assert await connection.run_sync(differences) == []
+
+    async def test_concurrent_runs_wait_for_each_other_and_end_at_the_same_schema(self, empty: AsyncEngine) -> None:
+        await asyncio.gather(*(migrate(empty, self.package) for _ in range(3)))
+
+        assert await schema_problem(empty, self.package) is None
+
+    async def test_two_databases_may_be_migrated_at_once(
+        self, empty: AsyncEngine, isolation: DatabaseIsolation
+    ) -> None:
+        async with _empty(isolation) as other:
+            await asyncio.gather(migrate(empty, self.package), migrate(other, self.package))
+
+            assert [await schema_problem(engine, self.package) for engine in (empty, other)] == [None, None]
+
+    async def test_another_run_changes_nothing(self, private: AsyncEngine) -> None:
+        await migrate(private, self.package)
+
+        assert await schema_problem(private, self.package) is None
+
+    async def test_an_empty_database_is_a_problem_with_a_remedy(self, empty: AsyncEngine) -> None:
+        told = f"the schema is at nothing: run `python -m {self.package} migrate`"
+
+        assert await schema_problem(empty, self.package) == told
+
+    async def test_a_newer_releases_schema_will_do(self, private: AsyncEngine) -> None:
+        async with private.begin() as connection:
+            await connection.execute(sa.text("update alembic_version set version_num = '9999'"))
+
+        assert await schema_problem(private, self.package) is None
+
+    async def test_a_migration_that_fails_leaves_nothing_behind(self, empty: AsyncEngine) -> None:
+        async with empty.begin() as connection:
+            await connection.execute(sa.text("create table dead_letters (id int)"))
+
+        with pytest.raises(sa.exc.ProgrammingError, match="dead_letters"):
+            await migrate(empty, self.package)
+
+        async with empty.connect() as connection:
+            names = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
+        assert names == ["dead_letters"]
+
+    def _all_tables(self) -> sa.MetaData:
+        together = sa.MetaData()
+        for table in [*self.metadata.tables.values(), *tables.metadata.tables.values()]:
+            table.to_metadata(together)
+        return together
+
+
+@asynccontextmanager
+async def _private(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+    async with isolation.private() as url:
+        engine = create_engine(url, application_name="tests")
+        yield engine
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def _empty(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+    async with _private(isolation) as engine:
+        async with engine.begin() as connection:
+            await connection.execute(sa.text("drop schema public cascade"))
+            await connection.execute(sa.text("create schema public"))
+        yield engine

@@ -1,0 +1,210 @@
+"""The session itself: from the first deed to rest."""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from time import time
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from outboxed.messages import Record
+from outboxed.storage import Clock
+from outboxed.testing.topic_log import header
+from outboxed.testing.tracking import story as stories
+from outboxed.testing.tracking.bus import Bus
+from outboxed.testing.tracking.parts import Left, RunningPart, TopicReader
+from outboxed.testing.tracking.spans import Spans, Step, logged_steps, recorded
+from outboxed.testing.tracking.story import PublishedEvents, Story
+
+E = TypeVar("E", bound=BaseModel)
+LOOK_EVERY = 0.02
+STORIES = "OUTBOXED_STORIES"
+
+
+class NotAtRestError(AssertionError, TimeoutError):
+    """Something still moved when the time was over; the message is the story, and what is left to do."""
+
+
+class Part(Protocol):
+    """One service of the system."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def clock(self) -> Clock | None: ...
+    @property
+    def services(self) -> Mapping[str, str]: ...
+    async def begin(self, bus: Bus, reader: TopicReader | None) -> None: ...
+    async def end(self) -> None: ...
+    async def move(self) -> bool: ...
+    async def left(self) -> Left: ...
+
+
+class Session:
+    """What happened between the beginning of the block and rest; see `tracked`."""
+
+    def __init__(  # noqa: PLR0913  # what it is made of
+        self,
+        *,
+        parts: Sequence[Part],
+        bus: Bus,
+        reader: TopicReader | None,
+        spans: Spans,
+        logs: Sequence[Path],
+        within: float,
+        dead_before: Mapping[str, Counter[str]],
+    ) -> None:
+        self.bus = bus
+        self._parts = parts
+        self._reader = reader
+        self._spans = spans
+        self._logs = [(path, path.stat().st_size if path.exists() else 0) for path in logs]
+        self._within = within
+        self._began = time()
+        self._records: list[Record] = []
+        self._dead_before = dead_before
+        self._left: Mapping[str, Left] = {}
+        self._asked: set[str] = set()
+
+    @property
+    def sequence(self) -> Story:
+        """The story so far, as of the last time that the system was at rest."""
+        services = {kind: name for part in self._parts for kind, name in part.services.items()}
+        return stories.tell([*self._spans.ended, *self._logged()], self._records, services, since=self._began)
+
+    def published(self, event: type[E] | str) -> PublishedEvents[E]:
+        """The events of a type, given as the service's own class for it or by name; a name gives dicts."""
+        found = stories.published(self._records, event, self.sequence)
+        self._asked.add(found.type)
+        return found
+
+    def nothing_else(self) -> None:
+        """No event that no `published` asked for, and no dead letter but those from before the session.
+
+        Raises AssertionError, with the story.
+        """
+        others = sorted({header(record, "ce_type") for record in self._records} - self._asked)
+        letters = [
+            f"{name}: {letter}"
+            for name, left in self._left.items()
+            for letter in (Counter(left.dead_letters) - self._dead_before[name]).elements()
+        ]
+        if others or letters:
+            what = [*(f"{other} was published, too" for other in others), *(f"a dead letter, {one}" for one in letters)]
+            raise AssertionError(f"{'; '.join(what)}. What happened:\n{self.sequence}")
+
+    @property
+    def waiting(self) -> Sequence[str]:
+        """Tasks whose time has not come, in words; `advance` brings it."""
+        return [later for left in self._left.values() for later in left.later]
+
+    async def settle(self) -> None:
+        """Wait until nothing moves: no outbox row, no message in flight, no due task.
+
+        Raises NotAtRestError after the session's ``within`` seconds.
+        """
+        try:
+            async with asyncio.timeout(self._within):
+                await self._until_still()
+        except TimeoutError:
+            raise NotAtRestError(await self._report()) from None
+        finally:
+            await self._read()
+
+    async def advance(self, **span: float) -> None:
+        """Move the clocks forward, as ``advance(minutes=30)``, and settle: deadlines pass, retries are made.
+
+        Raises ValueError for a part with a clock of its own, in another process.
+        """
+        clocks = {}
+        for part in self._parts:
+            if part.clock is None:
+                raise ValueError(f"{part.name} has a clock of its own: give RunningPart the service's clock")
+            clocks[id(part.clock)] = part.clock
+        for clock in clocks.values():
+            clock.advance(timedelta(**span))
+        await self.settle()
+
+    async def _until_still(self) -> None:
+        before: object = None
+        while True:
+            if any([await part.move() for part in self._parts]):
+                await asyncio.sleep(0)  # so that the time-out is heard
+                continue
+            self._left = {part.name: await part.left() for part in self._parts}
+            moving = any(left.now for left in self._left.values()) or bool(self._spans.running)
+            progress = tuple(left.progress for left in self._left.values())
+            # work may move from a part that was not yet looked at to one that was: two looks have to agree
+            if not moving and (self._reader is None or progress == before):
+                return
+            before = None if moving else progress
+            await asyncio.sleep(LOOK_EVERY if self._reader else 0)
+
+    async def _read(self) -> None:
+        self._records = list(await self._reader.read() if self._reader else self.bus.sent)
+
+    async def _report(self) -> str:
+        await self._read()
+        left = [f"  {name}: {what}" for name, left in self._left.items() for what in left.now]
+        left += [f"  still running: {name}" for name in self._spans.running.values()]
+        return f"not at rest within {self._within:g} s. What happened:\n{self.sequence}\nLeft to do:\n" + "\n".join(
+            left
+        )
+
+    def _logged(self) -> Iterator[Step]:
+        for path, size in self._logs:
+            with path.open("rb") as log:
+                log.seek(size)
+                yield from logged_steps(log.read().decode(errors="replace").splitlines())
+
+
+@asynccontextmanager
+async def tracked(
+    *parts: Part, bus: Bus | None = None, within: float = 10.0, logs: Sequence[Path] = ()
+) -> AsyncIterator[Session]:
+    """Do something in the block; at its end the system has come to rest, and the session tells what happened.
+
+    ``parts`` are InMemoryPart, which the session moves through ``bus``, or RunningPart, which share one Kafka; never
+    both. ``logs`` are the log files of services in other processes, in the form of outboxed: what they did joins the
+    story by its trace ids. Raises NotAtRestError after ``within`` seconds; an error that leaves the block gets the
+    story as a note.
+    """
+    running = [part for part in parts if isinstance(part, RunningPart)]
+    if running and len(running) < len(parts):
+        raise ValueError("parts in memory and running parts can't talk to each other: track either")
+    bus = bus or Bus()
+    async with AsyncExitStack() as stack:
+        reader = await _reader(running, stack) if running else None
+        for part in parts:
+            await part.begin(bus, reader)
+            stack.push_async_callback(part.end)
+        spans = stack.enter_context(recorded())
+        dead = {part.name: Counter((await part.left()).dead_letters) for part in parts}
+        session = Session(parts=parts, bus=bus, reader=reader, spans=spans, logs=logs, within=within, dead_before=dead)
+        try:
+            yield session
+        except BaseException as error:
+            error.add_note(f"What had happened:\n{session.sequence}")
+            raise
+        await session.settle()
+        _keep(session.sequence)
+
+
+def _keep(story: Story) -> None:
+    """For a documentation: a diagram by the name of the test, where the environment names a folder."""
+    folder, test = os.environ.get(STORIES), os.environ.get("PYTEST_CURRENT_TEST", "session")
+    if folder:
+        (Path(folder) / f"{test.rpartition('::')[2].rpartition(' ')[0]}.mmd").write_text(story.mermaid())
+
+
+async def _reader(parts: Sequence[RunningPart], stack: AsyncExitStack) -> TopicReader:
+    topics = sorted({topic for part in parts for topic in part.consumes})
+    reader = TopicReader(parts[0].kafka, topics)
+    await reader.begin()
+    stack.push_async_callback(reader.end)
+    return reader

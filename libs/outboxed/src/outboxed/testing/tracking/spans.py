@@ -1,0 +1,134 @@
+"""What the services did: outboxed's spans, watched in this process or read from the log lines of others."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+
+from outboxed.telemetry import tracer_provider
+
+REQUEST, EVENT, TASK = "request", "event", "task"
+LOGGED = {
+    "request": REQUEST,
+    "event_handled": EVENT,
+    "task_done": TASK,
+    "task_postponed": TASK,
+    "task_dead_lettered": TASK,
+}
+"""The log lines that end a step, and what kind of step."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something a service did; ``at`` is the time of its beginning (of its end, from a log), in seconds since 1970.
+
+    ``about`` is the id of the event that was handled. ``service`` is empty for a task: its kind names it.
+    """
+
+    kind: str
+    name: str
+    trace_id: str
+    id: str
+    parent: str | None
+    at: float
+    service: str = ""
+    about: str = ""
+    outcome: str = ""
+
+
+@dataclass
+class Spans:
+    """Steps that ended, and the names of those that are still running, by span id."""
+
+    ended: list[Step] = field(default_factory=list)
+    running: dict[int, str] = field(default_factory=dict)
+
+
+class _Recorder(SpanProcessor):
+    """One for the process, since a provider can't forget a processor; it passes on to those who listen."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Spans] = []
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        del parent_context
+        context = span.get_span_context()
+        for spans in self.listeners:
+            spans.running[context.span_id if context else 0] = span.name
+
+    def on_end(self, span: ReadableSpan) -> None:
+        step = _step(span)
+        for spans in self.listeners:
+            spans.running.pop(int(step.id, 16), None)
+            spans.ended.append(step)
+
+
+_recorder: list[_Recorder] = []
+
+
+@contextmanager
+def recorded() -> Iterator[Spans]:
+    """The spans of this process from here to the end of the block."""
+    if not _recorder:
+        _recorder.append(_Recorder())
+        tracer_provider.add_span_processor(_recorder[0])
+    spans = Spans()
+    _recorder[0].listeners.append(spans)
+    try:
+        yield spans
+    finally:
+        _recorder[0].listeners.remove(spans)
+
+
+def _step(span: ReadableSpan) -> Step:
+    attributes: Mapping[str, Any] = span.attributes or {}
+    kind = REQUEST if "request_id" in attributes else EVENT if "event_id" in attributes else TASK
+    context = span.get_span_context()
+    outcome = str(attributes.get("outcome", ""))
+    if not span.status.is_ok and not span.status.is_unset:
+        outcome = span.status.description or "failed"
+    return Step(
+        kind=kind,
+        name=span.name,
+        trace_id=f"{context.trace_id:032x}" if context else "",
+        id=f"{context.span_id:016x}" if context else "",
+        parent=f"{span.parent.span_id:016x}" if span.parent else None,
+        at=(span.start_time or 0) / 1e9,
+        service=str(attributes.get("group") or attributes.get("service") or ""),
+        about=str(attributes.get("event_id", "")),
+        outcome=outcome,
+    )
+
+
+def logged_steps(lines: Iterable[str]) -> Iterator[Step]:
+    """The steps that the log of a process tells of, one JSON object a line; other lines are passed over."""
+    for text in lines:
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict) and line.get("event") in LOGGED and "span_id" in line:
+            yield _logged(line)
+
+
+def _logged(line: Mapping[str, Any]) -> Step:
+    kind = LOGGED[line["event"]]
+    names = {REQUEST: f"{line.get('method')} {line.get('path')}", EVENT: line.get("type"), TASK: line.get("task")}
+    outcomes = {"request": line.get("status"), "task_postponed": f"postponed: {line.get('reason')}"}
+    outcomes["task_dead_lettered"] = f"dead letter: {line.get('reason')}"
+    return Step(
+        kind=kind,
+        name=str(names[kind]),
+        trace_id=line["trace_id"],
+        id=line["span_id"],
+        parent=line.get("parent_span_id"),
+        at=datetime.fromisoformat(line["timestamp"]).timestamp(),
+        service=str(line.get("service", "")),
+        about=str(line.get("event_id", "")),
+        outcome=str(outcomes.get(line["event"], "")),
+    )

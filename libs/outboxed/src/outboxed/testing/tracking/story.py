@@ -1,0 +1,185 @@
+"""What happened, as a tree of causes: requests, the events that they led to, the tasks that those led to, and so on."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from outboxed.messages import Record
+from outboxed.testing.topic_log import header
+from outboxed.testing.tracking.spans import EVENT, TASK, Step
+
+E = TypeVar("E", bound=BaseModel)
+ARROW = " -> "
+SHOWN = 120
+
+
+@dataclass(eq=False)
+class Happening:
+    """A request, a published event, or an attempt at a task; ``at`` in seconds since the session began.
+
+    ``service`` made it; ``handled_by`` names who consumed it, if it is an event. ``caused`` is in order of time.
+    """
+
+    kind: str
+    name: str
+    service: str
+    at: float
+    outcome: str = ""
+    handled_by: list[str] = field(default_factory=list)
+    caused: list["Happening"] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        handled = f", handled by {', '.join(self.handled_by)}" if self.handled_by else ""
+        outcome = f" ({self.outcome})" if self.outcome else ""
+        return f"{self.name}{outcome}{handled}"
+
+
+@dataclass(frozen=True)
+class Story:
+    """A session's happenings; ``beginnings`` are those that nothing in the session caused."""
+
+    beginnings: Sequence[Happening]
+
+    @property
+    def names(self) -> list[str]:
+        """All, each cause before what it led to, and those of one cause in order of time."""
+        return [happening.name for _, happening in _walk(self.beginnings)]
+
+    def chain(self, name: str) -> str:
+        """How it came to the last happening of this name: ``POST /orders -> order.placed.v1 -> charge``.
+
+        Raises AssertionError, with the story, where nothing of this name happened.
+        """
+        chains = [path for path in _paths(self.beginnings) if path[-1].name == name]
+        if not chains:
+            raise AssertionError(f"there was no {name}. What happened:\n{self}")
+        return ARROW.join(happening.name for happening in chains[-1])
+
+    def mermaid(self) -> str:
+        """A sequence diagram, without times; who asks from outside is the customer."""
+        lines = ["sequenceDiagram", "    actor customer"]
+        lines += [f"    {line}" for happening in self.beginnings for line in _arrows(happening)]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        """A line a happening, with its time and who did it, below its cause."""
+        return "\n".join(
+            f"{happening.at:8.3f} s  {happening.service:<14} {'  ' * depth}{happening}"[:SHOWN].rstrip()
+            for depth, happening in _walk(self.beginnings)
+        )
+
+
+@dataclass(frozen=True)
+class PublishedEvents(Generic[E]):
+    """The events of one type that were published in a session, in order."""
+
+    type: str
+    events: Sequence[E]
+    story: Story
+
+    def single(self) -> E:
+        """The only one. Raises AssertionError, with the story, where there are none or several."""
+        if len(self.events) != 1:
+            raise AssertionError(f"one {self.type}, not {len(self.events)}, was expected. What happened:\n{self.story}")
+        return self.events[0]
+
+    def none(self) -> None:
+        """Raises AssertionError, with the story, where there is any."""
+        if self.events:
+            raise AssertionError(f"no {self.type}, not {len(self.events)}, was expected. What happened:\n{self.story}")
+
+    def __iter__(self) -> Iterator[E]:
+        return iter(self.events)
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+
+def tell(steps: Iterable[Step], records: Iterable[Record], services: Mapping[str, str], *, since: float) -> Story:
+    """Put a session's steps and records together; ``services`` has the service of each kind of task.
+
+    A record is caused by the step whose span is in its traceparent, a task likewise; a step that handles an event by
+    that event. A copy of a record that came again is the same happening.
+    """
+    steps = sorted(steps, key=lambda step: step.at)
+    begun = {step.id: step.at for step in steps}
+    by_event: dict[str, Happening] = {}
+    made: list[tuple[str | None, Happening]] = []
+    owners: dict[str, Happening] = {}
+    for record in records:
+        type_, event_id = header(record, "ce_type"), header(record, "ce_id")
+        if not type_ or event_id in by_event:
+            continue
+        # by the clock of who tells the story: a service's own may be moved
+        at = begun.get(_parent_of(record) or "") or _time(header(record, "ce_time"), since)
+        by_event[event_id] = Happening(EVENT, type_, header(record, "ce_source").strip("/"), at - since)
+        made.append((_parent_of(record), by_event[event_id]))
+    for step in steps:
+        if step.kind == EVENT:
+            if (event := by_event.get(step.about)) is None:  # it was published before the session began
+                event = by_event[step.about] = Happening(EVENT, step.name, "", step.at - since)
+                made.append((None, event))
+            event.handled_by.append(f"{step.service}{f' ({step.outcome})' if step.outcome else ''}")
+            owners[step.id] = event
+        else:
+            service = step.service if step.kind != TASK else services.get(step.name, step.service)
+            happening = Happening(step.kind, step.name, service, step.at - since, step.outcome)
+            owners[step.id] = happening
+            made.append((step.parent, happening))
+    beginnings: list[Happening] = []
+    for parent, happening in sorted(made, key=lambda each: each[1].at):
+        cause = owners.get(parent or "")
+        (cause.caused if cause is not None and cause is not happening else beginnings).append(happening)
+    return Story(beginnings)
+
+
+def published(records: Iterable[Record], event: type[E] | str, story: Story) -> PublishedEvents[Any]:
+    """The records of a type, each id once; as its class if one is given, else as dicts."""
+    type_ = event if isinstance(event, str) else str(event.type)  # type: ignore[attr-defined]  # of outboxed.messages._events
+    found: dict[str, Any] = {}
+    for record in records:
+        if header(record, "ce_type") == type_:
+            data = json.loads(record.value or b"null")
+            found.setdefault(header(record, "ce_id"), data if isinstance(event, str) else event.model_validate(data))
+    return PublishedEvents(type_, list(found.values()), story)
+
+
+def _parent_of(record: Record) -> str | None:
+    parts = header(record, "traceparent").split("-")
+    return parts[2] if len(parts) == len(("version", "trace", "span", "flags")) else None
+
+
+def _time(text: str, otherwise: float) -> float:
+    return datetime.fromisoformat(text).timestamp() if text else otherwise
+
+
+def _walk(happenings: Sequence[Happening], depth: int = 0) -> Iterator[tuple[int, Happening]]:
+    for happening in happenings:
+        yield depth, happening
+        yield from _walk(happening.caused, depth + 1)
+
+
+def _paths(happenings: Sequence[Happening], above: tuple[Happening, ...] = ()) -> Iterator[tuple[Happening, ...]]:
+    for happening in happenings:
+        yield (*above, happening)
+        yield from _paths(happening.caused, (*above, happening))
+
+
+def _arrows(happening: Happening) -> Iterator[str]:
+    if happening.kind == EVENT:
+        groups: defaultdict[str, int] = defaultdict(int)
+        for service in happening.handled_by:
+            groups[service.partition(" ")[0]] += 1
+        for service in groups:
+            yield f"{happening.service or 'before'}-){service}: {happening.name}"
+    elif happening.kind == TASK:
+        yield f"{happening.service}->>{happening.service}: {happening}"
+    else:
+        yield f"customer->>{happening.service}: {happening}"
+    for caused in happening.caused:
+        yield from _arrows(caused)

@@ -1,0 +1,32 @@
+"""HTTP: one error shape, who calls, health and metrics."""
+
+from outboxed.web._authentication import ALGORITHM, InvalidTokenError, Principal, TokenVerifier
+from outboxed.web._health import Health
+from outboxed.web._http import (
+    ApiError,
+    Caller,
+    ErrorResponse,
+    Operator,
+    create_http_app,
+    forbidden,
+    not_found,
+    unauthenticated,
+)
+from outboxed.web._operations import operations_router
+
+__all__ = [
+    "ALGORITHM",
+    "ApiError",
+    "Caller",
+    "ErrorResponse",
+    "Health",
+    "InvalidTokenError",
+    "Operator",
+    "Principal",
+    "TokenVerifier",
+    "create_http_app",
+    "forbidden",
+    "not_found",
+    "operations_router",
+    "unauthenticated",
+]

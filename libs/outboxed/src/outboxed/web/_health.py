@@ -1,0 +1,56 @@
+"""Live: handling makes progress. Ready: the database answers, its schema is new enough, nothing has halted."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from outboxed.consuming import Progress
+from outboxed.errors import TransientError
+from outboxed.storage import is_transient
+
+STALLED_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``reason`` is for a person; empty when all is well."""
+
+    ok: bool
+    reason: str = ""
+
+
+@dataclass
+class Health:
+    """What a process knows of itself; parts that it doesn't run stay None."""
+
+    schema_problem: Callable[[], Awaitable[str | None]]
+    progress: Progress | None = None
+    lag: Callable[[], int | None] | None = None
+    clock: Callable[[], float] = time.monotonic
+
+    def live(self) -> Verdict:
+        """Not live: Kafka answers, lag > 0, and no handling was attempted for 30 s.
+
+        Never because Kafka or the database is away: a restart would not bring them back.
+        """
+        if self.progress is None or self.lag is None or self.progress.halted:
+            return Verdict(ok=True)
+        lag = self.lag()
+        idle = self.clock() - self.progress.last_attempt
+        if lag and idle > STALLED_SECONDS:
+            return Verdict(ok=False, reason=f"{lag} records wait, and none was attempted for {idle:.0f} s")
+        return Verdict(ok=True)
+
+    async def ready(self) -> Verdict:
+        """Not ready: the database is away, its schema is older than this code's, or the consumer halted."""
+        if self.progress is not None and self.progress.halted:
+            return Verdict(ok=False, reason=f"the consumer halted: {self.progress.halted}")
+        try:
+            problem = await self.schema_problem()
+        except (SQLAlchemyError, OSError, TimeoutError, TransientError) as error:
+            if is_transient(error):
+                return Verdict(ok=False, reason="the database does not answer")
+            return Verdict(ok=False, reason=f"the database refuses: {type(error).__name__}")
+        return Verdict(ok=problem is None, reason=problem or "")

@@ -1,0 +1,271 @@
+"""The HTTP side that every service shares: one error shape, request and trace ids, a body limit, who calls."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+from uuid import uuid4
+
+import structlog
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from outboxed.failpoints import failpoint
+from outboxed.storage import is_transient
+from outboxed.telemetry import continued_trace, set_outcome
+from outboxed.web._authentication import InvalidTokenError, Principal, TokenVerifier
+
+log = structlog.get_logger()
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_ID_CHARACTERS = 128
+RETRY_AFTER_SECONDS = 2
+_UNREADABLE_BODY = 400
+"""FastAPI's and Starlette's answer to a body that is no UTF-8, or no form."""
+_NOT_VALID = "the request is not valid"
+_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
+
+
+class ApiError(Exception):
+    """An answer other than the expected one; ``code`` is for programs, ``message`` for people."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        details: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.details = details
+        self.headers = headers or {}
+
+
+class ErrorDetail(BaseModel):
+    """Where a request was wrong, such as ``body.items.0.quantity``."""
+
+    field: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    code: str
+    message: str
+    details: list[ErrorDetail] | None = None
+    request_id: str
+
+
+class ErrorResponse(BaseModel):
+    """The one shape of every error."""
+
+    error: ErrorBody
+
+
+def not_found(what: str) -> ApiError:
+    """Also for what exists and is somebody else's: its existence is none of the caller's business."""
+    return ApiError(404, "NOT_FOUND", f"{what} not found")
+
+
+def unauthenticated(message: str) -> ApiError:
+    return ApiError(401, "UNAUTHENTICATED", message, headers={"WWW-Authenticate": "Bearer"})
+
+
+def forbidden(message: str) -> ApiError:
+    return ApiError(403, "FORBIDDEN", message)
+
+
+_bearer = HTTPBearer(auto_error=False)
+
+
+async def authenticated(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Principal:
+    """The caller, from the bearer token; ``app.state.token_verifier`` decides.
+
+    A coroutine, as all dependencies here: FastAPI calls a plain function in a thread, which a busy loop keeps waiting.
+    """
+    if credentials is None:
+        raise unauthenticated("a bearer token is required")
+    verifier: TokenVerifier = request.app.state.token_verifier
+    try:
+        return verifier.verify(credentials.credentials)
+    except InvalidTokenError:
+        raise unauthenticated("the token is invalid or has expired") from None
+
+
+Caller = Annotated[Principal, Depends(authenticated)]
+
+
+async def operator(caller: Caller) -> Principal:
+    """The caller, who must be an operator."""
+    if not caller.is_operator:
+        raise forbidden("only an operator may do this")
+    return caller
+
+
+Operator = Annotated[Principal, Depends(operator)]
+
+
+def create_http_app(*, title: str, version: str, token_verifier: TokenVerifier) -> FastAPI:
+    """A FastAPI app without a lifespan, with the shared error handling; routers are the caller's."""
+    app = FastAPI(
+        title=title,
+        version=version,
+        docs_url="/docs",
+        redoc_url=None,
+        responses={422: {"model": ErrorResponse}},
+    )
+    app.state.token_verifier = token_verifier
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(_BodyLimit)
+    app.add_middleware(_RequestContext, service=title)
+    return app
+
+
+async def _api_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101  # registered for this type alone
+    return _error_response(request.scope, error)
+
+
+async def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
+    details = [
+        {"field": _place(problem), "message": problem["msg"].removeprefix("Value error, ")}
+        for problem in error.errors()
+    ]
+    return _error_response(request.scope, _invalid(details))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # as above
+    if error.status_code == _UNREADABLE_BODY:
+        return _error_response(request.scope, _invalid([{"field": "body", "message": "the body can't be read"}]))
+    code = _CODES.get(error.status_code, "BAD_REQUEST")
+    return _error_response(request.scope, ApiError(error.status_code, code, str(error.detail), headers=error.headers))
+
+
+def _invalid(details: Sequence[Mapping[str, str]]) -> ApiError:
+    return ApiError(422, "VALIDATION_ERROR", "the request is not valid", details=details)
+
+
+def _place(problem: Mapping[str, Any]) -> str:
+    location = problem["loc"]
+    if problem["type"] == "json_invalid":
+        location = location[:1]
+    return ".".join(str(part) for part in location)
+
+
+def _error_response(scope: Scope, error: ApiError) -> JSONResponse:
+    request_id = scope.get("state", {}).get("request_id", "")
+    body: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.details:
+        body["details"] = list(error.details)
+    body["request_id"] = request_id
+    return JSONResponse({"error": body}, status_code=error.status, headers=dict(error.headers))
+
+
+class _RequestContext:
+    """Outermost: gives each request its ids, and the error shape to whatever went wrong inside."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    @failpoint("http.answer")
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        request_id = _acceptable_id(headers.get("x-request-id")) or str(uuid4())
+        scope.setdefault("state", {})["request_id"] = request_id
+        answered = _Answer(send, request_id)
+        # a kept-alive connection may start its next request in the context of the last one
+        structlog.contextvars.clear_contextvars()
+        name = f"{scope['method']} {scope['path']}"
+        with continued_trace(name, headers.get("traceparent"), service=self._service, request_id=request_id):
+            try:
+                await self._app(scope, receive, answered)
+            except Exception as error:
+                if answered.started:
+                    raise
+                await _error_response(scope, _unexpected(error))(scope, receive, answered)
+            set_outcome(str(answered.status))
+            if scope["path"].startswith("/api/"):
+                log.info("request", method=scope["method"], path=scope["path"], status=answered.status)
+
+
+class _Answer:
+    """Remembers whether and how the response began."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.status: int | None = None
+
+    @property
+    def started(self) -> bool:
+        return self.status is not None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id.encode())]
+        await self._send(message)
+
+
+def _unexpected(error: Exception) -> ApiError:
+    if is_transient(error):
+        log.warning("unavailable", error=repr(error))
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return ApiError(503, "UNAVAILABLE", "the service cannot answer right now: try again", headers=headers)
+    log.error("internal_error", exc_info=error)
+    return ApiError(500, "INTERNAL_ERROR", "something went wrong inside the service")
+
+
+def _acceptable_id(value: str | None) -> str | None:
+    """A caller's request id ends up in logs and headers: only short and printable ones are taken over."""
+    return value if value and len(value) <= MAX_ID_CHARACTERS and value.isascii() and value.isprintable() else None
+
+
+class _BodyLimit:
+    """Reads at most MAX_BODY_BYTES, whatever Content-Length says; FastAPI's own limit answers in another shape."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        read = 0
+
+        async def limited() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > MAX_BODY_BYTES:
+                # the one exception that FastAPI passes on while it reads a body
+                raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES // 1024} KiB")
+            return message
+
+        await self._app(scope, limited, send)
+
+
+def json_bytes(model: BaseModel) -> bytes:
+    """A model as compact JSON with sorted keys: equal models give equal bytes."""
+    return json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,79 @@
+"""Kafka topics and a consumer group of each test's own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from backing_services.kafka import KafkaCluster, MockKafka
+from outboxed.consuming import BatchConsumer, ConsumerRole, Route
+from outboxed.process import Metrics
+from outboxed.storage import SqlTransactions
+from outboxed.testing.services import consumer_role
+from outboxed.testing.topics import Topics
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ..sample import MoneyMoved, SqlAccounts, credit
+
+TOPICS = ("accounts", "moves")
+Transactions = SqlTransactions[SqlAccounts]
+
+
+@pytest.fixture
+async def topics(kafka_cluster: KafkaCluster) -> AsyncIterator[Topics]:
+    async with Topics.of_test(kafka_cluster, TOPICS) as topics:
+        yield topics
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[MockKafka]:
+    """A Kafka that a test may take down."""
+    with MockKafka() as kafka:
+        yield kafka
+
+
+@pytest.fixture
+async def own_topics(own_kafka: MockKafka) -> Topics:
+    return await Topics.create(own_kafka, TOPICS)
+
+
+def role_of(
+    topics: Topics, database: Any, *, handle: Any = credit, metrics: Metrics | None = None
+) -> tuple[ConsumerRole, BatchConsumer[Any]]:
+    """A consumer as a composition root makes it, in this test's group."""
+    return consumer_role(topics, [Route(MoneyMoved, handle)], database, metrics=metrics)
+
+
+async def count(engine: AsyncEngine, table: sa.Table) -> int:
+    async with engine.connect() as connection:
+        return int((await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())
+
+
+async def kill_consumer(role: ConsumerRole, running: "asyncio.Task[None]") -> None:
+    """As SIGKILL looks from outside: nothing is finished or committed, and the group isn't told."""
+    client: Any = role._subscriber.consumer  # noqa: SLF001  # a role has no such way to end
+    if client is None:
+        return
+    if client._coordinator is not None:  # noqa: SLF001  # it is while the client is still looking for Kafka
+        client._coordinator._maybe_leave_group = _say_nothing  # noqa: SLF001  # as above
+    for task in role._subscriber.tasks:  # noqa: SLF001  # as above
+        task.cancel()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await bury(client)
+
+
+async def bury(client: Any) -> None:
+    """What a client leaves behind that is cut off in the middle of a rebalance, a process takes with it."""
+    coordinator = client._coordinator  # noqa: SLF001  # aiokafka has no public way
+    names = ("_coordination_task", "_heartbeat_task")
+    left = [task for name in names if (task := getattr(coordinator, name, None)) is not None]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    await client._client.close()  # noqa: SLF001  # as above
+
+
+async def _say_nothing() -> None:
+    pass

@@ -1,0 +1,253 @@
+"""The consumer between Kafka and PostgreSQL: offsets after the transaction, and whatever Kafka does meanwhile."""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import anyio
+import pytest
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.record.util import calc_crc32c
+from backing_services.kafka import MockKafka
+from backing_services.waiting import eventually
+from outboxed.consuming._batch import MAX_REFUSALS
+from outboxed.process import Metrics, Role, run_roles
+from outboxed.storage import tables
+from outboxed.testing.records import consumer_record
+from outboxed.testing.services import running
+from outboxed.testing.topics import Topics
+
+from ..sample import MoneyMoved, accounts, credit, moved
+from .conftest import Transactions, count, role_of
+
+OFFSET_COMMIT = 8
+REBALANCE_IN_PROGRESS = 27
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at the lag often, and gives up soon."""
+    monkeypatch.setattr("outboxed.consuming._kafka.LAG_EVERY", 0.02)
+    monkeypatch.setattr("outboxed.consuming._kafka.LAG_SECONDS", 0.3)
+
+
+async def balance(transactions: Transactions, account_id: UUID) -> Decimal | None:
+    async with transactions() as uow:
+        account = await uow.accounts.find(account_id)
+    return account.balance if account else None
+
+
+async def has(transactions: Transactions, account_id: UUID, expected: int) -> bool:
+    return await balance(transactions, account_id) == expected
+
+
+async def committed(topics: Topics, expected: int) -> bool:
+    return await topics.committed("moves") == expected
+
+
+async def test_events_are_handled_in_order_and_then_committed(transactions: Transactions, topics: Topics) -> None:
+    account_id = uuid4()
+    role, _ = role_of(topics, transactions)
+
+    async with running(role.run):
+        await topics.send(*(moved(account_id, f"{number}.00") for number in range(1, 5)))
+        await eventually(lambda: has(transactions, account_id, 10))
+        await eventually(lambda: committed(topics, 4))
+
+    assert await count(transactions.engine, tables.inbox) == await count(transactions.engine, tables.outbox) == 4
+
+
+async def test_a_transaction_that_fails_commits_no_offset_and_the_same_batch_comes_again_which_is_said_once(
+    transactions: Transactions, topics: Topics
+) -> None:
+    account_ids = [uuid4() for _ in range(6)]
+    failing = asyncio.Event()
+    attempts = 0
+
+    @asynccontextmanager
+    async def flaky() -> AsyncIterator[Any]:
+        nonlocal attempts
+        async with transactions() as uow:
+            yield uow
+            if not failing.is_set():
+                attempts += 1
+                raise ConnectionResetError
+
+    flaky.clock = transactions.clock  # type: ignore[attr-defined]  # role_of asks for it
+    role, _ = role_of(topics, flaky)
+
+    with structlog.testing.capture_logs() as logs:
+        async with running(role.run):
+            await topics.send(*(moved(account_id) for account_id in account_ids))
+            await eventually(lambda: attempts >= 3)
+            nothing = await topics.committed("moves")
+            failing.set()
+            await eventually(lambda: committed(topics, 6))
+
+    assert nothing == 0
+    assert [line["event"] for line in logs].count("batch_comes_again") == 1
+    assert [await balance(transactions, account_id) for account_id in account_ids] == [1] * 6
+    assert await count(transactions.engine, tables.dead_letters) == 0
+
+
+async def test_a_consumer_that_starts_before_kafka_says_so_once_and_consumes_when_it_comes(
+    transactions: Transactions, own_kafka: MockKafka, own_topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.consuming._kafka.START_BACKOFF", 0.02)
+    account_id = uuid4()
+    await own_topics.send(moved(account_id))
+    own_kafka.set_down()
+    role, _ = role_of(own_topics, transactions)
+    start, attempts = role._broker.start, []  # noqa: SLF001  # several attempts are to be seen
+
+    async def counted() -> None:
+        attempts.append(1)
+        await start()
+
+    monkeypatch.setattr(role._broker, "start", counted)  # noqa: SLF001  # as above
+    with structlog.testing.capture_logs() as logs:
+        async with running(role.run):
+            await eventually(lambda: len(attempts) >= 3)
+            own_kafka.set_up()
+            await eventually(lambda: has(transactions, account_id, 1))
+
+    assert [line["event"] for line in logs].count("waiting_for_kafka") == 1
+
+
+async def test_kafka_may_go_and_come_back_and_nothing_is_lost_or_done_twice(
+    transactions: Transactions, own_kafka: MockKafka, own_topics: Topics
+) -> None:
+    account_id = uuid4()
+    role, _ = role_of(own_topics, transactions)
+
+    async with running(role.run):
+        await own_topics.send(moved(account_id))
+        await eventually(lambda: has(transactions, account_id, 1))
+        own_kafka.set_down()
+        await eventually(lambda: role.lag is None, within=8)
+        own_kafka.set_up()
+        await own_topics.send(moved(account_id, "2.00"))
+        await eventually(lambda: has(transactions, account_id, 3), within=8)
+
+
+async def test_a_commit_that_fails_loses_nothing_and_the_next_one_makes_up_for_it(
+    transactions: Transactions, own_kafka: MockKafka, own_topics: Topics
+) -> None:
+    account_id = uuid4()
+    role, _ = role_of(own_topics, transactions)
+
+    async with running(role.run):
+        own_kafka.push_request_errors(OFFSET_COMMIT, REBALANCE_IN_PROGRESS)
+        await own_topics.send(moved(account_id))
+        await eventually(lambda: has(transactions, account_id, 1))
+        await own_topics.send(moved(account_id, "2.00"))
+        await eventually(lambda: committed(own_topics, 2), within=8)
+
+    assert await balance(transactions, account_id) == 3
+
+
+async def test_lag_counts_what_is_in_hand_and_what_waits(transactions: Transactions, topics: Topics) -> None:
+    metrics = Metrics(transactions.clock)
+    opened = asyncio.Event()
+
+    async def slow(event: MoneyMoved, uow: Any) -> None:
+        await opened.wait()
+        await credit(event, uow)
+
+    account_id = uuid4()
+    role, _ = role_of(topics, transactions, handle=slow, metrics=metrics)
+    metrics.observe_lag(lambda: role.lag)
+
+    async with running(role.run):
+        await topics.send(*(moved(account_id) for _ in range(5)))
+        await eventually(lambda: role.lag == 5)
+        figures = (await metrics.scrape(transactions.engine, task_kinds=[])).decode()
+        opened.set()
+        await eventually(lambda: role.lag == 0)
+
+    assert "\nconsumer_lag 5.0\n" in figures
+    assert await balance(transactions, account_id) == 5
+
+
+async def test_a_bad_deploy_halts_the_consumer_and_loses_nothing(
+    transactions: Transactions, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.consuming._batch.MAX_REFUSALS", 3)
+    assert MAX_REFUSALS > 3
+    role, consumer = role_of(topics, transactions)
+    account_id = uuid4()  # one key: one partition, in order
+    await topics.send(*(moved(account_id, "13.00") for _ in range(5)), moved(account_id, "1.00"))
+
+    async with running(role.run):
+        await eventually(lambda: bool(consumer.progress.halted))
+        await eventually(lambda: role._subscriber.consumer is None)  # noqa: SLF001  # it has left the group
+
+    assert await count(transactions.engine, tables.dead_letters) == 3
+    assert await topics.committed("moves") <= 2
+    assert await count(transactions.engine, accounts) == 0
+
+
+class _Batch:
+    """A batch of aiokafka's whose bytes are changed after they were built."""
+
+    def __init__(self, batch: Any, old: bytes, new: bytes) -> None:
+        build = batch._build  # noqa: SLF001  # there is no client that sends such a header
+
+        def rebuild() -> bytes:
+            buffer = bytearray(bytes(build()).replace(old, new))
+            struct.pack_into(">I", buffer, 17, calc_crc32c(bytes(buffer[21:])))
+            return bytes(buffer)
+
+        batch._build = rebuild  # noqa: SLF001  # as above
+        self.batch = batch
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_header_name_that_is_no_utf8_stops_neither_its_record_nor_its_neighbours(
+    transactions: Transactions, topics: Topics, wanted: bool
+) -> None:
+    before, odd, after = moved(), moved(), moved()
+    headers = [*odd.headers, ("XXXX", b"v")] if wanted else [("XXXX", b"v")]
+    async with AIOKafkaProducer(**topics.kafka.client_options()) as producer:
+        batch = producer.create_batch()
+        for record in (before, consumer_record("moves", odd.value, key=odd.key, headers=headers), after):
+            batch.append(key=record.key, value=record.value, timestamp=0, headers=list(record.headers))
+        batch.close()
+        broken = _Batch(batch, b"XXXX", b"\xff\xfe\xff\xfe").batch
+        await (await producer.send_batch(broken, topics.kafka.topic("moves"), partition=0))
+    role, _ = role_of(topics, transactions)
+
+    async with running(role.run):
+        await eventually(lambda: committed(topics, 3))
+
+    assert await count(transactions.engine, accounts) == (3 if wanted else 2)
+    assert await count(transactions.engine, tables.dead_letters) == (0 if wanted else 1)
+
+
+async def test_a_consumer_stops_in_time_though_its_handler_hangs(transactions: Transactions, topics: Topics) -> None:
+    entered = asyncio.Event()
+
+    async def hangs(_: MoneyMoved, __: Any) -> None:
+        entered.set()
+        await anyio.sleep_forever()
+
+    role, _ = role_of(topics, transactions, handle=hangs)
+    await topics.send(moved())
+
+    async def stopper(_: anyio.Event) -> None:
+        await entered.wait()
+        raise EndError
+
+    # if the consumer had not stopped by then, the backstop of run_roles would end this whole process
+    assert await run_roles([Role("consumer", role.run, 0.1), Role("stopper", stopper)]) == 1
+
+    assert await topics.committed("moves") == 0
+
+
+class EndError(Exception):
+    """Ends the process of the test."""

@@ -1,0 +1,158 @@
+"""Connections: their time-outs, and errors that don't repeat customers' data."""
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+from backing_services.postgres import DatabaseIsolation
+from outboxed.storage import _database as database
+from outboxed.storage import create_engine, is_transient
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ..sample import accounts
+from .conftest import Transactions
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("idle_in_transaction_session_timeout", "10s"),
+        ("lock_timeout", "5s"),
+        ("statement_timeout", "15s"),
+        ("tcp_keepalives_idle", "10"),
+        ("tcp_user_timeout", "15000"),  # ms: PostgreSQL shows what the system says of the socket
+        ("timezone", "UTC"),
+    ],
+)
+async def test_every_new_connection_has_its_time_outs(engine: AsyncEngine, name: str, value: str) -> None:
+    async with engine.connect() as connection:
+        shown = (await connection.execute(sa.text(f"show {name}"))).scalar_one()
+        local = (await connection.execute(sa.text("select inet_server_addr() is null"))).scalar_one()
+
+    # over a Unix socket there is no TCP to set
+    expected = "0" if local and name.startswith("tcp_") else value
+    assert shown == expected
+
+
+@pytest.fixture
+async def impatient(isolation: DatabaseIsolation, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncEngine]:
+    monkeypatch.setitem(database.SESSION_SETTINGS, "idle_in_transaction_session_timeout", "20ms")
+    monkeypatch.setitem(database.SESSION_SETTINGS, "lock_timeout", "20ms")
+    monkeypatch.setitem(database.SESSION_SETTINGS, "statement_timeout", "40ms")
+    engine = create_engine(isolation.url, application_name="tests")
+    yield engine
+    await engine.dispose()
+
+
+async def test_a_transaction_that_idles_too_long_is_ended_and_gives_its_locks_back(
+    impatient: AsyncEngine, transactions: Transactions
+) -> None:
+    frozen = await impatient.connect()
+    await frozen.execute(sa.text("lock table accounts"))
+    try:
+        async with transactions.engine.begin() as successor, asyncio.timeout(2):
+            await successor.execute(sa.text("lock table accounts"))
+
+        with pytest.raises(sa.exc.DBAPIError) as ended:
+            await frozen.execute(sa.text("select 1"))
+    finally:
+        await frozen.invalidate()
+        await frozen.close()
+
+    assert is_transient(ended.value)
+
+
+async def _fails(engine: AsyncEngine, statement: Any) -> sa.exc.DBAPIError:
+    async def execute() -> None:
+        async with engine.begin() as connection:
+            await connection.execute(statement)
+
+    with pytest.raises(sa.exc.DBAPIError) as failed:
+        await execute()
+    return failed.value
+
+
+async def test_a_statement_has_an_end_and_may_be_tried_again(impatient: AsyncEngine) -> None:
+    assert is_transient(await _fails(impatient, sa.text("select pg_sleep(10)")))
+
+
+async def test_waiting_for_a_lock_has_an_end_and_may_be_tried_again(
+    impatient: AsyncEngine, transactions: Transactions
+) -> None:
+    async with transactions.engine.begin() as holder:
+        await holder.execute(sa.text("lock table accounts"))
+
+        assert is_transient(await _fails(impatient, sa.text("lock table accounts")))
+
+
+CANARY = "canary@example.com"
+
+
+async def test_errors_of_the_database_do_not_repeat_customers_data(transactions: Transactions) -> None:
+    account_id = uuid4()
+    statements = [
+        sa.insert(accounts).values([{"id": account_id, "version": 1, "balance": 1}] * 2),
+        sa.select(sa.cast(sa.literal(CANARY), sa.Integer)),
+        sa.select(sa.literal(CANARY, sa.Integer)),
+        sa.text("insert into accounts (id, version, balance) values (gen_random_uuid(), null, 4711)"),
+    ]
+
+    for statement in statements:
+        error = await _fails(transactions.engine, statement)
+
+        told = "".join(traceback.format_exception(error)) + repr(error) + repr(error.orig)
+        told = told.replace(str(statement), "")  # our own text, for a person
+        assert not [secret for secret in (CANARY, str(account_id), "4711") if secret in told.split("[SQL:")[0]]
+
+
+async def test_a_cut_connection_is_transient(transactions: Transactions) -> None:
+    error = await _fails(transactions.engine, sa.text("select pg_terminate_backend(pg_backend_pid())"))
+
+    assert is_transient(error)
+
+
+async def test_a_connection_that_is_cut_while_it_is_being_prepared_is_transient(
+    isolation: DatabaseIsolation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = asyncpg.connect
+
+    async def connect_and_lose(*args: Any, **options: Any) -> Any:
+        connection = await connect(*args, **options)
+        connection.terminate()
+        return connection
+
+    monkeypatch.setattr(asyncpg, "connect", connect_and_lose)
+    engine = create_engine(isolation.url, application_name="tests")
+
+    with pytest.raises(asyncpg.InterfaceError) as cut:
+        async with engine.connect():
+            pass
+    await engine.dispose()
+
+    assert is_transient(cut.value)
+
+
+async def test_what_one_connection_learnt_of_array_types_the_next_one_knows(
+    isolation: DatabaseIsolation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    introspect = asyncpg.Connection._introspect_types  # type: ignore[attr-defined]  # noqa: SLF001  # in no stub
+
+    async def counted(connection: Any, typeoids: Any, timeout: Any) -> Any:  # noqa: ASYNC109  # asyncpg's own
+        asked.append(1)
+        return await introspect(connection, typeoids, timeout)
+
+    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", counted)
+    engine = create_engine(isolation.url, application_name="tests")
+    array = sa.select(sa.literal([1, 2], sa.ARRAY(sa.BigInteger)))
+
+    async with engine.connect() as one, engine.connect() as another:
+        answers = [(await connection.execute(array)).scalar_one() for connection in (one, another)]
+    await engine.dispose()
+
+    assert (answers, len(asked)) == ([[1, 2]] * 2, 1)

@@ -1,0 +1,290 @@
+"""Dead letters: listed, shown, edited, replayed once, discarded."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from outboxed.consuming import BatchConsumer, Content, DeadLetterError, DeadLetters, Edit, Route
+from outboxed.messages import Record
+from outboxed.ports import NewTask
+from outboxed.process import Metrics
+from outboxed.storage import Pruner, tables
+from outboxed.storage._retention import CHASSIS_RETENTIONS
+from outboxed.tasks import SqlTaskQueue
+
+from ..sample import MoneyMoved, SqlAccounts, credit, moved, raw
+from .conftest import Transactions, count
+
+
+@pytest.fixture
+def consumer(transactions: Transactions) -> BatchConsumer[Any]:
+    return BatchConsumer("bank", [Route(MoneyMoved, credit)], transactions, Metrics(transactions.clock))
+
+
+@pytest.fixture
+def letters(transactions: Transactions, consumer: BatchConsumer[Any]) -> DeadLetters[SqlAccounts]:
+    return DeadLetters(transactions, consumer)
+
+
+LEASE = timedelta(seconds=30)
+ODD = Record("moves", 3, 7, b"\xffkey", None, (("ce_type", None), ("na\0me", b"\xff"), ("ce_type", b"twice")))
+
+
+async def test_a_dead_letter_keeps_its_record_byte_by_byte(
+    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+) -> None:
+    await consumer.handle([ODD])
+    await consumer.handle([ODD])
+
+    [letter] = await letters.list()
+
+    assert await letters.show(letter.id) == letter
+    kept = (letter.topic, letter.partition, letter.offset, letter.key, letter.value, letter.headers)
+    assert kept == (ODD.topic, ODD.partition, ODD.offset, ODD.key, ODD.value, ODD.headers)
+    assert (letter.source, letter.group, letter.status, letter.reason) == ("event", "bank", "open", "the value is null")
+
+
+async def test_a_letter_whose_cause_was_repaired_is_handled_by_its_replay_and_republishes_nothing(
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+) -> None:
+    account_id = uuid4()
+    await consumer.handle([raw(moved(account_id, "13.00", event_id="bad"))])
+    [letter] = await letters.list()
+    consumer.routes["money.moved.v1"] = Route(MoneyMoved, _repaired)
+
+    await letters.replay(letter.id)
+
+    assert not await letters.list()
+    assert [closed.id for closed in await letters.list(status="replayed")] == [letter.id]
+    assert await count(transactions.engine, tables.inbox) == 1
+    async with transactions() as uow:
+        account = await uow.accounts.find(account_id)
+    assert account is not None
+
+
+async def _repaired(event: MoneyMoved, uow: Any) -> None:
+    await credit(event.model_copy(update={"amount": event.amount + 1}), uow)
+
+
+async def test_a_replay_that_fails_leaves_the_letter_open_and_nothing_else(
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+) -> None:
+    await consumer.handle([raw(moved(amount="13.00"))])
+    [letter] = await letters.list()
+
+    with pytest.raises(RuntimeError, match="unlucky"):
+        await letters.replay(letter.id)
+
+    assert [still.id for still in await letters.list()] == [letter.id]
+    assert await count(transactions.engine, tables.inbox) == 0
+
+
+async def _dead_task(transactions: Transactions, *, payload: dict[str, str]) -> SqlTaskQueue:
+    queue = SqlTaskQueue(transactions.engine, transactions.clock)
+    async with transactions() as uow:
+        uow.tasks.schedule(NewTask("send", "1", payload, group="g"))
+    [task] = await queue.claim("send", limit=1, lease=LEASE)
+    async with transactions() as uow:
+        await queue.bury(task, "no such\0 address", uow)
+    return queue
+
+
+async def test_an_edited_letter_is_replayed_as_edited_and_its_original_is_kept(
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+) -> None:
+    account_id = uuid4()
+    broken = raw(replace(moved(account_id), value=b"{"))
+    repaired = raw(moved(account_id, "5.00"))
+    await consumer.handle([broken])
+    [letter] = await letters.list()
+
+    await letters.edit(letter.id, Edit(value=repaired.value))
+    edited = await letters.show(letter.id)
+    await letters.replay(letter.id)
+
+    assert (edited.value, edited.original) == (repaired.value, Content(broken.key, broken.value, broken.headers))
+    assert (edited.key, edited.headers, edited.edited_at is None) == (broken.key, broken.headers, False)
+    async with transactions() as uow:
+        account = await uow.accounts.find(account_id)
+    assert account is not None
+    assert account.balance == 5
+    assert (await letters.show(letter.id)).original.value == b"{"
+
+
+async def test_a_letter_is_edited_again_and_again_part_by_part(
+    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+) -> None:
+    await consumer.handle([ODD])
+    [letter] = await letters.list()
+
+    await letters.edit(letter.id, Edit(key=b"1", headers={"ce_type": b"once"}))
+    await letters.edit(letter.id, Edit(value=b"2", headers={"ce_id": b"3"}, removed_headers=["na\0me"]))
+
+    edited = await letters.show(letter.id)
+    assert edited.content == Content(b"1", b"2", (("ce_type", b"once"), ("ce_id", b"3")))
+    assert edited.original == Content(ODD.key, ODD.value, ODD.headers)
+
+
+async def test_an_edit_takes_nothing_away_that_is_not_there(
+    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+) -> None:
+    await consumer.handle([ODD])
+    [letter] = await letters.list()
+
+    with pytest.raises(DeadLetterError, match=f"dead letter {letter.id} has no header 'ce_source'"):
+        await letters.edit(letter.id, Edit(key=b"1", removed_headers=["ce_source"]))
+
+    assert await letters.show(letter.id) == letter
+
+
+async def test_an_edited_task_is_scheduled_with_its_new_payload(
+    transactions: Transactions, letters: DeadLetters[SqlAccounts]
+) -> None:
+    queue = await _dead_task(transactions, payload={"to": "ada"})
+    [letter] = await letters.list()
+
+    await letters.edit(letter.id, Edit(value=b'{"to": "eve"}'))
+    await letters.replay(letter.id)
+
+    [again] = await queue.claim("send", limit=1, lease=LEASE)
+    assert (again.key, again.payload, again.group) == ("1", {"to": "eve"}, "g")
+
+
+@pytest.mark.parametrize("value", [b"{", b"[]", b"\xff", b""])
+async def test_a_tasks_value_stays_a_json_object(
+    transactions: Transactions, letters: DeadLetters[SqlAccounts], value: bytes
+) -> None:
+    await _dead_task(transactions, payload={"to": "ada"})
+    [letter] = await letters.list()
+
+    with pytest.raises(DeadLetterError, match=f"dead letter {letter.id} is a task: its value must be a JSON object"):
+        await letters.edit(letter.id, Edit(value=value))
+
+
+@pytest.mark.parametrize("closed", ["replay", "discard"])
+async def test_a_closed_letter_is_not_edited(
+    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], closed: str
+) -> None:
+    await consumer.handle([raw(moved(amount="13.00"))])
+    [letter] = await letters.list()
+    consumer.routes["money.moved.v1"] = Route(MoneyMoved, _repaired)
+    await getattr(letters, closed)(letter.id)
+
+    with pytest.raises(DeadLetterError, match=f"{letter.id} was already {closed}"):
+        await letters.edit(letter.id, Edit(key=b"1"))
+
+
+@pytest.mark.parametrize("closed", ["replay", "discard"])
+@pytest.mark.parametrize("again", ["replay", "discard"])
+async def test_a_letter_is_closed_once(
+    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], closed: str, again: str
+) -> None:
+    await consumer.handle([raw(moved(amount="13.00"))])
+    [letter] = await letters.list()
+    consumer.routes["money.moved.v1"] = Route(MoneyMoved, _repaired)
+    await getattr(letters, closed)(letter.id)
+
+    with pytest.raises(DeadLetterError, match=f"{letter.id} was already {closed}"):
+        await getattr(letters, again)(letter.id)
+
+
+@pytest.mark.parametrize("action", ["show", "replay", "discard"])
+async def test_an_unknown_letter_is_named(letters: DeadLetters[SqlAccounts], action: str) -> None:
+    with pytest.raises(DeadLetterError, match="there is no dead letter 4711"):
+        await getattr(letters, action)(4711)
+    with pytest.raises(DeadLetterError, match="there is no dead letter 4711"):
+        await letters.edit(4711, Edit(key=b"1"))
+
+
+async def test_a_replayed_task_is_scheduled_again_with_its_group_and_payload(
+    transactions: Transactions, letters: DeadLetters[SqlAccounts]
+) -> None:
+    queue = await _dead_task(transactions, payload={"to": "ada"})
+    [letter] = await letters.list()
+
+    await letters.replay(letter.id)
+
+    [again] = await queue.claim("send", limit=1, lease=LEASE)
+    assert (letter.source, letter.topic, letter.reason) == ("task", "send", "no such address")
+    assert (again.key, again.payload, again.group, again.attempts) == ("1", {"to": "ada"}, "g", 1)
+
+
+async def test_old_inbox_rows_and_closed_letters_are_pruned_and_open_letters_stay(
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+) -> None:
+    await consumer.handle([raw(moved()), raw(moved(amount="13.00")), raw(moved(amount="13.00"))])
+    first, second = await letters.list()
+    await letters.discard(first.id)
+    pruner = Pruner(transactions.engine, transactions.clock, CHASSIS_RETENTIONS)
+
+    transactions.clock.advance(timedelta(days=13, hours=23))
+    before = await pruner.prune()
+    transactions.clock.advance(timedelta(hours=2))
+    after = await pruner.prune()
+
+    assert (before, after) == (0, 2)
+    assert await count(transactions.engine, tables.inbox) == 0
+    assert [letter.id for letter in await letters.list()] == [second.id]
+
+
+async def test_many_old_rows_are_pruned_in_steps(transactions: Transactions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outboxed.storage._retention.STEP", 10)
+    async with transactions() as uow:
+        await uow.inbox.insert([str(number) for number in range(35)])
+    transactions.clock.advance(timedelta(days=15))
+
+    assert await Pruner(transactions.engine, transactions.clock, CHASSIS_RETENTIONS).prune() == 35
+
+
+async def test_figures_count_what_waits_and_forget_what_is_gone(
+    transactions: Transactions, consumer: BatchConsumer[Any]
+) -> None:
+    metrics = Metrics(transactions.clock)
+    metrics.observe("accounts_rich", "Accounts over 100", lambda _: sa.select(sa.literal(3)))
+    await consumer.handle([raw(moved()), raw(moved(amount="13.00"))])
+    async with transactions() as uow:
+        uow.tasks.schedule(NewTask("send", "1"))
+        uow.tasks.schedule(NewTask("of_a_newer_release", "1"))
+    transactions.clock.advance(timedelta(seconds=30))
+
+    first = await _figures(metrics, transactions)
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.delete(tables.tasks))
+    second = await _figures(metrics, transactions)
+
+    assert (first["database_up"], first["accounts_rich"]) == (1, 3)
+    assert (first["outbox_rows"], first["inbox_rows"]) == (1, 1)
+    assert first["outbox_oldest_seconds"] >= 30
+    assert first['tasks_oldest_due_seconds{kind="send"}'] >= 30
+    assert (first['dead_letters{source="event"}'], first['dead_letters{source="task"}']) == (1, 0)
+    assert first['tasks_due{kind="of_a_newer_release"}'] == 1
+    assert second['tasks_due{kind="send"}'] == 0
+    assert 'tasks_due{kind="of_a_newer_release"}' not in second
+
+
+async def test_an_outbox_and_an_inbox_that_grow_are_seen_to_grow_and_to_drain(
+    transactions: Transactions, consumer: BatchConsumer[Any]
+) -> None:
+    metrics = Metrics(transactions.clock)
+    seen = []
+
+    for events in (1, 4):
+        await consumer.handle([raw(moved()) for _ in range(events)])
+        transactions.clock.advance(timedelta(seconds=10))
+        seen.append(await _figures(metrics, transactions))
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.delete(tables.outbox))
+        await connection.execute(sa.delete(tables.inbox))
+    seen.append(await _figures(metrics, transactions))
+
+    assert [(each["outbox_rows"], each["inbox_rows"]) for each in seen] == [(1, 1), (5, 5), (0, 0)]
+    assert [int(each["outbox_oldest_seconds"]) // 10 for each in seen] == [1, 2, 0]
+
+
+async def _figures(metrics: Metrics, transactions: Transactions) -> dict[str, float]:
+    text = (await metrics.scrape(transactions.engine, task_kinds=["send"])).decode()
+    pairs = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}

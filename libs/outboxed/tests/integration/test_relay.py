@@ -1,0 +1,241 @@
+"""The relay between PostgreSQL and Kafka: order, acknowledgements, one at a time, outages, crashes."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+import structlog
+from aiokafka.errors import KafkaError
+from backing_services.kafka import MockKafka
+from backing_services.waiting import eventually
+from outboxed import _wakeups as signals
+from outboxed.process import Role, run_roles
+from outboxed.relay import Relay
+from outboxed.relay import _relay as relay_module
+from outboxed.relay._relay import GRACE_SECONDS, LOCK_ID
+from outboxed.storage import tables
+from outboxed.testing.services import running
+from outboxed.testing.topics import Topics
+
+from ..sample import AccountCredited
+from .conftest import Transactions, count
+
+TOPIC_AUTHORIZATION_FAILED = 29
+PRODUCE = 0
+
+
+async def append(transactions: Transactions, *keys: UUID, first: int = 1) -> None:
+    async with transactions() as uow:
+        for sequence, key in enumerate(keys, start=first):
+            uow.events.append(AccountCredited(account_id=key), sequence=sequence)
+
+
+async def close(relay: Relay) -> None:
+    await relay._abandon_producer()  # noqa: SLF001  # what run() does at its end
+
+
+@pytest.fixture
+async def relay(topics: Topics, transactions: Transactions) -> AsyncIterator[Relay]:
+    relay = Relay(transactions.engine, topics.kafka, transactions.events_appended)
+    yield relay
+    await close(relay)
+
+
+@pytest.fixture
+async def own_relay(own_topics: Topics, transactions: Transactions) -> AsyncIterator[Relay]:
+    """On a Kafka that a test may take down."""
+    relay = Relay(transactions.engine, own_topics.kafka, transactions.events_appended)
+    yield relay
+    await close(relay)
+
+
+def sequences(records: list[Any], key: UUID) -> list[int]:
+    mine = [record for record in records if record.key == str(key).encode()]
+    return [int(dict(record.headers)["ce_sequence"]) for record in mine]
+
+
+async def test_rows_arrive_in_the_order_of_their_key_with_headers_and_key(
+    transactions: Transactions, relay: Relay, topics: Topics
+) -> None:
+    keys = [uuid4() for _ in range(3)]
+    for batch in range(4):
+        await append(transactions, *(keys * 5), first=1 + batch * 15)
+
+    assert await relay.send_once() == 60
+
+    records = await topics.read("accounts", 60)
+    assert all(sequences(records, key) == sorted(sequences(records, key)) for key in keys)
+    assert {dict(record.headers)["ce_subject"] for record in records} == {str(key).encode() for key in keys}
+    assert await count(transactions.engine, tables.outbox) == 0
+
+
+async def test_an_appended_event_wakes_the_relay(
+    transactions: Transactions, relay: Relay, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals, "IDLE_POLL_SECONDS", 60)
+    monkeypatch.setattr(signals, "POLL_SECONDS", 60)
+
+    async with asyncio.timeout(5), running(relay.run):
+        await append(transactions, uuid4())
+        await topics.read("accounts", 1)
+        await append(transactions, uuid4())
+        await topics.read("accounts", 2)
+        await append(transactions, uuid4())  # and a last one, which ends the wait
+        await topics.read("accounts", 3)
+        transactions.events_appended.notify()
+
+
+async def test_a_standby_does_nothing_while_another_holds_the_lock(
+    transactions: Transactions, relay: Relay, topics: Topics
+) -> None:
+    await append(transactions, uuid4())
+
+    async with transactions.engine.begin() as other:
+        await other.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_ID)))
+        while_held = await relay.send_once()
+    afterwards = await relay.send_once()
+
+    assert (while_held, afterwards) == (0, 1)
+    assert await topics.size("accounts") == 1
+
+
+async def test_many_relays_send_every_row_once(transactions: Transactions, topics: Topics) -> None:
+    relays = [Relay(transactions.engine, topics.kafka, transactions.events_appended) for _ in range(3)]
+
+    async with running(*(relay.run for relay in relays)):
+        for _ in range(5):
+            await append(transactions, *(uuid4() for _ in range(20)))
+        await eventually(lambda: _is_empty(transactions))
+
+    assert await topics.size("accounts") == 100
+
+
+async def _is_empty(transactions: Transactions) -> bool:
+    return await count(transactions.engine, tables.outbox) == 0
+
+
+async def test_rows_stay_until_the_acknowledgement_and_nothing_new_is_sent_before_it(
+    transactions: Transactions,
+    own_relay: Relay,
+    own_kafka: MockKafka,
+    own_topics: Topics,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(relay_module, "ACK_SECONDS", 0.2)
+    key = uuid4()
+    await append(transactions, key)
+    assert await own_relay.send_once() == 1
+    own_kafka.set_down()
+    await append(transactions, key, first=2)
+
+    assert await own_relay.send_once() == 0
+    producer = own_relay._producer  # noqa: SLF001  # that it's the same one is the point
+    await append(transactions, key, first=3)
+    assert await own_relay.send_once() == 0
+    assert await count(transactions.engine, tables.outbox) == 2
+    own_kafka.set_up()
+    await eventually(lambda: _sends_the_rest(own_relay, transactions))
+
+    assert own_relay._producer is producer  # noqa: SLF001  # as above
+    assert sequences(await own_topics.read("accounts", 3), key) == [1, 2, 3]
+    assert await own_topics.size("accounts") == 3
+
+
+async def _sends_the_rest(relay: Relay, transactions: Transactions) -> bool:
+    await relay.send_once()
+    return await _is_empty(transactions)
+
+
+async def test_a_relay_that_starts_without_kafka_says_so_once_and_sends_when_it_comes(
+    transactions: Transactions,
+    own_relay: Relay,
+    own_kafka: MockKafka,
+    own_topics: Topics,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("outboxed.relay._relay.OUTAGE_SECONDS", 0.02)
+    send_once, attempts = own_relay.send_once, []
+
+    async def counted() -> int:
+        attempts.append(1)
+        return await send_once()
+
+    monkeypatch.setattr(own_relay, "send_once", counted)
+    own_kafka.set_down()
+    await append(transactions, uuid4())
+
+    with structlog.testing.capture_logs() as logs:
+        async with running(own_relay.run):
+            await eventually(lambda: len(attempts) >= 3)
+            own_kafka.set_up()
+            await eventually(lambda: _is_empty(transactions))
+
+    assert await own_topics.size("accounts") == 1
+    assert [line["event"] for line in logs].count("relay_failed") == 1
+
+
+async def test_a_crash_between_acknowledgement_and_deletion_sends_the_row_again(
+    transactions: Transactions, relay: Relay, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append(transactions, uuid4())
+
+    async def crash(*_: object) -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr("outboxed.relay._relay._delete", crash)
+        with pytest.raises(ConnectionResetError):
+            await relay.send_once()
+    next_process = Relay(transactions.engine, topics.kafka, transactions.events_appended)
+    sent = await next_process.send_once()
+    await close(next_process)
+
+    records = await topics.read("accounts", 2)
+    assert sent == 1
+    assert len({dict(record.headers)["ce_id"] for record in records}) == 1
+    assert await _is_empty(transactions)
+
+
+async def test_a_fatal_error_keeps_the_row_and_a_new_producer_sends_it(
+    transactions: Transactions, own_relay: Relay, own_kafka: MockKafka, own_topics: Topics
+) -> None:
+    await append(transactions, uuid4())
+    own_kafka.push_request_errors(PRODUCE, TOPIC_AUTHORIZATION_FAILED)
+
+    with pytest.raises(KafkaError):
+        await own_relay.send_once()
+    kept = await count(transactions.engine, tables.outbox)
+
+    assert (kept, await own_relay.send_once()) == (1, 1)
+    assert await own_topics.size("accounts") == 1
+
+
+async def test_a_relay_stops_in_time_though_kafka_never_answers(
+    transactions: Transactions,
+    own_relay: Relay,
+    own_kafka: MockKafka,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await append(transactions, uuid4())
+    assert await own_relay.send_once() == 1
+    own_kafka.set_down()
+    await append(transactions, uuid4())
+    before = asyncio.all_tasks()
+
+    async def stopper(stop: Any) -> None:
+        await eventually(lambda: bool(own_relay._in_flight))  # noqa: SLF001  # it has sent, and waits
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stop.wait()
+
+    # if the relay had not stopped by then, the backstop of run_roles would end this whole process
+    assert await run_roles([Role("relay", own_relay.run, GRACE_SECONDS), Role("stopper", stopper)]) == 0
+
+    assert await count(transactions.engine, tables.outbox) == 1
+    await eventually(lambda: asyncio.all_tasks() <= before, describe=lambda: str(asyncio.all_tasks() - before))
+    assert not own_relay._in_flight  # noqa: SLF001  # as above
+    assert not [record for record in caplog.records if "never retrieved" in record.getMessage()]

@@ -1,0 +1,110 @@
+"""Aggregates in PostgreSQL: written in bulk and in order, never over somebody else's change, never in a deadlock."""
+
+import asyncio
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from outboxed.storage import StaleAggregateError, tables
+
+from ..sample import Account, AccountCredited, accounts
+from .conftest import Transactions
+
+
+async def add(transactions: Transactions, *new: Account) -> None:
+    async with transactions() as uow:
+        for account in new:
+            uow.accounts.add(account)
+
+
+async def test_rows_are_inserted_in_the_order_of_adding(transactions: Transactions) -> None:
+    new = [Account(uuid4(), Decimal(number)) for number in range(200)]
+
+    await add(transactions, *new)
+
+    async with transactions.engine.connect() as connection:
+        stored = (await connection.execute(sa.select(accounts.c.id).order_by(accounts.c.position))).scalars().all()
+    assert stored == [account.id for account in new]
+
+
+async def test_outbox_rows_have_ids_in_the_order_of_appending(transactions: Transactions) -> None:
+    account_id = uuid4()
+
+    async with transactions() as uow:
+        for sequence in range(300):
+            uow.events.append(AccountCredited(account_id=account_id), sequence=sequence)
+
+    async with transactions.engine.connect() as connection:
+        headers = (await connection.execute(sa.select(tables.outbox.c.headers).order_by(tables.outbox.c.id))).scalars()
+        assert [int(header["ce_sequence"]) for header in headers] == list(range(300))
+
+
+async def test_each_of_many_changed_rows_gets_its_own_values(transactions: Transactions) -> None:
+    new = [Account(uuid4()) for _ in range(100)]
+    await add(transactions, *new)
+
+    async with transactions() as uow:
+        for number, account in enumerate(reversed(new)):
+            uow.accounts.save(account.credit(Decimal(number)))
+
+    async with transactions() as uow:
+        stored = {account.id: account.balance for account in await uow.accounts.select()}
+    assert stored == {account.id: number for number, account in enumerate(reversed(new))}
+
+
+async def test_an_aggregate_that_moved_on_behind_its_lock_stops_the_whole_transaction(
+    transactions: Transactions,
+) -> None:
+    stale, fresh = Account(uuid4()), Account(uuid4())
+    await add(transactions, stale, fresh)
+
+    async def save_both() -> None:
+        async with transactions() as uow:
+            await uow.connection.execute(sa.update(accounts).where(accounts.c.id == stale.id).values(version=9))
+            uow.accounts.save(fresh.credit(Decimal(1)))
+            uow.accounts.save(stale.credit(Decimal(1)))
+
+    with pytest.raises(StaleAggregateError, match="1 of 2 rows of accounts"):
+        await save_both()
+    async with transactions() as uow:
+        assert await uow.accounts.find(fresh.id) == fresh
+
+
+async def test_concurrent_batches_that_name_their_keys_in_opposite_order_do_not_deadlock(
+    transactions: Transactions,
+) -> None:
+    new = [Account(uuid4()) for _ in range(20)]
+    await add(transactions, *new)
+    keys = [str(account.id) for account in new]
+
+    async def credit_all(batch: list[str]) -> None:
+        async with transactions() as uow:
+            await uow.lock(batch)
+            for account in new:
+                current = await uow.accounts.get(account.id)
+                assert current is not None
+                uow.accounts.save(current.credit(Decimal(1)))
+
+    await asyncio.gather(*(credit_all(batch) for batch in [keys, keys[::-1]] * 4))
+
+    async with transactions() as uow:
+        assert {account.balance for account in await uow.accounts.select()} == {8}
+
+
+async def test_what_is_locked_is_read_again_only_after_its_holder_has_committed(transactions: Transactions) -> None:
+    account = Account(uuid4())
+    await add(transactions, account)
+
+    async def credit_once() -> None:
+        async with transactions() as uow:
+            current = await uow.accounts.get(account.id)
+            assert current is not None
+            uow.accounts.save(current.credit(Decimal(1)))
+
+    await asyncio.gather(*(credit_once() for _ in range(8)))
+
+    async with transactions() as uow:
+        current = await uow.accounts.find(account.id)
+    assert current is not None
+    assert (current.balance, current.version) == (Decimal(8), 9)

@@ -1,0 +1,118 @@
+"""The tasks table: who gets what, and who may still write; services' parity suites hold the rest."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from outboxed.ports import NewTask
+from outboxed.storage import tables
+from outboxed.tasks import LeaseLostError, SqlTaskQueue, Task
+
+from .conftest import Transactions, count
+
+LEASE = timedelta(seconds=30)
+
+
+@pytest.fixture
+def queue(transactions: Transactions) -> SqlTaskQueue:
+    return SqlTaskQueue(transactions.engine, transactions.clock)
+
+
+async def schedule(transactions: Transactions, *tasks: NewTask) -> None:
+    async with transactions() as uow:
+        for task in tasks:
+            uow.tasks.schedule(task)
+
+
+async def claim(queue: SqlTaskQueue, limit: int = 100) -> list[Task]:
+    return await queue.claim("call", limit=limit, lease=LEASE)
+
+
+async def test_two_claimers_never_get_the_same_task(transactions: Transactions, queue: SqlTaskQueue) -> None:
+    await schedule(transactions, *(NewTask("call", str(number)) for number in range(60)))
+
+    claimed = await asyncio.gather(*(claim(queue, 7) for _ in range(12)))
+
+    keys = [task.key for tasks in claimed for task in tasks]
+    assert len(keys) == len(set(keys))
+    assert await claim(queue) + [task for tasks in claimed for task in tasks]
+
+
+async def test_a_row_that_somebody_holds_is_passed_over_and_not_waited_for(
+    transactions: Transactions, queue: SqlTaskQueue
+) -> None:
+    await schedule(transactions, NewTask("call", "held"), NewTask("call", "free"))
+
+    async with transactions.engine.begin() as holder, asyncio.timeout(2):
+        held = sa.select(tables.tasks).where(tables.tasks.c.key == "held").with_for_update()
+        await holder.execute(held)
+
+        assert [task.key for task in await claim(queue)] == ["free"]
+
+
+async def test_claims_find_the_due_ones_by_the_index(transactions: Transactions) -> None:
+    await schedule(transactions, *(NewTask("call", str(number), delay=timedelta(hours=1)) for number in range(500)))
+    statements: list[str] = []
+    queue = SqlTaskQueue(transactions.engine, transactions.clock)
+
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.text("set local enable_seqscan = off"))
+        now = queue._now()  # noqa: SLF001  # the expression itself is what matters
+        due = sa.select(tables.tasks.c.id).where(tables.tasks.c.kind == "call", tables.tasks.c.due_at <= now)
+        compiled = due.compile(dialect=transactions.engine.dialect, compile_kwargs={"literal_binds": True})
+        plan = (await connection.execute(sa.text(f"explain {compiled}".replace(":", r"\:")))).scalars().all()
+        statements.extend(plan)
+
+    assert any("Index Cond" in line and "due_at" in line for line in statements)
+
+
+async def test_a_lease_that_ended_lets_the_next_worker_in_and_the_first_out(
+    transactions: Transactions, queue: SqlTaskQueue
+) -> None:
+    await schedule(transactions, NewTask("call", "1"))
+    [first] = await claim(queue)
+
+    before = await claim(queue)
+    transactions.clock.advance(LEASE + timedelta(seconds=1))
+    [second] = await claim(queue)
+
+    assert not before
+    assert second.attempts == 2
+    with pytest.raises(LeaseLostError):
+        await queue.postpone(first, timedelta(0), "late")
+    async with transactions() as uow:
+        with pytest.raises(LeaseLostError):
+            await queue.complete(first, uow)
+        with pytest.raises(LeaseLostError):
+            await queue.bury(first, "late", uow)
+        await queue.complete(second, uow)
+    assert await count(transactions.engine, tables.tasks) == 0
+
+
+async def test_a_task_whose_outcome_is_being_recorded_is_nobody_elses_though_its_lease_ends_meanwhile(
+    transactions: Transactions, queue: SqlTaskQueue
+) -> None:
+    await schedule(transactions, NewTask("call", "1"))
+    [task] = await claim(queue)
+
+    async with transactions() as uow:
+        await queue.complete(task, uow)
+        transactions.clock.advance(LEASE + timedelta(seconds=1))
+        claimed = await claim(queue)
+
+    assert not claimed
+    assert not await claim(queue)
+
+
+async def test_an_error_with_characters_that_postgresql_refuses_is_kept_without_them(
+    transactions: Transactions, queue: SqlTaskQueue
+) -> None:
+    await schedule(transactions, NewTask("call", "1"))
+    [task] = await claim(queue)
+
+    await queue.postpone(task, timedelta(0), "a\0b\ud800" + "c" * 2000)
+
+    async with transactions.engine.connect() as connection:
+        error = (await connection.execute(sa.select(tables.tasks.c.last_error))).scalar_one()
+    assert error == ("ab?" + "c" * 2000)[:1000]

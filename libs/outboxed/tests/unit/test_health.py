@@ -1,0 +1,107 @@
+"""Live: handling makes progress. Ready: the database answers, its schema is new enough, nothing has halted."""
+
+from typing import Any
+
+import pytest
+from outboxed.consuming import Progress
+from outboxed.web import Health
+from outboxed.web._health import STALLED_SECONDS, Verdict
+from sqlalchemy.exc import ArgumentError
+
+
+async def no_problem() -> None:
+    return None
+
+
+def health(*, idle: float = 0.0, lag: int | None = 0, halted: str | None = None, **parts: Any) -> Health:
+    progress = Progress(last_attempt=100.0, halted=halted)
+    known = {"schema_problem": no_problem, "progress": progress, "lag": lambda: lag, "clock": lambda: 100.0 + idle}
+    return Health(**{**known, **parts})
+
+
+@pytest.mark.parametrize(
+    ("idle", "lag", "live"),
+    [
+        (STALLED_SECONDS + 1, 5, False),
+        (STALLED_SECONDS - 1, 5, True),
+        (STALLED_SECONDS + 1, 0, True),
+        (STALLED_SECONDS + 1, None, True),  # Kafka doesn't answer: a restart would not bring it back
+    ],
+)
+def test_a_process_is_not_live_when_records_wait_and_nothing_is_attempted(
+    idle: float, lag: int | None, live: bool
+) -> None:
+    assert health(idle=idle, lag=lag).live().ok is live
+
+
+def test_a_stalled_process_says_why() -> None:
+    assert health(idle=42, lag=5).live().reason == "5 records wait, and none was attempted for 42 s"
+
+
+def test_a_halted_consumer_is_live_so_that_nobody_restarts_it_and_not_ready() -> None:
+    assert health(idle=100, lag=5, halted="a bad deploy").live().ok
+
+
+async def test_a_halted_consumer_is_not_ready() -> None:
+    verdict = await health(halted="a bad deploy").ready()
+
+    assert (verdict.ok, verdict.reason) == (False, "the consumer halted: a bad deploy")
+
+
+def test_a_process_without_a_consumer_is_live() -> None:
+    assert Health(schema_problem=no_problem).live().ok
+
+
+async def test_a_process_is_ready_when_its_database_is() -> None:
+    assert (await health().ready()).ok
+
+
+async def test_an_old_schema_is_not_ready_and_says_what_to_do() -> None:
+    async def old() -> str:
+        return "run `python -m orders migrate`"
+
+    verdict = await health(schema_problem=old).ready()
+
+    assert (verdict.ok, verdict.reason) == (False, "run `python -m orders migrate`")
+
+
+async def test_a_database_that_is_away_makes_a_process_unready_and_never_dead() -> None:
+    async def away() -> None:
+        raise ConnectionRefusedError
+
+    away_from_all = health(schema_problem=away, lag=None, idle=1000)
+
+    assert not (await away_from_all.ready()).ok
+    assert away_from_all.live().ok
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConnectionRefusedError(), "the database does not answer"),
+        (TimeoutError(), "the database does not answer"),
+        (ArgumentError("no such driver"), "the database refuses: ArgumentError"),
+    ],
+)
+async def test_a_process_that_is_not_ready_says_whether_the_database_is_away_or_refuses(
+    error: Exception, reason: str
+) -> None:
+    async def asked() -> None:
+        raise error
+
+    assert await health(schema_problem=asked).ready() == Verdict(ok=False, reason=reason)
+
+
+async def test_a_process_that_is_ready_gives_no_reason() -> None:
+    assert await health().ready() == Verdict(ok=True, reason="")
+
+
+@pytest.mark.parametrize("unknown", ["progress", "lag"])
+def test_a_process_that_knows_no_progress_or_no_lag_is_live(unknown: str) -> None:
+    knows: dict[str, Any] = {"schema_problem": no_problem, "progress": Progress(last_attempt=0.0), "lag": lambda: 5}
+
+    assert Health(**{**knows, unknown: None}, clock=lambda: 1000.0).live().ok
+
+
+def test_a_process_has_exactly_the_time_until_it_counts_as_stalled() -> None:
+    assert health(idle=STALLED_SECONDS, lag=5).live().ok

@@ -1,0 +1,104 @@
+"""Log lines as programs read them."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+from outboxed.process import configure_logs
+from outboxed.telemetry import continued_trace
+
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+LIBRARIES = ("aiokafka", "alembic", "faststream", "httpx", "uvicorn")
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    """What the root logger's own handler wrote; everything is put back afterwards."""
+    root, before = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers, root.level
+    library_levels = {name: logging.getLogger(name).level for name in LIBRARIES}
+    yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    structlog.configure(**before)
+    root.handlers, root.level = handlers, level
+    for name, library_level in library_levels.items():
+        logging.getLogger(name).setLevel(library_level)
+
+
+def configured() -> Any:
+    """A logger of a service; set up in the test itself, because pytest takes the root's handlers away before it."""
+    configure_logs(service="bank", level="INFO")
+    return structlog.get_logger()
+
+
+def test_a_line_is_json_with_the_service_the_order_and_the_trace(lines: Lines) -> None:
+    log = configured()
+
+    with continued_trace("order.placed", f"00-{TRACE_ID}-00f067aa0ba902b7-01", order_id="7"):
+        log.info("event_handled", type="order.placed.v1")
+
+    [line] = lines()
+    known = {"service": "bank", "level": "info", "event": "event_handled", "type": "order.placed.v1"}
+    assert known.items() <= line.items()
+    assert (line["order_id"], line["trace_id"]) == ("7", TRACE_ID)
+    assert line["timestamp"].endswith("Z")
+
+
+def test_a_librarys_line_has_the_same_shape(lines: Lines) -> None:
+    configured()
+
+    with continued_trace("x", None, order_id="7"):
+        logging.getLogger("aiokafka.consumer").warning("lost %s", "a broker")
+
+    [line] = lines()
+    assert (line["event"], line["level"], line["service"], line["order_id"]) == (
+        "lost a broker",
+        "warning",
+        "bank",
+        "7",
+    )
+
+
+def test_a_library_with_a_handler_of_its_own_writes_the_same_lines(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faststream = logging.getLogger("faststream")
+    monkeypatch.setattr(faststream, "handlers", [logging.StreamHandler()])
+    monkeypatch.setattr(faststream, "propagate", False)
+    configured()
+
+    faststream.warning("no such topic")
+
+    assert [line["event"] for line in lines()] == ["no such topic"]
+
+
+def test_what_libraries_say_below_a_warning_is_left_out(lines: Lines) -> None:
+    log = configured()
+
+    logging.getLogger("aiokafka").info("chatter")
+    log.debug("detail")
+
+    assert not lines()
+
+
+def test_an_error_is_one_line_with_its_traceback(lines: Lines) -> None:
+    log = configured()
+
+    log.error("failed", exc_info=ValueError("a bug"))
+
+    [line] = lines()
+    assert "ValueError: a bug" in line["exception"]
+
+
+def test_lines_after_a_trace_do_not_belong_to_it(lines: Lines) -> None:
+    log = configured()
+
+    with continued_trace("x", None, order_id="7"):
+        pass
+    log.info("idle")
+
+    [line] = lines()
+    assert not {"order_id", "trace_id"} & line.keys()

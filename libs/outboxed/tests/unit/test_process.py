@@ -1,0 +1,80 @@
+"""One process, several roles: a signal, or the end of any, stops them all."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+from outboxed.process import Role, run_roles
+
+
+class Stopped:
+    """Runs until told to stop, and remembers that it was told."""
+
+    def __init__(self) -> None:
+        self.told = False
+
+    async def run(self, stop: anyio.Event) -> None:
+        await stop.wait()
+        self.told = True
+
+
+def signalled(number: signal.Signals) -> Callable[[anyio.Event], Awaitable[None]]:
+    async def run(stop: anyio.Event) -> None:
+        os.kill(os.getpid(), number)
+        await stop.wait()
+
+    return run
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_every_role_and_is_no_failure(number: signal.Signals) -> None:
+    other = Stopped()
+
+    assert await run_roles([Role("other", other.run), Role("signalled", signalled(number))]) == 0
+
+    assert other.told
+
+
+async def test_a_role_that_dies_stops_the_others_with_status_1() -> None:
+    async def dies(_: anyio.Event) -> None:
+        raise RuntimeError("a bug")
+
+    other = Stopped()
+
+    assert await run_roles([Role("other", other.run), Role("dies", dies)]) == 1
+
+    assert other.told
+
+
+async def test_a_role_that_ends_on_its_own_is_one_that_died() -> None:
+    async def ends(_: anyio.Event) -> None:
+        return
+
+    assert await run_roles([Role("ends", ends), Role("other", Stopped().run)]) == 1
+
+
+async def test_a_role_that_dies_while_it_stops_is_a_failure() -> None:
+    async def dies_late(stop: anyio.Event) -> None:
+        await stop.wait()
+        raise RuntimeError("a bug")
+
+    assert await run_roles([Role("late", dies_late), Role("signalled", signalled(signal.SIGTERM))]) == 1
+
+
+async def test_a_role_that_does_not_stop_is_cut_after_its_own_grace() -> None:
+    cut = []
+
+    async def hangs(_: anyio.Event) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cut.append(True)
+
+    async with asyncio.timeout(30):
+        roles = [Role("hangs", hangs, grace=0.01), Role("signalled", signalled(signal.SIGTERM), grace=60)]
+        assert await run_roles(roles) == 0
+
+    assert cut

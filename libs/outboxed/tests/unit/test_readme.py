@@ -1,0 +1,76 @@
+"""The README's service works as it stands there."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+from fastapi import APIRouter
+from outboxed.consuming import BatchConsumer, Route
+from outboxed.messages import Amount, ConsumedAmount, ConsumedEvent, Event
+from outboxed.process import Metrics, Service
+from outboxed.settings import Port, ServiceSettings
+from outboxed.storage import Clock, SqlRepository, SqlTransactions, SqlUnitOfWork, create_engine
+from outboxed.tasks import SqlTaskQueue, Worker
+
+from libs.backing_services.tests.snippets import snippet
+
+from ..sample import Account, accounts, in_memory_accounts
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+class Settings(ServiceSettings):
+    http_port: Port = 0
+    database_url: str = "postgresql+asyncpg://bank@127.0.0.1/bank"
+    jwt_public_keys: tuple[str, ...] = ()
+
+
+class CommandLine:
+    """In the place of the real one, which would run at once."""
+
+    made: ClassVar[list[tuple[Any, ...]]] = []
+
+    def __init__(self, *parts: Any) -> None:
+        self.made.append(parts)
+
+    def __call__(self) -> None:
+        pass
+
+
+class TokenVerifier:
+    def __init__(self, *_: Any) -> None:
+        pass
+
+
+NAMES: dict[str, Any] = {
+    **{part.__name__: part for part in (BatchConsumer, Clock, CommandLine, ConsumedEvent, Event, Metrics, Route)},
+    **{part.__name__: part for part in (Service, Settings, SqlRepository, SqlTaskQueue, SqlTransactions)},
+    **{part.__name__: part for part in (SqlUnitOfWork, TokenVerifier, UUID, Worker, create_engine)},
+    "Amount": Amount,
+    "ConsumedAmount": ConsumedAmount,
+    "accounts_table": accounts,
+    "router": APIRouter(),
+    "account_of": None,
+    "__name__": __name__,
+}
+
+
+async def test_the_readmes_service_can_be_built_and_handles_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CommandLine, "made", [])
+    code = snippet(README, "class MoneyMoved(")
+    names = dict(NAMES)
+    exec(code, names)  # noqa: S102  # it's our own README
+    account, database = Account(uuid4()), in_memory_accounts()
+    [(name, settings, build)] = CommandLine.made
+
+    service = build(settings())
+    async with database() as uow:
+        uow.accounts.add(account)
+        await names["credit"](names["MoneyMoved"](account_id=account.id, amount="5.00"), uow)
+
+    assert service.name == name == "bank"
+    assert list(service.asyncapi()["channels"]) == ["accounts", "moves"]
+    assert database.state.table("accounts")[account.id].balance == Decimal(5)
+    assert [record.headers["ce_type"] for record in database.state.outbox.values()] == ["account.credited.v1"]

@@ -1,0 +1,118 @@
+"""Settings of the environment: what is refused, and in which words."""
+
+from typing import ClassVar
+
+import pytest
+from outboxed.errors import ConfigurationError
+from outboxed.settings import KafkaSettings, Port, ServiceSettings, load
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+
+URL = "postgresql+asyncpg://bank:bank@127.0.0.1/bank"
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="BANK_", frozen=True, extra="ignore")
+    development_only: ClassVar[frozenset[str]] = frozenset({"database_url", "token"})
+
+    http_port: Port = 8000
+    database_url: str = URL
+    token: SecretStr = SecretStr("development")
+    keys: tuple[str, ...] = ()
+
+
+def loaded(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"BANK_{name}", value)
+    return load(Settings)
+
+
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "DATABASE_URL": "postgresql+asyncpg://bank:secret@db/bank",
+    "TOKEN": "ours",
+    "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+}
+
+
+def test_development_needs_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loaded(monkeypatch).kafka == KafkaSettings("127.0.0.1:9092")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HTTP_PORT", "canary"),
+        ("HTTP_PORT", "70000"),
+        ("LOG_LEVEL", "canary"),
+        ("ENVIRONMENT", "canary"),
+        ("DATABASE_URL", "mysql://canary"),
+        ("KAFKA_SECURITY_PROTOCOL", "canary"),
+        ("KAFKA_SESSION_TIMEOUT_MS", "999"),
+        ("KAFKA_FETCH_MAX_WAIT_MS", "0"),
+        ("KEYS", "canary"),
+        ("KEYS", "[1,\n2"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_the_variable_and_never_shows_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^BANK_{name}") as refused:
+        loaded(monkeypatch, **{name: value})
+
+    assert "\n" not in str(refused.value)
+    assert value not in str(refused.value)
+
+
+def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=r"BANK_LOG_LEVEL: .*; BANK_HTTP_PORT: "):
+        loaded(monkeypatch, HTTP_PORT="x", LOG_LEVEL="x")
+
+
+def test_production_starts_with_secrets_of_its_own_over_an_encrypted_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loaded(monkeypatch, **PRODUCTION).environment == "production"
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "TOKEN", "KAFKA_SECURITY_PROTOCOL"])
+def test_production_refuses_the_defaults_of_development(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    without = {known: value for known, value in PRODUCTION.items() if known != name}
+
+    with pytest.raises(ConfigurationError, match=f"^BANK_{name} must"):
+        loaded(monkeypatch, **without)
+
+
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SASL_PLAINTEXT"])
+def test_production_refuses_a_kafka_in_the_clear(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
+    with pytest.raises(ConfigurationError, match="must be SSL or SASL_SSL"):
+        loaded(monkeypatch, **{**PRODUCTION, "KAFKA_SECURITY_PROTOCOL": protocol})
+
+
+def test_production_refuses_a_failpoint_and_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outboxed.failpoints.CHOSEN", "relay.delete:before")
+
+    with pytest.raises(ConfigurationError, match=r"^OUTBOXED_FAILPOINT must not be set in production"):
+        loaded(monkeypatch, **PRODUCTION)
+
+
+def test_settings_that_are_printed_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = loaded(monkeypatch, TOKEN="canary", KAFKA_SASL_PASSWORD="canary")
+
+    assert "canary" not in repr(settings)
+
+
+def test_a_login_at_kafka_reaches_both_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = loaded(
+        monkeypatch, KAFKA_SECURITY_PROTOCOL="SASL_SSL", KAFKA_SASL_USERNAME="bank", KAFKA_SASL_PASSWORD="secret"
+    ).kafka
+
+    options, security = kafka.client_options(), kafka.faststream_security()
+
+    assert (options["security_protocol"], options["sasl_plain_password"]) == ("SASL_SSL", "secret")
+    assert options["ssl_context"].check_hostname
+    assert security is not None
+    assert security.use_ssl
+    assert security.get_requirement() == [{"scram512": []}]
+
+
+def test_topics_of_a_test_have_its_prefix() -> None:
+    assert KafkaSettings("", topic_prefix="test-1-").topic("orders") == "test-1-orders"

@@ -1,0 +1,323 @@
+"""The tracked session in memory: two small services, a till that sells and a kitchen that cooks and reports."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from outboxed.consuming import Route
+from outboxed.messages import ConsumedEvent, Event, OutgoingRecord
+from outboxed.ports import NewTask
+from outboxed.settings import KafkaSettings
+from outboxed.storage import Clock
+from outboxed.tasks import TaskKind
+from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork
+from outboxed.testing.records import sent_record
+from outboxed.testing.tracking import Bus, InMemoryPart, NotAtRestError, RunningPart, StuckRecordError, tracked
+from outboxed.testing.tracking.spans import logged_steps
+from outboxed.testing.tracking.story import tell
+
+
+class Sold(Event):
+    type: ClassVar[str] = "dish.sold.v1"
+    topic: ClassVar[str] = "till"
+    key_field: ClassVar[str] = "table"
+    table: str
+
+
+class SoldToCook(ConsumedEvent):
+    type: ClassVar[str] = "dish.sold.v1"
+    topic: ClassVar[str] = "till"
+    key_field: ClassVar[str] = "table"
+    table: str
+
+
+class Cooked(Event):
+    type: ClassVar[str] = "dish.cooked.v1"
+    topic: ClassVar[str] = "kitchen"
+    key_field: ClassVar[str] = "table"
+    table: str
+
+
+class CookedToServe(ConsumedEvent):
+    type: ClassVar[str] = "dish.cooked.v1"
+    topic: ClassVar[str] = "kitchen"
+    key_field: ClassVar[str] = "table"
+    table: str
+
+
+class Diner:
+    """The two services; ``refuses`` is raised by the kitchen's handler, ``oven`` by its task."""
+
+    def __init__(self) -> None:
+        clock = Clock()
+        self.refuses: Exception | None = None
+        self.oven: list[Exception] = []
+        self.again = False
+        self.served: list[str] = []
+        self.till = InMemoryDatabase(InMemoryUnitOfWork, source="/till", clock=clock)
+        self.kitchen = InMemoryDatabase(InMemoryUnitOfWork, source="/kitchen", clock=clock)
+        cook = TaskKind("cook", call=self._bake, record=self._report)
+        tip = TaskKind("ask_for_tip", call=self._nothing, record=self._nothing_to_record)
+        self.parts = [
+            InMemoryPart("till", self.till, [Route(CookedToServe, self._serve)], [tip]),
+            InMemoryPart("kitchen", self.kitchen, [Route(SoldToCook, self._cook)], [cook]),
+        ]
+
+    async def sell(self, table: str = "7", *, tip: bool = False) -> None:
+        async with self.till() as uow:
+            uow.events.append(Sold(table=table), sequence=1)
+            if tip:
+                uow.tasks.schedule(NewTask("ask_for_tip", table, delay=timedelta(minutes=20)))
+
+    async def _cook(self, event: Any, uow: Any) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        uow.tasks.schedule(NewTask("cook", event.table))
+
+    async def _bake(self, task: Any) -> str:
+        if self.oven:
+            raise self.oven.pop()
+        return str(task.key)
+
+    async def _report(self, task: Any, table: Any, uow: Any) -> None:
+        del task
+        uow.events.append(Cooked(table=table), sequence=1)
+
+    async def _serve(self, event: Any, uow: Any) -> None:
+        self.served.append(event.table)
+        if self.again:
+            uow.events.append(Sold(table=event.table), sequence=1)
+
+    async def _nothing(self, task: Any) -> None: ...
+    async def _nothing_to_record(self, task: Any, outcome: Any, uow: Any) -> None: ...
+
+
+@pytest.fixture
+def diner() -> Diner:
+    return Diner()
+
+
+async def test_the_block_ends_when_everything_that_it_set_off_has_happened(diner: Diner) -> None:
+    async with tracked(*diner.parts) as session:
+        await diner.sell()
+
+    assert diner.served == ["7"]
+    assert session.sequence.names == ["dish.sold.v1", "cook", "dish.cooked.v1"]
+    assert session.sequence.chain("dish.cooked.v1") == "dish.sold.v1 -> cook -> dish.cooked.v1"
+    assert session.published(Cooked).single() == Cooked(table="7")
+    assert session.published("dish.sold.v1").single() == {"table": "7"}
+    session.nothing_else()
+
+
+async def test_the_story_has_a_line_for_each_happening_below_its_cause_with_its_service(diner: Diner) -> None:
+    async with tracked(*diner.parts) as session:
+        await diner.sell()
+
+    lines = [line.split(" s  ", 1)[1] for line in str(session.sequence).splitlines()]
+    assert lines == [
+        "till           dish.sold.v1, handled by kitchen",
+        "kitchen          cook",
+        "kitchen            dish.cooked.v1, handled by till",
+    ]
+
+
+async def test_the_story_is_a_sequence_diagram(diner: Diner) -> None:
+    async with tracked(*diner.parts) as session:
+        await diner.sell()
+
+    assert session.sequence.mermaid().splitlines() == [
+        "sequenceDiagram",
+        "    actor customer",
+        "    till-)kitchen: dish.sold.v1",
+        "    kitchen->>kitchen: cook",
+        "    kitchen-)till: dish.cooked.v1",
+    ]
+
+
+async def test_an_event_that_nobody_asked_for_fails_with_the_story(diner: Diner) -> None:
+    async with tracked(*diner.parts) as session:
+        await diner.sell()
+    session.published(Sold).single()
+
+    with pytest.raises(AssertionError, match=r"dish\.cooked\.v1 was published, too.*\n.*till +dish\.sold\.v1"):
+        session.nothing_else()
+
+
+async def test_a_missing_or_second_event_fails_with_the_story(diner: Diner) -> None:
+    async with tracked(*diner.parts) as session:
+        await diner.sell("7")
+        await diner.sell("8")
+
+    with pytest.raises(AssertionError, match=r"one dish\.sold\.v1, not 2, was expected"):
+        session.published(Sold).single()
+    with pytest.raises(AssertionError, match=r"no dish\.sold\.v1, not 2, was expected"):
+        session.published(Sold).none()
+    with pytest.raises(AssertionError, match=r"there was no refund\. What happened:\n"):
+        session.sequence.chain("refund")
+    assert len(session.published("no.such.v1")) == 0
+
+
+async def test_a_system_that_never_rests_fails_with_the_story_and_with_what_is_left(diner: Diner) -> None:
+    diner.again = True
+
+    with pytest.raises(NotAtRestError, match=r"(?s)not at rest within 0\.1 s\..*dish\.sold\.v1.*Left to do:") as caught:
+        async with tracked(*diner.parts, within=0.1):
+            await diner.sell()
+
+    assert "dish.cooked.v1" in str(caught.value)
+
+
+async def test_a_task_whose_time_has_not_come_waits_until_the_clock_is_moved(diner: Diner) -> None:
+    async with tracked(*diner.parts) as session:
+        await diner.sell(tip=True)
+        await session.settle()
+        assert session.waiting == ["ask_for_tip 7"]
+        assert "ask_for_tip" not in session.sequence.names
+
+        await session.advance(minutes=30)
+
+    assert session.waiting == []
+    assert session.sequence.chain("ask_for_tip") == "ask_for_tip"
+
+
+async def test_a_call_that_fails_is_told_with_its_reason_and_retried_once_the_clock_is_moved(diner: Diner) -> None:
+    diner.oven = [ConnectionError("the oven is cold")]
+
+    async with tracked(*diner.parts) as session:
+        await diner.sell()
+        await session.settle()
+        assert diner.served == []
+        await session.advance(seconds=2)
+
+    assert diner.served == ["7"]
+    assert session.sequence.names == ["dish.sold.v1", "cook", "cook", "dish.cooked.v1"]
+    assert "cook (postponed: ConnectionError" in str(session.sequence)
+
+
+async def test_a_refused_event_is_a_dead_letter_which_nothing_else_reports(diner: Diner) -> None:
+    diner.refuses = ValueError("no such dish")
+
+    async with tracked(*diner.parts) as session:
+        await diner.sell()
+
+    session.published(Sold).single()
+    with pytest.raises(AssertionError, match="a dead letter, kitchen: till: ValueError"):
+        session.nothing_else()
+
+
+async def test_a_dead_letter_from_before_the_session_is_not_part_of_it(diner: Diner) -> None:
+    diner.refuses = ValueError("no such dish")
+    async with tracked(*diner.parts):
+        await diner.sell("7")
+
+    diner.refuses = None
+    async with tracked(*diner.parts) as session:
+        await diner.sell("8")
+
+    for event in ("dish.sold.v1", "dish.cooked.v1"):
+        session.published(event).single()
+    session.nothing_else()
+
+
+async def test_an_event_that_would_come_again_for_ever_fails_at_once(diner: Diner) -> None:
+    diner.refuses = ConnectionResetError()
+
+    with pytest.raises(StuckRecordError, match=r"kitchen can't handle dish\.sold\.v1 of 7"):
+        async with tracked(*diner.parts):
+            await diner.sell()
+
+
+async def test_an_error_in_the_block_gets_the_story_as_a_note(diner: Diner) -> None:
+    async def mistaken() -> None:
+        async with tracked(*diner.parts) as session:
+            await diner.sell()
+            await session.settle()
+            session.published("no.such.v1").single()
+
+    with pytest.raises(AssertionError) as caught:
+        await mistaken()
+
+    assert "dish.cooked.v1, handled by till" in caught.value.__notes__[0]
+
+
+async def test_what_happened_before_the_session_is_not_part_of_it(diner: Diner) -> None:
+    async with tracked(*diner.parts):
+        await diner.sell("7")
+
+    async with tracked(*diner.parts) as session:
+        await diner.sell("8")
+
+    assert diner.served == ["7", "8"]
+    assert session.published(Sold).single().table == "8"
+    assert len(session.sequence.names) == 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_in_any_order_that_kafka_allows_and_with_copies_each_is_handled_once(diner: Diner, seed: int) -> None:
+    tables = [str(number) for number in range(6)]
+
+    async with tracked(*diner.parts, bus=Bus(seed=seed, copies=2)) as session:
+        for table in tables:
+            await diner.sell(table)
+        await session.settle()
+        session.bus.redeliver()
+
+    assert sorted(diner.served) == tables
+    assert len(session.published(Cooked)) == len(tables)
+
+
+@given(st.integers(), st.lists(st.sampled_from("abc"), max_size=12), st.integers(0, 2))
+def test_the_bus_mixes_keys_but_keeps_each_in_order(seed: int, keys: list[str], copies: int) -> None:
+    bus = Bus(seed=seed, copies=copies)
+    bus.subscribe("kitchen", [("till", "dish.sold.v1")])
+    for number, key in enumerate(keys):
+        bus.send(_outgoing(key, number))
+
+    taken: list[tuple[bytes | None, int]] = []
+    while batch := bus.take("kitchen"):
+        taken += [(record.key, int(record.value or b"")) for record in batch]
+
+    assert len(taken) == len(keys) * (copies + 1)
+    for one in {key for key, _ in taken}:
+        firsts = list(dict.fromkeys(number for each, number in taken if each == one))
+        assert firsts == sorted(firsts)
+
+
+def _outgoing(key: str, number: int) -> OutgoingRecord:
+    return OutgoingRecord("till", key, str(number).encode(), {"ce_type": "dish.sold.v1", "ce_id": str(number)})
+
+
+async def test_parts_in_memory_and_running_ones_cannot_be_mixed(diner: Diner) -> None:
+    running = RunningPart("till", "postgresql://", KafkaSettings("127.0.0.1:9"), ["kitchen"])
+
+    with pytest.raises(ValueError, match="track either"):
+        async with tracked(*diner.parts, running):
+            pass
+
+
+def test_the_log_of_another_process_tells_its_part_of_the_story() -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    place = {"trace_id": trace, "timestamp": datetime.fromtimestamp(100, UTC).isoformat()}
+    lines = [
+        "Traceback (most recent call last):",
+        json.dumps({"event": "consuming", "service": "kitchen"}),
+        json.dumps(
+            place
+            | {"event": "event_handled", "service": "kitchen", "type": "dish.sold.v1", "event_id": "1"}
+            | {"span_id": "b" * 16, "parent_span_id": "a" * 16}
+        ),
+        json.dumps(
+            place
+            | {"event": "task_postponed", "service": "kitchen", "task": "cook", "reason": "cold"}
+            | {"span_id": "c" * 16, "parent_span_id": "b" * 16}
+        ),
+    ]
+    sold = sent_record(_outgoing("7", 1))
+
+    story = tell(logged_steps(lines), [sold], {}, since=100)
+
+    assert story.names == ["dish.sold.v1", "cook"]
+    assert "cook (postponed: cold)" in str(story)

@@ -1,0 +1,490 @@
+"""Tasks: claimed, called, recorded; and what happens when the call, the lease or the worker ends early."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+import structlog
+from backing_services.waiting import eventually
+from outboxed.errors import TransientError
+from outboxed.ports import NewTask
+from outboxed.storage import POOL_SECONDS, Clock
+from outboxed.tasks import Task, TaskKind, Worker
+from outboxed.tasks._worker import MAX_GRACE
+from outboxed.telemetry import continued_trace
+from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
+from outboxed.testing.tracking.spans import recorded
+
+from ..sample import Account, InMemoryAccounts, in_memory_accounts
+
+Database = InMemoryDatabase[InMemoryAccounts]
+MakeWorker = Callable[..., Worker[Any]]
+
+
+@dataclass
+class Outside:
+    """The outside world: answers, fails with ``error``, or keeps its callers waiting while ``open`` is not set."""
+
+    calls: list[str] = field(default_factory=list)
+    error: Exception | None = None
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    during: Callable[[], None] = lambda: None
+    under_way: int = 0
+    most: int = 0
+
+    async def call(self, task: Task) -> str:
+        self.calls.append(task.key)
+        self.during()
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await self.open.wait()
+        finally:
+            self.under_way -= 1
+        if self.error is not None:
+            raise self.error
+        return f"done {task.key}"
+
+
+@dataclass
+class Records:
+    outcomes: list[str] = field(default_factory=list)
+    abandoned: list[str] = field(default_factory=list)
+
+    async def record(self, _: Task, outcome: str, __: Any) -> None:
+        self.outcomes.append(outcome)
+
+    async def abandon(self, task: Task, _: Any) -> None:
+        self.abandoned.append(task.key)
+
+
+@pytest.fixture
+def database(clock: Clock) -> Database:
+    return in_memory_accounts(clock)
+
+
+@pytest.fixture
+def outside() -> Outside:
+    outside = Outside()
+    outside.open.set()
+    return outside
+
+
+@pytest.fixture
+def records() -> Records:
+    return Records()
+
+
+@pytest.fixture
+def make(database: Database, outside: Outside, records: Records) -> MakeWorker:
+    def worker(*others: TaskKind[Any], **changes: Any) -> Worker[Any]:
+        kind = TaskKind("call", **{"call": outside.call, "record": records.record, **changes})
+        return Worker([kind, *others], InMemoryTaskQueue(database), database, database.tasks_scheduled)
+
+    return worker
+
+
+async def schedule(database: Database, *keys: str, kind: str = "call") -> None:
+    async with database() as uow:
+        for key in keys:
+            uow.tasks.schedule(NewTask(kind, key))
+
+
+def stored(database: Database, key: str = "1") -> Any:
+    return database.state.tasks["call", key]
+
+
+async def test_a_task_is_called_recorded_and_gone(
+    database: Database, make: MakeWorker, outside: Outside, records: Records
+) -> None:
+    await schedule(database, "1")
+
+    assert await make().run_due() == 1
+
+    assert (outside.calls, records.outcomes) == (["1"], ["done 1"])
+    assert not database.state.tasks
+
+
+async def test_a_call_holds_no_transaction(database: Database, make: MakeWorker, outside: Outside) -> None:
+    async def during(task: Task) -> str:
+        async with asyncio.timeout(10), database():
+            return await outside.call(task)
+
+    await schedule(database, "1")
+
+    await make(call=during).run_due()
+
+    assert not database.state.tasks
+
+
+async def test_a_failed_call_comes_again_after_its_back_off(
+    database: Database, make: MakeWorker, outside: Outside, clock: Clock
+) -> None:
+    await schedule(database, "1")
+    outside.error = RuntimeError("a bug\0\ud800")
+    worker = make()
+
+    await worker.run_due()
+    at_once = await worker.run_due()
+    clock.advance(timedelta(seconds=0.5))
+    later = await worker.run_due()
+
+    assert (at_once, later) == (0, 1)
+    assert stored(database).last_error.startswith("RuntimeError: a bug")
+    assert stored(database).attempts == 2
+
+
+async def test_a_time_that_the_other_side_named_is_kept(
+    database: Database, make: MakeWorker, outside: Outside, clock: Clock
+) -> None:
+    await schedule(database, "1")
+    outside.error = TransientError("429", retry_after=20)
+
+    await make().run_due()
+
+    wait = (stored(database).due_at - clock.now()).total_seconds()
+    assert 19 < wait <= 20
+
+
+async def test_a_call_that_takes_too_long_is_cut_and_comes_again(
+    database: Database, make: MakeWorker, outside: Outside
+) -> None:
+    await schedule(database, "1")
+    outside.open.clear()
+
+    await make(limit=timedelta(milliseconds=1)).run_due()
+
+    assert (stored(database).attempts, stored(database).last_error) == (1, "TimeoutError: ")
+    assert outside.under_way == 0
+
+
+async def test_a_lease_outlasts_a_call_and_the_longest_wait_for_a_connection() -> None:
+    kind: TaskKind[Any] = TaskKind("call", call=Outside().call, record=Records().record, limit=timedelta(seconds=10))
+
+    assert kind.lease == timedelta(seconds=10 + POOL_SECONDS)
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("late")])
+async def test_who_lost_the_lease_writes_nothing(
+    database: Database, make: MakeWorker, outside: Outside, records: Records, clock: Clock, error: Exception | None
+) -> None:
+    worker = make(gives_up=lambda *_: True, abandon=records.abandon)
+    await schedule(database, "1")
+    outside.error = error
+
+    def another_takes_it() -> None:
+        clock.advance(worker.kinds[0].lease + timedelta(seconds=1))
+        row = stored(database)
+        database.state.tasks["call", "1"] = type(row)(**{**vars(row), "token": None})
+
+    outside.during = another_takes_it
+    await worker.run_due()
+
+    assert stored(database).token is None
+    assert not database.state.buried_tasks
+    assert not records.outcomes
+    assert not records.abandoned
+
+
+async def test_a_record_that_fails_leaves_nothing_and_the_task_comes_again(
+    database: Database, make: MakeWorker
+) -> None:
+    async def half_way(_: Task, __: str, uow: InMemoryAccounts) -> None:
+        uow.accounts.add(Account(id=Any))  # type: ignore[arg-type]  # whatever
+        raise RuntimeError("a bug")
+
+    await schedule(database, "1")
+
+    await make(record=half_way).run_due()
+
+    assert not database.state.table("accounts")
+    assert stored(database).attempts == 1
+
+
+async def test_a_task_never_gives_up_unless_its_kind_says_so(
+    database: Database, make: MakeWorker, outside: Outside, clock: Clock
+) -> None:
+    await schedule(database, "1")
+    outside.error = RuntimeError("a bug")
+    worker = make()
+
+    for _ in range(100):
+        assert await worker.run_due() == 1
+        clock.advance(timedelta(minutes=1))
+
+    assert not database.state.buried_tasks
+
+
+async def test_a_task_that_is_given_up_becomes_a_dead_letter_and_is_abandoned(
+    database: Database, make: MakeWorker, outside: Outside, records: Records
+) -> None:
+    await schedule(database, "1")
+    outside.error = ValueError("never")
+
+    await make(
+        gives_up=lambda error, attempts: attempts == 1 and "never" in str(error), abandon=records.abandon
+    ).run_due()
+
+    [(task, reason)] = database.state.buried_tasks
+    assert (task.key, reason, records.abandoned) == ("1", "ValueError: never", ["1"])
+    assert not database.state.tasks
+
+
+async def test_kinds_that_this_release_does_not_know_are_left_alone(database: Database, make: MakeWorker) -> None:
+    await schedule(database, "1", kind="from_a_newer_release")
+
+    assert await make().run_due() == 0
+
+    [row] = database.state.tasks.values()
+    assert row.attempts == 0
+
+
+async def _running(worker: Worker[Any], stop: anyio.Event) -> asyncio.Task[None]:
+    return asyncio.create_task(worker.run(stop))
+
+
+async def test_each_kind_has_a_concurrency_of_its_own(
+    database: Database, make: MakeWorker, outside: Outside, records: Records
+) -> None:
+    quick = Outside()
+    quick.open.set()
+    other = TaskKind[Any]("quick", call=quick.call, record=records.record, concurrency=2)
+    outside.open.clear()
+    await schedule(database, *"12345")
+    await schedule(database, *"abcde", kind="quick")
+    stop = anyio.Event()
+
+    running = await _running(make(other, concurrency=3), stop)
+    await eventually(lambda: len(quick.calls) == 5, every=0.001)
+    held = outside.under_way
+    outside.open.set()
+    await eventually(lambda: not database.state.tasks, every=0.001)
+    stop.set()
+    await running
+
+    assert (held, outside.most, len(outside.calls)) == (3, 3, 5)
+    assert quick.most <= 2
+
+
+async def test_a_stop_claims_no_more_and_lets_running_calls_end(
+    database: Database, make: MakeWorker, outside: Outside, records: Records
+) -> None:
+    outside.open.clear()
+    await schedule(database, "1")
+    stop = anyio.Event()
+    running = await _running(make(concurrency=2), stop)
+    await eventually(lambda: outside.under_way == 1, every=0.001)
+
+    stop.set()
+    await schedule(database, "2")
+    for _ in range(20):  # rounds of the event loop: what would happen wrongly, would happen now
+        await asyncio.sleep(0)
+    outside.open.set()
+    await running
+
+    assert (outside.calls, records.outcomes) == (["1"], ["done 1"])
+    assert list(database.state.tasks) == [("call", "2")]
+
+
+async def test_a_call_that_outlasts_the_grace_is_left_to_its_lease(
+    database: Database, make: MakeWorker, outside: Outside, records: Records
+) -> None:
+    outside.open.clear()
+    await schedule(database, "1")
+    running = await _running(make(), anyio.Event())
+    await eventually(lambda: outside.under_way == 1, every=0.001)
+
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert outside.under_way == 0
+    assert not records.outcomes
+    assert stored(database).leased_until is not None
+
+
+async def test_a_scheduled_task_wakes_the_worker(
+    database: Database, make: MakeWorker, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed._wakeups.POLL_SECONDS", 60)
+    monkeypatch.setattr("outboxed._wakeups.IDLE_POLL_SECONDS", 60)
+    await schedule(database, "0")
+    running = await _running(make(), anyio.Event())
+    await eventually(lambda: not database.state.tasks, every=0.001)
+
+    await schedule(database, "1")
+    await eventually(lambda: outside.calls == ["0", "1"], every=0.001)
+    running.cancel()
+    await asyncio.wait({running})
+
+
+@pytest.mark.parametrize(("limit", "grace"), [(5, 6), (29, 30), (300, MAX_GRACE)])
+def test_the_grace_is_the_longest_calls_limit_and_half_a_minute_at_most(
+    make: MakeWorker, limit: float, grace: float
+) -> None:
+    assert make(limit=timedelta(seconds=limit)).grace == grace
+
+
+async def test_what_is_due_is_counted_over_all_kinds_and_up_to_each_ones_concurrency(
+    database: Database, make: MakeWorker, outside: Outside, records: Records
+) -> None:
+    other = TaskKind[Any]("other", call=outside.call, record=records.record, concurrency=2)
+    await schedule(database, "1")
+    await schedule(database, *"abc", kind="other")
+
+    assert await make(other).run_due() == 3
+
+
+async def test_a_place_that_becomes_free_is_taken_while_the_other_calls_go_on(
+    database: Database, make: MakeWorker, records: Records
+) -> None:
+    gates: dict[str, asyncio.Event] = {key: asyncio.Event() for key in "1234"}
+    begun: list[str] = []
+
+    async def call(task: Task) -> str:
+        begun.append(task.key)
+        await gates[task.key].wait()
+        return task.key
+
+    await schedule(database, *gates)
+    running = await _running(make(call=call, concurrency=2), anyio.Event())
+    await eventually(lambda: len(begun) == 2, every=0.001)
+
+    gates[begun[0]].set()
+    await eventually(lambda: len(begun) == 3, every=0.001)
+    for _ in range(20):  # rounds of the event loop: what would begin wrongly, would begin now
+        await asyncio.sleep(0)
+
+    assert (len(begun), records.outcomes) == (3, [begun[0]])
+    running.cancel()
+    await asyncio.wait({running})
+
+
+class Failing(InMemoryTaskQueue[Any]):
+    """Fails with ``errors``, one at each call of ``method``, and then works."""
+
+    def __init__(self, database: Database, method: str, *errors: Exception) -> None:
+        super().__init__(database)
+        self._method, self._errors = method, list(errors)
+
+    async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
+        self._fail("claim")
+        return await super().claim(kind, limit=limit, lease=lease)
+
+    async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
+        self._fail("postpone")
+        await super().postpone(task, delay, error)
+
+    def _fail(self, method: str) -> None:
+        if method == self._method and self._errors:
+            raise self._errors.pop()
+
+
+def failing_worker(database: Database, outside: Outside, records: Records, *failing: Any) -> Worker[Any]:
+    kind = TaskKind[Any]("call", call=outside.call, record=records.record)
+    return Worker([kind], Failing(database, *failing), database, database.tasks_scheduled)
+
+
+async def test_a_worker_goes_on_when_the_database_is_back(
+    database: Database, outside: Outside, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.tasks._worker.OUTAGE_SECONDS", 0)
+    monkeypatch.setattr("outboxed._wakeups.POLL_SECONDS", 0)
+    await schedule(database, "1")
+
+    worker = failing_worker(database, outside, records, "claim", ConnectionResetError(), ConnectionResetError())
+    running = await _running(worker, anyio.Event())
+    await eventually(lambda: records.outcomes == ["done 1"], every=0.001)
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_an_error_that_does_not_pass_ends_the_worker(
+    database: Database, outside: Outside, records: Records
+) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await failing_worker(database, outside, records, "claim", LookupError()).run(anyio.Event())
+
+    assert caught.group_contains(LookupError)
+
+
+async def test_an_outage_while_a_task_is_postponed_leaves_it_to_its_lease(
+    database: Database, outside: Outside, records: Records
+) -> None:
+    await schedule(database, "1")
+    outside.error = RuntimeError("503")
+
+    await failing_worker(database, outside, records, "postpone", ConnectionResetError()).run_due()
+
+    assert stored(database).leased_until is not None
+
+
+async def test_any_other_error_while_a_task_is_postponed_is_raised(
+    database: Database, outside: Outside, records: Records
+) -> None:
+    await schedule(database, "1")
+    outside.error = RuntimeError("503")
+
+    with pytest.raises(LookupError):
+        await failing_worker(database, outside, records, "postpone", LookupError()).run_due()
+
+
+async def test_a_cut_call_has_the_time_to_clean_up(database: Database, make: MakeWorker, outside: Outside) -> None:
+    cleaned: list[str] = []
+
+    async def call(task: Task) -> str:
+        try:
+            return await outside.call(task)
+        finally:
+            for _ in range(10 ** int(task.key)):
+                await asyncio.sleep(0)
+            cleaned.append(task.key)
+
+    outside.open.clear()
+    await schedule(database, "1", "2")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(make(call=call).run, anyio.Event())
+        await eventually(lambda: outside.under_way == 2, every=0.001)
+        group.cancel_scope.cancel()
+
+    assert cleaned == ["1", "2"]
+
+
+@pytest.mark.parametrize(("group", "order_id"), [(None, "1"), ("7", "7")])
+async def test_a_task_goes_on_with_the_trace_of_what_scheduled_it(
+    database: Database, make: MakeWorker, group: str | None, order_id: str
+) -> None:
+    seen: dict[str, Any] = {}
+
+    async def call(_: Task) -> str:
+        seen.update(structlog.contextvars.get_contextvars())
+        return ""
+
+    with recorded() as spans:
+        with continued_trace("POST /orders", None):
+            async with database() as uow:
+                uow.tasks.schedule(NewTask("call", "1", group=group))
+        await make(call=call).run_due()
+
+    [cause, step] = spans.ended
+    assert (step.name, step.trace_id, step.parent) == ("call", cause.trace_id, cause.id)
+    assert (seen["task"], seen["order_id"], seen["span_id"]) == ("call", order_id, step.id)
+
+
+@pytest.mark.parametrize(
+    ("gives_up", "outcome"), [(False, "postponed: ValueError: 503"), (True, "dead letter: ValueError: 503")]
+)
+async def test_a_tasks_span_says_how_it_ended(
+    database: Database, make: MakeWorker, outside: Outside, gives_up: bool, outcome: str
+) -> None:
+    await schedule(database, "1")
+    outside.error = ValueError("503")
+
+    with recorded() as spans:
+        await make(gives_up=lambda *_: gives_up).run_due()
+
+    assert [step.outcome for step in spans.ended] == [outcome]

@@ -1,0 +1,48 @@
+"""Consumer-driven contracts for FastStream services: through the real subscriber, from the real outbox.
+
+Each name is imported when it is first used: pytest loads this package in every run, for its plugin.
+"""
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# the library tells its makers of each run, unless told not to; tests talk to loopback only
+os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
+
+if TYPE_CHECKING:
+    from pact_faststream.files import PactFile, StalePactError
+    from pact_faststream.http import HttpExpectation, HttpPact, Request, Response, verify_http_provider
+    from pact_faststream.messages import Expectation, ExpectationError, MessagePact
+    from pact_faststream.provider import Sweep, verify_provider
+    from pact_faststream.sources import NoPactsError, PactFolder, PactSource
+    from pact_faststream.verification import ProviderVerificationError
+
+__all__ = [
+    "Expectation",
+    "ExpectationError",
+    "HttpExpectation",
+    "HttpPact",
+    "MessagePact",
+    "NoPactsError",
+    "PactFile",
+    "PactFolder",
+    "PactSource",
+    "ProviderVerificationError",
+    "Request",
+    "Response",
+    "StalePactError",
+    "Sweep",
+    "verify_http_provider",
+    "verify_provider",
+]
+
+_MODULES = ("files", "http", "messages", "provider", "sources", "verification")
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for module in map(import_module, (f"pact_faststream.{each}" for each in _MODULES)):
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

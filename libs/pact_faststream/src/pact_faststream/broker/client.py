@@ -1,0 +1,169 @@
+"""The broker's HTTP, by the links that it names itself."""
+
+import ssl
+from collections.abc import Callable
+from concurrent.futures import Future
+from http import HTTPStatus
+from threading import Thread
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from pact_faststream.broker.answers import Answer, BrokerError, ConflictError, Environments, Link, Resource, read_answer
+from pact_faststream.broker.settings import BrokerSettings
+
+__all__ = ["Broker", "BrokerError"]
+
+INDEX_WITHIN = 1.0
+"""Seconds: with the start of Python, a broker that is down is told within 2 s."""
+ANSWER_WITHIN = 10.0
+"""Seconds for anything else: a big matrix takes its time."""
+NEEDED = (
+    "pb:environments",
+    "pb:pacticipant-version",
+    "pb:provider-pacts-for-verification",
+    "pb:publish-contracts",
+    "pb:webhook",
+)
+R = TypeVar("R")
+A = TypeVar("A", bound=Answer)
+
+
+class Broker:
+    """A broker that has answered once, so that nothing is begun with one that is down."""
+
+    def __init__(self, settings: BrokerSettings, index: Resource) -> None:
+        self._settings = settings
+        self.index = index
+
+    @classmethod
+    def connect(cls, settings: BrokerSettings) -> Self:
+        """Raises BrokerError within a second unless a Pact Broker answers that takes the credentials."""
+        where = f"the Pact Broker at {settings.broker_base_url}"
+        try:
+            # httpx limits each read, but neither their sum nor the look-up of a name
+            response = _in_time(lambda: _send(settings, "GET", settings.broker_base_url, INDEX_WITHIN), INDEX_WITHIN)
+        except (TimeoutError, httpx.TimeoutException):
+            raise BrokerError(f"{where} did not answer within {INDEX_WITHIN:g} s") from None
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last of a name that can't be one
+            raise BrokerError(f"{where} can't be reached: {error}") from None
+        if response.status_code != HTTPStatus.OK:
+            raise BrokerError(f"{where} {_refusal(settings, response)}")
+        index = _index(response, settings.broker_base_url)
+        return cls(settings, index)
+
+    def get(self, link: Link, model: type[A]) -> A:
+        """Raises BrokerError."""
+        return self._read(model, self._send("GET", link))
+
+    def find(self, link: Link, model: type[A]) -> A | None:
+        """None where there is no such thing. Raises BrokerError."""
+        response = self._send("GET", link)
+        return None if response.status_code == HTTPStatus.NOT_FOUND else self._read(model, response)
+
+    def post(self, link: Link, body: Any, model: type[A]) -> A | None:
+        """None where there is no such thing. Raises BrokerError, ConflictError."""
+        response = self._send("POST", link, body)
+        return None if response.status_code == HTTPStatus.NOT_FOUND else self._read(model, response)
+
+    def put(self, link: Link, body: Any) -> bool:
+        """Whether it is new. Raises BrokerError."""
+        return self._checked(self._send("PUT", link, body)).status_code == HTTPStatus.CREATED
+
+    def environments(self) -> list[str]:
+        """Their names. Raises BrokerError."""
+        return self.get(self.index.link("pb:environments"), Environments).names
+
+    def at_home(self, href: str) -> str:
+        """The same address at the host that was configured.
+
+        A broker behind a proxy may name itself by another host or by http; the credentials go to nobody else.
+        """
+        base = httpx.URL(self._settings.broker_base_url)
+        return str(base.copy_with(raw_path=httpx.URL(href).raw_path))
+
+    def _read(self, model: type[A], response: httpx.Response) -> A:
+        return read_answer(model, self._checked(response).content, str(self))
+
+    def _send(self, method: str, link: Link, body: Any = None) -> httpx.Response:
+        try:
+            return _send(self._settings, method, self.at_home(link.href), ANSWER_WITHIN, body)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            unsure = "" if method == "GET" else "; whether it heard is unknown, but doing it again does no harm"
+            raise BrokerError(f"{self} stopped answering ({str(error) or type(error).__name__}){unsure}") from None
+
+    def _checked(self, response: httpx.Response) -> httpx.Response:
+        if response.is_success:
+            return response
+        error = ConflictError if response.status_code == HTTPStatus.CONFLICT else BrokerError
+        raise error(f"{self} {_refusal(self._settings, response)}")
+
+    def __str__(self) -> str:
+        return f"the Pact Broker at {self._settings.broker_base_url}"
+
+
+def _send(settings: BrokerSettings, method: str, url: str, seconds: float, body: Any = None) -> httpx.Response:
+    headers = {"Accept": "application/hal+json, application/json"}
+    if settings.token:
+        headers["Authorization"] = f"Bearer {settings.token}"
+    with httpx.Client(auth=settings.login, timeout=seconds, verify=_trusted(url)) as client:
+        return client.request(method, url, headers=headers, json=body)
+
+
+def _trusted(url: str) -> ssl.SSLContext:
+    """For plain HTTP an empty one: to load the certificates takes longer than the broker does."""
+    return httpx.create_ssl_context() if httpx.URL(url).scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _in_time(call: Callable[[], R], seconds: float) -> R:
+    """Raises TimeoutError; the call goes on in a thread that keeps nobody waiting."""
+    future: Future[R] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except Exception as error:  # noqa: BLE001  # it is raised in the thread that waits
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future.result(seconds)
+
+
+def _index(response: httpx.Response, base_url: str) -> Resource:
+    try:
+        index = read_answer(Resource, response.content, base_url)
+    except BrokerError:
+        kind = response.headers.get("content-type", "no content type")
+        raise BrokerError(f"what answers at {base_url} is no Pact Broker (it sent {kind})") from None
+    for relation in NEEDED:
+        if relation not in index.links:
+            raise BrokerError(f"what answers at {base_url} is no Pact Broker, or an old one: it names no {relation}")
+    return index
+
+
+def _refusal(settings: BrokerSettings, response: httpx.Response) -> str:
+    status = f"{response.status_code} {response.reason_phrase}".rstrip()
+    match response.status_code:
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return (
+                f"refuses the credentials ({status}): "
+                "check PACT_BROKER_TOKEN, or PACT_BROKER_USERNAME and PACT_BROKER_PASSWORD"
+            )
+        case HTTPStatus.BAD_REQUEST if settings.token and not response.content:
+            return (
+                f"refuses the token ({status}): one with user and password takes no token, "
+                "only PACT_BROKER_USERNAME and PACT_BROKER_PASSWORD"
+            )
+        case _:
+            return f"answered {status}{_errors(response)}"
+
+
+def _errors(response: httpx.Response) -> str:
+    """What a broker says of a request that it refuses: {"errors": {"field": ["message"]}}, or {"errors": [...]}."""
+    try:
+        errors = response.json()["errors"]
+        fields = errors.items() if isinstance(errors, dict) else [("", errors)]
+        lines = [f"{field} {message}".strip() for field, messages in fields for message in messages]
+    except (ValueError, TypeError, KeyError):
+        return ""
+    return f": {'; '.join(lines)}"

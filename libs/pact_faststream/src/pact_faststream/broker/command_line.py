@@ -1,0 +1,56 @@
+"""`pact broker ...` of pact-python-cli, as a process; what counts is the JSON that it prints, for its exit status lies.
+
+With ``-o json`` it is 0 also where the answer is no.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+from pact_faststream.broker.answers import Answer, BrokerError, read_answer
+from pact_faststream.broker.settings import BrokerSettings
+
+ENDED_AFTER = 30.0
+"""Seconds; by itself it waits for a silent broker without end."""
+A = TypeVar("A", bound=Answer)
+
+
+def ask_pact(settings: BrokerSettings, model: type[A], *arguments: str) -> A:
+    """The answer of a command that can print JSON. Raises BrokerError."""
+    return read_answer(model, run_pact(settings, *arguments, "-o", "json"), f"`pact broker {arguments[0]}`")
+
+
+def run_pact(settings: BrokerSettings, *arguments: str) -> str:
+    """What a command printed. Raises BrokerError with its last line where it failed."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            [_program(), "broker", *arguments],
+            env=settings.for_the_command_line(),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=ENDED_AFTER,
+        )
+    except subprocess.TimeoutExpired:
+        raise BrokerError(
+            f"the Pact Broker fell silent: `pact broker {arguments[0]}` was ended after {ENDED_AFTER:g} s, "
+            "and whether it was heard is unknown; doing it again does no harm"
+        ) from None
+    if done.returncode != 0:
+        raise BrokerError(f"`pact broker {arguments[0]}` failed: {_last_line(done.stdout or done.stderr)}")
+    return done.stdout
+
+
+def _program() -> str:
+    beside = Path(sys.executable).with_name("pact")
+    program = str(beside) if beside.exists() else shutil.which("pact")
+    if program is None:
+        raise BrokerError("the command `pact` is not there: install pact-python-cli")
+    return program
+
+
+def _last_line(output: str) -> str:
+    lines = [line.strip(" \N{CROSS MARK}") for line in output.splitlines()]
+    return next((line for line in reversed(lines) if line), "it said nothing")

@@ -1,0 +1,82 @@
+"""A consumer's pacts go to the broker together, under the version that was tested."""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pact_faststream.broker.answers import BrokerError, ConflictError, Resource
+from pact_faststream.broker.client import Broker
+from pact_faststream.broker.revision import Revision, revision_to_publish
+from pact_faststream.broker.settings import BrokerSettings
+
+
+@dataclass(frozen=True)
+class PactDocument:
+    path: Path
+    consumer: str
+    provider: str
+    document: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Raises BrokerError."""
+        try:
+            document = json.loads(path.read_text())
+            return cls(path, document["consumer"]["name"], document["provider"]["name"], document)
+        except (OSError, ValueError, TypeError, KeyError):
+            raise BrokerError(f"{path} is no pact file") from None
+
+    def as_contract(self) -> Mapping[str, str]:
+        """As `pact broker publish` sends it, to the byte."""
+        content = json.dumps(self.document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return {
+            "consumerName": self.consumer,
+            "providerName": self.provider,
+            "content": b64encode(content.encode()).decode(),
+            "contentType": "application/json",
+            "specification": "pact",
+            "onConflict": "overwrite",
+        }
+
+
+def publish(settings: BrokerSettings, service: str, folder: Path) -> str:
+    """Publish all pacts of a consumer or none; says what was done. Raises BrokerError, BrokerSettingError.
+
+    With one request: `pact broker publish` makes one for each pact, and the second may fail after the first was taken.
+    """
+    pacts = [PactDocument.read(path) for path in sorted(folder.glob("*.json"))]
+    own = [pact for pact in pacts if pact.consumer == service]
+    if not own:
+        return _nothing_to_publish(service, pacts, folder)
+    revision = revision_to_publish(settings)
+    published = _send(Broker.connect(settings), service, revision, own)
+    if published is None or len(published.links_of("pb:contracts")) != len(own):
+        raise BrokerError(f"the Pact Broker did not say that it took {', '.join(pact.path.name for pact in own)}")
+    providers = ", ".join(pact.provider for pact in own)
+    return f"published what {service} expects of {providers}: version {revision.version}, branch {revision.branch}"
+
+
+def _send(broker: Broker, service: str, revision: Revision, pacts: list[PactDocument]) -> Resource | None:
+    body = {
+        "pacticipantName": service,
+        "pacticipantVersionNumber": revision.version,
+        "branch": revision.branch,
+        "contracts": [pact.as_contract() for pact in pacts],
+    }
+    try:
+        return broker.post(broker.index.link("pb:publish-contracts"), body, Resource)
+    except ConflictError:
+        raise BrokerError(
+            f"version {revision.version} of {service} is already published with other pacts, and stays as it is: "
+            "a version's pacts never change. Commit the change, so that it has a version of its own"
+        ) from None
+
+
+def _nothing_to_publish(service: str, pacts: list[PactDocument], folder: Path) -> str:
+    if any(pact.provider == service for pact in pacts):
+        return f"nothing to publish: {service} is a provider and expects nothing of others"
+    names = sorted({name for pact in pacts for name in (pact.consumer, pact.provider)})
+    raise BrokerError(f"no pact file in {folder} is about {service!r}, only about {', '.join(names) or 'nobody'}")

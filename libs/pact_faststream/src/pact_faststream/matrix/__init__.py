@@ -1,0 +1,5 @@
+"""How good a contract is: what it says of hundreds of changed messages."""
+
+from pact_faststream.matrix.judgement import Handle, Score, Style, Subject, Verdict, judge
+
+__all__ = ["Handle", "Score", "Style", "Subject", "Verdict", "judge"]

@@ -1,0 +1,65 @@
+"""What of a record's address and headers belongs to the contract, and how a record is told to Pact and made of it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from pact_faststream.records import ConsumedMessage, OutboxRecord, WireRecord, consumer_record
+from pact_faststream.rules import Rule
+
+CONTRACTED_HEADERS = ("ce_type", "ce_id")
+"""Without these two a record is a dead letter; what else a provider sends is its own affair."""
+
+TOPIC = "kafka_topic"
+KEY_FIELD = "kafka_key_field"
+"""A relation can't be told to Pact, so both sides say which field of the data equals the key."""
+
+NO_FIELD = "none"
+RULES: Mapping[str, Rule] = {
+    "ce_id": {"combine": "AND", "matchers": [{"match": "regex", "regex": r"^[^\x00]{1,255}$"}]},
+}
+
+
+def metadata_expected(event: ConsumedMessage) -> Mapping[str, str]:
+    """What a consumer needs beside the data."""
+    model = type(event)
+    return {
+        "ce_type": model.type,
+        "ce_id": "5a0f8f7e-6a55-4b6f-9a53-0a4a9b1c2d3e",
+        TOPIC: model.topic,
+        KEY_FIELD: model.key_field,
+    }
+
+
+def metadata_sent(record: OutboxRecord) -> Mapping[str, str]:
+    """The same, of a record that a provider really wrote."""
+    contracted = {name: record.headers[name] for name in CONTRACTED_HEADERS if name in record.headers}
+    return {**contracted, TOPIC: record.topic, KEY_FIELD: _key_field(record)}
+
+
+def record_of(body: str | bytes | None, metadata: Mapping[str, object]) -> Any:
+    """A consumer record of what Pact built; ``ce_id`` is new, as for every event."""
+    value = body.encode() if isinstance(body, str) else body
+    key = json.loads(value or b"{}").get(str(metadata[KEY_FIELD]))
+    headers = {"ce_type": str(metadata["ce_type"]), "ce_id": str(uuid4())}
+    raw_headers = tuple((name, text.encode()) for name, text in headers.items())
+    raw_key = None if key is None else str(key).encode()
+    return consumer_record(WireRecord(str(metadata[TOPIC]), 0, 0, raw_key, value, raw_headers))
+
+
+def _key_field(record: OutboxRecord) -> str:
+    try:
+        data = json.loads(record.value)
+    except ValueError:
+        return NO_FIELD
+    fields = data.items() if isinstance(data, dict) else ()
+    return next((name for name, value in fields if _canonical(value) == record.key), NO_FIELD)
+
+
+def _canonical(value: object) -> object:
+    """A key is compared with the field's value as its consumers read it: a UUID in lower case with hyphens."""
+    try:
+        return str(UUID(value)) if isinstance(value, str) else value
+    except ValueError:
+        return value

@@ -1,0 +1,68 @@
+"""The pytest plugin: where a project's contracts are, whether they are written, and where a provider's pacts come from.
+
+Loaded in every run, so it imports nothing at its head that a unit test doesn't need.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pact_faststream.sources import PactSource
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("pact_faststream")
+    group.addoption("--write-contracts", action="store_true", help="make the contracts again from the code")
+    group.addoption(
+        "--pact-broker", action="store_true", help="verify providers against the Pact Broker in PACT_BROKER_BASE_URL"
+    )
+    parser.addini("contracts_folder", "where pact files and AsyncAPI documents are", default="contracts")
+
+
+def pytest_configure() -> None:
+    # as pact_faststream does when it is imported, which may be in the middle of a test
+    os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let nobody read the contracts while others write them."""
+    if not config.getoption("write_contracts"):
+        return
+    others = [item for item in items if "write_contracts" not in getattr(item, "fixturenames", ())]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
+@pytest.fixture(scope="session")
+def contracts_folder(pytestconfig: pytest.Config) -> Path:
+    """Has `pacts/`, and `asyncapi/` where there are documents; `--write-contracts` makes what is in them again."""
+    return pytestconfig.rootpath / str(pytestconfig.getini("contracts_folder"))
+
+
+@pytest.fixture(scope="session")
+def write_contracts(pytestconfig: pytest.Config) -> bool:
+    """Whether this run makes the contracts again instead of comparing them."""
+    return bool(pytestconfig.getoption("write_contracts"))
+
+
+@pytest.fixture(scope="session")
+def pact_folder(contracts_folder: Path) -> Path:
+    """Where the pact files are."""
+    return contracts_folder / "pacts"
+
+
+@pytest.fixture(scope="session")
+def pact_source(pytestconfig: pytest.Config, pact_folder: Path) -> "PactSource":
+    """Where a provider's pacts come from: the pact files, or with `--pact-broker` the broker."""
+    if pytestconfig.getoption("pact_broker"):
+        from pact_faststream.broker import source_from_environment  # noqa: PLC0415  # see the module's docstring
+
+        return source_from_environment()
+    from pact_faststream.sources import PactFolder  # noqa: PLC0415  # see the module's docstring
+
+    return PactFolder(pact_folder)

@@ -1,0 +1,136 @@
+"""The provider's side: the message offered to Pact is the one that the use case really wrote to its outbox."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pact import Verifier
+
+from pact_faststream.callbacks import MESSAGE, Reply, message, served
+from pact_faststream.metadata import metadata_sent
+from pact_faststream.records import OutboxRecord, PublishedType
+from pact_faststream.sources import PactSource
+from pact_faststream.verification import Interaction, Result, raise_for, verified
+
+Produce = Callable[..., Awaitable[object]]
+"""Runs a use case; gets the provider state's parameters by name, and returns nothing that matters."""
+
+Outbox = Callable[[], Awaitable[Sequence[OutboxRecord]]]
+"""All rows of the outbox so far, oldest first, as the relay sends them."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A provider state: the event that it leads to, and every way in which the service can come to publish it.
+
+    A verification sees only the message that it is given: what another input would put into it (a null, another member
+    of an enum, a second item) is seen only if it is swept too. ``variants`` has a use case by name.
+    """
+
+    event: type[PublishedType]
+    variants: Mapping[str, Produce]
+
+    def __post_init__(self) -> None:
+        if not self.variants:
+            raise ValueError(f"a sweep of {self.event.type} needs at least one variant")
+
+
+async def verify_provider(
+    provider: str, source: PactSource, states: Mapping[str, Sweep], *, outbox: Outbox
+) -> Sequence[Result]:
+    """Verify everything that the source's consumers expect, with every variant; ``states`` by provider state.
+
+    Returns one result for each interaction and variant. Raises ProviderVerificationError where an interaction that is
+    not pending fails, naming the variant; NoPactsError where there is nothing to verify. With a source that publishes,
+    one more run publishes the outcome: that of the variant that failed, if one did.
+    """
+    sweeps = _Sweeps(states, outbox, asyncio.get_running_loop())
+    results: list[Result] = []
+    failed: dict[str, int] = {}
+    for number in range(max((len(sweep.variants) for sweep in states.values()), default=1)):
+        found = await _run(provider, source, sweeps, dict.fromkeys(states, number), publish=False)
+        failed.update((state, number) for result in found if not result.ok for state in result.interaction.states)
+        results += found
+    if source.publishes:
+        await _run(provider, source, sweeps, dict.fromkeys(states, 0) | failed, publish=True)
+        await asyncio.to_thread(source.confirm_published, provider)
+    raise_for(provider, results)
+    return results
+
+
+async def _run(
+    provider: str, source: PactSource, sweeps: "_Sweeps", chosen: Mapping[str, int], *, publish: bool
+) -> Sequence[Result]:
+    sweeps.begin(chosen)
+    with served({MESSAGE: sweeps.answer}) as port:
+        verifier = Verifier(provider, host="127.0.0.1").add_transport(protocol="message", port=port, path=MESSAGE)
+        source.add_to(verifier, provider, publish=publish)
+        # not on this loop, which the use cases need
+        results = await asyncio.to_thread(verified, verifier)
+    return [replace(result, **sweeps.made.get(result.interaction, {})) for result in results]
+
+
+@dataclass
+class _Sweeps:
+    """Answers Pact in its own thread by running use cases on the test's loop."""
+
+    states: Mapping[str, Sweep]
+    outbox: Outbox
+    loop: asyncio.AbstractEventLoop
+    chosen: Mapping[str, int] = field(default_factory=dict)
+    made: dict[Interaction, dict[str, Any]] = field(default_factory=dict)
+
+    def begin(self, chosen: Mapping[str, int]) -> None:
+        """Choose a variant, by number, for each state; one with fewer variants offers its last again."""
+        self.chosen = chosen
+        self.made = {}
+
+    def answer(self, request: Mapping[str, Any]) -> Reply:
+        """Give the message that Pact asks for: by description, with its provider states."""
+        asked = request.get("providerStates") or []
+        made = self.made[Interaction(request["description"], tuple(state["name"] for state in asked))] = {}
+        try:
+            sweep, number = self._sweep(asked)
+            made["variant"] = list(sweep.variants)[number]
+            written = self._written(sweep.variants[made["variant"]], asked[0].get("params") or {})
+            records = asyncio.run_coroutine_threadsafe(written, self.loop).result()
+            return _message(_one(records, sweep.event))
+        except Exception as error:
+            # Pact would take the page with status 500 for the message: whatever it thinks of it, this has failed
+            made["mismatches"] = (f"{type(error).__name__}: {error}",)
+            raise
+
+    def _sweep(self, asked: Sequence[Mapping[str, Any]]) -> tuple[Sweep, int]:
+        if len(asked) != 1:
+            raise LookupError(f"an interaction needs exactly one provider state, this one has {len(asked)}")
+        name = asked[0]["name"]
+        if name not in self.states:
+            raise LookupError(f"no sweep for the provider state {name!r}: add it, there are {sorted(self.states)}")
+        sweep = self.states[name]
+        return sweep, min(self.chosen[name], len(sweep.variants) - 1)
+
+    async def _written(self, produce: Produce, parameters: Mapping[str, Any]) -> Sequence[OutboxRecord]:
+        before = len(await self.outbox())
+        returned = await produce(**parameters)
+        if isinstance(returned, OutboxRecord | bytes | str | dict):
+            raise TypeError(
+                f"a variant returned a {type(returned).__name__}: let it run the use case, the message is read from "
+                "the outbox; one that a test makes proves nothing about the code that publishes"
+            )
+        return (await self.outbox())[before:]
+
+
+def _one(written: Sequence[OutboxRecord], event: type[PublishedType]) -> OutboxRecord:
+    found = [record for record in written if record.headers.get("ce_type") == event.type]
+    if len(found) == 1:
+        return found[0]
+    others = [record.headers.get("ce_type", "none") for record in written]
+    raise LookupError(f"the use case wrote {len(found)} rows of {event.type}, not 1; its rows: {others or 'none'}")
+
+
+def _message(record: OutboxRecord) -> Reply:
+    if not record.value or json.loads(record.value) in ({}, [], None):
+        raise ValueError("the row's value is empty, and a pact without a body would accept it")
+    return message(record.value, metadata_sent(record))

@@ -1,0 +1,96 @@
+"""Matching rules from a reader's own model: what it needs, not what the example happens to hold."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pact_faststream.records import Model
+
+FORMATS = {
+    "uuid": r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+    "date-time": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$",
+    "date": r"^\d{4}-\d{2}-\d{2}$",
+}
+TYPE = {"match": "type"}
+NULL = {"match": "null"}
+
+Rule = dict[str, Any]
+Schema = Mapping[str, Any]
+
+
+def body_rules(model: type[Model]) -> dict[str, Rule]:
+    """Rules by JSON path, for ``with_matching_rules``; from the model's JSON schema.
+
+    Raises NotImplementedError for a shape that Pact has no rule for, such as a union of several types.
+    """
+    schema = model.model_json_schema()
+    return dict(_rules("$", schema, schema.get("$defs", {})))
+
+
+def _rules(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, Rule]]:  # noqa: C901  # one case a type
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        yield from _nullable(path, schema["anyOf"], definitions)
+        return
+    if "const" in schema or "enum" in schema:
+        yield path, _all_of(_one_of(path, schema))
+        return
+    match schema.get("type"):
+        case "object" if schema.get("properties"):
+            for name, field in schema["properties"].items():
+                yield from _rules(_below(path, name), field, definitions)
+        case "array" if "items" in schema:
+            yield path, _all_of({"match": "type", "min": schema.get("minItems", 0)})
+            yield from _rules(f"{path}[*]", schema["items"], definitions)
+        case "string":
+            yield path, _all_of(TYPE, *_patterns(schema))
+        case "integer":
+            yield path, _all_of({"match": "integer"})
+        case "number":
+            yield path, _all_of({"match": "number"})
+        case "boolean":
+            yield path, _all_of({"match": "boolean"})
+        case other:
+            raise NotImplementedError(
+                f"{path}: no matching rule is known for the JSON schema type {other!r}; give the expectation `rules`"
+            )
+
+
+def _nullable(path: str, options: list[Any], definitions: Schema) -> Iterator[tuple[str, Rule]]:
+    others = [option for option in options if option.get("type") != "null"]
+    if len(others) != 1:
+        raise NotImplementedError(
+            f"{path}: a union of several types has no matching rule; give the expectation `rules`"
+        )
+    rules = dict(_rules(path, others[0], definitions))
+    own = rules.pop(path, _all_of(TYPE))  # an object has rules for its fields only
+    if len(own["matchers"]) > 1:
+        # "this and that, or null" can't be said: the pattern alone decides about strings, and only strings match it
+        own = _all_of(*[matcher for matcher in own["matchers"] if matcher["match"] == "regex"])
+    yield path, {"combine": "OR", "matchers": [*own["matchers"], NULL]}
+    yield from rules.items()
+
+
+def _patterns(schema: Schema) -> Iterator[dict[str, str]]:
+    if "pattern" in schema:
+        yield {"match": "regex", "regex": schema["pattern"]}
+    elif schema.get("format") in FORMATS:
+        yield {"match": "regex", "regex": FORMATS[schema["format"]]}
+    if "minLength" in schema or "maxLength" in schema:
+        yield {"match": "regex", "regex": rf"^[\s\S]{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}$"}
+
+
+def _one_of(path: str, schema: Schema) -> dict[str, str]:
+    values = schema.get("enum", [schema.get("const")])
+    if not all(isinstance(value, str) for value in values):
+        raise NotImplementedError(f"{path}: only enums of strings have a matching rule; give the expectation `rules`")
+    return {"match": "regex", "regex": f"^({'|'.join(re.escape(value) for value in values)})$"}
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if name.isidentifier() else f"{path}['{name}']"
+
+
+def _all_of(*matchers: Mapping[str, Any]) -> Rule:
+    return {"combine": "AND", "matchers": list(matchers)}

@@ -1,0 +1,91 @@
+"""What Pact's verifier said, as results of which none can be overlooked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pact import Verifier
+
+from pact_faststream.sources import NoPactsError
+
+
+class ProviderVerificationError(AssertionError):
+    """The provider doesn't keep the contract; the message names consumer, interaction, variant and each mismatch."""
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """What an interaction is told apart by, within what one provider is asked for."""
+
+    description: str
+    states: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One interaction with one variant; ``pending``: its failure is its consumer's business, not the provider's."""
+
+    consumer: str
+    interaction: Interaction
+    mismatches: tuple[str, ...] = ()
+    pending: bool = False
+    variant: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the message was as expected."""
+        return not self.mismatches
+
+    @property
+    def fails(self) -> bool:
+        """Whether the provider may not go out like this."""
+        return not self.ok and not self.pending
+
+    def lines(self) -> Iterator[str]:
+        """For a person."""
+        variant = f" ({self.variant})" if self.variant else ""
+        yield f"  {self.consumer} expects {self.interaction.description!r}{variant}:"
+        for mismatch in self.mismatches:
+            yield f"    {mismatch}"
+
+
+def verified(verifier: Verifier) -> Sequence[Result]:
+    """Run a verifier and read its results. Raises NoPactsError where it found nothing to verify."""
+    problem = ""
+    try:
+        verifier.verify()
+    except RuntimeError:
+        problem = verifier.output(strip_ansi=True).strip()
+    report = verifier.results
+    results = [_result(found) for found in report.get("interactionResults", ())]
+    if not results:
+        raise NoPactsError(f"nothing was verified: {problem or 'there is no interaction'} {report.get('errors', '')}")
+    if problem and all(result.ok or result.pending for result in results):
+        raise ProviderVerificationError(problem)
+    return results
+
+
+def raise_for(provider: str, results: Sequence[Result]) -> None:
+    """Raises ProviderVerificationError that tells of each interaction that fails."""
+    failures = list(dict.fromkeys(result for result in results if result.fails))
+    if failures:
+        lines = [line for failure in failures for line in failure.lines()]
+        raise ProviderVerificationError("\n".join([f"{provider} doesn't keep what its consumers expect:", *lines]))
+
+
+def _result(found: Mapping[str, Any]) -> Result:
+    ok = found["result"] == "OK"
+    return Result(
+        consumer=found["consumer"],
+        interaction=Interaction(found["description"], tuple(found.get("providerStates") or ())),
+        mismatches=() if ok else tuple(_mismatches(found.get("mismatch") or {})),
+        pending=bool(found["pending"]),
+    )
+
+
+def _mismatches(mismatch: Mapping[str, Any]) -> Iterator[str]:
+    details = mismatch.get("mismatches") or [mismatch]
+    for detail in details:
+        where = detail.get("path") or detail.get("key")
+        text = detail.get("mismatch") or detail.get("message") or str(dict(detail)) or "no reason was given"
+        yield f"{where}: {text}" if where else text

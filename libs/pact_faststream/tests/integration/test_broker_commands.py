@@ -1,0 +1,399 @@
+"""The commands, with the real `pact` command line, against a broker that answers as it was recorded."""
+
+import base64
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pact_faststream.broker.webhooks import PAYLOAD, webhook_id
+
+from ..broker_commands import Run, run, set_only
+from ..broker_stand_in import Exchange, Request, StandIn, recorded, stand_in
+
+RECORDED_WEBHOOK = "7f9c24e8-3b12-4fef-91e8-25b1d9d5a1c3"
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
+    """Payments 1.0.0, branch main, is the build that runs."""
+    with stand_in() as broker:
+        build = {"PACT_BROKER_BASE_URL": broker.url, "PACT_VERSION": "1.0.0", "PACT_BRANCH": "main"}
+        set_only(monkeypatch, dict(os.environ), **build)
+        monkeypatch.chdir(tmp_path)
+        yield broker
+
+
+def recorded_pact(recording: str) -> dict[str, Any]:
+    """The pact that was published in a recording."""
+    [exchange] = recorded(recording)
+    [contract] = exchange.request.body["contracts"]
+    pact: dict[str, Any] = json.loads(base64.b64decode(contract["content"]))
+    return pact
+
+
+def write_pact(pact: dict[str, Any], folder: Path = Path("contracts")) -> None:
+    """In an order of its own, which is not that of the broker's command line."""
+    path = folder / "pacts" / f"{pact['consumer']['name']}-{pact['provider']['name']}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(dict(reversed(pact.items())), indent=2))
+
+
+# --- publish ---
+
+
+def test_publish_sends_what_the_pact_command_line_would_send(broker: StandIn) -> None:
+    broker.replay("publish")
+    write_pact(recorded_pact("publish"))
+
+    done = run("publish", "payments")
+
+    assert (done.status, done.err) == (0, "")
+    assert done.out == "published what payments expects of orders: version 1.0.0, branch main\n"
+    assert [each.request for each in broker.writes] == [recorded("publish")[0].request]
+
+
+def test_publish_sends_all_pacts_of_the_service_and_no_others_in_one_request(broker: StandIn) -> None:
+    pact = recorded_pact("publish")
+    for consumer, provider in [("payments", "orders"), ("payments", "stock"), ("orders", "payments")]:
+        write_pact({**pact, "consumer": {"name": consumer}, "provider": {"name": provider}}, Path("elsewhere"))
+    accept_publication(broker, "orders", "stock")
+
+    done = run("publish", "payments", "--contracts", "elsewhere")
+
+    assert (done.status, done.err) == (0, "")
+    [write] = broker.writes
+    assert [contract["providerName"] for contract in write.body["contracts"]] == ["orders", "stock"]
+
+
+def test_publish_is_not_done_when_the_broker_took_fewer_pacts(broker: StandIn) -> None:
+    pact = recorded_pact("publish")
+    for provider in ("orders", "stock"):
+        write_pact({**pact, "provider": {"name": provider}})
+    accept_publication(broker, "orders", "stock", taken=1)
+
+    done = run("publish", "payments")
+
+    assert (done.status, done.out) == (1, "")
+    assert "did not say that it took payments-orders.json, payments-stock.json" in done.err
+
+
+def accept_publication(broker: StandIn, *providers: str, taken: int = 2) -> None:
+    """The recorded answer to one pact, with as many links to pacts as are ``taken``."""
+    [exchange] = recorded("publish")
+    [contract] = exchange.request.body["contracts"]
+    pact = recorded_pact("publish")
+    contracts = [
+        {**contract, "providerName": name, "content": encoded({**pact, "provider": {"name": name}})}
+        for name in providers
+    ]
+    request = Request("POST", "/contracts/publish", (), {**exchange.request.body, "contracts": contracts})
+    links = exchange.response["_links"]
+    answer = {**exchange.response, "_links": {**links, "pb:contracts": links["pb:contracts"] * taken}}
+    broker.answer(Exchange(request, 200, exchange.headers, answer))
+
+
+def encoded(pact: Mapping[str, Any]) -> str:
+    return base64.b64encode(json.dumps(pact, sort_keys=True, separators=(",", ":")).encode()).decode()
+
+
+def test_publishing_other_pacts_under_the_same_version_is_explained(broker: StandIn) -> None:
+    broker.replay("publish-other-content")
+    write_pact(recorded_pact("publish-other-content"))
+
+    done = run("publish", "payments")
+
+    assert (done.status, done.out) == (1, "")
+    assert "version 1.0.0 of payments is already published with other pacts, and stays as it is" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_publishing_with_a_login_that_may_only_read_is_refused(broker: StandIn) -> None:
+    [exchange] = recorded("publish-read-only")
+    broker.answer(Exchange(recorded("publish")[0].request, exchange.status, exchange.headers))
+    write_pact(recorded_pact("publish"))
+
+    done = run("publish", "payments")
+
+    assert done.status == 1
+    assert "refuses the credentials (401 Unauthorized)" in done.err
+
+
+def test_a_provider_that_expects_nothing_of_others_has_nothing_to_publish(broker: StandIn) -> None:
+    write_pact(recorded_pact("publish"))
+
+    done = run("publish", "orders")
+
+    assert (done.status, done.err) == (0, "")
+    assert done.out == "nothing to publish: orders is a provider and expects nothing of others\n"
+    assert not broker.received
+
+
+def test_a_mistyped_service_is_an_error_that_names_the_others(broker: StandIn) -> None:
+    write_pact(recorded_pact("publish"))
+
+    done = run("publish", "paymnets")
+
+    assert (done.status, done.out) == (1, "")
+    assert "is about 'paymnets', only about orders, payments" in done.err
+    assert not broker.received
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"consumer": "payments"}'])
+def test_a_file_that_is_no_pact_stops_the_publication(broker: StandIn, text: str) -> None:
+    write_pact(recorded_pact("publish"))
+    Path("contracts/pacts/broken.json").write_text(text)
+
+    done = run("publish", "payments")
+
+    assert (done.status, done.out) == (1, "")
+    assert done.err == "contracts: contracts/pacts/broken.json is no pact file\n"
+    assert not broker.received
+
+
+# --- who asks ---
+
+
+@pytest.mark.parametrize(
+    ("variables", "header"),
+    [
+        ({}, None),
+        ({"PACT_BROKER_TOKEN": "t"}, "Bearer t"),
+        ({"PACT_BROKER_USERNAME": "ci", "PACT_BROKER_PASSWORD": "secret"}, "Basic Y2k6c2VjcmV0"),
+        ({"PACT_BROKER_TOKEN": "t", "PACT_BROKER_USERNAME": "ci", "PACT_BROKER_PASSWORD": "secret"}, "Bearer t"),
+    ],
+    ids=["nobody", "token", "user", "both"],
+)
+def test_each_request_carries_the_credentials(
+    broker: StandIn, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], header: str | None
+) -> None:
+    broker.replay("environments", "can-i-deploy-yes")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    done = run("can-i-deploy", "payments")
+
+    assert done.status == 0
+    assert len(broker.received) == 3  # the last one is that of the command line
+    assert {each.headers.get("authorization", each.headers.get("Authorization")) for each in broker.received} == {
+        header
+    }
+
+
+# --- may it go there? ---
+
+
+def ask(broker: StandIn, monkeypatch: pytest.MonkeyPatch, recording: str, *command: str, version: str) -> Run:
+    broker.replay("environments", recording)
+    monkeypatch.setenv("PACT_VERSION", version)
+    return run(*command)
+
+
+def test_can_i_deploy_says_yes(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = ask(broker, monkeypatch, "can-i-deploy-yes", "can-i-deploy", "payments", version="1.0.0")
+
+    assert (done.status, done.err) == (0, "")
+    assert done.out == (
+        "yes, payments 1.0.0 can be deployed to production: "
+        "All required verification results are published and successful\n"
+    )
+
+
+def test_can_i_deploy_says_no_where_the_command_line_ends_with_0(
+    broker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = ask(broker, monkeypatch, "can-i-deploy-failed", "can-i-deploy", "payments", version="1.1.0-x")
+
+    assert (done.status, done.err) == (1, "")
+    head, reason, row = done.out.splitlines()
+    assert head == "no: payments 1.1.0-x can not be deployed to production"
+    assert "the version of orders currently in production (1.0.0) failed" in reason
+    assert row.startswith(
+        "  pact of payments 1.1.0-x with orders 1.0.0: failed; next: mend the provider or expect less"
+    )
+    assert row.endswith("/verification-results/111")
+
+
+def test_can_i_deploy_names_each_consumer_of_a_provider(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = ask(broker, monkeypatch, "can-i-deploy-provider-failed", "can-i-deploy", "orders", version="2.0.0-y")
+
+    assert done.status == 1
+    assert "pact of notifications 1.0.0 with orders 2.0.0-y: verified" in done.out
+    assert "pact of payments 1.0.0 with orders 2.0.0-y: failed" in done.out
+
+
+def test_can_i_deploy_takes_unverified_for_a_no_and_says_who_is_next(
+    broker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = ask(broker, monkeypatch, "can-i-deploy-unverified", "can-i-deploy", "payments", version="1.0.0")
+
+    assert (done.status, done.err) == (1, "")
+    head, reason, row = done.out.splitlines()
+    assert head == "not yet known, so no: payments 1.0.0 can not be deployed to production"
+    assert "no version is currently recorded as deployed" in reason
+    assert row == (
+        "  pact of payments 1.0.0 with orders: not verified; "
+        "next: verify orders as it is there, or deploy it there first"
+    )
+
+
+def test_can_i_deploy_says_no_to_a_version_that_the_broker_never_saw(
+    broker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = ask(broker, monkeypatch, "can-i-deploy-unknown-version", "can-i-deploy", "payments", version="9.9.9")
+
+    assert done.status == 1
+    assert "No pacts or verifications have been published for version 9.9.9 of payments" in done.out
+    assert "next: publish its pacts, or verify those of its consumers" in done.out
+
+
+def test_can_i_deploy_of_an_unknown_service_is_an_error(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = ask(broker, monkeypatch, "can-i-deploy-unknown-pacticipant", "can-i-deploy", "nobody", version="1.0.0")
+
+    assert (done.status, done.out) == (1, "")
+    assert done.err == "contracts: `pact broker can-i-deploy` failed: Pacticipant nobody not found\n"
+
+
+def test_can_i_merge_says_yes(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = ask(broker, monkeypatch, "can-i-merge-yes", "can-i-merge", "payments", version="1.0.0")
+
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("yes, payments 1.0.0 can be merged: ")
+
+
+def test_can_i_merge_says_no_where_the_command_line_ends_with_0(
+    broker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = ask(broker, monkeypatch, "can-i-merge-no", "can-i-merge", "orders", version="2.0.0-y")
+
+    assert (done.status, done.err) == (1, "")
+    assert done.out.startswith("no: orders 2.0.0-y can not be merged\n")
+
+
+# --- environments and deployments ---
+
+
+def test_test_and_production_are_made_where_they_are_missing(broker: StandIn) -> None:
+    broker.replay("no-environments", "create-test", "create-production", "can-i-deploy-yes")
+
+    done = run("can-i-deploy", "payments")
+
+    assert done.status == 0
+    assert [write.body for write in broker.writes] == [
+        {"name": "test", "displayName": "Test", "production": False},
+        {"name": "production", "displayName": "Production", "production": True},
+    ]
+
+
+def test_an_environment_that_another_build_made_meanwhile_is_fine(broker: StandIn) -> None:
+    broker.replay("no-environments", "create-test-again", "environments", "create-production", "can-i-deploy-yes")
+
+    assert run("can-i-deploy", "payments").status == 0
+
+
+def test_an_environment_that_can_not_be_made_is_an_error(broker: StandIn) -> None:
+    broker.replay("no-environments", "create-test-again")
+
+    done = run("can-i-deploy", "payments")
+
+    assert (done.status, done.out) == (1, "")
+    assert "`pact broker create-environment` failed" in done.err
+
+
+@pytest.mark.parametrize("command", ["can-i-deploy", "record-deployment"])
+def test_a_mistyped_environment_is_not_made(broker: StandIn, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    broker.replay("environments")
+    monkeypatch.setenv("PACT_ENVIRONMENT", "prodution")
+
+    done = run(command, "payments")
+
+    assert (done.status, done.out) == (1, "")
+    assert "no environment 'prodution', only production, test" in done.err
+    assert not broker.writes
+
+
+def test_a_deployment_is_recorded_and_looked_up(broker: StandIn) -> None:
+    broker.replay("environments", "record-deployment-again")
+
+    done = run("record-deployment", "notifications")
+
+    assert (done.status, done.err) == (0, "")
+    assert done.out == "recorded that notifications 1.0.0 is in production\n"
+    assert len(broker.writes) == 1
+
+
+def test_a_deployment_that_the_broker_does_not_show_is_an_error(broker: StandIn) -> None:
+    broker.replay("environments", "record-first-deployment")  # its version shows no environment, as before
+
+    done = run("record-deployment", "orders")
+
+    assert (done.status, done.out) == (1, "")
+    assert "took the deployment of orders 1.0.0 to production, but doesn't show it" in done.err
+
+
+def test_a_deployment_of_a_version_that_the_broker_never_saw_is_explained(
+    broker: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PACT_VERSION", "9.9.9")
+    broker.replay("environments", "record-unknown-version")
+
+    done = run("record-deployment", "orders")
+
+    assert (done.status, done.out) == (1, "")
+    assert "knows no version 9.9.9 of orders: publish its pacts or verify those of its consumers" in done.err
+    assert not broker.writes
+
+
+# --- the webhook ---
+
+
+@pytest.mark.parametrize(("recording", "word"), [("webhook-created", "created"), ("webhook-updated", "updated")])
+def test_the_webhook_of_a_service_is_made_once_and_changed_later(
+    broker: StandIn, monkeypatch: pytest.MonkeyPatch, recording: str, word: str
+) -> None:
+    uuid = str(webhook_id("orders"))
+    broker.answer(*recorded(recording, **{RECORDED_WEBHOOK: uuid}))
+    monkeypatch.setenv("WEBHOOK_URL", "https://ci.example/dispatches?key=hush")
+    monkeypatch.setenv("WEBHOOK_AUTHORIZATION", "Bearer hush")
+
+    done = run("create-webhook", "orders")
+
+    assert (done.status, done.err) == (0, "")
+    assert done.out == f"{word} webhook {uuid}: ci.example is called for each pact that orders has to verify\n"
+    [write] = broker.writes
+    assert write.body == {
+        "description": "verify orders",
+        "events": [{"name": "contract_requiring_verification_published"}],
+        "provider": {"name": "orders"},
+        "request": {
+            "method": "POST",
+            "url": "https://ci.example/dispatches?key=hush",
+            "headers": {"Content-Type": "application/json", "Authorization": "Bearer hush"},
+            "body": {"event_type": "contract_requiring_verification_published", "client_payload": PAYLOAD},
+        },
+    }
+
+
+def test_a_webhook_by_http_is_refused_with_the_brokers_reason(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker.answer(*recorded("webhook-http-refused", **{RECORDED_WEBHOOK: str(webhook_id("orders"))}))
+    monkeypatch.setenv("WEBHOOK_URL", "http://ci.example")
+
+    done = run("create-webhook", "orders")
+
+    assert (done.status, done.out) == (1, "")
+    assert "answered 400 Bad Request: request.url scheme must be https" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_webhook_needs_an_address(broker: StandIn) -> None:
+    done = run("create-webhook", "orders")
+
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "contracts: WEBHOOK_URL is not set: whom shall the broker call?\n"
+    assert not broker.received
+
+
+def test_each_service_has_a_webhook_of_its_own() -> None:
+    assert webhook_id("orders") != webhook_id("payments")

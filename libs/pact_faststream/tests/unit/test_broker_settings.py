@@ -1,0 +1,72 @@
+import os
+
+import pytest
+from pact_faststream.broker.settings import BrokerSettingError, load_settings
+
+from ..broker_commands import set_only
+
+URL = "https://broker.example/pact/"
+
+
+def test_the_address_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_only(monkeypatch, dict(os.environ))
+
+    with pytest.raises(BrokerSettingError, match="PACT_BROKER_BASE_URL is not set"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("broker.example", "PACT_BROKER_BASE_URL must begin with http"),
+        ("https://ci:secret@broker.example", "PACT_BROKER_BASE_URL must hold no password"),
+    ],
+)
+def test_a_wrong_address_is_told_without_its_value(monkeypatch: pytest.MonkeyPatch, url: str, problem: str) -> None:
+    set_only(monkeypatch, dict(os.environ), PACT_BROKER_BASE_URL=url)
+
+    with pytest.raises(BrokerSettingError, match=problem) as told:
+        load_settings()
+
+    assert url not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["PACT_BROKER_USERNAME", "PACT_BROKER_PASSWORD"])
+def test_half_a_login_is_an_error_that_names_both_and_shows_neither(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    set_only(monkeypatch, dict(os.environ), PACT_BROKER_BASE_URL=URL, **{name: "hush"})
+
+    with pytest.raises(BrokerSettingError, match="PACT_BROKER_USERNAME and PACT_BROKER_PASSWORD") as told:
+        load_settings()
+
+    assert "hush" not in str(told.value)
+
+
+def test_a_token_wins_over_user_and_password_for_the_command_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    login = {"PACT_BROKER_USERNAME": "ci", "PACT_BROKER_PASSWORD": "secret"}
+    set_only(monkeypatch, dict(os.environ), PACT_BROKER_BASE_URL=URL, PACT_BROKER_TOKEN="t", **login)
+
+    settings = load_settings()
+
+    assert (settings.token, settings.login) == ("t", None)
+    passed = {name: value for name, value in settings.for_the_command_line().items() if name.startswith("PACT_")}
+    assert passed == {
+        "PACT_BROKER_BASE_URL": "https://broker.example/pact",
+        "PACT_BROKER_TOKEN": "t",
+        "PACT_BROKER_HTTP_RETRIES": "0",
+        "PACT_DO_NOT_TRACK": "true",
+    }
+
+
+def test_an_empty_variable_is_not_set_as_with_a_secret_that_ci_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_only(monkeypatch, dict(os.environ), PACT_BROKER_BASE_URL=URL, PACT_BROKER_TOKEN="", PACT_BROKER_USERNAME="")
+
+    settings = load_settings()
+
+    assert (settings.token, settings.login) == (None, None)
+
+
+def test_secrets_do_not_show_in_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    login = {"PACT_BROKER_USERNAME": "ci", "PACT_BROKER_PASSWORD": "hush"}
+    set_only(monkeypatch, dict(os.environ), PACT_BROKER_BASE_URL=URL, PACT_BROKER_TOKEN="hush", **login)
+
+    assert "hush" not in repr(load_settings())
