@@ -11,7 +11,7 @@ UV := $(shell command -v uv || echo .tools/uv/bin/uv)
 RUN := $(UV) run --frozen --all-packages --no-sync
 PACKAGES := -p outboxed -p backing_services -p pact_faststream -p asyncapi_gate -p orders -p payments -p notifications -p payment_gateway -p mail_catcher \
 	-p sandbox_process -p shop_demo
-TESTS := conftest.py $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests)
+TESTS := conftest.py $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests tools)
 MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(wildcard services/*/pyproject.toml libs/*/pyproject.toml) sandbox/pyproject.toml demo/pyproject.toml)
 NAMED = $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed))
 AGAINST ?= origin/main
@@ -51,7 +51,7 @@ unit: ## the unit tests alone; likewise contract, model, parity, integration, jo
 
 .PHONY: watch
 watch: .venv ## on each save, the unit tests that the saved file affects; ARGS="--level 'unit or contract'"
-	@$(RUN) python -m tests.watch $(ARGS)
+	@$(RUN) python -m tools.watch $(ARGS)
 
 .PHONY: ci
 ci: .venv ## the pipeline of SERVICE alone: lint, types, layers, its tests, and the Pact Broker where there is one
@@ -99,50 +99,50 @@ contracts: .venv ## make the pact files and AsyncAPI documents again from the co
 
 .PHONY: contract-matrix
 contract-matrix: .venv ## change every message in hundreds of ways: do the contracts catch what breaks, and pass the rest?
-	@$(RUN) python -m tests.contract_matrix
+	@$(RUN) python -m tools.contract_matrix
 
 .PHONY: drill
 drill: .venv ## make realistic mistakes in a copy of the tree: which gate stops each, when, and with what words?
-	@$(RUN) python -m tests.drill $(ARGS)
+	@$(RUN) python -m tools.drill $(ARGS)
 
 .PHONY: faults
 faults: .venv ## thousands of orders through kills, outages, copies and poison: what was lost, doubled or left over?
-	@$(RUN) python -m tests.faults $(ARGS)
+	@$(RUN) python -m tools.faults $(ARGS)
 
 .PHONY: faults-drill
 faults-drill: .venv ## take one guard away at a time, in a copy of the tree: which check sees what is lost or doubled?
-	@$(RUN) python -m tests.faults_drill $(ARGS)
+	@$(RUN) python -m tools.faults_drill $(ARGS)
 
 .PHONY: installed
 installed: .venv ## install the two libraries with pip in a repository of somebody else's, and run their minimal example
-	@$(RUN) python -m tests.installed
+	@$(RUN) python -m tools.installed
 
 .PHONY: flake
 flake: .venv ## all levels that need no Docker, ARGS="--runs 100" times, in another order each time: does any test fail?
-	@$(RUN) python -m tests.flake $(ARGS)
+	@$(RUN) python -m tools.flake $(ARGS)
 
 .PHONY: mutation mutation-diff
 mutation: .venv ## change the code in a thousand small ways: which of them does no unit test see?
-	@$(RUN) python -m tests.mutation $(ARGS)
+	@$(RUN) python -m tools.mutation $(ARGS)
 
 mutation-diff: .venv ## the same for the functions that were changed since AGAINST (origin/main)
-	@$(RUN) python -m tests.mutation --against $(AGAINST) $(ARGS)
+	@$(RUN) python -m tools.mutation --against $(AGAINST) $(ARGS)
 
 .PHONY: bench-isolation
 bench-isolation: .venv ## what each way to isolate tests that use a database costs, side by side
-	@$(RUN) python -m tests.isolation_bench $(ARGS)
+	@$(RUN) python -m tools.bench_isolation $(ARGS)
 
 .PHONY: bench-imports
 bench-imports: .venv ## what each service takes to import, beside its libraries alone
-	@$(RUN) python -m tests.import_bench $(ARGS)
+	@$(RUN) python -m tools.bench_imports $(ARGS)
 
 .PHONY: memory
 memory: .venv ## what each service holds in memory after 50,000 events, and after the first 5,000
-	@$(RUN) python -m tests.memory $(ARGS)
+	@$(RUN) python -m tools.memory $(ARGS)
 
 .PHONY: crash-points
 crash-points: .venv ## kill each process before and after each of its steps: do the ledgers still hold what must hold?
-	@$(RUN) python -m tests.crash_points $(ARGS)
+	@$(RUN) python -m tools.crash_points $(ARGS)
 
 .PHONY: contracts-gate
 contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?

@@ -1,4 +1,4 @@
-from tests.crash_points.points import POINTS, steps_without_a_point
+from tools.crash_points.points import POINTS, steps_without_a_point
 
 
 def test_every_step_is_cut_somewhere_and_no_process_twice_at_the_same_one() -> None:

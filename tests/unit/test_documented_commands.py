@@ -28,7 +28,7 @@ RUN_BY = {
     r"docker compose up --wait$": ("tests/e2e/shop.py", '"up", "--wait"'),
     r"docker compose exec postgres psql": ("tests/e2e/test_journeys.py", '"postgres", "psql"'),
     r"pip install \./libs/(?:outboxed|backing_services|pact_faststream|asyncapi_gate)": (
-        "tests/installed/__main__.py",
+        "tools/installed/__main__.py",
         r"INSTALL\.findall",
     ),
     r"pytest (?:services|libs)/\w+": (CI, "make test"),
@@ -38,7 +38,7 @@ RUN_BY = {
     ),
     r"python -m (?:\w+) migrate$": ("services/orders/tests/integration/test_command_line.py", '"orders", "migrate"'),
     r"python -m orders (seed-products|create-operator)": ("demo/src/shop_demo/system.py", r'service, "\1"'),
-    r"python -m payments reconcile": ("tests/faults/aftermath.py", '"payments", "reconcile"'),
+    r"python -m payments reconcile": ("tools/faults/aftermath.py", '"payments", "reconcile"'),
     r"python -m (orders|payments|notifications)(?: \[run\]| --role|$)": (
         "demo/src/shop_demo/system.py",
         r'SERVICES = .*"\1"',

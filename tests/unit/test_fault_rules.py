@@ -11,10 +11,10 @@ from outboxed.messages import Record
 from outboxed.testing.topic_log import Position
 from shop_demo.ledgers import Mail, OrderRow, PaymentRow, Snapshot
 
-from tests.faults.customers import Placed
-from tests.faults.evidence import Cut, Evidence, Injected
-from tests.faults.invariants import RULES
-from tests.faults.poison import HARMLESS, POISON, READERS, groups_that_refuse, with_new_id
+from tools.faults.customers import Placed
+from tools.faults.evidence import Cut, Evidence, Injected
+from tools.faults.invariants import RULES
+from tools.faults.poison import HARMLESS, POISON, READERS, groups_that_refuse, with_new_id
 
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 POISON_AT = Position("orders", 0, 77)

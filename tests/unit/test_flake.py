@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.flake.__main__ import Failure, Outcome, planned, read
+from tools.flake.__main__ import Failure, Outcome, planned, read
 
 REPORT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites name="pytest tests"><testsuite name="pytest" errors="1" failures="1" skipped="1" tests="4">

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from tests.drill.mistakes import MISTAKES
-from tests.drill.scratch import ROOT, Edit
-from tests.faults_drill.planted import PLANTED
+from tools.drill.mistakes import MISTAKES
+from tools.drill.scratch import ROOT, Edit
+from tools.faults_drill.planted import PLANTED
 
 EDITS = [(one.title, edit) for one in (*MISTAKES, *PLANTED) for edit in one.edits]
 

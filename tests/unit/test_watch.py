@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.watch.__main__ import affected
+from tools.watch.__main__ import affected
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""The points: each step between "received" and "done", the process it is cut in, and the story that leads there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal
+
+from outboxed import failpoints
+from shop_demo.system import SERVICES
+
+from tools.crash_points.stories import (
+    CANCELLED,
+    CONFIRMED,
+    DECLINED,
+    FLAKY,
+    REFUSED_EVENT,
+    REFUSED_MAIL,
+    UNREADABLE_RECORD,
+    Story,
+)
+
+Side = Literal["before", "after"]
+SIDES: Sequence[Side] = ("before", "after")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A step in a process ("orders api"); the ``nth`` time that it comes to the step.
+
+    ``mail_again`` are the sides where the mail server has the e-mail and nobody has written that down.
+    """
+
+    process: str
+    step: str
+    story: Story = CONFIRMED
+    nth: int = 1
+    mail_again: Sequence[Side] = ()
+
+    def __str__(self) -> str:
+        return f"{self.process}: {self.step}"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A point and a side of it."""
+
+    point: Point
+    side: Side
+
+    @property
+    def failpoint(self) -> str:
+        """As OUTBOXED_FAILPOINT has it."""
+        nth = f"@{self.point.nth}" if self.point.nth > 1 else ""
+        return f"{self.point.step}:{self.side}{nth}"
+
+    @property
+    def more_mails(self) -> int:
+        """Copies that this cut may cost: SMTP knows no idempotency."""
+        return int(self.side in self.point.mail_again)
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.point}"
+
+
+def steps_without_a_point() -> Sequence[str]:
+    """Steps of any service that nobody would be cut at."""
+    for service in SERVICES:
+        import_module(f"{service}.app")
+    return sorted(set(failpoints.steps()) - {point.step for point in POINTS})
+
+
+def cuts_of(points: Sequence[Point]) -> Iterator[Cut]:
+    """Two of each."""
+    return (Cut(point, side) for point in points for side in SIDES)
+
+
+POINTS: Sequence[Point] = (
+    Point("orders api", "http.answer"),
+    Point("orders api", "transaction.begin"),
+    Point("orders api", "idempotency.claim"),
+    Point("orders api", "idempotency.store"),
+    Point("orders api", "aggregates.insert"),
+    Point("orders api", "outbox.insert"),
+    Point("orders api", "tasks.insert"),
+    Point("orders api", "transaction.commit"),
+    Point("orders relay", "relay.lock"),
+    Point("orders relay", "relay.read"),
+    Point("orders relay", "relay.send"),
+    Point("orders relay", "relay.acknowledge"),
+    Point("orders relay", "relay.delete"),
+    Point("orders relay", "relay.commit"),
+    Point("orders consumer", "aggregates.lock", DECLINED),
+    Point("orders consumer", "aggregates.update", DECLINED),
+    Point("orders consumer", "outbox.insert"),
+    Point("payments consumer", "consumer.receive"),
+    Point("payments consumer", "consumer.decode"),
+    Point("payments consumer", "transaction.begin"),
+    Point("payments consumer", "inbox.insert"),
+    Point("payments consumer", "consumer.dispatch"),
+    Point("payments consumer", "aggregates.insert"),
+    Point("payments consumer", "tasks.insert"),
+    Point("notifications consumer", "dead_letters.insert", UNREADABLE_RECORD),
+    Point("payments consumer", "consumer.refuse", REFUSED_EVENT),
+    Point("notifications consumer", "transaction.commit"),
+    Point("notifications consumer", "offsets.commit"),
+    Point("payments worker", "task.claim"),
+    Point("payments worker", "task.call", DECLINED),
+    Point("payments worker", "gateway.charge"),
+    Point("payments worker", "gateway.charges", FLAKY),
+    Point("payments worker", "gateway.refund", CANCELLED),
+    Point("payments worker", "task.postpone", FLAKY),
+    Point("payments worker", "task.record"),
+    Point("payments worker", "task.complete"),
+    Point("payments worker", "aggregates.lock"),
+    Point("payments worker", "aggregates.update", CANCELLED),
+    Point("payments worker", "outbox.insert"),
+    Point("notifications worker", "mailer.deliver", mail_again=("after",)),
+    # the first transaction only reads what there is to send
+    Point("notifications worker", "transaction.commit", nth=2, mail_again=("before",)),
+    Point("notifications worker", "task.bury", REFUSED_MAIL),
+)

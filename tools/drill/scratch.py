@@ -1,0 +1,112 @@
+"""A copy of the tree in which a mistake can be made, and taken back."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+class EditError(Exception):
+    """A mistake that can't be made any more, since the code has changed."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """In every file that ``files`` (a glob) matches, ``old`` (a regular expression) becomes ``new``."""
+
+    files: str
+    old: str
+    new: str
+
+
+@dataclass
+class Scratch:
+    """The files that git knows or would know, with caches of their own."""
+
+    folder: Path
+    _before: dict[Path, str] = field(default_factory=dict)
+    # Python and mypy tell a changed file by its size and the second of its last change
+    _seconds: Iterator[int] = field(default_factory=lambda: count(int(time.time()) + 1))
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The copy's packages come before those that are installed."""
+        sources = [self.folder / path for path in _sources()]
+        # no REQUIRE: what a developer has not got is not what is drilled here
+        kept = {name: value for name, value in os.environ.items() if name not in {"REQUIRE", "PYTHONPATH"}}
+        return {**kept, "PYTHONPATH": os.pathsep.join(map(str, sources)), "COLUMNS": "200"}
+
+    @contextmanager
+    def with_edits(self, edits: tuple[Edit, ...]) -> Iterator[None]:
+        """Make the edits, and put every file back at the end, contracts that were made again included.
+
+        Raises EditError if one of them changes nothing.
+        """
+        contracts = {path: path.read_text() for path in self._contracts()}
+        try:
+            for edit in edits:
+                self._apply(edit)
+            yield
+        finally:
+            for path in set(self._contracts()) - contracts.keys():
+                path.unlink()
+            for path, text in {**contracts, **self._before}.items():
+                if path.read_text() != text:
+                    self._write(path, text)
+            self._before.clear()
+
+    def _contracts(self) -> Iterator[Path]:
+        return (self.folder / "contracts").rglob("*.json")
+
+    def _apply(self, edit: Edit) -> None:
+        changed = False
+        for path in sorted(self.folder.glob(edit.files)):
+            before = path.read_text()
+            after = re.sub(edit.old, edit.new, before, flags=re.MULTILINE | re.DOTALL)
+            if after != before:
+                changed = True
+                self._before.setdefault(path, before)
+                self._write(path, after)
+        if not changed:
+            raise EditError(f"{edit.old!r} is nowhere in {edit.files}: adapt tools/drill/mistakes.py to the code")
+
+    def _write(self, path: Path, text: str) -> None:
+        path.write_text(text)
+        second = next(self._seconds)
+        os.utime(path, (second, second))
+
+
+def copy_tree(folder: Path) -> None:
+    """Copy what git knows or would know, uncommitted changes included."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+
+
+@contextmanager
+def scratch() -> Iterator[Scratch]:
+    """A copy of the tree."""
+    with tempfile.TemporaryDirectory(prefix="drill-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)  # as root the embedded PostgreSQL runs as nobody
+        copy_tree(folder)
+        if (cache := ROOT / ".mypy_cache").exists():
+            shutil.copytree(cache, folder / ".mypy_cache")
+        yield Scratch(folder)
+
+
+def _sources() -> list[Path]:
+    patterns = ("libs/*/src", "services/*/src", "sandbox/src")
+    return [path.relative_to(ROOT) for pattern in patterns for path in sorted(ROOT.glob(pattern))]

@@ -1,0 +1,246 @@
+"""``python -m tools.faults``: orders through kills, outages, duplicates and poison, judged by ledgers outside."""
+
+import asyncio
+import os
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from backing_services.faults import FaultError, Planned, planned, play
+from backing_services.kafka import KafkaError
+from backing_services.postgres import PostgresError
+from backing_services.processes import ProcessFailedError
+from rich.console import Console
+from rich.table import Table
+from shop_demo.ledgers import Ledgers
+from shop_demo.system import SystemStartError
+
+from tools.faults.aftermath import AFTERMATH, back_up_payments
+from tools.faults.customers import Customers, NobodyAnswersError
+from tools.faults.evidence import Evidence, Injected
+from tools.faults.faults import Faults, Recoveries
+from tools.faults.invariants import RULES, double_charges, missing_mails, wrong_mails
+from tools.faults.rest import at_rest, calm
+from tools.faults.system import System
+
+HARNESS_ERRORS = (
+    FaultError,
+    KafkaError,
+    NobodyAnswersError,
+    PostgresError,
+    ProcessFailedError,
+    SystemStartError,
+)
+SHOWN = 10
+MANY_CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=50)
+"""After an outage everybody asks at once, and nobody waits for others' connections."""
+STORM_TIME, MEASURED_KILLS, QUIET_RATE = 0.4, 0.35, 0.4
+"""Shares: of the time, for the storm of all faults; of the kills, for those that are measured one at a time; of the
+rate, meanwhile. A machine that has no room left would show how long its queue is, not how soon it recovers."""
+LIMITS = {"service kill": 15.0, "PostgreSQL": 3.0, "Kafka": 10.0}
+"""Seconds within which 95 of 100 new orders have to be confirmed after it."""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console(log_path=False, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was asked for; times in seconds, the rate in orders a second."""
+
+    seed: int
+    orders: int
+    rate: float
+    replicas: int
+    kills: int
+    stuck: float
+    measure: bool
+
+    @property
+    def measured_kills(self) -> int:
+        """Those that happen one at a time."""
+        return int(self.kills * MEASURED_KILLS) if self.measure else 0
+
+    @property
+    def storm_orders(self) -> int:
+        """Those that are placed in the storm; the others are placed while recoveries are measured."""
+        return round(self.orders * STORM_TIME / _mean_rate(measure=True)) if self.measure else self.orders
+
+
+def _mean_rate(*, measure: bool) -> float:
+    """Of a whole run, as a share of the storm's."""
+    return STORM_TIME + (1 - STORM_TIME) * QUIET_RATE if measure else 1.0
+
+
+@app.command()
+def main(  # one a knob
+    orders: Annotated[int, typer.Option(min=100, help="So many orders in all.")] = 2000,
+    seed: Annotated[int | None, typer.Option(help="Repeats a plan; a new one unless given.")] = None,
+    rate: Annotated[float, typer.Option(min=1, help="Orders a second in the storm, unless --minutes says it.")] = 10,
+    minutes: Annotated[float | None, typer.Option(min=1, help="How long all the orders take.")] = None,
+    replicas: Annotated[int, typer.Option(min=1, max=5, help="Processes of each service.")] = 2,
+    kills: Annotated[int, typer.Option(min=1, help="SIGKILLs to services; other faults in proportion.")] = 32,
+    stuck: Annotated[
+        float, typer.Option(help="Seconds without progress until it is judged as it is; back-off takes up to 60.")
+    ] = 120,
+    *,
+    measure: Annotated[bool, typer.Option(help="After the storm, measure recoveries, one fault at a time.")] = True,
+) -> None:
+    """Exit with 1 where an invariant fell, with 2 where the harness itself is at fault."""
+    seed = random.randrange(10_000) if seed is None else seed  # noqa: S311  # a plan, not a secret
+    if minutes:
+        rate = orders / (minutes * 60 * _mean_rate(measure=measure))
+    run = Run(seed, orders, rate, replicas, kills, stuck, measure=measure)
+    console.print(f"faults: --seed {seed} repeats this plan: {orders} orders, {rate:.1f} a second, {replicas} replicas")
+    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    folder.chmod(0o755)
+    try:
+        broken = asyncio.run(_run(folder, run))
+    except* HARNESS_ERRORS as errors:
+        for error in _leaves(errors):
+            print(f"faults: {error}", file=sys.stderr)
+        print(f"faults: the logs are in {folder}", file=sys.stderr)
+        sys.exit(2)
+    if broken:
+        print(f"faults: {broken} rules fell; the logs are in {folder}", file=sys.stderr)
+        sys.exit(1)
+    shutil.rmtree(folder)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+async def _run(folder: Path, run: Run) -> int:
+    injected = Injected()
+
+    def died(name: str, status: int) -> None:
+        if status != -9:
+            injected.died_alone.append(f"{name} ended with status {status}")
+
+    async with (
+        System(folder, replicas=run.replicas, died=died) as system,
+        httpx.AsyncClient(limits=MANY_CONNECTIONS) as http,
+    ):
+        for fault, why in system.missing.items():
+            console.print(f"not injected here: {fault}: {why}")
+            if "faults" in os.environ.get("REQUIRE", ""):
+                raise FaultError(f"REQUIRE={os.environ['REQUIRE']}, but there is no {fault}: {why}")
+        customers = Customers(system.of("orders"), http, system.ports.url("mailbox"), run.seed)
+        faults = Faults(system, customers, http, injected)
+        await faults.begin()
+        await customers.register()
+        await _storm(run, faults, customers)
+        await calm(system)
+        console.print("the storm is over; a backup of payments' database is made, to be restored at the end")
+        await back_up_payments(system)
+        if run.measure:
+            console.print("from now on one fault at a time")
+            await calm(system)
+            await _measure(run, faults, customers)
+        console.print("all orders are placed and all faults are over; waiting until nothing moves")
+        async with Ledgers(system) as ledgers:  # only now: connections don't outlive a server
+            evidence = await at_rest(system, ledgers, customers, injected, stuck_after=run.stuck)
+            broken = _judge(evidence)
+            if run.measure:
+                broken += _show_recoveries(faults.recoveries)
+            if not broken:
+                broken += await _aftermath(system, ledgers, evidence)
+    console.print(_line(evidence), style="bold")
+    return broken
+
+
+async def _storm(run: Run, faults: Faults, customers: Customers) -> None:
+    plan = planned(faults.storm(kills=run.kills - run.measured_kills), seed=run.seed, over=run.storm_orders / run.rate)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(customers.place(run.storm_orders, rate=run.rate))
+        await play(plan, _tell)
+    await faults.end()
+
+
+async def _measure(run: Run, faults: Faults, customers: Customers) -> None:
+    orders, rate = run.orders - run.storm_orders, run.rate * QUIET_RATE
+    plan = planned(faults.measured(kills=run.measured_kills), seed=run.seed, over=orders / rate)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(customers.place(orders - len(plan), rate=rate))  # each measurement places one
+        await faults.measure(plan, _tell)
+
+
+def _tell(seconds: float, one: Planned, words: str) -> None:
+    console.print(f"{seconds:6.1f} s  {one.fault.name}: {words}", style="dim")
+
+
+def _judge(evidence: Evidence) -> int:
+    table = Table("rule", "looked at", "broken", title="what the ledgers say")
+    fallen: list[tuple[str, list[str]]] = []
+    for rule in RULES:
+        broken = list(rule.broken(evidence))
+        table.add_row(rule.title, str(rule.checked(evidence)), str(len(broken)), style="red" if broken else None)
+        if broken:
+            fallen.append((rule.title, broken))
+    console.print(table)
+    for title, broken in fallen:
+        console.print(f"FELL: {title}", style="red")
+        for sentence in broken[:SHOWN]:
+            console.print(f"  {sentence}")
+        if len(broken) > SHOWN:
+            console.print(f"  and {len(broken) - SHOWN} more")
+    return len(fallen)
+
+
+def _show_recoveries(recoveries: Recoveries) -> int:
+    table = Table(
+        "after", "times", "median", "p95", "slowest", "limit of p95", title="until a new order is confirmed by e-mail"
+    )
+    slow = 0
+    for part, limit in LIMITS.items():
+        if seconds := sorted(recoveries.seconds.get(part, [])):
+            p95 = _rank(seconds, 95)
+            slow += p95 > limit
+            row = [f"{_rank(seconds, 50):.1f} s", f"{p95:.1f} s", f"{seconds[-1]:.1f} s", f"{limit:g} s"]
+            table.add_row(part, str(len(seconds)), *row, style="red" if p95 > limit else None)
+    console.print(table)
+    return slow
+
+
+async def _aftermath(system: System, ledgers: Ledgers, evidence: Evidence) -> int:
+    problems: list[str] = []
+    for title, deed in AFTERMATH.items():
+        found = await deed(system, ledgers, evidence)
+        console.print(f"{title}: {'; '.join(found) or 'yes'}", style="red" if found else None)
+        problems += found
+    return len(problems)
+
+
+def _rank(values: Sequence[float], percent: int) -> float:
+    return values[max(0, -(-len(values) * percent // 100) - 1)]
+
+
+def _line(evidence: Evidence) -> str:
+    snapshot, injected = evidence.snapshot, evidence.injected
+    terminal = sum(order.status != "PENDING" for order in snapshot.orders.values())
+    lost = len(evidence.placed) - sum(
+        order_id in snapshot.orders and snapshot.orders[order_id].status != "PENDING" for order_id in evidence.placed
+    )
+    lost += len(list(missing_mails(evidence)))
+    return (
+        f"faults: {len(evidence.placed)} orders, {terminal} terminal, {lost} lost, "
+        f"{len(list(double_charges(evidence)))} double charges, {len(list(wrong_mails(evidence)))} wrong e-mails, "
+        f"{injected.kills} kills, {len(set(evidence.letters) & injected.letters)}/{len(injected.letters)} "
+        f"dead letters as injected, outbox {evidence.outbox}, lag {sum(evidence.lag.values())}"
+    )
+
+
+if __name__ == "__main__":
+    app()

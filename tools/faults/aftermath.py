@@ -1,0 +1,156 @@
+"""What a person does after such a day: replay what was given up and return what was overpaid."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import httpx
+from backing_services.postgres import connected
+from backing_services.waiting import eventually
+from outboxed.testing.topic_log import Position, rewind
+from shop_demo.ledgers import Ledgers, Snapshot
+from shop_demo.system import TOPICS, run_command
+
+from tools.faults.evidence import Evidence
+from tools.faults.system import System
+
+REPLAYED = 5
+REPAIRED = 3
+LETTER_AT = 'select id from dead_letters where topic = $1 and partition = $2 and "offset" = $3'
+EXTRA_CHARGES = 4
+ARRIVES_WITHIN = 30.0
+BACKUP = "payments_backup"
+RESTORED_WITHIN = 120.0
+
+
+async def back_up_payments(system: System) -> None:
+    """A copy of payments' database, as a backup would be."""
+    async with system.without("payments"):
+        await system.postgres.clone("payments", BACKUP)
+    system.backed_up_at = datetime.now(UTC)
+
+
+async def restore_payments(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
+    """As docs/delivery.md says: the backup, the group a little before it, a start, reconcile. Returns what is wrong."""
+    del ledgers, evidence
+    assert system.backed_up_at is not None
+    async with Ledgers(system) as before_it:
+        before = await before_it.read()
+    async with system.without("payments"):
+        await system.postgres.drop_database("payments")
+        await system.postgres.rename_database(BACKUP, "payments")
+        begin = system.backed_up_at - timedelta(minutes=1)
+        await rewind(system.kafka.bootstrap_servers, "payments", {"orders": TOPICS["orders"]}, to=begin)
+    async with Ledgers(system) as restored:
+
+        async def is_as_before() -> bool:
+            now = await restored.read()
+            return _money(now) == _money(before) and now.open_work == 0
+
+        problems = []
+        try:
+            await eventually(is_as_before, within=RESTORED_WITHIN, every=0.5)
+        except AssertionError:
+            now = await restored.read()
+            differ = dict(_money(before).items() ^ _money(now).items())
+            problems.append(f"{len(differ)} payments are not as they were, {now.open_work} pieces of work are left")
+            problems += [f"{id_} was {before.payments.get(id_)}, is {now.payments.get(id_)}" for id_ in [*differ][:5]]
+        now = await restored.read()
+        if now.kept != before.kept:
+            problems.append(f"the gateway had {len(before.kept)} charges and has {len(now.kept)}")
+        if now.received_mails != before.received_mails:
+            problems.append(f"{len(now.mails) - len(before.mails)} e-mails more, or others, than before")
+    reconciled = await run_command("payments", "reconcile", environment=system.environment("payments"))
+    if not reconciled.strip().startswith("0 charges"):
+        problems.append(f"reconcile should find nothing: {reconciled.strip()}")
+    return problems
+
+
+def _money(snapshot: Snapshot) -> dict[str, tuple[str, str | None]]:
+    """What each payment says of money; one that was declined is only void, where its order was cancelled already."""
+    return {
+        order_id: ("NONE" if payment.status in {"DECLINED", "VOIDED"} else payment.status, payment.charge_id)
+        for order_id, payment in snapshot.payments.items()
+    }
+
+
+async def replay_refused_mails(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
+    """The mailboxes exist now: each e-mail that is replayed arrives. Returns what is wrong."""
+    async with httpx.AsyncClient() as http:
+        (await http.put(f"{system.ports.url('mailbox')}/_faults", json={"faults": []})).raise_for_status()
+    environment = system.environment("notifications")
+    async with connected(system.database_url("notifications")) as connection:
+        query = "select id, key from dead_letters where status = 'open' and source = 'task' order by id limit $1"
+        letters = {row["id"]: row["key"].decode() for row in await connection.fetch(query, REPLAYED)}
+    before = evidence.snapshot.received_mails
+    for letter_id in letters:
+        await run_command("notifications", "dead-letters", "replay", str(letter_id), environment=environment)
+
+    async def missing() -> bool:
+        received = (await ledgers.read()).received_mails
+        return all(received[name] == before[name] + 1 for name in letters.values())
+
+    try:
+        await eventually(missing, within=ARRIVES_WITHIN, every=0.5)
+    except AssertionError:
+        return [f"not all of {len(letters)} replayed e-mails arrived: {', '.join(letters.values())}"]
+    return []
+
+
+async def repair_and_replay(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
+    """A record whose value a person has repaired is handled like any other. Returns what is wrong."""
+    del ledgers
+    problems = []
+    for (group, _, at), value in list(evidence.injected.repairs.items())[:REPAIRED]:
+        assert isinstance(at, Position)
+        environment = system.environment(group)
+        async with connected(system.database_url(group)) as connection:
+            letter_id = await connection.fetchval(LETTER_AT, at.topic, at.partition, at.offset)
+            repaired = system.folder / "repaired.json"
+            repaired.write_bytes(value)
+            edit = ("dead-letters", "edit", str(letter_id), "--value", str(repaired))
+            await run_command(group, *edit, environment=environment)
+            await run_command(group, "dead-letters", "replay", str(letter_id), environment=environment)
+            status = await connection.fetchval("select status from dead_letters where id = $1", letter_id)
+            if status != "replayed":
+                problems.append(f"dead letter {letter_id} of {group} is {status}, though it was repaired and replayed")
+    return problems
+
+
+async def return_extra_charges(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
+    """A gateway that ignores its idempotency keys charges again: reconcile finds each and returns it."""
+    del ledgers
+    extra = await _charged_again(system, evidence)
+    environment = system.environment("payments")
+    found = await run_command("payments", "reconcile", "--fix", environment=environment)
+    problems = [f"reconcile did not return {charge_id}" for charge_id in extra if f"charge {charge_id} of" not in found]
+    if f"{len(extra)} charges that no payment claims" not in found:
+        problems.append(f"reconcile should find {len(extra)} charges: {found.strip()}")
+    again = await run_command("payments", "reconcile", environment=environment)
+    if not again.strip().startswith("0 charges"):
+        problems.append(f"reconcile should find nothing the second time: {again.strip()}")
+    return problems
+
+
+async def _charged_again(system: System, evidence: Evidence) -> Sequence[str]:
+    """What a request that the network repeats does at such a gateway; returns the new charges' ids."""
+    extra = []
+    async with httpx.AsyncClient(base_url=system.ports.url("gateway")) as http:
+        entries = (await http.get("/_ledger")).raise_for_status().json()["entries"]
+        chosen = [entry for entry in entries if entry["id"] in evidence.snapshot.kept][:EXTRA_CHARGES]
+        fault = {"operation": "charge", "action": "ignore_key", "times": len(chosen)}
+        (await http.put("/_faults", json={"faults": [fault]})).raise_for_status()
+        for entry in chosen:
+            body = {name: entry[name] for name in ("amount", "currency", "reference")}
+            body["payment_method"] = evidence.placed[entry["reference"]].card
+            headers = {"Idempotency-Key": entry["idempotency_key"]}
+            answer = (await http.post("/v1/charges", json=body, headers=headers)).raise_for_status()
+            extra.append(answer.json()["id"])
+    return extra
+
+
+AFTERMATH = {
+    "repaired records are handled when they are replayed": repair_and_replay,
+    "refused e-mails arrive when they are replayed": replay_refused_mails,
+    "extra charges are found and returned": return_extra_charges,
+    "payments catches up after the restore of a backup": restore_payments,
+}

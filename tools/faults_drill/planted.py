@@ -1,0 +1,198 @@
+"""Bugs that lose or double something, each the removal of one guard, and the check that must see it.
+
+They are edits of a copy of the tree: nothing of them is in the code that is shipped.
+"""
+
+from dataclasses import dataclass
+
+from tools.drill.mistakes import MISTAKES
+from tools.drill.scratch import Edit
+
+OUTBOXED = "libs/outboxed/src/outboxed"
+ORDERS, PAYMENTS = "services/orders/src/orders", "services/payments/src/payments"
+
+RUN = (
+    "tools.faults",
+    "--orders",
+    "120",
+    "--rate",
+    "12",
+    "--kills",
+    "10",
+    "--seed",
+    "3",
+    "--stuck",
+    "20",
+    "--no-measure",
+)
+"""A short storm: the harness itself."""
+
+
+def cut(point: str) -> tuple[str, ...]:
+    """The matrix of crash points, at one of them."""
+    return ("tools.crash_points", "--only", point)
+
+
+def tests(*paths: str) -> tuple[str, ...]:
+    """Tests of the pyramid."""
+    return ("pytest", "-q", "-p", "no:cacheprovider", "-x", "--tb=short", "--no-header", *paths)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """What was removed, and the module with arguments that must fail."""
+
+    title: str
+    check: tuple[str, ...]
+    edits: tuple[Edit, ...]
+
+
+LOCK = r" +if not await _lock\(connection\):\n +return 0, None\n"
+
+PLANTED = (
+    Planted(
+        "offsets are committed before their events are handled",
+        cut("payments consumer: consumer.dispatch"),
+        (
+            Edit(
+                f"{OUTBOXED}/consuming/_kafka.py",
+                r"( +)(try:\n +await consumer\.handle\(records\))",
+                r"\1await _commit(message.consumer)\n\1\2",
+            ),
+        ),
+    ),
+    Planted(
+        "an event is published though its transaction rolls back",
+        tests("libs/outboxed/tests/parity", "libs/outboxed/tests/integration"),
+        next(mistake.edits for mistake in MISTAKES if mistake.title == "an event is published before the commit"),
+    ),
+    Planted(
+        "there is no inbox",
+        RUN,
+        (
+            Edit(
+                f"{OUTBOXED}/storage/_unit_of_work.py",
+                r"( +)handled_at = sa\.func\.clock_timestamp\(\).*?\.scalars\(\)\)\n",
+                r"\1return set(ids)\n",
+            ),
+        ),
+    ),
+    Planted(
+        "the inbox is written in another transaction",
+        cut("payments consumer: consumer.dispatch"),
+        (
+            Edit(
+                f"{OUTBOXED}/storage/_unit_of_work.py",
+                r"( +)return set\(\(await self\._connection\.execute\(claim\)\)\.scalars\(\)\)",
+                r"\1async with self._connection.engine.begin() as early:\n"
+                r"\1    return set((await early.execute(claim)).scalars())",
+            ),
+        ),
+    ),
+    Planted(
+        "each attempt at a charge has an idempotency key of its own",
+        tests("services/payments/tests/unit"),
+        (
+            Edit(f"{PAYMENTS}/handlers.py", r"idempotency_key=payment\.id", "idempotency_key=uuid4()"),
+            Edit(f"{PAYMENTS}/handlers.py", r"from uuid import UUID", "from uuid import UUID, uuid4"),
+        ),
+    ),
+    Planted(
+        "an outbox row is deleted before Kafka has acknowledged its event",
+        tests("libs/outboxed/tests/integration/test_relay.py"),
+        (
+            Edit(
+                f"{OUTBOXED}/relay/_relay.py",
+                r"if error is None and key not in stopped_keys",
+                "if key not in stopped_keys",
+            ),
+        ),
+    ),
+    Planted(
+        "the relay takes no lock",
+        tests("libs/outboxed/tests/integration"),
+        (Edit(f"{OUTBOXED}/relay/_relay.py", LOCK, ""),),
+    ),
+    Planted(
+        "relays share the outbox, each skipping the rows that another has locked",
+        tests("libs/outboxed/tests/integration"),
+        (
+            Edit(f"{OUTBOXED}/relay/_relay.py", LOCK, ""),
+            Edit(f"{OUTBOXED}/relay/_relay.py", r"\.limit\(BATCH\)", ".limit(BATCH).with_for_update(skip_locked=True)"),
+        ),
+    ),
+    Planted(
+        "the relay remembers the last id that it sent, and reads on from there",
+        tests("libs/outboxed/tests/integration"),
+        (
+            Edit(
+                f"{OUTBOXED}/relay/_relay.py",
+                r"sa\.select\(tables\.outbox\)\.order_by\(tables\.outbox\.c\.id\)\.limit\(BATCH\)\)",
+                "sa.select(tables.outbox).where(tables.outbox.c.id > max(_SENT, default=0))"
+                ".order_by(tables.outbox.c.id).limit(BATCH))",
+            ),
+            Edit(
+                f"{OUTBOXED}/relay/_relay.py",
+                r"( +)return (\[\(row\.id, OutgoingRecord\([^\n]*\])",
+                r"\1found = \2\n"
+                r"\1_SENT.extend(row_id for row_id, _ in found)\n"
+                r"\1return found",
+            ),
+            Edit(f"{OUTBOXED}/relay/_relay.py", r"\n(BATCH = \d+)\n", r"\n\1\n_SENT: list[int] = []\n"),
+        ),
+    ),
+    Planted(
+        "a handler's error is swallowed",
+        tests("libs/outboxed/tests/unit"),
+        (
+            Edit(
+                f"{OUTBOXED}/consuming/_batch.py",
+                r"( +)(await self\.routes\[attributes\.type\]\.handle\(event, uow\))",
+                r"\1with suppress(Exception):\n\1    \2",
+            ),
+            Edit(
+                f"{OUTBOXED}/consuming/_batch.py",
+                r"from contextlib import contextmanager",
+                "from contextlib import contextmanager, suppress",
+            ),
+        ),
+    ),
+    Planted(
+        "an error that would pass is not tried again",
+        RUN,
+        (
+            Edit(
+                f"{OUTBOXED}/storage/_database.py",
+                r'( +)("""Whether the same work may succeed later[^\n]*"""\n)',
+                r"\1\2\1if error is not None:\n\1    return False\n",
+            ),
+        ),
+    ),
+    Planted(
+        "poison leaves no dead letter",
+        RUN,
+        (Edit(f"{OUTBOXED}/consuming/_batch.py", r"undecodable\.append\(\(record, str\(error\)\)\)", "pass"),),
+    ),
+    Planted(
+        "an order is confirmed before its payment is captured",
+        RUN,
+        (
+            Edit(
+                f"{ORDERS}/handlers.py",
+                r"( +)(uow\.events\.append\(OrderPlaced\.of\(order\), sequence=order\.version\)\n)",
+                r"\1\2\1order = _save(order, order.confirm(uow.now), uow)\n",
+            ),
+        ),
+    ),
+    Planted(
+        "a payment that was captured is not refunded when its order is cancelled",
+        RUN,
+        (
+            Edit(
+                f"{PAYMENTS}/handlers.py",
+                r"if voided is not payment or voided\.status is PaymentStatus\.CAPTURED:",
+                "if voided is not payment:",
+            ),
+        ),
+    ),
+)

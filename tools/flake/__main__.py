@@ -1,0 +1,135 @@
+"""``python -m tools.flake``: all levels that need no Docker, again and again, in another order each time.
+
+A test that fails once in a hundred runs is no test. Runs take turns: all tests in one process, then spread over the
+processors; a seed that is the run's number, then one that nobody has tried. Each failure is printed with the command
+that repeats its order.
+"""
+
+import os
+import random
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from xml.etree import ElementTree as ET
+
+import typer
+
+EMBEDDED = "not e2e and not real_kafka"
+PARALLEL = ("-n", "auto", "--dist", "worksteal")
+TESTS_FAILED = 1
+"""pytest's exit status; higher ones mean that it could not run."""
+
+
+class FlakeError(Exception):
+    """pytest could not run the tests at all."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the tests: which order, and in how many processes."""
+
+    seed: int
+    parallel: bool
+
+    @property
+    def options(self) -> Sequence[str]:
+        """What pytest is told, beside what to run."""
+        return ("-q", f"--shuffle={self.seed}", *(PARALLEL if self.parallel else ()))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A test that failed, and the first line of why."""
+
+    test: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many tests ran, and those that failed."""
+
+    executions: int
+    failures: Sequence[Failure]
+
+
+def planned(runs: int) -> Iterator[Run]:
+    """Alone and in parallel, and of each kind with a fixed seed and with a new one."""
+    for number in range(runs):
+        fixed = number // 2 % 2 == 0
+        yield Run(number if fixed else random.randrange(2**16), parallel=number % 2 == 1)  # noqa: S311  # an order
+
+
+def read(report: Path) -> Outcome:
+    """What pytest's JUnit report says; a test that was skipped didn't run."""
+    cases = list(ET.parse(report).iter("testcase"))  # noqa: S314  # our own pytest wrote it
+    failures = [
+        Failure(f"{case.get('classname')}::{case.get('name')}", (why.get("message") or "").partition("\n")[0])
+        for case in cases
+        for why in [*case.findall("failure"), *case.findall("error")]
+    ]
+    return Outcome(sum(case.find("skipped") is None for case in cases), failures)
+
+
+def perform(run: Run, selection: Sequence[str], report: Path) -> Outcome:
+    """Raises FlakeError."""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "pytest", *run.options, *selection, f"--junitxml={report}"],
+        env={name: value for name, value in os.environ.items() if name != "REQUIRE"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode > TESTS_FAILED:
+        end = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
+        raise FlakeError(f"pytest ended with {done.returncode}:\n{end}")
+    return read(report)
+
+
+def main(
+    runs: Annotated[int, typer.Option(min=1, help="How often.")] = 10,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="So many runs at once: on a machine that is busy, tests fail sooner.")
+    ] = 1,
+    select: Annotated[str, typer.Option(metavar="MARKERS", help="pytest's -m.")] = EMBEDDED,
+) -> None:
+    """Exit with 1 after any failure, with 2 if the tests could not be run."""
+    selection = ("-m", select)
+
+    def timed(run: Run) -> tuple[Run, Outcome, float]:
+        begun = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="flake-") as folder:
+            outcome = perform(run, selection, Path(folder) / "report.xml")
+        return run, outcome, time.monotonic() - begun
+
+    executions = failures = 0
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        ended = as_completed([pool.submit(timed, run) for run in planned(runs)])
+        for number, done in enumerate(ended, start=1):
+            run, outcome, seconds = done.result()
+            executions += outcome.executions
+            failures += len(outcome.failures)
+            how = f"{'in parallel' if run.parallel else 'in one process'}, {seconds:.0f} s"
+            print(f"{number:4}. {outcome.executions} tests {how}, --shuffle={run.seed}", flush=True)
+            for failure in outcome.failures:
+                print(f"      FAILED {failure.test}: {failure.reason}")
+                print(f"      again: pytest {shlex.join([*run.options, *selection])}", flush=True)
+    except FlakeError as error:
+        print(f"flake: {error}", file=sys.stderr)
+        sys.exit(2)
+    finally:
+        pool.shutdown(cancel_futures=True)  # also after Ctrl-C, which has reached the runs at hand by itself
+    print(f"flake: {runs} runs, {executions} executions, {failures} failures")
+    sys.exit(failures > 0)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,214 @@
+"""``python -m tools.memory``: does a service that has handled many events hold more memory than after the first ones?
+
+Each service runs alone as a process, on Apache Kafka and PostgreSQL, and reads made-up events: most of them end in its
+database, orders' in its outbox and through its relay, and one in fifty in a call to the payment gateway or an e-mail.
+"""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+import typer
+from aiokafka import AIOKafkaProducer
+from backing_services.kafka import KafkaError
+from backing_services.kafka.apache import ApacheKafka
+from backing_services.postgres import EmbeddedPostgres, PostgresError, connected
+from backing_services.processes import HttpReady, ManagedProcess, ProcessFailedError, ProcessSpec, free_port
+from backing_services.waiting import eventually
+from orders.app import build
+from orders.settings import Settings
+from outboxed.testing.topic_log import lag
+from shop_demo.system import LOOPBACK, SERVICES, TOPICS, Ports, SystemStartError, prepare, service_environment
+
+from services.notifications.tests import factories as notifications_factories
+from services.orders.tests import factories as orders_factories
+from services.payments.tests import factories as payments_factories
+
+OUTSIDE = 50
+"""One in so many events leads to a call to the outside."""
+CHUNK = 1000
+LOOK_EVERY = 0.5
+DONE_WITHIN = 600.0
+WORK = "select (select count(*) from outbox) + (select count(*) from tasks where kind <> 'payment_deadline')"
+FOR_A_PERSON = (KafkaError, PostgresError, ProcessFailedError, SystemStartError)
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def _orders(order_id: UUID, number: int) -> Any:
+    del number
+    return orders_factories.payment_declined(order_id)
+
+
+def _payments(order_id: UUID, number: int) -> Any:
+    if number % OUTSIDE:
+        return payments_factories.order_cancelled(order_id)
+    return payments_factories.order_placed(order_id)
+
+
+def _notifications(order_id: UUID, number: int) -> Any:
+    if number % OUTSIDE:
+        return notifications_factories.payment_refunded(order_id)
+    return notifications_factories.order_confirmed(order_id)
+
+
+EVENTS: dict[str, Callable[[UUID, int], Any]] = {
+    "orders": _orders,
+    "payments": _payments,
+    "notifications": _notifications,
+}
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Of a process: its resident memory in MB, after each part of the events."""
+
+    service: str
+    sizes: Sequence[float]
+
+    @property
+    def percent(self) -> float:
+        return (self.sizes[-1] / self.sizes[0] - 1) * 100
+
+    def __str__(self) -> str:
+        return f"{self.service} {self.sizes[0]:.1f} -> {self.sizes[-1]:.1f} MB ({self.percent:+.1f} %)"
+
+
+@app.command()
+def main(
+    early: Annotated[int, typer.Option(min=100, help="Events before the first look.")] = 5000,
+    late: Annotated[int, typer.Option(min=200, help="Events before the second look.")] = 50_000,
+    within: Annotated[float, typer.Option(help="Percent by which a service may have grown.")] = 2,
+) -> None:
+    """Exit with 1 if a service has grown by more than that, with 2 where it could not be measured."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="memory-") as folder:
+            grown = asyncio.run(_measured(Path(folder), early, late))
+    except FOR_A_PERSON as error:
+        print(f"memory: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(f"memory after {early:,} and after {late:,} events: {', '.join(map(str, grown))}")
+    sys.exit(any(growth.percent > within for growth in grown))
+
+
+async def _measured(folder: Path, early: int, late: int) -> Sequence[Growth]:
+    ports = Ports.free()
+    with EmbeddedPostgres(port=0) as postgres, ApacheKafka() as kafka:
+        sandbox = [
+            _process(folder, "payment_gateway", {"GATEWAY_PORT": str(ports.gateway), **_ledger(folder)}),
+            _process(
+                folder,
+                "mail_catcher",
+                {"MAILBOX_HTTP_PORT": str(ports.mailbox), "MAILBOX_SMTP_PORT": str(ports.smtp)},
+            ),
+        ]
+        try:
+            for process in sandbox:
+                await process.start()
+            return [await Stage(folder, service, ports, postgres, kafka).growth(early, late) for service in SERVICES]
+        finally:
+            for process in sandbox:
+                await process.stop()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One service, alone on topics of its own."""
+
+    folder: Path
+    service: str
+    ports: Ports
+    postgres: EmbeddedPostgres
+    kafka: ApacheKafka
+
+    @property
+    def topics(self) -> dict[str, int]:
+        return {f"{self.service}-{topic}": count for topic, count in TOPICS.items()}
+
+    async def growth(self, early: int, late: int) -> Growth:
+        await self.kafka.create_topics(self.topics)
+        await self.postgres.create_database(self.service)
+        port = free_port()
+        settings = {
+            "DATABASE_URL": self.postgres.url(self.service),
+            "HTTP_PORT": str(port),
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "KAFKA_TOPIC_PREFIX": f"{self.service}-",
+            "LOG_LEVEL": "WARNING",
+        }
+        environment = service_environment(self.service, self.ports, settings)
+        await prepare(self.service, environment)
+        process = _process(self.folder, self.service, environment, f"http://{LOOPBACK}:{port}/health/ready")
+        await process.start()
+        try:
+            sizes = []
+            for _ in range(late // early):  # in equal parts: a backlog ten times as long would be another load
+                await self._handled(early)
+                sizes.append(_resident(process.pid))
+            print(f"{self.service}: {' '.join(f'{size:.1f}' for size in sizes)} MB", flush=True)
+            return Growth(self.service, sizes)
+        finally:
+            await process.stop()
+
+    async def _handled(self, events: int) -> None:
+        """Send so many events, and wait until nothing of them is left to do."""
+        for first in range(0, events, CHUNK):
+            ids = [uuid4() for _ in range(min(CHUNK, events - first))]
+            if self.service == "orders":
+                await self._place(ids)
+            await self._send(EVENTS[self.service](order_id, number) for number, order_id in enumerate(ids))
+        async with connected(self.postgres.url(self.service)) as database:
+
+            async def all_is_done() -> bool:
+                behind = await lag(self.kafka.bootstrap_servers, self.service, self.topics_read)
+                return bool(behind + await database.fetchval(WORK) == 0)
+
+            await eventually(all_is_done, within=DONE_WITHIN, every=LOOK_EVERY)
+
+    @property
+    def topics_read(self) -> dict[str, int]:
+        names = {"orders": ["payments"], "payments": ["orders"], "notifications": ["orders", "payments"]}
+        return {f"{self.service}-{name}": TOPICS[name] for name in names[self.service]}
+
+    async def _place(self, ids: Iterable[UUID]) -> None:
+        """The orders that the events are about, as the service itself would have stored them."""
+        service = build(Settings(database_url=self.postgres.url("orders")))
+        async with service.transactions() as uow:
+            for order_id in ids:
+                uow.orders.add(orders_factories.OrderFactory.create(order_id=order_id))
+        await service.close()
+
+    async def _send(self, records: Iterable[Any]) -> None:
+        async with AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers, acks="all") as producer:
+            for record in records:
+                topic = f"{self.service}-{record.topic}"
+                await producer.send(topic, record.value, key=record.key, headers=list(record.headers))
+            await producer.flush()
+
+
+def _process(folder: Path, module: str, environment: dict[str, str], ready: str = "") -> ManagedProcess:
+    url = ready or f"http://{LOOPBACK}:{environment.get('GATEWAY_PORT') or environment['MAILBOX_HTTP_PORT']}"
+    path = "" if ready else ("/health" if "GATEWAY_PORT" in environment else "/livez")
+    log = folder / f"{module}.log"
+    return ManagedProcess(
+        ProcessSpec(module, [sys.executable, "-m", module], log, environment, HttpReady(f"{url}{path}"), 30)
+    )
+
+
+def _ledger(folder: Path) -> dict[str, str]:
+    return {"GATEWAY_LEDGER_PATH": str(folder / "ledger.sqlite3")}
+
+
+def _resident(pid: int) -> float:
+    """The process's resident memory in MB, of 10^6 bytes."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0]) * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    app()

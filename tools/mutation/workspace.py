@@ -1,0 +1,126 @@
+"""A copy of the tree as mutmut wants it: all packages below one ``src``, and its settings."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.drill.scratch import copy_tree
+
+MUTATED = (
+    "outboxed/web/_authentication.py",
+    "outboxed/_backoff.py",
+    "outboxed/storage/_clock.py",
+    "outboxed/consuming/_batch.py",
+    "outboxed/messages/_envelope.py",
+    "outboxed/messages/_events.py",
+    "outboxed/web/_health.py",
+    "outboxed/messages/_reasons.py",
+    "outboxed/_wakeups.py",
+    "outboxed/tasks/_worker.py",
+    "notifications/domain.py",
+    "notifications/handlers.py",
+    "orders/domain.py",
+    "orders/handlers.py",
+    "orders/pricing.py",
+    "payments/domain.py",
+    "payments/handlers.py",
+    "payments/reconciliation.py",
+)
+"""Domain, pricing and handlers of each service, and what of outboxed needs no database, no Kafka and no HTTP."""
+NOT_MUTATED = (
+    r"^\s*log\.",  # what a log says beside the behaviour is asserted where an operator relies on it
+    r"^\s*(form = re\.compile|if isinstance\(value, Decimal|raise ValueError\(f.must be a|return BeforeValidator)",
+    # of events.py: runs when a model is defined, before mutmut chooses a mutant
+)
+"""Lines, by regular expression."""
+UNIT_TESTS = (
+    "libs/outboxed/tests/unit",
+    *(f"services/{name}/tests/unit" for name in ("orders", "payments", "notifications")),
+)
+SOURCES = ("libs/*/src/*", "services/*/src/*", "sandbox/src/*")
+COPIED = ("contracts", "libs", "sandbox", "services", "tests", "tools")
+KILLED = {1, 3, 24, 36, 152, 255, -24}
+"""mutmut's exit codes of a mutant with which a test failed, or that ran too long."""
+
+
+class MutmutError(Exception):
+    """mutmut did not judge; the message is the end of what it said."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of the code: ``module`` as in MUTATED; ``before`` and ``after`` are the lines, without indentation."""
+
+    name: str
+    module: str
+    killed: bool
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The copy."""
+
+    folder: Path
+
+    def judge(self, only: Sequence[str] = ()) -> list[Mutant]:
+        """Run the unit tests with each mutant, or with those whose names match; survivors know their lines.
+
+        Raises MutmutError.
+        """
+        command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(os.cpu_count() or 1), *only]
+        done = subprocess.run(command, cwd=self.folder, check=False, capture_output=True, text=True)  # noqa: S603
+        if done.returncode:
+            said = (done.stdout + done.stderr).rpartition("\r")[2]
+            raise MutmutError(said[-2000:])
+        return [self._with_lines(mutant) for mutant in self._mutants()]
+
+    def _mutants(self) -> Iterator[Mutant]:
+        for module in MUTATED:
+            results = self.folder / "mutants" / "src" / f"{module}.meta"
+            if results.exists():
+                for name, code in json.loads(results.read_text())["exit_code_by_key"].items():
+                    if code is not None:
+                        yield Mutant(name, module, killed=code in KILLED)
+
+    def _with_lines(self, mutant: Mutant) -> Mutant:
+        if mutant.killed:
+            return mutant
+        command = [sys.executable, "-m", "mutmut", "show", mutant.name]
+        diff = subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout  # noqa: S603
+        changed = [line for line in diff.splitlines() if not line.startswith(("---", "+++"))]
+        before, after = (" ".join(line[1:].strip() for line in changed if line.startswith(sign)) for sign in "-+")
+        return Mutant(mutant.name, mutant.module, killed=False, before=before, after=after)
+
+
+@contextmanager
+def workspace(modules: Sequence[str]) -> Iterator[Workspace]:
+    """Copy the tree, and let mutmut change these modules."""
+    with tempfile.TemporaryDirectory(prefix="mutation-") as made:
+        folder = Path(made)
+        copy_tree(folder)
+        (folder / "src").mkdir()
+        for package in sorted(path for pattern in SOURCES for path in folder.glob(pattern)):
+            package.rename(folder / "src" / package.name)
+        with (folder / "pyproject.toml").open("a") as settings:
+            settings.write(_settings(modules))
+        yield Workspace(folder)
+
+
+def _settings(modules: Sequence[str]) -> str:
+    settings = {
+        "source_paths": ["src"],
+        "only_mutate": [f"src/{module}" for module in modules],
+        "do_not_mutate_patterns": NOT_MUTATED,
+        "also_copy": COPIED,
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-m", "unit"],
+        "pytest_add_cli_args_test_selection": UNIT_TESTS,
+    }
+    return "\n[tool.mutmut]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
