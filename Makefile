@@ -93,9 +93,10 @@ format: .venv ## format the code and fix what ruff can fix
 	@$(RUN) ruff format --quiet .
 
 .PHONY: contracts
-contracts: .venv ## make the pact files and AsyncAPI documents again from the code
+contracts: .venv ## make the pact files, the AsyncAPI documents and the tables of docs/domain.md again
 	@$(RUN) pytest -q -m contract --write-contracts $(ARGS)
 	@$(RUN) python -m pact_faststream.diagram contracts/README.md
+	@$(RUN) python -m docs.site.domain
 
 .PHONY: contract-matrix
 contract-matrix: .venv ## change every message in hundreds of ways: do the contracts catch what breaks, and pass the rest?

@@ -146,9 +146,9 @@ class Mailer(SmtpMailer):
         self._air = air
         self._subject: dict[asyncio.Task[Any] | None, tuple[UUID, Kind]] = {}
 
-    async def _send(self, kind: Kind, email: str, order_id: UUID) -> str:
+    async def send(self, kind: Kind, email: str, order_id: UUID) -> str:
         self._subject[asyncio.current_task()] = (order_id, kind)
-        return await super()._send(kind, email, order_id)
+        return await super().send(kind, email, order_id)
 
     async def _converse(self, message: EmailMessage) -> None:
         mail = Mail(*self._subject[asyncio.current_task()], message["Message-ID"])

@@ -179,7 +179,7 @@ PLANTED = (
         (
             Edit(
                 f"{ORDERS}/handlers.py",
-                r"( +)(uow\.events\.append\(OrderPlaced\.of\(order\), sequence=order\.version\)\n)",
+                r"( +)(uow\.orders\.add\(order\)\n[^\n]+\n)",
                 r"\1\2\1order = _save(order, order.confirm(uow.now), uow)\n",
             ),
         ),
@@ -189,9 +189,9 @@ PLANTED = (
         RUN,
         (
             Edit(
-                f"{PAYMENTS}/handlers.py",
-                r"if voided is not payment or voided\.status is PaymentStatus\.CAPTURED:",
-                "if voided is not payment:",
+                f"{PAYMENTS}/domain.py",
+                r"PaymentInput\.ORDER_CANCELLED: Change\(call=GatewayCall\.REFUND\)",
+                "PaymentInput.ORDER_CANCELLED: Change()",
             ),
         ),
     ),

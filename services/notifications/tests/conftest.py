@@ -12,6 +12,8 @@ from outboxed.testing.services import engine_of_test, service_isolation
 from outboxed.testing.tokens import KeyPair
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from .fakes import key_pair
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -20,8 +22,7 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def keys() -> KeyPair:
-    """What tokens are signed and verified with; the orders service has the private one in real life."""
-    return KeyPair.generate()
+    return key_pair()
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from notifications.domain import Kind, OrderNotifications
+from notifications.settings import AUDIENCE, ISSUER
 from outboxed.storage import Clock
 from outboxed.testing.memory import InMemoryDatabase, InMemoryRepository, InMemoryUnitOfWork, State
+from outboxed.testing.tokens import KeyPair
 
 
 class InMemoryNotificationsUnitOfWork(InMemoryUnitOfWork):
@@ -36,23 +38,19 @@ class RecordingMailer:
     sent: list[SentEmail] = field(default_factory=list)
     error: Exception | None = None
 
-    async def send_order_confirmation(self, email: str, order_id: UUID) -> str:
-        return self._take(SentEmail(Kind.CONFIRMATION, email, order_id))
-
-    async def send_order_cancellation(self, email: str, order_id: UUID) -> str:
-        return self._take(SentEmail(Kind.CANCELLATION, email, order_id))
-
-    async def send_refund_notice(self, email: str, order_id: UUID) -> str:
-        return self._take(SentEmail(Kind.REFUND, email, order_id))
-
-    def _take(self, sent: SentEmail) -> str:
+    async def send(self, kind: Kind, email: str, order_id: UUID) -> str:
         if self.error is not None:
             raise self.error
-        self.sent.append(sent)
-        return f"<{sent.kind.value}.{sent.order_id}@shop.example>"
+        self.sent.append(SentEmail(kind, email, order_id))
+        return f"<{kind.value}.{order_id}@shop.example>"
 
 
 async def stored(database: Any, *orders: OrderNotifications) -> None:
     async with database() as uow:
         for order in orders:
             uow.notifications.add(order)
+
+
+def key_pair() -> KeyPair:
+    """What tokens are signed and verified with; the orders service has the private one in real life."""
+    return KeyPair.generate(issuer=ISSUER, audience=AUDIENCE, role="operator")

@@ -5,7 +5,7 @@ import re
 from urllib.parse import unquote, urlsplit
 
 MARK = "BACKING_I_AM_A_TEST_SYSTEM"
-# "test" as a word of the name: orders_test, test-orders; not contest, latest_orders.
+# "test" as a word of the name: app_test, test-app; not contest, latest_app.
 WORD_TEST = re.compile(r"(?<![a-z])tests?(?![a-z])", re.IGNORECASE)
 
 
@@ -33,5 +33,5 @@ def refuse_unless_test_system(address: str) -> None:
         return
     raise NotATestSystemError(
         f"tests would wipe the database {place}. If it is for tests only, give it a name with the word 'test' in it, "
-        f"such as orders_test, or set {MARK}={place}"
+        f"such as app_test, or set {MARK}={place}"
     )

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from outboxed.consuming import BatchConsumer, Content, DeadLetterError, DeadLetters, Edit, Route
 from outboxed.messages import Record
 from outboxed.ports import NewTask
-from outboxed.process import Metrics
+from outboxed.process import Figure, Metrics
 from outboxed.storage import Pruner, tables
-from outboxed.storage._retention import CHASSIS_RETENTIONS
+from outboxed.storage._retention import OWN_RETENTIONS
 from outboxed.tasks import SqlTaskQueue
 
 from ..sample import MoneyMoved, SqlAccounts, credit, moved, raw
@@ -218,7 +218,7 @@ async def test_old_inbox_rows_and_closed_letters_are_pruned_and_open_letters_sta
     await consumer.handle([raw(moved()), raw(moved(amount="13.00")), raw(moved(amount="13.00"))])
     first, second = await letters.list()
     await letters.discard(first.id)
-    pruner = Pruner(transactions.engine, transactions.clock, CHASSIS_RETENTIONS)
+    pruner = Pruner(transactions.engine, transactions.clock, OWN_RETENTIONS)
 
     transactions.clock.advance(timedelta(days=13, hours=23))
     before = await pruner.prune()
@@ -236,14 +236,14 @@ async def test_many_old_rows_are_pruned_in_steps(transactions: Transactions, mon
         await uow.inbox.insert([str(number) for number in range(35)])
     transactions.clock.advance(timedelta(days=15))
 
-    assert await Pruner(transactions.engine, transactions.clock, CHASSIS_RETENTIONS).prune() == 35
+    assert await Pruner(transactions.engine, transactions.clock, OWN_RETENTIONS).prune() == 35
 
 
 async def test_figures_count_what_waits_and_forget_what_is_gone(
     transactions: Transactions, consumer: BatchConsumer[Any]
 ) -> None:
     metrics = Metrics(transactions.clock)
-    metrics.observe("accounts_rich", "Accounts over 100", lambda _: sa.select(sa.literal(3)))
+    metrics.observe(Figure("accounts_rich", "Accounts over 100", lambda _: sa.select(sa.literal(3))))
     await consumer.handle([raw(moved()), raw(moved(amount="13.00"))])
     async with transactions() as uow:
         uow.tasks.schedule(NewTask("send", "1"))

@@ -1,7 +1,7 @@
 """The shared HTTP side: one error shape, request and trace ids, a body limit, who calls."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
@@ -10,12 +10,13 @@ from outboxed.testing.tokens import KeyPair
 from outboxed.web import (
     Caller,
     Health,
-    Operator,
+    Principal,
     TokenVerifier,
     create_http_app,
     forbidden,
     not_found,
     operations_router,
+    with_role,
 )
 from outboxed.web._http import MAX_BODY_BYTES
 from pydantic import BaseModel
@@ -37,12 +38,13 @@ class Body(BaseModel):
 
 @pytest.fixture(scope="session")
 def keys() -> KeyPair:
-    return KeyPair.generate()
+    return KeyPair.generate(issuer="login", audience="bank", role="clerk")
 
 
 @pytest.fixture(scope="session")
 async def client(keys: KeyPair) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_http_app(title="bank", version="1", token_verifier=TokenVerifier([keys.public]))
+    verifier = TokenVerifier([keys.public], issuer="login", audience="bank", roles=("customer", "clerk"))
+    app = create_http_app(title="bank", version="1", token_verifier=verifier)
 
     async def no_problem() -> None:
         return None
@@ -67,7 +69,7 @@ async def client(keys: KeyPair) -> AsyncIterator[httpx.AsyncClient]:
         return caller.role
 
     @app.get("/api/secrets")
-    async def secrets(_: Operator) -> str:
+    async def secrets(_: Annotated[Principal, with_role("clerk")]) -> str:
         return "ours"
 
     document = {"info": {"title": "bank"}}
@@ -201,9 +203,9 @@ async def test_nobody_in_particular_is_asked_to_log_in(client: httpx.AsyncClient
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-async def test_only_an_operator_sees_what_is_for_operators(client: httpx.AsyncClient, keys: KeyPair) -> None:
+async def test_only_who_has_the_role_sees_what_is_for_it(client: httpx.AsyncClient, keys: KeyPair) -> None:
     refused = await client.get("/api/secrets", headers=keys.bearer("customer"))
-    allowed = await client.get("/api/secrets", headers=keys.bearer("operator"))
+    allowed = await client.get("/api/secrets", headers=keys.bearer("clerk"))
 
     assert error_of(refused) == (403, "FORBIDDEN")
     assert allowed.json() == "ours"

@@ -130,7 +130,7 @@ async def test_the_story_is_a_sequence_diagram(diner: Diner) -> None:
 
     assert session.sequence.mermaid().splitlines() == [
         "sequenceDiagram",
-        "    actor customer",
+        "    actor client",
         "    till-)kitchen: dish.sold.v1",
         "    kitchen->>kitchen: cook",
         "    kitchen-)till: dish.cooked.v1",

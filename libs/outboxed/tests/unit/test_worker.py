@@ -454,9 +454,9 @@ async def test_a_cut_call_has_the_time_to_clean_up(database: Database, make: Mak
     assert cleaned == ["1", "2"]
 
 
-@pytest.mark.parametrize(("group", "order_id"), [(None, "1"), ("7", "7")])
+@pytest.mark.parametrize(("group", "account_id"), [(None, "1"), ("7", "7")])
 async def test_a_task_goes_on_with_the_trace_of_what_scheduled_it(
-    database: Database, make: MakeWorker, group: str | None, order_id: str
+    database: Database, make: MakeWorker, group: str | None, account_id: str
 ) -> None:
     seen: dict[str, Any] = {}
 
@@ -468,11 +468,11 @@ async def test_a_task_goes_on_with_the_trace_of_what_scheduled_it(
         with continued_trace("POST /orders", None):
             async with database() as uow:
                 uow.tasks.schedule(NewTask("call", "1", group=group))
-        await make(call=call).run_due()
+        await make(call=call, log_as="account_id").run_due()
 
     [cause, step] = spans.ended
     assert (step.name, step.trace_id, step.parent) == ("call", cause.trace_id, cause.id)
-    assert (seen["task"], seen["order_id"], seen["span_id"]) == ("call", order_id, step.id)
+    assert (seen["task"], seen["account_id"], seen["span_id"]) == ("call", account_id, step.id)
 
 
 @pytest.mark.parametrize(

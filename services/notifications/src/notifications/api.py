@@ -6,9 +6,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from outboxed.ports import UnitOfWorkFactory
-from outboxed.web import ErrorResponse, Operator
+from outboxed.web import ErrorResponse, Principal, with_role
 
-from notifications.domain import OrderNotifications
+from notifications import queries
 from notifications.ports import UnitOfWork
 from notifications.schemas import NotificationsResponse
 
@@ -26,6 +26,8 @@ async def dependencies(request: Request) -> Dependencies:
     return provided
 
 
+ROLES = ("customer", "operator")
+Operator = Annotated[Principal, with_role("operator")]
 Needs = Annotated[Dependencies, Depends(dependencies)]
 router = APIRouter(prefix="/api/v1", responses={401: {"model": ErrorResponse}, 403: {"model": ErrorResponse}})
 
@@ -33,5 +35,4 @@ router = APIRouter(prefix="/api/v1", responses={401: {"model": ErrorResponse}, 4
 @router.get("/notifications", tags=["notifications"])
 async def list_notifications(order_id: UUID, _: Operator, needs: Needs) -> NotificationsResponse:
     async with needs.unit_of_work() as uow:
-        found = await uow.notifications.find(order_id)
-    return NotificationsResponse.of(found or OrderNotifications(order_id))
+        return NotificationsResponse.of(await queries.notifications_of(order_id, uow))

@@ -5,10 +5,10 @@ from uuid import UUID
 from outboxed.ports import NewTask, UnitOfWorkFactory
 
 from notifications.consumed_events import OrderCancelled, OrderConfirmed, PaymentRefunded
-from notifications.domain import Kind, OrderNotifications, Status
+from notifications.domain import Channel, Kind, OrderNotifications, Status
 from notifications.ports import Mailer, UnitOfWork
 
-SEND_EMAIL = "send_email"
+SEND_EMAIL = f"send_{Channel.EMAIL}"
 
 
 async def notify_of_confirmation(event: OrderConfirmed, uow: UnitOfWork) -> None:
@@ -41,13 +41,7 @@ async def send_email(
     notification = order.get(kind) if order else None
     if order is None or order.email is None or notification is None or notification.status is Status.SENT:
         return None
-    match kind:
-        case Kind.CONFIRMATION:
-            return await mailer.send_order_confirmation(order.email, order_id)
-        case Kind.CANCELLATION:
-            return await mailer.send_order_cancellation(order.email, order_id)
-        case Kind.REFUND:
-            return await mailer.send_refund_notice(order.email, order_id)
+    return await mailer.send(kind, order.email, order_id)
 
 
 async def record_sent(order_id: UUID, kind: Kind, message_id: str | None, uow: UnitOfWork) -> None:
@@ -81,6 +75,6 @@ def _save(before: OrderNotifications, after: OrderNotifications, uow: UnitOfWork
 
 
 def _send_task(order_id: UUID, kind: Kind) -> NewTask:
-    """One group an order: its e-mails go out one at a time, in order."""
+    """One group an order: its notifications go out one at a time, in order."""
     payload = {"order_id": str(order_id), "kind": kind.value}
-    return NewTask(SEND_EMAIL, f"{kind.value}.{order_id}", payload=payload, group=str(order_id))
+    return NewTask(f"send_{kind.channel}", f"{kind.value}.{order_id}", payload=payload, group=str(order_id))

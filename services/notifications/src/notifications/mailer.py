@@ -53,19 +53,8 @@ class SmtpMailer:
         self._sender = sender
         self._domain = domain
 
-    async def send_order_confirmation(self, email: str, order_id: UUID) -> str:
+    async def send(self, kind: Kind, email: str, order_id: UUID) -> str:
         """See ports.Mailer."""
-        return await self._send(Kind.CONFIRMATION, email, order_id)
-
-    async def send_order_cancellation(self, email: str, order_id: UUID) -> str:
-        """See ports.Mailer."""
-        return await self._send(Kind.CANCELLATION, email, order_id)
-
-    async def send_refund_notice(self, email: str, order_id: UUID) -> str:
-        """See ports.Mailer."""
-        return await self._send(Kind.REFUND, email, order_id)
-
-    async def _send(self, kind: Kind, email: str, order_id: UUID) -> str:
         message = self._message(kind, email, order_id)
         await self._deliver(message)
         return str(message["Message-ID"])

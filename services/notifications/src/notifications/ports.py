@@ -6,7 +6,7 @@ from uuid import UUID
 from outboxed import ports
 from outboxed.errors import TransientError
 
-from notifications.domain import OrderNotifications
+from notifications.domain import Kind, OrderNotifications
 
 
 class MailerUnavailableError(TransientError):
@@ -18,14 +18,14 @@ class EmailRefusedError(Exception):
 
 
 class Mailer(Protocol):
-    """Sends one e-mail a call and returns its Message-ID, which is the same however often it is sent.
+    """The channel of e-mails."""
 
-    Every call raises MailerUnavailableError or EmailRefusedError.
-    """
+    async def send(self, kind: Kind, email: str, order_id: UUID) -> str:
+        """Send one e-mail; its Message-ID, which is the same however often it is sent.
 
-    async def send_order_confirmation(self, email: str, order_id: UUID) -> str: ...
-    async def send_order_cancellation(self, email: str, order_id: UUID) -> str: ...
-    async def send_refund_notice(self, email: str, order_id: UUID) -> str: ...
+        Raises MailerUnavailableError, EmailRefusedError.
+        """
+        ...
 
 
 class Notifications(Protocol):

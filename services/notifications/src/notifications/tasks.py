@@ -28,12 +28,12 @@ def task_kinds(
     return [
         TaskKind(
             handlers.SEND_EMAIL,
-            call=send,
             record=_record_sent,
+            call=send,
             limit=limit,
-            concurrency=8,
             gives_up=_gives_up,
             abandon=_record_failed,
+            log_as="order_id",
         )
     ]
 

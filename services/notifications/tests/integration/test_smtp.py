@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from mail_catcher.smtp import Login
+from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, MailerUnavailableError
 
 from ..factories import EMAIL
@@ -27,7 +28,7 @@ LOGIN: dict[str, Any] = {"username": "shop", "password": "secret"}
 async def test_an_email_arrives_with_both_texts_and_the_message_id_that_was_returned(mailbox: Mailbox) -> None:
     order_id = uuid4()
 
-    message_id = await mailbox.mailer().send_order_confirmation(EMAIL, order_id)
+    message_id = await mailbox.mailer().send(Kind.CONFIRMATION, EMAIL, order_id)
 
     [caught] = mailbox.store
     assert message_id == f"<{caught.message_id}>" == f"<confirmation.{order_id}@shop.example>"
@@ -40,7 +41,7 @@ async def test_an_email_arrives_with_both_texts_and_the_message_id_that_was_retu
 
 
 async def test_an_address_beyond_ascii_gets_its_email(mailbox: Mailbox) -> None:
-    await mailbox.mailer().send_refund_notice("zoë@example.com", uuid4())
+    await mailbox.mailer().send(Kind.REFUND, "zoë@example.com", uuid4())
 
     [caught] = mailbox.store
     assert [each.address for each in caught.to] == ["zoë@example.com"]
@@ -50,8 +51,8 @@ async def test_a_refusal_for_now_is_tried_again(mailbox: Mailbox) -> None:
     mailbox.fault(action="status", status=451)
 
     with pytest.raises(MailerUnavailableError, match="refused the recipient with 451"):
-        await mailbox.mailer().send_order_confirmation(EMAIL, uuid4())
-    await mailbox.mailer().send_order_confirmation(EMAIL, uuid4())
+        await mailbox.mailer().send(Kind.CONFIRMATION, EMAIL, uuid4())
+    await mailbox.mailer().send(Kind.CONFIRMATION, EMAIL, uuid4())
 
     assert len(mailbox.store) == 1
 
@@ -60,7 +61,7 @@ async def test_a_final_refusal_is_told_without_the_address(mailbox: Mailbox) -> 
     mailbox.fault(action="status", status=550)
 
     with pytest.raises(EmailRefusedError, match=r"^the mail server refused the recipient with 550$"):
-        await mailbox.mailer().send_order_confirmation(EMAIL, uuid4())
+        await mailbox.mailer().send(Kind.CONFIRMATION, EMAIL, uuid4())
 
     assert len(mailbox.store) == 0
 
@@ -69,7 +70,7 @@ async def test_a_server_that_hangs_is_given_up_after_the_time_out(mailbox: Mailb
     mailbox.fault(action="hang")
 
     with pytest.raises(MailerUnavailableError, match="TimeoutError"):
-        await mailbox.mailer(timeout=0.05).send_order_confirmation(EMAIL, uuid4())
+        await mailbox.mailer(timeout=0.05).send(Kind.CONFIRMATION, EMAIL, uuid4())
 
     assert len(mailbox.store) == 0
 
@@ -107,12 +108,12 @@ async def slow_mailbox(*, seconds: float = 0, goodbye: bool = True) -> AsyncIter
 async def test_the_time_out_is_for_the_whole_conversation_and_not_for_each_step() -> None:
     async with slow_mailbox(seconds=0.05) as mailbox:
         with pytest.raises(MailerUnavailableError, match="TimeoutError"):
-            await mailbox.mailer(timeout=0.15).send_order_confirmation(EMAIL, uuid4())
+            await mailbox.mailer(timeout=0.15).send(Kind.CONFIRMATION, EMAIL, uuid4())
 
 
 async def test_a_server_that_took_the_email_and_then_falls_silent_is_sent_no_second_one() -> None:
     async with slow_mailbox(goodbye=False) as mailbox:
-        assert await mailbox.mailer().send_order_confirmation(EMAIL, uuid4())
+        assert await mailbox.mailer().send(Kind.CONFIRMATION, EMAIL, uuid4())
 
 
 async def test_an_email_that_is_cut_after_data_comes_again_under_the_same_message_id(mailbox: Mailbox) -> None:
@@ -120,8 +121,8 @@ async def test_an_email_that_is_cut_after_data_comes_again_under_the_same_messag
     mailbox.fault(action="drop_after_data")
 
     with pytest.raises(MailerUnavailableError):
-        await mailbox.mailer().send_order_confirmation(EMAIL, order_id)
-    await mailbox.mailer().send_order_confirmation(EMAIL, order_id)
+        await mailbox.mailer().send(Kind.CONFIRMATION, EMAIL, order_id)
+    await mailbox.mailer().send(Kind.CONFIRMATION, EMAIL, order_id)
 
     assert [caught.message_id for caught in mailbox.store] == [f"confirmation.{order_id}@shop.example"] * 2
 
@@ -130,7 +131,7 @@ async def test_a_server_that_is_not_there_is_tried_again() -> None:
     nobody = Mailbox(store=None, faults=None, port=free_port())  # type: ignore[arg-type]  # there is none
 
     with pytest.raises(MailerUnavailableError, match="SMTPConnectError"):
-        await nobody.mailer().send_order_confirmation(EMAIL, uuid4())
+        await nobody.mailer().send(Kind.CONFIRMATION, EMAIL, uuid4())
 
 
 @pytest.fixture(scope="session")
@@ -170,7 +171,7 @@ def trusted(certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> 
 async def test_an_email_goes_over_tls_after_a_login(secure_mailbox: Mailbox) -> None:
     mailer = secure_mailbox.mailer(host="localhost", starttls=True, **LOGIN)
 
-    await mailer.send_order_confirmation(EMAIL, uuid4())
+    await mailer.send(Kind.CONFIRMATION, EMAIL, uuid4())
 
     assert len(secure_mailbox.store) == 1
 
@@ -180,7 +181,7 @@ async def test_a_wrong_login_is_a_setting_to_repair_and_no_refusal_of_the_email(
     mailer = secure_mailbox.mailer(host="localhost", starttls=True, username="shop", password="canary")
 
     with pytest.raises(MailerUnavailableError) as unavailable:
-        await mailer.send_order_confirmation(EMAIL, uuid4())
+        await mailer.send(Kind.CONFIRMATION, EMAIL, uuid4())
 
     assert "canary" not in str(unavailable.value)
 
@@ -189,6 +190,6 @@ async def test_a_server_that_nobody_vouches_for_gets_no_email(secure_mailbox: Ma
     mailer = secure_mailbox.mailer(host="localhost", starttls=True, **LOGIN)
 
     with pytest.raises(MailerUnavailableError):
-        await mailer.send_order_confirmation(EMAIL, uuid4())
+        await mailer.send(Kind.CONFIRMATION, EMAIL, uuid4())
 
     assert len(secure_mailbox.store) == 0

@@ -9,7 +9,7 @@ from notifications.domain import Kind
 from outboxed.testing.tokens import KeyPair
 
 from ..factories import EMAIL, NOW, OrderNotificationsFactory
-from ..fakes import stored
+from ..fakes import key_pair, stored
 from .conftest import Database
 
 
@@ -74,7 +74,7 @@ async def test_a_customer_may_not_look(client: httpx.AsyncClient, keys: KeyPair)
 def _refused_tokens(keys: KeyPair) -> dict[str, dict[str, str]]:
     return {
         "none": {},
-        "another key": KeyPair.generate().bearer(),
+        "another key": key_pair().bearer(),
         "expired": keys.bearer(exp=datetime(2020, 1, 1)),  # noqa: DTZ001  # PyJWT takes it for UTC
         "another audience": keys.bearer(aud="bank"),
         "another issuer": keys.bearer(iss="payments"),
@@ -84,7 +84,7 @@ def _refused_tokens(keys: KeyPair) -> dict[str, dict[str, str]]:
     }
 
 
-@pytest.mark.parametrize("token", _refused_tokens(KeyPair.generate()))
+@pytest.mark.parametrize("token", _refused_tokens(key_pair()))
 async def test_nobody_looks_without_a_valid_token(client: httpx.AsyncClient, keys: KeyPair, token: str) -> None:
     response = await client.get(
         "/notifications", params={"order_id": str(uuid4())}, headers=_refused_tokens(keys)[token]

@@ -1,11 +1,11 @@
-"""The table of domain.md: which event makes which e-mail, and when it doesn't."""
+"""The table of docs/domain.md: which event makes which e-mail, and when it doesn't."""
 
 from collections.abc import Sequence
 from itertools import permutations
 from uuid import uuid4
 
 import pytest
-from notifications.domain import Kind, OrderNotifications, Status
+from notifications.domain import NOTIFICATIONS, Kind, NotificationInput, OrderNotifications, Status
 
 from ..factories import EMAIL, NOW, OrderNotificationsFactory
 
@@ -94,3 +94,8 @@ def test_a_change_is_one_version_more() -> None:
 
     assert (order.version, told.version) == (0, 1)
     assert addressed.version == 3  # an address, and another e-mail
+
+
+def test_each_input_makes_a_notification_and_each_kind_is_made() -> None:
+    assert list(NOTIFICATIONS) == list(NotificationInput)
+    assert {made.kind for made in NOTIFICATIONS.values()} == set(Kind)

@@ -12,10 +12,10 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.security import OAuth2PasswordRequestForm
 from outboxed.ports import UnitOfWorkFactory
 from outboxed.telemetry import add_log_fields
-from outboxed.web import ApiError, Caller, ErrorResponse, Operator, not_found, unauthenticated
+from outboxed.web import ApiError, Caller, ErrorResponse, Principal, not_found, unauthenticated, with_role
 
-from orders import handlers
-from orders.domain import EmailTakenError, Order, OrderNotFoundError, UnknownSkuError, UserNotFoundError
+from orders import handlers, queries
+from orders.domain import EmailTakenError, Order, OrderNotFoundError, Role, UnknownSkuError, UserNotFoundError
 from orders.handlers import OrderPolicy, PlaceOrder, RegisterUser
 from orders.idempotency import IdempotentRequest
 from orders.ports import PageKey, PasswordHasher, StoredResponse, UnitOfWork
@@ -56,6 +56,7 @@ async def dependencies(request: Request) -> Dependencies:
     return provided
 
 
+Operator = Annotated[Principal, with_role(Role.OPERATOR)]
 Needs = Annotated[Dependencies, Depends(dependencies)]
 IdempotencyKey = Annotated[
     str, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")
@@ -78,13 +79,13 @@ async def register_user(body: RegisterUserRequest, request: Request, needs: Need
 @router.get("/users/{user_id}", tags=["users"], responses=NOT_FOUND)
 async def get_user(user_id: str, caller: Caller, needs: Needs) -> UserResponse:
     wanted = _uuid(user_id, "user")
-    if wanted != caller.user_id and not caller.is_operator:
+    if _only_own(caller) not in {None, wanted}:
         raise not_found("user")
-    async with needs.unit_of_work() as uow:
-        user = await uow.users.find(wanted)
-    if user is None:
-        raise not_found("user")
-    return UserResponse.of(user)
+    try:
+        async with needs.unit_of_work() as uow:
+            return UserResponse.of(await queries.user(wanted, uow))
+    except UserNotFoundError:
+        raise not_found("user") from None
 
 
 @router.put("/users/{user_id}/membership", tags=["users"], responses={**NOT_FOUND, 403: {"model": ErrorResponse}})
@@ -115,7 +116,7 @@ async def create_token(
 @router.get("/products", tags=["products"])
 async def list_products(needs: Needs) -> ProductsResponse:
     async with needs.unit_of_work() as uow:
-        return ProductsResponse(items=[ProductResponse.of(product) for product in await uow.products.all()])
+        return ProductsResponse(items=[ProductResponse.of(product) for product in await queries.products(uow)])
 
 
 @router.post("/orders", status_code=201, response_model=OrderResponse, tags=["orders"], responses=UNAUTHENTICATED)
@@ -140,11 +141,12 @@ async def place_order(body: PlaceOrderRequest, key: IdempotencyKey, caller: Call
 
 @router.get("/orders/{order_id}", tags=["orders"], responses=NOT_FOUND)
 async def get_order(order_id: str, caller: Caller, needs: Needs) -> OrderResponse:
-    async with needs.unit_of_work() as uow:
-        order = await uow.orders.find(_uuid(order_id, "order"))
-    if order is None or (order.customer.id != caller.user_id and not caller.is_operator):
-        raise not_found("order")
-    return OrderResponse.of(order)
+    wanted = _uuid(order_id, "order")
+    try:
+        async with needs.unit_of_work() as uow:
+            return OrderResponse.of(await queries.order(wanted, uow, user_id=_only_own(caller)))
+    except OrderNotFoundError:
+        raise not_found("order") from None
 
 
 @router.get("/orders", tags=["orders"], responses=UNAUTHENTICATED)
@@ -156,10 +158,9 @@ async def list_orders(
 ) -> OrdersResponse:
     after = _page_key(cursor) if cursor is not None else None
     async with needs.unit_of_work() as uow:
-        found = await uow.orders.newest_of(caller.user_id, after=after, limit=limit + 1)
-    page, more = found[:limit], len(found) > limit
-    items = [OrderResponse.of(order) for order in page]
-    return OrdersResponse(items=items, next_cursor=_cursor(page[-1]) if more else None)
+        page = await queries.orders(caller.user_id, uow, after=after, limit=limit)
+    items = [OrderResponse.of(order) for order in page.orders]
+    return OrdersResponse(items=items, next_cursor=_cursor(page.orders[-1]) if page.more else None)
 
 
 @router.post("/orders/{order_id}/cancel", tags=["orders"], responses=NOT_FOUND)
@@ -167,10 +168,15 @@ async def cancel_order(order_id: str, caller: Caller, needs: Needs) -> OrderResp
     wanted = _uuid(order_id, "order")
     try:
         async with needs.unit_of_work() as uow:
-            order = await handlers.cancel_order(wanted, uow, user_id=None if caller.is_operator else caller.user_id)
+            order = await handlers.cancel_order(wanted, uow, user_id=_only_own(caller))
     except OrderNotFoundError:
         raise not_found("order") from None
     return OrderResponse.of(order)
+
+
+def _only_own(caller: Caller) -> UUID | None:
+    """Whose things the caller may see and change: None is everybody's."""
+    return None if caller.role == Role.OPERATOR else caller.user_id
 
 
 def _json(order: Order) -> str:

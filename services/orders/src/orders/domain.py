@@ -1,6 +1,6 @@
 """Orders and users: the rules that hold whatever framework, database or broker is around them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,6 +23,49 @@ class CancellationReason(StrEnum):
     PAYMENT_DECLINED = "payment_declined"
     PAYMENT_DEADLINE = "payment_deadline"
     CUSTOMER = "customer"
+
+
+class OrderInput(StrEnum):
+    """What can happen to an order."""
+
+    PAYMENT_CAPTURED = "payment.captured"
+    PAYMENT_DECLINED = "payment.declined"
+    DEADLINE_PASSED = "the payment deadline passes"
+    CANCEL_CALL = "its customer cancels"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Where an input leads."""
+
+    status: OrderStatus
+    reason: CancellationReason | None = None
+
+    def __str__(self) -> str:
+        return f"{self.status} ({self.reason})" if self.reason else self.status
+
+
+TRANSITIONS: Mapping[OrderStatus, Mapping[OrderInput, Change | None]] = {
+    OrderStatus.PENDING: {
+        OrderInput.PAYMENT_CAPTURED: Change(OrderStatus.CONFIRMED),
+        OrderInput.PAYMENT_DECLINED: Change(OrderStatus.CANCELLED, CancellationReason.PAYMENT_DECLINED),
+        OrderInput.DEADLINE_PASSED: Change(OrderStatus.CANCELLED, CancellationReason.PAYMENT_DEADLINE),
+        OrderInput.CANCEL_CALL: Change(OrderStatus.CANCELLED, CancellationReason.CUSTOMER),
+    },
+    OrderStatus.CONFIRMED: {
+        OrderInput.PAYMENT_CAPTURED: None,
+        OrderInput.PAYMENT_DECLINED: None,
+        OrderInput.DEADLINE_PASSED: None,
+        OrderInput.CANCEL_CALL: Change(OrderStatus.CANCELLED, CancellationReason.CUSTOMER),
+    },
+    OrderStatus.CANCELLED: {
+        OrderInput.PAYMENT_CAPTURED: None,  # too late: payments hears of the cancellation and returns the money
+        OrderInput.PAYMENT_DECLINED: None,
+        OrderInput.DEADLINE_PASSED: None,
+        OrderInput.CANCEL_CALL: None,
+    },
+}
+"""For each status what each input changes; None: nothing. ``docs/domain.md`` is made of it."""
 
 
 class Role(StrEnum):
@@ -115,10 +158,7 @@ def subtotal_of(items: Sequence[OrderItem]) -> Decimal:
 
 @dataclass(frozen=True)
 class Order:
-    """Ends CONFIRMED or CANCELLED; a confirmed one can still be cancelled by its customer.
-
-    A transition for which domain.md's table has no entry returns the order itself.
-    """
+    """Ends CONFIRMED or CANCELLED; a confirmed one can still be cancelled by its customer (see TRANSITIONS)."""
 
     id: UUID
     customer: Customer
@@ -159,31 +199,30 @@ class Order:
         )
 
     def confirm(self, at: datetime) -> Self:
-        """The payment was captured. Too late for a cancelled order: payments returns the money."""
-        return self._change(OrderStatus.CONFIRMED, at) if self.status is OrderStatus.PENDING else self
+        """The payment was captured."""
+        return self._after(OrderInput.PAYMENT_CAPTURED, at)
 
     def decline(self, at: datetime) -> Self:
         """The payment was declined."""
-        return self._cancel_pending(CancellationReason.PAYMENT_DECLINED, at)
+        return self._after(OrderInput.PAYMENT_DECLINED, at)
 
     def expire(self, at: datetime) -> Self:
         """The payment deadline passed without an answer."""
-        return self._cancel_pending(CancellationReason.PAYMENT_DEADLINE, at)
+        return self._after(OrderInput.DEADLINE_PASSED, at)
 
     def cancel(self, at: datetime) -> Self:
-        """The customer cancels, before or after the payment."""
-        if self.status is OrderStatus.CANCELLED:
-            return self
-        return self._change(OrderStatus.CANCELLED, at, CancellationReason.CUSTOMER)
+        """Its customer cancels."""
+        return self._after(OrderInput.CANCEL_CALL, at)
 
     @property
     def cancellation_reason(self) -> CancellationReason | None:
         """Why it was cancelled, if it was."""
         return self.history[-1].reason
 
-    def _cancel_pending(self, reason: CancellationReason, at: datetime) -> Self:
-        return self._change(OrderStatus.CANCELLED, at, reason) if self.status is OrderStatus.PENDING else self
-
-    def _change(self, status: OrderStatus, at: datetime, reason: CancellationReason | None = None) -> Self:
-        change = StatusChange(status, at, reason)
-        return replace(self, status=status, history=(*self.history, change), version=self.version + 1)
+    def _after(self, input_: OrderInput, at: datetime) -> Self:
+        """The order itself where TRANSITIONS has None."""
+        change = TRANSITIONS[self.status][input_]
+        if change is None:
+            return self
+        line = StatusChange(change.status, at, change.reason)
+        return replace(self, status=change.status, history=(*self.history, line), version=self.version + 1)

@@ -83,7 +83,7 @@ class OrderCancelled(OrderEvent):
     @classmethod
     def of(cls, order: Order) -> Self:
         reason = order.cancellation_reason
-        if order.status is not OrderStatus.CANCELLED or reason is None:
+        if reason is None:
             raise ValueError(f"order {order.id} is not cancelled")
         return cls(
             order_id=order.id,
@@ -94,6 +94,17 @@ class OrderCancelled(OrderEvent):
 
 
 PUBLISHED = (OrderPlaced, OrderConfirmed, OrderCancelled)
+
+
+def event_of(order: Order) -> OrderEvent:
+    """The event that tells of the order's newest change: each status has one."""
+    match order.status:
+        case OrderStatus.PENDING:
+            return OrderPlaced.of(order)
+        case OrderStatus.CONFIRMED:
+            return OrderConfirmed.of(order)
+        case OrderStatus.CANCELLED:
+            return OrderCancelled.of(order)
 
 
 def _customer(order: Order) -> CustomerData:

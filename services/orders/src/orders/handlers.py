@@ -14,7 +14,6 @@ from orders.domain import (
     Order,
     OrderItem,
     OrderNotFoundError,
-    OrderStatus,
     Product,
     Role,
     UnknownSkuError,
@@ -22,7 +21,7 @@ from orders.domain import (
     UserNotFoundError,
     subtotal_of,
 )
-from orders.events import OrderCancelled, OrderConfirmed, OrderPlaced
+from orders.events import event_of
 from orders.ports import PasswordHasher, UnitOfWork
 from orders.pricing import PricingService
 
@@ -70,7 +69,7 @@ async def place_order(command: PlaceOrder, uow: UnitOfWork, policy: OrderPolicy)
         payment_deadline=policy.payment_deadline,
     )
     uow.orders.add(order)
-    uow.events.append(OrderPlaced.of(order), sequence=order.version)
+    uow.events.append(event_of(order), sequence=order.version)
     uow.tasks.schedule(NewTask(PAYMENT_DEADLINE, str(order.id), delay=policy.payment_deadline))
     return order
 
@@ -153,6 +152,5 @@ def _save(before: Order, order: Order, uow: UnitOfWork) -> Order:
     if order is before:
         return order
     uow.orders.save(order)
-    event = OrderConfirmed if order.status is OrderStatus.CONFIRMED else OrderCancelled
-    uow.events.append(event.of(order), sequence=order.version)
+    uow.events.append(event_of(order), sequence=order.version)
     return order

@@ -1,11 +1,11 @@
 """``Idempotency-Key``: the first answer under a key is the answer of every later request with the same body."""
 
 import hashlib
+import json
 from uuid import UUID
 
 from outboxed.failpoints import failpoint
 from outboxed.web import ApiError
-from outboxed.web._http import json_bytes
 from pydantic import BaseModel
 
 from orders.ports import StoredResponse, UnitOfWork
@@ -20,7 +20,7 @@ class IdempotentRequest:
     def __init__(self, user_id: UUID, key: str, request: BaseModel) -> None:
         self._user_id = user_id
         self._key = key
-        self._request_hash = hashlib.sha256(json_bytes(request)).hexdigest()
+        self._request_hash = _hash(request)
 
     @failpoint("idempotency.claim")
     async def stored_response(self, uow: UnitOfWork) -> StoredResponse | None:
@@ -38,3 +38,9 @@ class IdempotentRequest:
         response = StoredResponse(self._request_hash, status, body, location)
         await uow.idempotency_keys.store(self._user_id, self._key, response)
         return response
+
+
+def _hash(request: BaseModel) -> str:
+    """Of compact JSON with sorted keys: equal requests have equal hashes, however they were written."""
+    canonical = json.dumps(request.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -6,7 +6,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from outboxed.settings import Port, ServiceSettings
-from outboxed.web._authentication import DEVELOPMENT_PUBLIC_KEY
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -15,6 +14,10 @@ DEVELOPMENT_PRIVATE_KEY = """-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEID1P1vgjSp7Jwza9IJDvIuZTFKD+1BhESyVreopIiajh
 -----END PRIVATE KEY-----"""
 """Known to everybody who reads this: production refuses it."""
+DEVELOPMENT_PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAum1ZtrMHdVDGw/cYckBGVigUV/FNCI4Tqx7GzVuE3Is=
+-----END PUBLIC KEY-----"""
+"""Belongs to it."""
 
 
 class Settings(ServiceSettings):

@@ -10,14 +10,8 @@ from orders.ports import UnitOfWork
 
 
 def task_kinds() -> list[TaskKind[UnitOfWork]]:
-    """A deadline needs no outside call: the order itself says whether it is still PENDING."""
-    return [
-        TaskKind(handlers.PAYMENT_DEADLINE, call=_nothing, record=_expire, limit=timedelta(seconds=5), concurrency=8)
-    ]
-
-
-async def _nothing(_: Task) -> None:
-    return None
+    """A deadline makes no call: the order itself says whether it is still PENDING."""
+    return [TaskKind(handlers.PAYMENT_DEADLINE, record=_expire, limit=timedelta(seconds=5), log_as="order_id")]
 
 
 async def _expire(task: Task, _: object, uow: UnitOfWork) -> None:

@@ -1,5 +1,6 @@
 """Issues the bearer tokens that every service accepts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -7,10 +8,12 @@ from uuid import uuid4
 import jwt
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from outboxed.storage import Clock
-from outboxed.web import ALGORITHM
-from outboxed.web._authentication import AUDIENCE, ISSUER
+from outboxed.web import ALGORITHM, TokenVerifier
 
-from orders.domain import User
+from orders.domain import Role, User
+
+ISSUER = "orders"
+AUDIENCE = "shop"
 
 
 @dataclass(frozen=True)
@@ -47,3 +50,8 @@ class TokenIssuer:
             "jti": str(uuid4()),
         }
         return Token(jwt.encode(claims, self._private_key, algorithm=ALGORITHM), int(self._lifetime.total_seconds()))
+
+
+def create_token_verifier(public_keys: Sequence[str]) -> TokenVerifier:
+    """Accepts the tokens that were issued with these keys (PEM). Raises ConfigurationError."""
+    return TokenVerifier(public_keys, issuer=ISSUER, audience=AUDIENCE, roles=list(Role))

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from orders.app import OVERDUE
 from orders.domain import OrderStatus
-from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, orders, overdue_orders, users
+from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, orders, users
 from outboxed.ports import NewTask
 from outboxed.process import Metrics
 from outboxed.storage import Clock, Pruner, SqlTransactions, StaleAggregateError, is_transient
-from outboxed.storage._retention import CHASSIS_RETENTIONS
+from outboxed.storage._retention import OWN_RETENTIONS
 
 from ..factories import NOW, OrderFactory, UserFactory
 from ..fakes import stored
@@ -87,7 +88,7 @@ async def test_figures_count_what_waits(transactions: Transactions, clock: Clock
         uow.tasks.schedule(NewTask("payment_deadline", "2", delay=timedelta(hours=1)))
         await uow.inbox.insert(["a", "b"])
     metrics = Metrics(clock)
-    metrics.observe("orders_overdue", "Orders still PENDING after their payment deadline", overdue_orders)
+    metrics.observe(OVERDUE)
     clock.advance(timedelta(seconds=30))
 
     text = (await metrics.scrape(transactions.engine, task_kinds=["payment_deadline"])).decode()
@@ -105,7 +106,7 @@ async def test_what_is_too_old_is_pruned_and_nothing_else(transactions: Transact
     async with transactions() as uow:
         await uow.idempotency_keys.claim(user.id, "old", "hash")
         await uow.inbox.insert(["old"])
-    pruner = Pruner(transactions.engine, clock, [*CHASSIS_RETENTIONS, *RETENTIONS])
+    pruner = Pruner(transactions.engine, clock, [*OWN_RETENTIONS, *RETENTIONS])
 
     clock.advance(timedelta(hours=23))
     assert await pruner.prune() == 0

@@ -1,17 +1,27 @@
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from orders.domain import CancellationReason, Order, OrderStatus, UnknownSkuError, subtotal_of
-from orders.events import OrderCancelled
+from orders.domain import (
+    TRANSITIONS,
+    CancellationReason,
+    Order,
+    OrderInput,
+    OrderStatus,
+    StatusChange,
+    UnknownSkuError,
+    subtotal_of,
+)
+from orders.events import OrderCancelled, event_of
 
 from ..factories import NOW, OrderFactory, OrderItemFactory, UserFactory, cancelled_order, confirmed_order
 
 LATER = NOW + timedelta(minutes=1)
 
 PENDING, CONFIRMED, CANCELLED = OrderStatus
-TRANSITIONS: dict[str, Callable[[Order], Order]] = {
+CALLS: dict[str, Callable[[Order], Order]] = {
     "payment.captured": lambda order: order.confirm(LATER),
     "payment.declined": lambda order: order.decline(LATER),
     "deadline passes": lambda order: order.expire(LATER),
@@ -31,7 +41,7 @@ TRANSITIONS: dict[str, Callable[[Order], Order]] = {
 def test_a_pending_order_ends_by_whatever_comes_first(
     transition: str, status: OrderStatus, reason: CancellationReason | None
 ) -> None:
-    order = TRANSITIONS[transition](OrderFactory.create())
+    order = CALLS[transition](OrderFactory.create())
 
     assert order.status is status
     assert (order.history[-1].at, order.history[-1].reason) == (LATER, reason)
@@ -50,14 +60,14 @@ def test_a_confirmed_order_can_still_be_cancelled_by_its_customer() -> None:
 def test_nothing_but_its_customer_changes_a_confirmed_order(transition: str) -> None:
     order = confirmed_order()
 
-    assert TRANSITIONS[transition](order) is order
+    assert CALLS[transition](order) is order
 
 
-@pytest.mark.parametrize("transition", TRANSITIONS)
+@pytest.mark.parametrize("transition", CALLS)
 def test_nothing_changes_a_cancelled_order(transition: str) -> None:
     order = cancelled_order()
 
-    assert TRANSITIONS[transition](order) is order
+    assert CALLS[transition](order) is order
 
 
 def test_a_new_order_is_pending_and_knows_until_when_to_pay() -> None:
@@ -96,3 +106,17 @@ def test_all_unknown_skus_are_named() -> None:
 def test_nothing_costs_nothing_exactly() -> None:
     assert str(subtotal_of([])) == "0"
     assert isinstance(subtotal_of([]), Decimal)
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_each_status_says_what_each_input_changes(status: OrderStatus) -> None:
+    assert list(TRANSITIONS[status]) == list(OrderInput), f"give {status} a row in TRANSITIONS, with every input"
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_each_status_has_an_event_that_tells_of_it(status: OrderStatus) -> None:
+    order = replace(
+        OrderFactory.create(), status=status, history=(StatusChange(status, NOW, CancellationReason.CUSTOMER),)
+    )
+
+    assert event_of(order).order_id == order.id

@@ -3,10 +3,9 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from orders.settings import DEVELOPMENT_PRIVATE_KEY, Settings
+from orders.settings import DEVELOPMENT_PRIVATE_KEY, DEVELOPMENT_PUBLIC_KEY, Settings
 from outboxed.errors import ConfigurationError
 from outboxed.settings import load
-from outboxed.web._authentication import DEVELOPMENT_PUBLIC_KEY
 
 
 @pytest.mark.parametrize(

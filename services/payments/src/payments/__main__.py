@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import httpx
 import typer
 from outboxed.errors import ConfigurationError, TransientError
 from outboxed.process import CommandLine, Service
 
-from payments.app import NAME, build, create_gateway
+from payments.api import Dependencies
+from payments.app import NAME, build
 from payments.ports import PaymentGateway
 from payments.reconciliation import UnclaimedCharge, return_charge, unclaimed_charges
 from payments.settings import Settings
@@ -23,15 +23,13 @@ def reconcile(
     """List, or refund, charges at the gateway that no payment claims."""
 
     async def run(service: Service[Any]) -> Sequence[UnclaimedCharge]:
-        settings = Settings()
-        async with httpx.AsyncClient(base_url=settings.gateway_url) as client:
-            gateway = create_gateway(settings, client)
-            try:
-                found = await unclaimed_charges(service.transactions, gateway)
-                for unclaimed in found:
-                    typer.echo(await _dealt_with(unclaimed, gateway, fix=fix))
-            except TransientError as error:
-                raise ConfigurationError(f"{error}; run it again") from None
+        needs: Dependencies = service.dependencies
+        try:
+            found = await unclaimed_charges(needs.unit_of_work, needs.gateway)
+            for unclaimed in found:
+                typer.echo(await _dealt_with(unclaimed, needs.gateway, fix=fix))
+        except TransientError as error:
+            raise ConfigurationError(f"{error}; run it again") from None
         return found
 
     found = command_line.execute(run)

@@ -6,18 +6,19 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from outboxed.ports import UnitOfWorkFactory
-from outboxed.web import ErrorResponse, Operator
+from outboxed.web import ErrorResponse, Principal, with_role
 
-from payments.domain import payment_id_of
-from payments.ports import UnitOfWork
+from payments import queries
+from payments.ports import PaymentGateway, UnitOfWork
 from payments.schemas import PaymentResponse, PaymentsResponse
 
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What the calls need; a test overrides ``dependencies`` with its own."""
+    """What calls and commands need; a test overrides ``dependencies`` with its own."""
 
     unit_of_work: UnitOfWorkFactory[UnitOfWork]
+    gateway: PaymentGateway
 
 
 async def dependencies(request: Request) -> Dependencies:
@@ -26,6 +27,8 @@ async def dependencies(request: Request) -> Dependencies:
     return provided
 
 
+ROLES = ("customer", "operator")
+Operator = Annotated[Principal, with_role("operator")]
 Needs = Annotated[Dependencies, Depends(dependencies)]
 router = APIRouter(prefix="/api/v1", responses={401: {"model": ErrorResponse}, 403: {"model": ErrorResponse}})
 
@@ -33,5 +36,5 @@ router = APIRouter(prefix="/api/v1", responses={401: {"model": ErrorResponse}, 4
 @router.get("/payments", tags=["payments"])
 async def list_payments(order_id: UUID, _: Operator, needs: Needs) -> PaymentsResponse:
     async with needs.unit_of_work() as uow:
-        payment = await uow.payments.find(payment_id_of(order_id))
-    return PaymentsResponse(items=[PaymentResponse.of(payment)] if payment else [])
+        found = await queries.payments_of(order_id, uow)
+    return PaymentsResponse(items=[PaymentResponse.of(payment) for payment in found])

@@ -1,20 +1,16 @@
 """The composition root: the only place that chooses adapters."""
 
-from importlib.metadata import version
-
 import httpx
-from fastapi import APIRouter, FastAPI
-from outboxed.consuming import BatchConsumer
-from outboxed.process import Metrics, Service
-from outboxed.storage import Clock, SqlTransactions, create_engine
-from outboxed.tasks import SqlTaskQueue, Worker
+from fastapi import FastAPI
+from outboxed.process import Service, create_service, create_transactions
+from outboxed.storage import Clock
 from outboxed.web import TokenVerifier
 
 from payments import api
 from payments.consumers import ROUTES
 from payments.events import PUBLISHED
 from payments.gateway import HttpPaymentGateway
-from payments.settings import Settings
+from payments.settings import AUDIENCE, ISSUER, Settings
 from payments.storage import SqlPaymentsUnitOfWork
 from payments.tasks import task_kinds
 
@@ -23,28 +19,19 @@ NAME = "payments"
 
 def build(settings: Settings, clock: Clock | None = None) -> Service[SqlPaymentsUnitOfWork]:
     """The service on PostgreSQL, Kafka and the gateway; nothing connects before a role runs."""
-    clock = clock or Clock()
-    engine = create_engine(settings.database_url, application_name=NAME)
-    transactions = SqlTransactions(engine, SqlPaymentsUnitOfWork, source=f"/{NAME}", clock=clock)
-    metrics = Metrics(clock)
+    transactions = create_transactions(NAME, settings, SqlPaymentsUnitOfWork, clock)
     client = httpx.AsyncClient(base_url=settings.gateway_url, timeout=settings.gateway_timeout_seconds)
-    kinds = task_kinds(transactions, create_gateway(settings, client), gateway_timeout=settings.gateway_timeout_seconds)
-
-    def configure_api(app: FastAPI) -> APIRouter:
-        app.state.dependencies = api.Dependencies(transactions)
-        return api.router
-
-    return Service(
-        name=NAME,
-        version=version(NAME),
-        settings=settings,
-        transactions=transactions,
-        consumer=BatchConsumer(NAME, ROUTES, transactions, metrics),
-        worker=Worker(kinds, SqlTaskQueue(engine, clock), transactions, transactions.tasks_scheduled),
-        metrics=metrics,
+    gateway = HttpPaymentGateway(client, timeout=settings.gateway_timeout_seconds)
+    return create_service(
+        NAME,
+        settings,
+        transactions,
+        routes=ROUTES,
+        tasks=task_kinds(transactions, gateway, gateway_timeout=settings.gateway_timeout_seconds),
         published=PUBLISHED,
-        token_verifier=TokenVerifier(settings.jwt_public_keys),
-        configure_api=configure_api,
+        router=api.router,
+        dependencies=api.Dependencies(transactions, gateway),
+        token_verifier=TokenVerifier(settings.jwt_public_keys, issuer=ISSUER, audience=AUDIENCE, roles=api.ROLES),
         closed=client.aclose,
     )
 
@@ -52,8 +39,3 @@ def build(settings: Settings, clock: Clock | None = None) -> Service[SqlPayments
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The HTTP app alone, without a lifespan; a test overrides ``api.dependencies``."""
     return build(settings or Settings()).create_app()
-
-
-def create_gateway(settings: Settings, client: httpx.AsyncClient) -> HttpPaymentGateway:
-    """The gateway as set."""
-    return HttpPaymentGateway(client, timeout=settings.gateway_timeout_seconds)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from outboxed.messages import Amount, Event, EventData, Timestamp
 
-from payments.domain import Payment
+from payments.domain import Payment, PaymentStatus
 
 
 class MoneyData(EventData):
@@ -67,6 +67,22 @@ class PaymentRefunded(PaymentEvent):
 
 
 PUBLISHED = (PaymentCaptured, PaymentDeclined, PaymentRefunded)
+
+
+def event_of(payment: Payment, *, reason: str = "") -> PaymentEvent | None:
+    """The event that tells of the payment's newest change; None where no other service has to know of it.
+
+    ``reason`` is the gateway's, for a declined one.
+    """
+    match payment.status:
+        case PaymentStatus.REQUESTED | PaymentStatus.VOIDED:
+            return None
+        case PaymentStatus.CAPTURED:
+            return PaymentCaptured.of(payment)
+        case PaymentStatus.DECLINED:
+            return PaymentDeclined.of(payment, reason)
+        case PaymentStatus.REFUNDED:
+            return PaymentRefunded.of(payment)
 
 
 def _money(payment: Payment) -> MoneyData:

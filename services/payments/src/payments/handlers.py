@@ -6,12 +6,12 @@ from uuid import UUID
 from outboxed.ports import NewTask, UnitOfWorkFactory
 
 from payments.consumed_events import OrderCancelled, OrderPlaced
-from payments.domain import Charge, Payment, PaymentStatus, payment_id_of
-from payments.events import PaymentCaptured, PaymentDeclined, PaymentRefunded
+from payments.domain import Charge, GatewayCall, Payment, PaymentInput, call_for, payment_id_of
+from payments.events import event_of
 from payments.ports import PaymentDeclinedError, PaymentGateway, UnitOfWork
 
-CHARGE = "charge"
-REFUND = "refund"
+CHARGE = GatewayCall.CHARGE.value
+REFUND = GatewayCall.REFUND.value
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ async def request_payment(event: OrderPlaced, uow: UnitOfWork) -> None:
         return
     charge = Charge(event.total.amount, event.total.currency, event.payment_method, event.pay_before)
     uow.payments.add(Payment.request(event.order_id, charge, uow.now))
-    uow.tasks.schedule(NewTask(CHARGE, str(event.order_id)))
+    _schedule(call_for(None, PaymentInput.ORDER_PLACED), event.order_id, uow)
 
 
 async def void_payment(event: OrderCancelled, uow: UnitOfWork) -> None:
@@ -46,12 +46,10 @@ async def void_payment(event: OrderCancelled, uow: UnitOfWork) -> None:
     payment = await uow.payments.get(payment_id_of(event.order_id))
     if payment is None:
         uow.payments.add(Payment.void_unseen(event.order_id, uow.now))
-        return
-    voided = payment.void(uow.now)
-    if voided is not payment:
-        uow.payments.save(voided)
-    if voided is not payment or voided.status is PaymentStatus.CAPTURED:
-        uow.tasks.schedule(NewTask(REFUND, str(event.order_id)))
+    else:
+        _save(payment, payment.void(uow.now), uow)
+    before = payment.status if payment else None
+    _schedule(call_for(before, PaymentInput.ORDER_CANCELLED), event.order_id, uow)
 
 
 async def charge_payment(
@@ -81,14 +79,9 @@ async def record_charge(order_id: UUID, outcome: ChargeOutcome, uow: UnitOfWork)
         return
     match outcome:
         case Charged(charge_id):
-            changed = payment.capture(charge_id, uow.now)
-        case Declined():
-            changed = payment.decline(uow.now)
-    if changed is payment:
-        return
-    uow.payments.save(changed)
-    event = PaymentCaptured.of(changed) if isinstance(outcome, Charged) else PaymentDeclined.of(changed, outcome.reason)
-    uow.events.append(event, sequence=changed.version)
+            _save(payment, payment.capture(charge_id, uow.now), uow)
+        case Declined(reason):
+            _save(payment, payment.decline(uow.now), uow, reason=reason)
 
 
 async def refund_payment(
@@ -107,12 +100,23 @@ async def record_refund(order_id: UUID, charge_id: str | None, uow: UnitOfWork) 
     payment = await uow.payments.get(payment_id_of(order_id))
     if payment is None or charge_id is None:
         return
-    refunded = payment.refund(charge_id, uow.now)
-    if refunded is not payment:
-        uow.payments.save(refunded)
-        uow.events.append(PaymentRefunded.of(refunded), sequence=refunded.version)
+    _save(payment, payment.refund(charge_id, uow.now), uow)
 
 
 async def _earlier_charge(payment: Payment, gateway: PaymentGateway) -> str | None:
     charges = await gateway.charges(reference=payment.order_id)
     return next((charge.id for charge in charges if charge.succeeded), None)
+
+
+def _schedule(call: GatewayCall | None, order_id: UUID, uow: UnitOfWork) -> None:
+    if call is not None:
+        uow.tasks.schedule(NewTask(call.value, str(order_id)))
+
+
+def _save(before: Payment, after: Payment, uow: UnitOfWork, *, reason: str = "") -> None:
+    if after is before:
+        return
+    uow.payments.save(after)
+    event = event_of(after, reason=reason)
+    if event is not None:
+        uow.events.append(event, sequence=after.version)

@@ -3,9 +3,15 @@
 from typing import Annotated, ClassVar
 
 from outboxed.settings import Port, ServiceSettings
-from outboxed.web._authentication import DEVELOPMENT_PUBLIC_KEY
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
+
+DEVELOPMENT_PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAum1ZtrMHdVDGw/cYckBGVigUV/FNCI4Tqx7GzVuE3Is=
+-----END PUBLIC KEY-----"""
+"""Belongs to the private key that orders has in development, which everybody can read: production refuses it."""
+ISSUER = "orders"
+AUDIENCE = "shop"
 
 
 class Settings(ServiceSettings):

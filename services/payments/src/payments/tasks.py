@@ -25,8 +25,8 @@ def task_kinds(
     # short, because a charge whose worker was killed waits for its lease, which is longer than this
     limit = timedelta(seconds=2 * gateway_timeout + 0.5)
     return [
-        TaskKind(handlers.CHARGE, call=charge, record=_record_charge, limit=limit, concurrency=16),
-        TaskKind(handlers.REFUND, call=refund, record=_record_refund, limit=limit, concurrency=8),
+        TaskKind(handlers.CHARGE, _record_charge, charge, limit, concurrency=16, log_as="order_id"),
+        TaskKind(handlers.REFUND, _record_refund, refund, limit, concurrency=8, log_as="order_id"),
     ]
 
 

@@ -93,8 +93,10 @@ async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def client(http: httpx.AsyncClient, app: FastAPI, database: Database) -> Iterator[httpx.AsyncClient]:
+def client(
+    http: httpx.AsyncClient, app: FastAPI, database: Database, gateway: HttpPaymentGateway
+) -> Iterator[httpx.AsyncClient]:
     """The API on this test's own ports."""
-    app.dependency_overrides[api.dependencies] = always(api.Dependencies(database))
+    app.dependency_overrides[api.dependencies] = always(api.Dependencies(database, gateway))
     yield http
     app.dependency_overrides.clear()

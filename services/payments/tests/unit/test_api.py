@@ -12,7 +12,7 @@ from outboxed.testing.tokens import KeyPair
 from payments.domain import PaymentStatus
 
 from ..factories import CHARGE_ID, PAYMENTS, voided_unseen
-from ..fakes import stored
+from ..fakes import key_pair, stored
 from .conftest import Database
 
 
@@ -79,7 +79,7 @@ INTRUDERS: dict[str, Callable[[KeyPair], dict[str, str]]] = {
     "no token": lambda _: {},
     "another scheme": lambda _: {"Authorization": "Basic YTpi"},
     "no JWT": lambda _: {"Authorization": "Bearer nonsense"},
-    "another key": lambda _: KeyPair.generate().bearer(),
+    "another key": lambda _: key_pair().bearer(),
     "expired": lambda keys: keys.bearer(exp=datetime.now(UTC) - timedelta(seconds=1)),
     "another audience": lambda keys: keys.bearer(aud="warehouse"),
     "another issuer": lambda keys: keys.bearer(iss="payments"),

@@ -3,7 +3,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from payments.domain import Payment, PaymentStatus, payment_id_of
+from payments.domain import TRANSITIONS, Payment, PaymentInput, PaymentStatus, payment_id_of
 from payments.events import PaymentCaptured, PaymentRefunded
 
 from ..factories import CHARGE_ID, NOW, PAYMENTS, ChargeFactory, PaymentFactory, voided_unseen
@@ -11,7 +11,7 @@ from ..factories import CHARGE_ID, NOW, PAYMENTS, ChargeFactory, PaymentFactory,
 LATER = NOW + timedelta(minutes=1)
 REQUESTED, CAPTURED, DECLINED, VOIDED, REFUNDED = PaymentStatus
 
-TRANSITIONS: dict[str, Callable[[Payment], Payment]] = {
+CALLS: dict[str, Callable[[Payment], Payment]] = {
     "order.cancelled": lambda payment: payment.void(LATER),
     "charge succeeded": lambda payment: payment.capture("ch_2", LATER),
     "charge declined": lambda payment: payment.decline(LATER),
@@ -24,7 +24,7 @@ TABLE = {
     (CAPTURED, "money returned"): REFUNDED,
     (VOIDED, "money returned"): REFUNDED,
 }
-NOTHING_HAPPENS = [(status, name) for status in PaymentStatus for name in TRANSITIONS if (status, name) not in TABLE]
+NOTHING_HAPPENS = [(status, name) for status in PaymentStatus for name in CALLS if (status, name) not in TABLE]
 
 
 @pytest.mark.parametrize(("before", "transition", "after"), [(*cell, after) for cell, after in TABLE.items()])
@@ -33,7 +33,7 @@ def test_a_transition_of_the_table_is_written_into_the_history(
 ) -> None:
     payment = PAYMENTS[before]()
 
-    changed = TRANSITIONS[transition](payment)
+    changed = CALLS[transition](payment)
 
     assert changed.status is after
     assert changed.history == (*payment.history, changed.history[-1])
@@ -45,7 +45,7 @@ def test_a_transition_of_the_table_is_written_into_the_history(
 def test_where_the_table_has_no_entry_nothing_happens(status: PaymentStatus, transition: str) -> None:
     payment = PAYMENTS[status]()
 
-    assert TRANSITIONS[transition](payment) is payment
+    assert CALLS[transition](payment) is payment
 
 
 def test_a_capture_and_a_refund_remember_the_gateways_charge() -> None:
@@ -105,3 +105,8 @@ def test_no_refund_is_published_of_a_payment_without_an_amount() -> None:
 
     with pytest.raises(ValueError, match="never requested"):
         PaymentRefunded.of(refunded)
+
+
+@pytest.mark.parametrize("status", [None, *PaymentStatus])
+def test_each_status_says_what_each_input_leads_to(status: PaymentStatus | None) -> None:
+    assert set(TRANSITIONS[status]) == set(PaymentInput), f"give {status} a row in TRANSITIONS, with every input"

@@ -46,7 +46,7 @@ def _ask_for_the_end_with_the_input() -> None:
 def _topic(text: str) -> tuple[str, int]:
     name, equals, partitions = text.partition("=")
     if not (name and equals and partitions.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r}: write it as orders=3")
+        raise argparse.ArgumentTypeError(f"{text!r}: write it as NAME=PARTITIONS")
     return name, int(partitions)
 
 

@@ -74,7 +74,7 @@ def encode(  # noqa: PLR0913  # an envelope has that many parts
 ) -> OutgoingRecord:
     """Put an event into its envelope, under a new id unless ``event_id`` is given.
 
-    ``sequence`` is the version of the aggregate after the change; ``source`` is a path such as ``/orders``.
+    ``sequence`` is the version of the aggregate after the change; ``source`` is a path such as ``/warehouse``.
     Raises EventTooLargeError over MAX_VALUE_BYTES.
     """
     value = event.model_dump_json().encode()

@@ -1,4 +1,4 @@
-"""Why something failed, for logs and dead letters: without the values, which may be a customer's."""
+"""Why something failed, for logs and dead letters: without the values, which may be personal data."""
 
 import traceback
 from pathlib import Path

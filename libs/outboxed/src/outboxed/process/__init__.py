@@ -1,9 +1,23 @@
 """A service as a process: its composition, its roles, its command line."""
 
 from outboxed.process._cli import CommandLine
+from outboxed.process._composition import create_service, create_transactions
 from outboxed.process._logs import configure_logs
-from outboxed.process._metrics import Metrics
+from outboxed.process._metrics import Figure, Metrics
 from outboxed.process._roles import Role, bind, http_role, run_roles
 from outboxed.process._service import RoleName, Service
 
-__all__ = ["CommandLine", "Metrics", "Role", "RoleName", "Service", "bind", "configure_logs", "http_role", "run_roles"]
+__all__ = [
+    "CommandLine",
+    "Figure",
+    "Metrics",
+    "Role",
+    "RoleName",
+    "Service",
+    "bind",
+    "configure_logs",
+    "create_service",
+    "create_transactions",
+    "http_role",
+    "run_roles",
+]

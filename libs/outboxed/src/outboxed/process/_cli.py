@@ -120,7 +120,7 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
 
     @app.command()
     def show(letter_id: LetterId) -> None:
-        """Show one dead letter whole, with its headers and its value, which may hold a customer's data.
+        """Show one dead letter whole, with its headers and its value, which may hold personal data.
 
         Of an edited one, what a replay will handle, and then what it was.
         """

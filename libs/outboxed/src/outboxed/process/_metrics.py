@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -16,6 +17,15 @@ log = structlog.get_logger()
 
 EXACT_COUNT_LIMIT = 100_000
 SOURCES = ("event", "task")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A service's own metric: the number that ``query(now)`` selects, at each scrape."""
+
+    name: str
+    text: str
+    query: Callable[[sa.ColumnElement[datetime]], sa.Select[int]]
 
 
 class Metrics:
@@ -51,9 +61,9 @@ class Metrics:
 
         self._lag.set_function(value)
 
-    def observe(self, name: str, text: str, query: Callable[[sa.ColumnElement[datetime]], sa.Select[int]]) -> None:
-        """Report the number that ``query(now)`` selects, at each scrape; for a service's own figures."""
-        self._queries.append((self._gauge(name, text), query))
+    def observe(self, figure: Figure) -> None:
+        """Report a service's own figure."""
+        self._queries.append((self._gauge(figure.name, figure.text), figure.query))
 
     async def scrape(self, engine: AsyncEngine, *, task_kinds: list[str]) -> bytes:
         """Ask the database and return the whole exposition; while it is away ``database_up`` is 0, its gauges NaN."""

@@ -12,7 +12,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from outboxed._backoff import backoff
-from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetters, create_broker, subscribe
+from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetters
 from outboxed.consuming import _kafka as kafka_consumer
 from outboxed.errors import ConfigurationError
 from outboxed.messages import Event, document
@@ -32,7 +32,7 @@ from outboxed.storage import (
     schema_problem,
 )
 from outboxed.storage._migrations import MIGRATION_SECONDS
-from outboxed.storage._retention import CHASSIS_RETENTIONS
+from outboxed.storage._retention import OWN_RETENTIONS
 from outboxed.tasks import Worker
 from outboxed.web import Health, TokenVerifier, create_http_app, operations_router
 
@@ -49,9 +49,10 @@ U = TypeVar("U", bound=SqlUnitOfWork)
 
 @dataclass
 class Service(Generic[U]):
-    """What a composition root puts together; ``name`` is also the consumer group and the Python package.
+    """A service's parts; ``create_service`` puts them together.
 
-    ``configure_api`` gives the service's own routes; ``closed`` is awaited when the process ends.
+    ``name`` is also the consumer group and the Python package. ``router`` has the service's own routes, which find
+    ``dependencies`` in ``app.state.dependencies``. ``closed`` is awaited when the process ends.
     """
 
     name: str
@@ -60,19 +61,17 @@ class Service(Generic[U]):
     transactions: SqlTransactions[U]
     consumer: BatchConsumer[U]
     worker: Worker[U]
+    relay: Relay
+    broker: KafkaBroker
+    subscriber: BatchSubscriber
     metrics: Metrics
     published: Sequence[type[Event]]
     token_verifier: TokenVerifier
-    configure_api: Callable[[FastAPI], APIRouter]
+    router: APIRouter
+    dependencies: Any
     retentions: Sequence[Retention] = ()
     closed: Callable[[], Awaitable[None]] | None = None
-    broker: KafkaBroker = field(init=False)
-    subscriber: BatchSubscriber = field(init=False)
     _waiting: asyncio.Lock = field(init=False, repr=False, default_factory=asyncio.Lock)
-
-    def __post_init__(self) -> None:
-        self.broker = create_broker(self.settings.kafka)
-        self.subscriber = subscribe(self.broker, self.consumer, self.settings.kafka)
 
     @property
     def dead_letters(self) -> DeadLetters[U]:
@@ -93,7 +92,8 @@ class Service(Generic[U]):
             self.metrics.observe_lag(health.lag)
         app.include_router(operations_router(health, self._scrape, self.asyncapi()))
         if with_api:
-            app.include_router(self.configure_api(app))
+            app.state.dependencies = self.dependencies
+            app.include_router(self.router)
         return app
 
     async def run(self, role: RoleName) -> int:
@@ -132,10 +132,9 @@ class Service(Generic[U]):
             run = self._when_database_is_ready(consumer.run)
             roles.append(Role("consumer", run, grace=kafka_consumer.GRACE_SECONDS))
         if role in {"all", "relay"}:
-            relay = Relay(self.transactions.engine, self.settings.kafka, self.transactions.events_appended)
-            roles.append(Role("relay", self._when_database_is_ready(relay.run), grace=relay_module.GRACE_SECONDS))
+            roles.append(Role("relay", self._when_database_is_ready(self.relay.run), grace=relay_module.GRACE_SECONDS))
         if role in {"all", "worker"}:
-            pruner = Pruner(self.transactions.engine, self.transactions.clock, [*CHASSIS_RETENTIONS, *self.retentions])
+            pruner = Pruner(self.transactions.engine, self.transactions.clock, [*OWN_RETENTIONS, *self.retentions])
             roles.append(Role("worker", self._when_database_is_ready(self.worker.run), grace=self.worker.grace))
             roles.append(Role("pruner", self._when_database_is_ready(pruner.run)))
         return roles

@@ -54,7 +54,7 @@ def create_engine(
         max_overflow=0,
         pool_use_lifo=True,  # the one that was used last has its statements prepared
         pool_timeout=POOL_SECONDS,
-        # an error that prints its parameters prints customers' data
+        # an error that prints its parameters prints personal data
         hide_parameters=True,
         connect_args={
             "connection_class": _connection_class(),

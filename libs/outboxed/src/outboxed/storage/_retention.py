@@ -28,7 +28,7 @@ class Retention:
     keep: timedelta
 
 
-CHASSIS_RETENTIONS = (
+OWN_RETENTIONS = (
     # twice Kafka's retention: no event that can still be read again is forgotten
     Retention(tables.inbox, "handled_at", timedelta(days=14)),
     # open letters have no closed_at and stay

@@ -42,26 +42,28 @@ class Task:
 class TaskKind(Generic[U]):
     """How tasks of one kind are done.
 
-    ``call`` reads the state again and makes the outside call, holding no transaction; it gets ``limit`` in all.
-    ``record`` applies its outcome in the transaction that deletes the task. ``gives_up`` says whether an error ends
-    the task as a dead letter (never, unless given), ``abandon`` then records that. ``concurrency`` is a process's.
+    ``call`` reads the state again and makes the outside call, holding no transaction; it gets ``limit`` in all. A
+    deadline has no call. ``record`` applies the call's outcome (None without a call) in the transaction that deletes
+    the task. ``gives_up`` says whether an error ends the task as a dead letter (never, unless given), ``abandon`` then
+    records that. ``concurrency`` is a process's. Logs and traces show a task's group, or its key, as ``log_as``.
     """
 
     name: str
-    call: Callable[[Task], Awaitable[Any]]
     record: Callable[[Task, Any, U], Awaitable[None]]
+    call: Callable[[Task], Awaitable[Any]] | None = None
     limit: timedelta = timedelta(seconds=10)
     concurrency: int = 8
     gives_up: Callable[[Exception, int], bool] | None = None
     abandon: Callable[[Task, U], Awaitable[None]] | None = None
+    log_as: str = "key"
 
     @property
     def lease(self) -> timedelta:
         """Longer than a call and the wait for a connection to record its outcome; a killed worker costs no more.
 
         Recording itself may take longer: its first statement locks the task's row, and a claim skips locked rows. A
-        worker that comes too late even for that writes nothing (LeaseLostError). The price is a second call, which
-        the outside must take for the first one: by the payment's key, by the Message-ID.
+        worker that comes too late even for that writes nothing (LeaseLostError). Its call may have happened: give the
+        outside an idempotency key, so that it takes a second call for the first one.
         """
         return self.limit + RECORDING
 

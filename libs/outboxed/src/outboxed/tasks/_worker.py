@@ -87,7 +87,8 @@ class Worker(Generic[U]):
 
     async def perform(self, kind: TaskKind[U], task: Task) -> None:
         """One attempt: call, then record; a failure is written only under the task's own lease."""
-        with continued_trace(kind.name, task.traceparent, task=kind.name, order_id=task.group or task.key):
+        about = {kind.log_as: task.group or task.key}
+        with continued_trace(kind.name, task.traceparent, task=kind.name, **about):
             try:
                 await self._record(kind, task, await _call(kind, task))
             except LeaseLostError:
@@ -132,6 +133,8 @@ class Worker(Generic[U]):
 
 @failpoint("task.call")
 async def _call(kind: TaskKind[Any], task: Task) -> object:
+    if kind.call is None:
+        return None
     async with asyncio.timeout(kind.limit.total_seconds()):
         return await kind.call(task)
 

@@ -1,4 +1,4 @@
-"""Bearer tokens as outboxed.web._authentication accepts them, signed with a key of the run's own."""
+"""Bearer tokens as outboxed.web.TokenVerifier accepts them, signed with a key of the run's own."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,31 +10,34 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from outboxed.web import ALGORITHM
-from outboxed.web._authentication import AUDIENCE, ISSUER
 
 
 @dataclass(frozen=True)
 class KeyPair:
-    """An Ed25519 pair in PEM, and tokens signed with it."""
+    """An Ed25519 pair in PEM, and tokens signed with it; ``role`` is that of a token that names none."""
 
     private: str
     public: str
+    issuer: str
+    audience: str
+    role: str
 
     @classmethod
-    def generate(cls) -> Self:
+    def generate(cls, *, issuer: str, audience: str, role: str) -> Self:
         """A new pair."""
         key = Ed25519PrivateKey.generate()
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        return cls(private.decode(), public.decode())
+        return cls(private.decode(), public.decode(), issuer, audience, role)
 
-    def token(self, role: str = "operator", **claims: Any) -> str:
+    def token(self, role: str | None = None, **claims: Any) -> str:
         """A valid token, unless ``claims`` make it another."""
         now = datetime.now(UTC)
-        valid = {"iss": ISSUER, "aud": AUDIENCE, "sub": str(uuid4()), "role": role, "jti": str(uuid4())}
+        names = {"iss": self.issuer, "aud": self.audience, "role": role or self.role}
+        valid = {**names, "sub": str(uuid4()), "jti": str(uuid4())}
         times = {"iat": now, "exp": now + timedelta(minutes=5)}
         return jwt.encode({**valid, **times, **claims}, self.private, ALGORITHM)
 
-    def bearer(self, role: str = "operator", **claims: Any) -> dict[str, str]:
+    def bearer(self, role: str | None = None, **claims: Any) -> dict[str, str]:
         """The same as a request's header."""
         return {"Authorization": f"Bearer {self.token(role, **claims)}"}

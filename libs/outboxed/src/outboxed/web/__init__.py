@@ -6,11 +6,11 @@ from outboxed.web._http import (
     ApiError,
     Caller,
     ErrorResponse,
-    Operator,
     create_http_app,
     forbidden,
     not_found,
     unauthenticated,
+    with_role,
 )
 from outboxed.web._operations import operations_router
 
@@ -21,7 +21,6 @@ __all__ = [
     "ErrorResponse",
     "Health",
     "InvalidTokenError",
-    "Operator",
     "Principal",
     "TokenVerifier",
     "create_http_app",
@@ -29,4 +28,5 @@ __all__ = [
     "not_found",
     "operations_router",
     "unauthenticated",
+    "with_role",
 ]

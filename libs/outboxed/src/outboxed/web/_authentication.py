@@ -1,8 +1,7 @@
-"""Bearer tokens: JWT, EdDSA. Orders issues them, every service verifies them with public keys alone."""
+"""Bearer tokens: JWT, EdDSA. One service issues them, every service verifies them with public keys alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 from uuid import UUID
 
 import jwt
@@ -13,16 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from outboxed.errors import ConfigurationError
 
-ISSUER = "orders"
-AUDIENCE = "shop"
 ALGORITHM = "EdDSA"
-
-Role = Literal["customer", "operator"]
-
-DEVELOPMENT_PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
-MCowBQYDK2VwAyEAum1ZtrMHdVDGw/cYckBGVigUV/FNCI4Tqx7GzVuE3Is=
------END PUBLIC KEY-----"""
-"""Belongs to the private key that orders uses in development, which everybody can read: production refuses it."""
 
 
 class InvalidTokenError(Exception):
@@ -34,16 +24,12 @@ class Principal:
     """Who calls."""
 
     user_id: UUID
-    role: Role
-
-    @property
-    def is_operator(self) -> bool:
-        return self.role == "operator"
+    role: str
 
 
 class _Claims(BaseModel):
     sub: UUID
-    role: Role
+    role: str
 
 
 def _public_key(pem: str, number: int) -> Ed25519PublicKey:
@@ -57,11 +43,17 @@ def _public_key(pem: str, number: int) -> Ed25519PublicKey:
 
 
 class TokenVerifier:
-    """Accepts tokens signed with any of the keys (PEM), so that a key can be replaced without a gap."""
+    """Accepts tokens signed with any of the keys (PEM), so that a key can be replaced without a gap.
 
-    def __init__(self, public_keys: Sequence[str]) -> None:
+    A token must come from ``issuer``, be meant for ``audience`` and give its bearer one of ``roles``.
+    """
+
+    def __init__(self, public_keys: Sequence[str], *, issuer: str, audience: str, roles: Collection[str]) -> None:
         """Raises ConfigurationError for what is no Ed25519 key: at the start, not at the first request."""
         self._public_keys = [_public_key(key, number) for number, key in enumerate(public_keys, start=1)]
+        self._issuer = issuer
+        self._audience = audience
+        self._roles = roles
 
     def verify(self, token: str) -> Principal:
         """Raises InvalidTokenError."""
@@ -71,8 +63,8 @@ class TokenVerifier:
                     token,
                     key,
                     algorithms=[ALGORITHM],
-                    audience=AUDIENCE,
-                    issuer=ISSUER,
+                    audience=self._audience,
+                    issuer=self._issuer,
                     # a token issued on a host whose clock is a second ahead is no forgery
                     options={"require": ["exp", "iat", "sub", "jti"], "verify_iat": False},
                 )
@@ -81,5 +73,7 @@ class TokenVerifier:
                 continue
             except (jwt.InvalidTokenError, ValidationError) as error:
                 raise InvalidTokenError(type(error).__name__) from None
+            if known.role not in self._roles:
+                raise InvalidTokenError("UnknownRole")
             return Principal(known.sub, known.role)
         raise InvalidTokenError("no key fits the signature")

@@ -1,6 +1,5 @@
 """The HTTP side that every service shares: one error shape, request and trace ids, a body limit, who calls."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from uuid import uuid4
@@ -18,6 +17,7 @@ from outboxed.failpoints import failpoint
 from outboxed.storage import is_transient
 from outboxed.telemetry import continued_trace, set_outcome
 from outboxed.web._authentication import InvalidTokenError, Principal, TokenVerifier
+from outboxed.web._operations import PATHS
 
 log = structlog.get_logger()
 
@@ -26,7 +26,8 @@ MAX_ID_CHARACTERS = 128
 RETRY_AFTER_SECONDS = 2
 _UNREADABLE_BODY = 400
 """FastAPI's and Starlette's answer to a body that is no UTF-8, or no form."""
-_NOT_VALID = "the request is not valid"
+QUIET_PATHS = frozenset({*PATHS, "/docs", "/openapi.json"})
+"""Asked by machines, again and again: their requests are not logged."""
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
 
 
@@ -105,14 +106,15 @@ async def authenticated(
 Caller = Annotated[Principal, Depends(authenticated)]
 
 
-async def operator(caller: Caller) -> Principal:
-    """The caller, who must be an operator."""
-    if not caller.is_operator:
-        raise forbidden("only an operator may do this")
-    return caller
+def with_role(role: str) -> Any:
+    """Depend on a caller who has this role."""
 
+    async def check(caller: Caller) -> Principal:
+        if caller.role != role:
+            raise forbidden(f"only an {role} may do this")
+        return caller
 
-Operator = Annotated[Principal, Depends(operator)]
+    return Depends(check)
 
 
 def create_http_app(*, title: str, version: str, token_verifier: TokenVerifier) -> FastAPI:
@@ -205,7 +207,7 @@ class _RequestContext:
                     raise
                 await _error_response(scope, _unexpected(error))(scope, receive, answered)
             set_outcome(str(answered.status))
-            if scope["path"].startswith("/api/"):
+            if scope["path"] not in QUIET_PATHS:
                 log.info("request", method=scope["method"], path=scope["path"], status=answered.status)
 
 
@@ -264,8 +266,3 @@ class _BodyLimit:
             return message
 
         await self._app(scope, limited, send)
-
-
-def json_bytes(model: BaseModel) -> bytes:
-    """A model as compact JSON with sorted keys: equal models give equal bytes."""
-    return json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()

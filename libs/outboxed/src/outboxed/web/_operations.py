@@ -12,6 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from outboxed.web._health import Health, Verdict
 
+PATHS = ("/health/live", "/health/ready", "/metrics", "/asyncapi", "/asyncapi.json")
+
 
 @dataclass(frozen=True)
 class _Document:

@@ -217,7 +217,11 @@ def _keys(key: str) -> Iterator[tuple[str, bytes | None]]:
 
 
 def _topics(topic: str) -> Iterator[tuple[str, str]]:
-    yield from {"another one": f"{topic}-v2", "in upper case": topic.upper(), "with a prefix": f"shop.{topic}"}.items()
+    yield from {
+        "another one": f"{topic}-v2",
+        "in upper case": topic.upper(),
+        "with a prefix": f"prefix.{topic}",
+    }.items()
 
 
 def _paths(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:

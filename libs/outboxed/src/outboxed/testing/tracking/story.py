@@ -61,8 +61,8 @@ class Story:
         return ARROW.join(happening.name for happening in chains[-1])
 
     def mermaid(self) -> str:
-        """A sequence diagram, without times; who asks from outside is the customer."""
-        lines = ["sequenceDiagram", "    actor customer"]
+        """A sequence diagram, without times; who asks from outside is the client."""
+        lines = ["sequenceDiagram", "    actor client"]
         lines += [f"    {line}" for happening in self.beginnings for line in _arrows(happening)]
         return "\n".join(lines)
 
@@ -180,6 +180,6 @@ def _arrows(happening: Happening) -> Iterator[str]:
     elif happening.kind == TASK:
         yield f"{happening.service}->>{happening.service}: {happening}"
     else:
-        yield f"customer->>{happening.service}: {happening}"
+        yield f"client->>{happening.service}: {happening}"
     for caused in happening.caused:
         yield from _arrows(caused)

@@ -1,0 +1,47 @@
+"""``python -m docs.site.domain``: the state tables of docs/domain.md, made of the services' own."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orders.domain
+import payments.domain
+from notifications.domain import NOTIFICATIONS
+
+PAGE = Path(__file__).parents[1] / "domain.md"
+
+
+def tables() -> Mapping[str, str]:
+    """Markdown by the name that its place in the page has."""
+    return {
+        "order": _table("order", orders.domain.TRANSITIONS, orders.domain.OrderInput),
+        "payment": _table("payment", payments.domain.TRANSITIONS, payments.domain.PaymentInput),
+        "notification": _rows(
+            ["kind", "made by", "not made after", "channel"],
+            ([made.kind, input_, ", ".join(made.unless), made.kind.channel] for input_, made in NOTIFICATIONS.items()),
+        ),
+    }
+
+
+def filled(page: str) -> str:
+    """The page with its tables as they are now."""
+    for name, table in tables().items():
+        before, begin, rest = page.partition(f"<!-- begin: {name} -->\n")
+        _, end, after = rest.partition(f"<!-- end: {name} -->")
+        page = f"{before}{begin}\n{table}\n{end}{after}"
+    return page
+
+
+def _table(what: str, transitions: Mapping[Any, Mapping[Any, Any]], inputs: Iterable[Any]) -> str:
+    columns = list(inputs)
+    rows = ([status or "none", *(row[column] or "" for column in columns)] for status, row in transitions.items())
+    return _rows([what, *columns], rows)
+
+
+def _rows(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("|" + "|".join(f" {cell} " if str(cell) else " " for cell in line) + "|\n" for line in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text()))

@@ -1,0 +1,76 @@
+"""The composition that every service shares: it chooses the broker, the relay, the worker and the metrics."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from importlib import metadata
+from typing import Any, TypeVar
+
+from fastapi import APIRouter
+
+from outboxed.consuming import BatchConsumer, Route, create_broker, subscribe
+from outboxed.messages import Event
+from outboxed.process._metrics import Figure, Metrics
+from outboxed.process._service import Service
+from outboxed.relay import Relay
+from outboxed.settings import ServiceSettings
+from outboxed.storage import Clock, Retention, SqlTransactions, SqlUnitOfWork, create_engine
+from outboxed.tasks import SqlTaskQueue, TaskKind, Worker
+from outboxed.web import TokenVerifier
+
+U = TypeVar("U", bound=SqlUnitOfWork)
+
+
+def create_transactions(
+    name: str, settings: ServiceSettings, unit_of_work: Callable[..., U], clock: Clock | None = None
+) -> SqlTransactions[U]:
+    """Open transactions of a service's unit of work on its database; nothing connects before the first one."""
+    engine = create_engine(settings.database_url, application_name=name)
+    return SqlTransactions(engine, unit_of_work, source=f"/{name}", clock=clock or Clock())
+
+
+def create_service(  # noqa: PLR0913  # a service has that many parts
+    name: str,
+    settings: ServiceSettings,
+    transactions: SqlTransactions[U],
+    *,
+    routes: Sequence[Route[Any]],
+    tasks: Sequence[TaskKind[Any]],
+    published: Sequence[type[Event]],
+    router: APIRouter,
+    dependencies: Any,
+    token_verifier: TokenVerifier,
+    figures: Sequence[Figure] = (),
+    retentions: Sequence[Retention] = (),
+    closed: Callable[[], Awaitable[None]] | None = None,
+    version: str = "",
+) -> Service[U]:
+    """Put a service together on PostgreSQL and Kafka; nothing connects before a role runs.
+
+    A service passes what is its own: what it reads (``routes``), its calls and deadlines (``tasks``), what it
+    publishes, its HTTP API, its further ``figures`` and ``retentions``. ``name`` is that of its Python package and of
+    its consumer group; ``version`` is that of the distribution of this name, unless given.
+    """
+    metrics = Metrics(transactions.clock)
+    for figure in figures:
+        metrics.observe(figure)
+    consumer: BatchConsumer[U] = BatchConsumer(name, routes, transactions, metrics)
+    broker = create_broker(settings.kafka)
+    return Service(
+        name=name,
+        version=version or metadata.version(name),
+        settings=settings,
+        transactions=transactions,
+        consumer=consumer,
+        worker=Worker(
+            tasks, SqlTaskQueue(transactions.engine, transactions.clock), transactions, transactions.tasks_scheduled
+        ),
+        relay=Relay(transactions.engine, settings.kafka, transactions.events_appended),
+        broker=broker,
+        subscriber=subscribe(broker, consumer, settings.kafka),
+        metrics=metrics,
+        published=published,
+        token_verifier=token_verifier,
+        router=router,
+        dependencies=dependencies,
+        retentions=retentions,
+        closed=closed,
+    )
