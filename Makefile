@@ -13,14 +13,15 @@ PACKAGES := -p outboxed -p backing_services -p pact_faststream -p asyncapi_gate 
 	-p sandbox_process -p shop_demo
 TESTS := conftest.py $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests tools)
 MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(wildcard services/*/pyproject.toml libs/*/pyproject.toml) sandbox/pyproject.toml demo/pyproject.toml)
-NAMED = $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed))
+NAMED = $(or $(SERVICE),$(error SERVICE is needed, one of: $(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))))
 AGAINST ?= origin/main
 BROKER = $(RUN) python -m pact_faststream.broker
 LEVELS := unit contract model parity integration journey e2e
 
 .PHONY: help
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-27s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^# --- / {gsub(/^# --- | ---$$/, ""); group = "\n" $$0 ":\n"} \
+		/^[a-z-]+:.*## / {printf "%s  make %-22s %s\n", group, $$1, $$2; group = ""}' $(MAKEFILE_LIST)
 
 # --- run it ---
 
@@ -92,11 +93,23 @@ format: .venv ## format the code and fix what ruff can fix
 	@$(RUN) ruff check --fix --quiet . || true
 	@$(RUN) ruff format --quiet .
 
+# --- keep the contracts: see contracts/README.md and contracts/broker.md ---
+
 .PHONY: contracts
 contracts: .venv ## make the pact files, the AsyncAPI documents and the tables of docs/domain.md again
 	@$(RUN) pytest -q -m contract --write-contracts $(ARGS)
 	@$(RUN) python -m pact_faststream.diagram contracts/README.md
 	@$(RUN) python -m docs.site.domain
+
+.PHONY: contracts-gate
+contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?
+	@$(RUN) python -m asyncapi_gate --against $(AGAINST) $(ARGS)
+
+.PHONY: broker
+broker: .venv ## the Pact Broker's commands for SERVICE: ARGS=publish, verify, can-i-merge, can-i-deploy, record-deployment, create-webhook
+	@$(BROKER) $(firstword $(ARGS)) $(NAMED) $(wordlist 2,99,$(ARGS))
+
+# --- prove the tests ---
 
 .PHONY: contract-matrix
 contract-matrix: .venv ## change every message in hundreds of ways: do the contracts catch what breaks, and pass the rest?
@@ -114,6 +127,10 @@ faults: .venv ## thousands of orders through kills, outages, copies and poison: 
 faults-drill: .venv ## take one guard away at a time, in a copy of the tree: which check sees what is lost or doubled?
 	@$(RUN) python -m tools.faults_drill $(ARGS)
 
+.PHONY: crash-points
+crash-points: .venv ## kill each process before and after each of its steps: do the ledgers still hold what must hold?
+	@$(RUN) python -m tools.crash_points $(ARGS)
+
 .PHONY: installed
 installed: .venv ## install the two libraries with pip in a repository of somebody else's, and run their minimal example
 	@$(RUN) python -m tools.installed
@@ -129,6 +146,8 @@ mutation: .venv ## change the code in a thousand small ways: which of them does 
 mutation-diff: .venv ## the same for the functions that were changed since AGAINST (origin/main)
 	@$(RUN) python -m tools.mutation --against $(AGAINST) $(ARGS)
 
+# --- measure it ---
+
 .PHONY: bench-isolation
 bench-isolation: .venv ## what each way to isolate tests that use a database costs, side by side
 	@$(RUN) python -m tools.bench_isolation $(ARGS)
@@ -141,24 +160,18 @@ bench-imports: .venv ## what each service takes to import, beside its libraries 
 memory: .venv ## what each service holds in memory after 50,000 events, and after the first 5,000
 	@$(RUN) python -m tools.memory $(ARGS)
 
-.PHONY: crash-points
-crash-points: .venv ## kill each process before and after each of its steps: do the ledgers still hold what must hold?
-	@$(RUN) python -m tools.crash_points $(ARGS)
+# --- fetch what some tests need, once ---
 
-.PHONY: contracts-gate
-contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?
-	@$(RUN) python -m asyncapi_gate --against $(AGAINST) $(ARGS)
-
-.PHONY: asyncapi-parser
-asyncapi-parser: ## fetch AsyncAPI's official parser with npm, for the tests that ask it
+.PHONY: fetch-asyncapi-parser
+fetch-asyncapi-parser: ## fetch AsyncAPI's official parser with npm, for the tests that ask it
 	@npm ci --loglevel=error --prefix contracts/asyncapi/parser > /dev/null
 
-.PHONY: kafka
-kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests that need the real one
+.PHONY: fetch-kafka
+fetch-kafka: .venv ## fetch Apache Kafka with Maven into a cache folder, for tests that need the real one
 	@$(RUN) python -m backing_services.kafka.fetch
 
-.PHONY: toxiproxy
-toxiproxy: .venv ## build Toxiproxy with Go into a cache folder: `make faults` cuts and slows connections with it
+.PHONY: fetch-toxiproxy
+fetch-toxiproxy: .venv ## fetch Toxiproxy and build it with Go into a cache folder: `make faults` cuts and slows connections with it
 	@$(RUN) python -m backing_services.faults.fetch
 
 # --- read it ---
@@ -186,27 +199,6 @@ engine: ## a Docker engine and docker compose, from package registries where the
 
 engine-stop: ## end the engine that `make engine` started
 	@deploy/engine/engine stop
-
-# --- deploy one service alone: see contracts/broker.md ---
-
-.PHONY: contracts-publish contracts-verify contracts-can-i-deploy contracts-can-i-merge contracts-record-deployment contracts-webhook
-contracts-publish: .venv ## tell the Pact Broker what SERVICE expects of others
-	@$(BROKER) publish $(NAMED) $(ARGS)
-
-contracts-verify: .venv ## verify what others expect of SERVICE, and publish the results
-	@$(BROKER) verify $(NAMED) $(ARGS)
-
-contracts-can-i-deploy: .venv ## ask the broker whether SERVICE fits what is in PACT_ENVIRONMENT (production)
-	@$(BROKER) can-i-deploy $(NAMED) $(ARGS)
-
-contracts-can-i-merge: .venv ## ask the broker whether SERVICE fits the main branches of the others
-	@$(BROKER) can-i-merge $(NAMED) $(ARGS)
-
-contracts-record-deployment: .venv ## tell the broker that SERVICE is in PACT_ENVIRONMENT (production) now
-	@$(BROKER) record-deployment $(NAMED) $(ARGS)
-
-contracts-webhook: .venv ## let the broker call WEBHOOK_URL when SERVICE has a pact to verify
-	@$(BROKER) create-webhook $(NAMED) $(ARGS)
 
 # --- what the rest stands on ---
 
