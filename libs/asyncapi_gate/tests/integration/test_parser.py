@@ -89,7 +89,9 @@ def parser(contracts_folder: Path) -> Path:
     locked = json.loads((folder / "package-lock.json").read_text())["packages"]["node_modules/@asyncapi/parser"]
     installed = folder / "node_modules" / "@asyncapi" / "parser" / "package.json"
     if not installed.exists() or json.loads(installed.read_text())["version"] != locked["version"]:
-        not_available("node", f"the official AsyncAPI parser {locked['version']} is not here: `make fetch-asyncapi-parser`")
+        not_available(
+            "node", f"the official AsyncAPI parser {locked['version']} is not here: `make fetch-asyncapi-parser`"
+        )
     return folder
 
 

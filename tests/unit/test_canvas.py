@@ -1,0 +1,71 @@
+"""Each service's page says what the service really has: metrics, settings, commands, events, tasks; all in one form."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path.parent.name for path in (ROOT / "services").glob("*/README.md"))
+HEADINGS = ["Run and test it alone", "HTTP API", "Events", "Contracts", "Tasks", "Commands", "Settings", "Metrics"]
+
+
+def section(service: str, heading: str) -> str:
+    page = (ROOT / "services" / service / "README.md").read_text()
+    return page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def names(pattern: str, text: str) -> set[str]:
+    return set(re.findall(pattern, text))
+
+
+def built(service: str) -> Any:
+    app = import_module(f"{service}.app")
+    return app.build(import_module(f"{service}.settings").Settings())
+
+
+@pytest.mark.parametrize("service", PAGES)
+def test_every_page_has_the_same_form(service: str) -> None:
+    page = (ROOT / "services" / service / "README.md").read_text()
+
+    assert page.startswith(f"# {service}\n")
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("service", PAGES)
+async def test_the_metrics_are_those_that_the_service_exposes(service: str) -> None:
+    running = built(service)
+    exposed = {family.name for family in running.metrics.registry.collect()}
+    await running.close()
+
+    assert names(r"`([a-z_]+)(?:\{\w+\})?`", section(service, "Metrics")) == exposed
+
+
+@pytest.mark.parametrize("service", PAGES)
+def test_the_settings_are_those_that_the_service_reads(service: str) -> None:
+    settings = import_module(f"{service}.settings").Settings
+    read = {settings.variable(field) for field in settings.model_fields}
+
+    assert names(rf"`({service.upper()}_[A-Z_]+)`", section(service, "Settings")) == read
+
+
+@pytest.mark.parametrize("service", PAGES)
+def test_the_commands_are_those_that_the_service_has(service: str) -> None:
+    command_line = import_module(f"{service}.__main__").command_line
+    commands = set(typer.main.get_command(command_line.typer).commands)  # type: ignore[attr-defined]  # a group of commands
+
+    assert names(rf"`python -m {service} \[?([a-z-]+)", section(service, "Commands")) == commands
+
+
+@pytest.mark.parametrize("service", PAGES)
+async def test_the_events_and_tasks_are_those_that_the_service_knows(service: str) -> None:
+    running = built(service)
+    events = {*running.consumer.routes, *(event.type for event in running.published)}
+    kinds = {kind.name for kind in running.worker.kinds}
+    await running.close()
+
+    assert names(r"`([a-z]+\.[a-z]+\.v\d+)`", section(service, "Events")) == events
+    assert names(r"(?m)^\| `([a-z_]+)` \|", section(service, "Tasks")) == kinds
