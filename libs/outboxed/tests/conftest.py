@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 from backing_services.postgres import DatabaseIsolation, PostgresServer
 from outboxed.storage import Clock, SqlTransactions, create_engine, tables
+from outboxed.testing.fixtures import clock, engine
 from outboxed.testing.services import engine_of_test
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from . import sample
 
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+__all__ = ["clock", "engine"]
 
 
 def _fingerprint() -> str:
@@ -40,14 +38,6 @@ async def isolation(postgres_server: PostgresServer) -> AsyncIterator[DatabaseIs
     )
     yield isolation
     await isolation.close()
-
-
-@pytest.fixture(scope="session")
-async def engine(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(isolation.url, application_name="outboxed")
-    isolation.watch(engine)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

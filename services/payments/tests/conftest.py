@@ -1,23 +1,15 @@
 """What every level of this service's tests builds on."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-from backing_services.postgres import DatabaseIsolation, PostgresServer
-from outboxed.storage import Clock, SqlTransactions, create_engine
-from outboxed.testing.services import engine_of_test, service_isolation
+from outboxed.testing.fixtures import *  # noqa: F403  # fixtures of this service's own
+from outboxed.testing.fixtures import ServiceUnderTest
 from outboxed.testing.tokens import KeyPair
-from payments.app import NAME
+from payments.app import NAME, create_app
+from payments.consumers import ROUTES
 from payments.settings import Settings
 from payments.storage import SqlPaymentsUnitOfWork
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from .fakes import key_pair
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture(scope="session")
@@ -31,24 +23,6 @@ def settings(keys: KeyPair) -> Settings:
 
 
 @pytest.fixture(scope="session")
-async def isolation(postgres_server: PostgresServer) -> AsyncIterator[DatabaseIsolation]:
-    isolation = await service_isolation(postgres_server, NAME)
-    yield isolation
-    await isolation.close()
-
-
-@pytest.fixture(scope="session")
-async def engine(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(isolation.url, application_name=NAME)
-    isolation.watch(engine)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def transactions(
-    request: pytest.FixtureRequest, engine: AsyncEngine, isolation: DatabaseIsolation, clock: Clock
-) -> AsyncIterator[SqlTransactions[SqlPaymentsUnitOfWork]]:
-    """The service's transactions on PostgreSQL; the database is empty again afterwards."""
-    async with engine_of_test(isolation, engine, request.node) as engine_here:
-        yield SqlTransactions(engine_here, SqlPaymentsUnitOfWork, source=f"/{NAME}", clock=clock)
+def service(settings: Settings) -> ServiceUnderTest:
+    """What the fixtures of outboxed.testing need to know."""
+    return ServiceUnderTest(NAME, settings, SqlPaymentsUnitOfWork, ROUTES, ("orders", "payments"), create_app)

@@ -1,43 +1,18 @@
-"""Kafka topics and a consumer group of each test's own, and the sandbox's mailbox behind SMTP."""
+"""The sandbox's mail catcher behind SMTP."""
 
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from backing_services.kafka import KafkaCluster
 from mail_catcher import Faults, SmtpServer, Store
 from mail_catcher.faults import Fault
 from mail_catcher.smtp import Login
-from notifications.consumers import ROUTES
 from notifications.mailer import SmtpMailer
 from notifications.mailer import SmtpServer as Server
-from notifications.storage import SqlNotificationsUnitOfWork
-from outboxed.consuming import ConsumerRole
 from outboxed.process import bind
-from outboxed.storage import SqlTransactions
-from outboxed.testing import services
-from outboxed.testing.topics import Topics
-
-
-@pytest.fixture
-async def topics(kafka_cluster: KafkaCluster) -> AsyncIterator[Topics]:
-    async with Topics.of_test(kafka_cluster, ["orders", "payments"]) as topics:
-        yield topics
-
-
-@pytest.fixture
-def consumer_role(
-    topics: Topics, transactions: SqlTransactions[SqlNotificationsUnitOfWork]
-) -> Callable[..., ConsumerRole]:
-    """Makes the service's consumer as the composition root does, in this test's group."""
-
-    def make(database: Any = transactions) -> ConsumerRole:
-        return services.consumer_role(topics, ROUTES, database)[0]
-
-    return make
 
 
 @dataclass(frozen=True)

@@ -3,27 +3,26 @@ from typing import Any
 import pytest
 from notifications.ports import UnitOfWork
 from outboxed.ports import UnitOfWorkFactory
-from outboxed.storage import Clock, SqlTransactions
-from outboxed.tasks import SqlTaskQueue, TaskQueue
-from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
+from outboxed.storage import Clock
+from outboxed.tasks import TaskQueue
+from outboxed.testing.adapters import Backend, InMemoryBackend
 
 from ..fakes import in_memory_notifications
 
 Database = UnitOfWorkFactory[UnitOfWork]
 
 
-@pytest.fixture(params=["in memory", "PostgreSQL"])
-def database(request: pytest.FixtureRequest, clock: Clock) -> Database:
-    """Each test of this folder runs on both."""
-    if request.param == "in memory":
-        return in_memory_notifications(clock)
-    transactions: Database = request.getfixturevalue("transactions")
-    return transactions
+@pytest.fixture
+def in_memory(clock: Clock) -> InMemoryBackend:
+    return InMemoryBackend(in_memory_notifications(clock))
 
 
 @pytest.fixture
-def queue(database: Any) -> TaskQueue[Any]:
-    if isinstance(database, InMemoryDatabase):
-        return InMemoryTaskQueue(database)
-    assert isinstance(database, SqlTransactions)
-    return SqlTaskQueue(database.engine, database.clock)
+def database(backend: Backend) -> Database:
+    opened: Database = backend.database
+    return opened
+
+
+@pytest.fixture
+def queue(backend: Backend) -> TaskQueue[Any]:
+    return backend.queue

@@ -1,20 +1,14 @@
 """The whole service in process: in-memory ports behind the real handlers, consumer, tasks and API."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from faststream.kafka import TestKafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 from notifications import api
-from notifications.app import NAME, create_app
-from notifications.consumers import ROUTES
-from notifications.settings import Settings
 from notifications.tasks import task_kinds
-from outboxed.consuming import BatchConsumer, create_broker, subscribe
-from outboxed.process import Metrics
 from outboxed.storage import Clock
 from outboxed.tasks import Worker
 from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
@@ -38,26 +32,6 @@ def mailer() -> RecordingMailer:
 
 
 @pytest.fixture
-async def subscriber(database: Database, settings: Settings) -> AsyncIterator[Subscriber]:
-    """The service's real one: parser, envelope, decoding, dispatch, handlers."""
-    consumer = BatchConsumer(NAME, ROUTES, database, Metrics(database.clock))
-    broker = create_broker(settings.kafka)
-    subscriber = subscribe(broker, consumer, settings.kafka)
-    async with TestKafkaBroker(broker):
-        yield subscriber
-
-
-@pytest.fixture
-def consume(subscriber: Subscriber) -> Consume:
-    """Feeds records to the subscriber, as one batch."""
-
-    async def feed(*records: Any) -> None:
-        await subscriber.process_message(records)
-
-    return feed
-
-
-@pytest.fixture
 def worker(database: Database, mailer: RecordingMailer) -> Worker[Any]:
     kinds = task_kinds(database, mailer, smtp_timeout=5)
     return Worker(kinds, InMemoryTaskQueue(database), database, database.tasks_scheduled)
@@ -72,18 +46,6 @@ def deliver(worker: Worker[Any]) -> Callable[[], Awaitable[None]]:
             pass
 
     return run
-
-
-@pytest.fixture(scope="session")
-def app(settings: Settings) -> FastAPI:
-    return create_app(settings)
-
-
-@pytest.fixture(scope="session")
-async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """One for all tests: making a client costs more than most tests."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://notifications/api/v1") as client:
-        yield client
 
 
 @pytest.fixture

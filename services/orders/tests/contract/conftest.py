@@ -1,5 +1,5 @@
 """Contracts run on the same in-process service as the unit tests."""
 
-from ..unit.conftest import database, subscriber
+from ..unit.conftest import database
 
-__all__ = ["database", "subscriber"]
+__all__ = ["database"]

@@ -1,23 +1,19 @@
 """The whole service in process: in-memory ports behind the real handlers, consumer and API."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from faststream.kafka import TestKafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 from orders import api
-from orders.app import NAME, create_app, create_token_issuer
-from orders.consumers import ROUTES
+from orders.app import create_token_issuer
 from orders.domain import Role, User
 from orders.handlers import OrderPolicy
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
 from orders.tasks import task_kinds
-from outboxed.consuming import BatchConsumer, create_broker, subscribe
-from outboxed.process import Metrics
 from outboxed.storage import Clock
 from outboxed.tasks import Worker
 from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
@@ -58,40 +54,8 @@ async def _registered(database: Database, user: User) -> User:
 
 
 @pytest.fixture
-async def subscriber(database: Database, settings: Settings) -> AsyncIterator[Subscriber]:
-    """The service's real one: parser, envelope, decoding, dispatch, handlers."""
-    consumer = BatchConsumer(NAME, ROUTES, database, Metrics(database.clock))
-    broker = create_broker(settings.kafka)
-    subscriber = subscribe(broker, consumer, settings.kafka)
-    async with TestKafkaBroker(broker):
-        yield subscriber
-
-
-@pytest.fixture
-def consume(subscriber: Subscriber) -> Consume:
-    """Feeds records to the subscriber, as one batch."""
-
-    async def feed(*records: Any) -> None:
-        await subscriber.process_message(records)
-
-    return feed
-
-
-@pytest.fixture
 def worker(database: Database) -> Worker[Any]:
     return Worker(task_kinds(), InMemoryTaskQueue(database), database, database.tasks_scheduled)
-
-
-@pytest.fixture(scope="session")
-def app(settings: Settings) -> FastAPI:
-    return create_app(settings)
-
-
-@pytest.fixture(scope="session")
-async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """One for all tests: making a client costs more than most tests."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders/api/v1") as client:
-        yield client
 
 
 @pytest.fixture

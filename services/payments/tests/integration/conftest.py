@@ -1,42 +1,14 @@
-"""Kafka topics and a consumer group of each test's own, and the sandbox gateway behind HTTP."""
+"""The sandbox gateway behind HTTP."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
-from backing_services.kafka import KafkaCluster
-from outboxed.consuming import ConsumerRole
 from outboxed.process import bind, http_role
-from outboxed.relay import Relay
-from outboxed.storage import SqlTransactions
 from outboxed.testing import services
-from outboxed.testing.topics import Topics
 from payment_gateway import Ledger, create_app
-from payments.consumers import ROUTES
-from payments.storage import SqlPaymentsUnitOfWork
-
-
-@pytest.fixture
-async def topics(kafka_cluster: KafkaCluster) -> AsyncIterator[Topics]:
-    async with Topics.of_test(kafka_cluster, ["orders", "payments"]) as topics:
-        yield topics
-
-
-@pytest.fixture
-def relay(topics: Topics, transactions: SqlTransactions[SqlPaymentsUnitOfWork]) -> Relay:
-    return Relay(transactions.engine, topics.kafka, transactions.events_appended)
-
-
-@pytest.fixture
-def consumer_role(topics: Topics, transactions: SqlTransactions[SqlPaymentsUnitOfWork]) -> Callable[..., ConsumerRole]:
-    """Makes the service's consumer as the composition root does, in this test's group."""
-
-    def make(database: Any = transactions) -> ConsumerRole:
-        return services.consumer_role(topics, ROUTES, database)[0]
-
-    return make
 
 
 @dataclass(frozen=True)

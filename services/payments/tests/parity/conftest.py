@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 from outboxed.ports import UnitOfWorkFactory
-from outboxed.storage import Clock, SqlTransactions
-from outboxed.tasks import SqlTaskQueue, TaskQueue
-from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
+from outboxed.storage import Clock
+from outboxed.tasks import TaskQueue
+from outboxed.testing.adapters import Backend, InMemoryBackend
 from payments.ports import UnitOfWork
 
 from ..fakes import in_memory_payments
@@ -12,18 +12,17 @@ from ..fakes import in_memory_payments
 Database = UnitOfWorkFactory[UnitOfWork]
 
 
-@pytest.fixture(params=["in memory", "PostgreSQL"])
-def database(request: pytest.FixtureRequest, clock: Clock) -> Database:
-    """Each test of this folder runs on both."""
-    if request.param == "in memory":
-        return in_memory_payments(clock)
-    transactions: Database = request.getfixturevalue("transactions")
-    return transactions
+@pytest.fixture
+def in_memory(clock: Clock) -> InMemoryBackend:
+    return InMemoryBackend(in_memory_payments(clock))
 
 
 @pytest.fixture
-def queue(database: Any) -> TaskQueue[Any]:
-    if isinstance(database, InMemoryDatabase):
-        return InMemoryTaskQueue(database)
-    assert isinstance(database, SqlTransactions)
-    return SqlTaskQueue(database.engine, database.clock)
+def database(backend: Backend) -> Database:
+    opened: Database = backend.database
+    return opened
+
+
+@pytest.fixture
+def queue(backend: Backend) -> TaskQueue[Any]:
+    return backend.queue

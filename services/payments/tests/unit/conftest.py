@@ -6,19 +6,13 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from faststream.kafka import TestKafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
-from outboxed.consuming import BatchConsumer, create_broker, subscribe
-from outboxed.process import Metrics
 from outboxed.storage import Clock
 from outboxed.tasks import Worker
 from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
 from outboxed.testing.services import always
 from payments import api
-from payments.app import NAME, create_app
-from payments.consumers import ROUTES
 from payments.gateway import HttpPaymentGateway
-from payments.settings import Settings
 from payments.tasks import task_kinds
 
 from ..fakes import InMemoryPaymentsUnitOfWork, in_memory_payments
@@ -55,41 +49,9 @@ def gateway(sandbox: Sandbox) -> HttpPaymentGateway:
 
 
 @pytest.fixture
-async def subscriber(database: Database, settings: Settings) -> AsyncIterator[Subscriber]:
-    """The service's real one: parser, envelope, decoding, dispatch, handlers."""
-    consumer = BatchConsumer(NAME, ROUTES, database, Metrics(database.clock))
-    broker = create_broker(settings.kafka)
-    subscriber = subscribe(broker, consumer, settings.kafka)
-    async with TestKafkaBroker(broker):
-        yield subscriber
-
-
-@pytest.fixture
-def consume(subscriber: Subscriber) -> Consume:
-    """Feeds records to the subscriber, as one batch."""
-
-    async def feed(*records: Any) -> None:
-        await subscriber.process_message(records)
-
-    return feed
-
-
-@pytest.fixture
 def worker(database: Database, gateway: HttpPaymentGateway) -> Worker[Any]:
     kinds = task_kinds(database, gateway, gateway_timeout=5)
     return Worker(kinds, InMemoryTaskQueue(database), database, database.tasks_scheduled)
-
-
-@pytest.fixture(scope="session")
-def app(settings: Settings) -> FastAPI:
-    return create_app(settings)
-
-
-@pytest.fixture(scope="session")
-async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """One for all tests: making a client costs more than most tests."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://payments/api/v1") as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,0 +1,165 @@
+"""Fixtures for the tests of a service: ``from outboxed.testing.fixtures import *`` in its conftest.py.
+
+A service gives one fixture, ``service`` (a ServiceUnderTest), and for what runs in memory ``database`` (an
+InMemoryDatabase). Each service needs copies of its own, which the import makes: as a plugin's, the fixtures of a session
+would be made for the first service and used for all.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from faststream.kafka import TestKafkaBroker
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from outboxed.consuming import BatchConsumer, ConsumerRole, create_broker, subscribe
+from outboxed.process import Metrics
+from outboxed.relay import Relay
+from outboxed.storage import Clock, SqlTransactions, create_engine
+from outboxed.testing.adapters import Backend, InMemoryBackend, SqlBackend
+
+if TYPE_CHECKING:
+    from backing_services.kafka import KafkaCluster
+    from backing_services.postgres import DatabaseIsolation, PostgresServer
+
+    from outboxed.testing.topics import Topics
+
+__all__ = [
+    "ServiceUnderTest",
+    "app",
+    "backend",
+    "clock",
+    "consume",
+    "consumer_role",
+    "engine",
+    "http",
+    "isolation",
+    "relay",
+    "subscriber",
+    "topics",
+    "transactions",
+]
+
+
+@dataclass(frozen=True)
+class ServiceUnderTest:
+    """What the fixtures know of a service; ``topics`` are all that it reads or publishes to."""
+
+    name: str
+    settings: Any
+    unit_of_work: Callable[..., Any]
+    routes: Sequence[Any]
+    topics: Sequence[str]
+    create_app: Callable[[Any], FastAPI]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The test's own: to move it moves deadlines and retries."""
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+async def isolation(postgres_server: "PostgresServer", service: ServiceUnderTest) -> "AsyncIterator[DatabaseIsolation]":
+    """A database with the schema of the service's migrations."""
+    from outboxed.testing.services import service_isolation  # noqa: PLC0415  # a unit test needs no database
+
+    isolation = await service_isolation(postgres_server, service.name)
+    yield isolation
+    await isolation.close()
+
+
+@pytest.fixture(scope="session")
+async def engine(isolation: "DatabaseIsolation") -> AsyncIterator[AsyncEngine]:
+    """The session's; a connection that a test doesn't give back fails that test."""
+    engine = create_engine(isolation.url, application_name="tests")
+    isolation.watch(engine)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def transactions(
+    request: pytest.FixtureRequest,
+    engine: AsyncEngine,
+    isolation: "DatabaseIsolation",
+    clock: Clock,
+    service: ServiceUnderTest,
+) -> AsyncIterator[SqlTransactions[Any]]:
+    """The service's transactions on PostgreSQL; the database is empty again afterwards."""
+    from outboxed.testing.services import engine_of_test  # noqa: PLC0415  # a unit test needs no database
+
+    async with engine_of_test(isolation, engine, request.node) as engine_here:
+        yield SqlTransactions(engine_here, service.unit_of_work, source=f"/{service.name}", clock=clock)
+
+
+@pytest.fixture
+async def topics(kafka_cluster: "KafkaCluster", service: ServiceUnderTest) -> "AsyncIterator[Topics]":
+    """Topics and a consumer group of the test's own."""
+    from outboxed.testing.topics import Topics  # noqa: PLC0415  # a unit test needs no Kafka
+
+    async with Topics.of_test(kafka_cluster, service.topics) as topics:
+        yield topics
+
+
+@pytest.fixture
+def relay(topics: "Topics", transactions: SqlTransactions[Any]) -> Relay:
+    """From the service's outbox to the test's topics."""
+    return Relay(transactions.engine, topics.kafka, transactions.events_appended)
+
+
+@pytest.fixture
+def consumer_role(
+    topics: "Topics", transactions: SqlTransactions[Any], service: ServiceUnderTest
+) -> Callable[..., ConsumerRole]:
+    """Makes the service's consumer as the composition does, in the test's group."""
+    from outboxed.testing import services  # noqa: PLC0415  # a unit test needs no Kafka
+
+    def make(database: Any = transactions) -> ConsumerRole:
+        return services.consumer_role(topics, service.routes, database)[0]
+
+    return make
+
+
+@pytest.fixture(params=["in memory", "PostgreSQL"])
+def backend(request: pytest.FixtureRequest, in_memory: InMemoryBackend) -> Backend:
+    """Each test runs on both: the service's fixture ``in_memory``, and its transactions on PostgreSQL."""
+    return in_memory if request.param == "in memory" else SqlBackend(request.getfixturevalue("transactions"))
+
+
+@pytest.fixture
+async def subscriber(database: Any, service: ServiceUnderTest) -> AsyncIterator[BatchSubscriber]:
+    """The service's real one on FastStream's test broker: parser, envelope, decoding, dispatch, handlers."""
+    consumer: BatchConsumer[Any] = BatchConsumer(service.name, service.routes, database, Metrics(database.clock))
+    broker = create_broker(service.settings.kafka)
+    subscriber = subscribe(broker, consumer, service.settings.kafka)
+    async with TestKafkaBroker(broker):
+        yield subscriber
+
+
+@pytest.fixture
+def consume(subscriber: BatchSubscriber) -> Callable[..., Awaitable[None]]:
+    """Feeds records to the subscriber, as one batch."""
+
+    async def feed(*records: Any) -> None:
+        await subscriber.process_message(records)
+
+    return feed
+
+
+@pytest.fixture(scope="session")
+def app(service: ServiceUnderTest) -> FastAPI:
+    """The service's HTTP app; a test overrides its dependencies."""
+    return service.create_app(service.settings)
+
+
+@pytest.fixture(scope="session")
+async def http(app: FastAPI, service: ServiceUnderTest) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app in this process; one for all tests: making it costs more than most tests."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{service.name}/api/v1") as client:
+        yield client
