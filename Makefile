@@ -9,8 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # uv from the PATH, else one of this project's own, from PyPI
 UV := $(shell command -v uv || echo .tools/uv/bin/uv)
 RUN := $(UV) run --frozen --all-packages --no-sync
-PACKAGES := -p outboxed -p backing_services -p pact_faststream -p asyncapi_gate -p orders -p payments -p notifications -p payment_gateway -p mail_catcher \
-	-p sandbox_process -p shop_demo
+PACKAGES := $(addprefix -p ,$(notdir $(patsubst %/__init__.py,%,$(wildcard libs/*/src/*/__init__.py services/*/src/*/__init__.py sandbox/src/*/__init__.py demo/src/*/__init__.py harness/src/*/__init__.py))))
 TESTS := conftest.py $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests tools)
 MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(wildcard services/*/pyproject.toml libs/*/pyproject.toml) sandbox/pyproject.toml demo/pyproject.toml)
 NAMED = $(or $(SERVICE),$(error SERVICE is needed, one of: $(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))))
