@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
@@ -29,11 +29,7 @@ Content = dict[str, Any]
 
 
 def as_it_was() -> Any:
-    class ParcelShipped(Event):
-        type: ClassVar[str] = "parcel.shipped.v1"
-        topic: ClassVar[str] = "parcels"
-        key_field: ClassVar[str] = "parcel_id"
-
+    class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
         parcel_id: UUID
         weight: int
 
@@ -41,11 +37,7 @@ def as_it_was() -> Any:
 
 
 def with_a_field_more() -> Any:
-    class ParcelShipped(Event):
-        type: ClassVar[str] = "parcel.shipped.v1"
-        topic: ClassVar[str] = "parcels"
-        key_field: ClassVar[str] = "parcel_id"
-
+    class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
         parcel_id: UUID
         weight: int
         carrier: str
@@ -54,11 +46,7 @@ def with_a_field_more() -> Any:
 
 
 def with_a_deprecated_field() -> Any:
-    class ParcelShipped(Event):
-        type: ClassVar[str] = "parcel.shipped.v1"
-        topic: ClassVar[str] = "parcels"
-        key_field: ClassVar[str] = "parcel_id"
-
+    class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
         parcel_id: UUID
         weight: Annotated[int, Field(deprecated="in kilograms; grams say more")]
         carrier: str
@@ -68,11 +56,7 @@ def with_a_deprecated_field() -> Any:
 
 
 def without_the_deprecated_field() -> Any:
-    class ParcelShipped(Event):
-        type: ClassVar[str] = "parcel.shipped.v1"
-        topic: ClassVar[str] = "parcels"
-        key_field: ClassVar[str] = "parcel_id"
-
+    class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
         parcel_id: UUID
         carrier: str
         grams: int
@@ -80,11 +64,8 @@ def without_the_deprecated_field() -> Any:
     return ParcelShipped
 
 
-class ParcelShipped(Event):
+class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     model_config = ConfigDict(json_schema_extra={"deprecated": True})
-    type: ClassVar[str] = "parcel.shipped.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
 
     parcel_id: UUID
     weight: Annotated[int, Field(deprecated="in kilograms; grams say more")]
@@ -92,11 +73,7 @@ class ParcelShipped(Event):
     grams: int
 
 
-class ParcelShippedV2(Event):
-    type: ClassVar[str] = "parcel.shipped.v2"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
-
+class ParcelShippedV2(Event, type="parcel.shipped.v2", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
     carrier: str
     grams: int
@@ -115,11 +92,7 @@ def published(*events: type[Event]) -> Content:
 # --- its consumer ---
 
 
-class ParcelShippedV1(ConsumedEvent):
-    type: ClassVar[str] = "parcel.shipped.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
-
+class ParcelShippedV1(ConsumedEvent, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
     weight: int
 
@@ -129,11 +102,7 @@ async def receive_v1(event: ParcelShippedV1, uow: Any) -> None:
 
 
 def reading_both() -> Sequence[Route[Any]]:
-    class ParcelShippedV2(ConsumedEvent):
-        type: ClassVar[str] = "parcel.shipped.v2"
-        topic: ClassVar[str] = "parcels"
-        key_field: ClassVar[str] = "parcel_id"
-
+    class ParcelShippedV2(ConsumedEvent, type="parcel.shipped.v2", topic="parcels", key_field="parcel_id"):
         parcel_id: UUID
         grams: int
 

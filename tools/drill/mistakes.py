@@ -81,13 +81,13 @@ MISTAKES = (
         "events get another key, so that those of one order lose their order",
         PAYMENTS,
         "unit",
-        (Edit(PAYMENTS_EVENTS, r'key_field: ClassVar\[str\] = "order_id"', 'key_field: ClassVar[str] = "payment_id"'),),
+        (Edit(PAYMENTS_EVENTS, r'key_field="order_id"', 'key_field="payment_id"'),),
     ),
     Mistake(
         "an event moves to another topic",
         PAYMENTS,
         "contract provider",
-        (Edit(PAYMENTS_EVENTS, r'topic: ClassVar\[str\] = "payments"', 'topic: ClassVar[str] = "payment-events"'),),
+        (Edit(PAYMENTS_EVENTS, r'topic="payments"', 'topic="payment-events"'),),
     ),
     Mistake(
         "a second version is sent instead of the first, not beside it",
@@ -151,7 +151,7 @@ MISTAKES = (
             Edit(
                 "services/notifications/src/notifications/consumed_events.py",
                 r"\Z",
-                '\n\nclass PaymentDeclined(PaymentRefunded):\n    type: ClassVar[str] = "payment.declined.v1"\n',
+                '\n\nclass PaymentDeclined(PaymentRefunded, type="payment.declined.v1"):\n    pass\n',
             ),
             Edit(
                 "services/notifications/tests/contract/expectations.py",

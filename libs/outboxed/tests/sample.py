@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -17,22 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 
 
-class AccountCredited(Event):
-    type: ClassVar[str] = "account.credited.v1"
-    topic: ClassVar[str] = "accounts"
-    key_field: ClassVar[str] = "account_id"
-
+class AccountCredited(Event, type="account.credited.v1", topic="accounts", key_field="account_id"):
     account_id: UUID
     amount: Amount = Decimal("1.00")
     owner: str = "Ada"
     at: Timestamp = NOW
 
 
-class MoneyMoved(ConsumedEvent):
-    type: ClassVar[str] = "money.moved.v1"
-    topic: ClassVar[str] = "moves"
-    key_field: ClassVar[str] = "account_id"
-
+class MoneyMoved(ConsumedEvent, type="money.moved.v1", topic="moves", key_field="account_id"):
     account_id: UUID
     amount: ConsumedAmount
 

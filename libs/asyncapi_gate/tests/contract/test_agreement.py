@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,11 +21,7 @@ class Size(EventData):
     width: int
 
 
-class ParcelShipped(Event):
-    type: ClassVar[str] = "parcel.shipped.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
-
+class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
     size: Size
     carrier: str | None = None
@@ -35,11 +31,7 @@ class SizeSeen(ConsumedData):
     height: int
 
 
-class ParcelSeen(ConsumedEvent):
-    type: ClassVar[str] = "parcel.shipped.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
-
+class ParcelSeen(ConsumedEvent, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
     size: SizeSeen
 

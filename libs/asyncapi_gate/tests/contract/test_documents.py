@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -19,11 +19,7 @@ from outboxed.messages import Event, document
 from pydantic import create_model
 
 
-class Parcel(Event):
-    type: ClassVar[str] = "parcel.shipped.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
-
+class Parcel(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
 
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
@@ -24,13 +24,10 @@ class Crate(EventData):
     inside: list["Crate"]
 
 
-class ParcelShipped(Event):
+class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     """Something of all that an event can have."""
 
     model_config = ConfigDict(json_schema_extra={"deprecated": True})
-    type: ClassVar[str] = "parcel.shipped.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
 
     parcel_id: UUID
     crate: Annotated[Crate, Field(deprecated=True, description="beside a reference")]
@@ -40,11 +37,7 @@ class ParcelShipped(Event):
     labels: dict[str, str]
 
 
-class OrderPlaced(ConsumedEvent):
-    type: ClassVar[str] = "order.placed.v1"
-    topic: ClassVar[str] = "orders"
-    key_field: ClassVar[str] = "order_id"
-
+class OrderPlaced(ConsumedEvent, type="order.placed.v1", topic="orders", key_field="order_id"):
     order_id: UUID
 
 

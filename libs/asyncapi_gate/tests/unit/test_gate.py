@@ -4,7 +4,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
@@ -19,11 +19,7 @@ from pydantic import Field, WithJsonSchema, create_model
 Content = dict[str, Any]
 
 
-class Parcel(Event):
-    type: ClassVar[str] = "parcel.shipped.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
-
+class Parcel(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
 
 
@@ -279,11 +275,7 @@ def test_an_event_is_published_until_it_was_deprecated() -> None:
 
 
 def test_what_a_service_consumes_is_its_own_affair() -> None:
-    class Seen(ConsumedEvent):
-        type: ClassVar[str] = "parcel.shipped.v1"
-        topic: ClassVar[str] = "parcels"
-        key_field: ClassVar[str] = "parcel_id"
-
+    class Seen(ConsumedEvent, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
         parcel_id: UUID
 
     def consuming(*events: type[ConsumedEvent]) -> Content:

@@ -39,12 +39,11 @@ SESSION_MS = 2000  # so that a killed consumer's partitions move on soon
 PATIENCE = 30.0  # seconds
 
 
-class AccountSeen(ConsumedEvent):
+class AccountSeen(ConsumedEvent, key_field="account_id"):
     """Its amount is the account's version."""
 
     type: ClassVar[str] = AccountCredited.type
     topic: ClassVar[str] = AccountCredited.topic
-    key_field: ClassVar[str] = "account_id"
 
     account_id: UUID
     amount: ConsumedAmount

@@ -1,7 +1,7 @@
 """One fact in two versions: the same in memory and on PostgreSQL."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -17,11 +17,7 @@ Database = Any
 Headers = Sequence[dict[str, str]]
 
 
-class AccountCreditedAgain(Event):
-    type: ClassVar[str] = "account.credited.v2"
-    topic: ClassVar[str] = "accounts"
-    key_field: ClassVar[str] = "account_id"
-
+class AccountCreditedAgain(Event, type="account.credited.v2", topic="accounts", key_field="account_id"):
     account_id: UUID
 
 

@@ -1,6 +1,6 @@
 """The AsyncAPI document: a channel a topic, a message an event."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
@@ -64,11 +64,8 @@ class Owner(EventData):
     name: str
 
 
-class AccountClosed(Event):
+class AccountClosed(Event, type="account.closed.v1", topic="accounts", key_field="account_id"):
     model_config = ConfigDict(json_schema_extra={"deprecated": True})
-    type: ClassVar[str] = "account.closed.v1"
-    topic: ClassVar[str] = "accounts"
-    key_field: ClassVar[str] = "account_id"
 
     account_id: UUID
     owner: Annotated[Owner, Field(deprecated="use the account")]
@@ -86,11 +83,7 @@ def test_what_is_deprecated_says_so() -> None:
 
 
 def test_an_event_that_a_service_publishes_and_consumes_is_documented_as_it_is_published() -> None:
-    class Credited(ConsumedEvent):
-        type: ClassVar[str] = "account.credited.v1"
-        topic: ClassVar[str] = "accounts"
-        key_field: ClassVar[str] = "account_id"
-
+    class Credited(ConsumedEvent, type="account.credited.v1", topic="accounts", key_field="account_id"):
         account_id: UUID
 
     both = document(title="bank", version="1", published=[AccountCredited], consumed=[Credited])

@@ -2,7 +2,7 @@
 
 import json
 from contextlib import nullcontext
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,11 +21,7 @@ TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NEEDED = (("ce_type", b"money.moved.v1"), ("ce_id", b"1"))
 
 
-class Renamed(Event):
-    type: ClassVar[str] = "account.credited.v2"
-    topic: ClassVar[str] = "accounts"
-    key_field: ClassVar[str] = "account_id"
-
+class Renamed(Event, type="account.credited.v2", topic="accounts", key_field="account_id"):
     account_id: UUID
 
 

@@ -4,7 +4,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,11 +14,7 @@ from pydantic import ValidationError
 from ..sample import NOW, AccountCredited, MoneyMoved
 
 
-class Seen(ConsumedEvent):
-    type: ClassVar[str] = "seen.v1"
-    topic: ClassVar[str] = "seen"
-    key_field: ClassVar[str] = "id"
-
+class Seen(ConsumedEvent, type="seen.v1", topic="seen", key_field="id"):
     id: UUID
     at: ConsumedTimestamp
 

@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,31 +20,19 @@ from outboxed.testing.tracking.spans import logged_steps
 from outboxed.testing.tracking.story import tell
 
 
-class Sold(Event):
-    type: ClassVar[str] = "dish.sold.v1"
-    topic: ClassVar[str] = "till"
-    key_field: ClassVar[str] = "table"
+class Sold(Event, type="dish.sold.v1", topic="till", key_field="table"):
     table: str
 
 
-class SoldToCook(ConsumedEvent):
-    type: ClassVar[str] = "dish.sold.v1"
-    topic: ClassVar[str] = "till"
-    key_field: ClassVar[str] = "table"
+class SoldToCook(ConsumedEvent, type="dish.sold.v1", topic="till", key_field="table"):
     table: str
 
 
-class Cooked(Event):
-    type: ClassVar[str] = "dish.cooked.v1"
-    topic: ClassVar[str] = "kitchen"
-    key_field: ClassVar[str] = "table"
+class Cooked(Event, type="dish.cooked.v1", topic="kitchen", key_field="table"):
     table: str
 
 
-class CookedToServe(ConsumedEvent):
-    type: ClassVar[str] = "dish.cooked.v1"
-    topic: ClassVar[str] = "kitchen"
-    key_field: ClassVar[str] = "table"
+class CookedToServe(ConsumedEvent, type="dish.cooked.v1", topic="kitchen", key_field="table"):
     table: str
 
 

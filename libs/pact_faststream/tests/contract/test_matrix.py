@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import ClassVar
 from uuid import UUID
 
 import pytest
@@ -20,11 +19,7 @@ class Stop(EventData):
     town: str
 
 
-class ParcelShipped(Event):
-    type: ClassVar[str] = "parcel.shipped.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
-
+class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
     weight: int = 3
     price: Amount = Decimal("4.50")
@@ -33,11 +28,7 @@ class ParcelShipped(Event):
     stops: list[Stop] = [Stop(town="Ulm")]  # noqa: RUF012  # pydantic copies it
 
 
-class ParcelWeighed(Event):
-    type: ClassVar[str] = "parcel.weighed.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
-
+class ParcelWeighed(Event, type="parcel.weighed.v1", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
     weight: int = 3
     carrier: str = "by bike"

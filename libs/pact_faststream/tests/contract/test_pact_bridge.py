@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -38,21 +38,13 @@ from pydantic import Field
 PARCEL_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
 
 
-class ParcelSeen(ConsumedEvent):
-    type: ClassVar[str] = "parcel.shipped.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
-
+class ParcelSeen(ConsumedEvent, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
     weight: int
     tags: list[str] = Field(default_factory=list)
 
 
-class ParcelShipped(Event):
-    type: ClassVar[str] = "parcel.shipped.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
-
+class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
     weight: int | str
     carrier: str = "by bike"
@@ -150,11 +142,7 @@ async def test_an_expectation_that_nobody_stated_is_an_error(reception: Receptio
 
 
 def test_an_example_without_any_field_is_an_error() -> None:
-    class Anything(ConsumedEvent):
-        type: ClassVar[str] = "anything.v1"
-        topic: ClassVar[str] = "all"
-        key_field: ClassVar[str] = "id"
-
+    class Anything(ConsumedEvent, type="anything.v1", topic="all", key_field="id"):
         id: str = ""
 
     with pytest.raises(ExpectationError, match="accepts any message"):
@@ -374,11 +362,7 @@ class Part(ConsumedData):
     name: str
 
 
-class Everything(ConsumedEvent):
-    type: ClassVar[str] = "everything.v1"
-    topic: ClassVar[str] = "all"
-    key_field: ClassVar[str] = "id"
-
+class Everything(ConsumedEvent, type="everything.v1", topic="all", key_field="id"):
     id: UUID
     amount: ConsumedAmount
     at: ConsumedTimestamp

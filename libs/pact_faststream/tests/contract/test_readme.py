@@ -48,11 +48,7 @@ from outboxed.testing.adapters import InMemoryBackend
 from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork
 
 
-class ParcelShipped(Event):
-    type: ClassVar[str] = "parcel.shipped.v1"
-    topic: ClassVar[str] = "parcels"
-    key_field: ClassVar[str] = "parcel_id"
-
+class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
     weight: int
 

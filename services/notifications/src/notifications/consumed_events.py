@@ -1,6 +1,6 @@
 """This service's own view of what orders and payments publish: only what it uses."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 from outboxed.messages import ConsumedData, ConsumedEvent
@@ -11,25 +11,18 @@ class Customer(ConsumedData):
     email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
-class OrderEvent(ConsumedEvent):
-    topic: ClassVar[str] = "orders"
-    key_field: ClassVar[str] = "order_id"
-
+class OrderEvent(ConsumedEvent, topic="orders", key_field="order_id"):
     order_id: UUID
     customer: Customer
 
 
-class OrderConfirmed(OrderEvent):
-    type: ClassVar[str] = "order.confirmed.v1"
+class OrderConfirmed(OrderEvent, type="order.confirmed.v1"):
+    pass
 
 
-class OrderCancelled(OrderEvent):
-    type: ClassVar[str] = "order.cancelled.v1"
+class OrderCancelled(OrderEvent, type="order.cancelled.v1"):
+    pass
 
 
-class PaymentRefunded(ConsumedEvent):
-    type: ClassVar[str] = "payment.refunded.v1"
-    topic: ClassVar[str] = "payments"
-    key_field: ClassVar[str] = "order_id"
-
+class PaymentRefunded(ConsumedEvent, type="payment.refunded.v1", topic="payments", key_field="order_id"):
     order_id: UUID

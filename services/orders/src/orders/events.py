@@ -1,7 +1,7 @@
 """What this service publishes. A breaking change is a new type beside the old one."""
 
 from decimal import Decimal
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 from uuid import UUID
 
 from outboxed.messages import Amount, Event, EventData, Timestamp
@@ -26,19 +26,14 @@ class MoneyData(EventData):
     currency: str
 
 
-class OrderEvent(Event):
+class OrderEvent(Event, topic="orders", key_field="order_id"):
     """All events of an order share its topic and key, so they stay in order."""
-
-    topic: ClassVar[str] = "orders"
-    key_field: ClassVar[str] = "order_id"
 
     order_id: UUID
     customer: CustomerData
 
 
-class OrderPlaced(OrderEvent):
-    type: ClassVar[str] = "order.placed.v1"
-
+class OrderPlaced(OrderEvent, type="order.placed.v1"):
     items: list[ItemData]
     total: MoneyData
     payment_method: str
@@ -58,9 +53,7 @@ class OrderPlaced(OrderEvent):
         )
 
 
-class OrderConfirmed(OrderEvent):
-    type: ClassVar[str] = "order.confirmed.v1"
-
+class OrderConfirmed(OrderEvent, type="order.confirmed.v1"):
     total: MoneyData
     confirmed_at: Timestamp
 
@@ -74,9 +67,7 @@ class OrderConfirmed(OrderEvent):
         )
 
 
-class OrderCancelled(OrderEvent):
-    type: ClassVar[str] = "order.cancelled.v1"
-
+class OrderCancelled(OrderEvent, type="order.cancelled.v1"):
     reason: Literal["payment_declined", "payment_deadline", "customer"]
     cancelled_at: Timestamp
 

@@ -1,6 +1,6 @@
 """This service's own view of what orders publishes: only what it uses."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 from uuid import UUID
 
 from outboxed.messages import ConsumedData, ConsumedEvent, ConsumedPrice, ConsumedTimestamp
@@ -12,20 +12,15 @@ class Money(ConsumedData):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
-class OrderEvent(ConsumedEvent):
-    topic: ClassVar[str] = "orders"
-    key_field: ClassVar[str] = "order_id"
-
+class OrderEvent(ConsumedEvent, topic="orders", key_field="order_id"):
     order_id: UUID
 
 
-class OrderPlaced(OrderEvent):
-    type: ClassVar[str] = "order.placed.v1"
-
+class OrderPlaced(OrderEvent, type="order.placed.v1"):
     total: Money
     payment_method: Annotated[str, Field(min_length=1)]
     pay_before: ConsumedTimestamp
 
 
-class OrderCancelled(OrderEvent):
-    type: ClassVar[str] = "order.cancelled.v1"
+class OrderCancelled(OrderEvent, type="order.cancelled.v1"):
+    pass

@@ -1,6 +1,6 @@
 """What this service publishes. A breaking change is a new type beside the old one."""
 
-from typing import ClassVar, Self
+from typing import Self
 from uuid import UUID
 
 from outboxed.messages import Amount, Event, EventData, Timestamp
@@ -13,19 +13,14 @@ class MoneyData(EventData):
     currency: str
 
 
-class PaymentEvent(Event):
+class PaymentEvent(Event, topic="payments", key_field="order_id"):
     """All events of a payment have its order's key, so they stay in order."""
-
-    topic: ClassVar[str] = "payments"
-    key_field: ClassVar[str] = "order_id"
 
     payment_id: UUID
     order_id: UUID
 
 
-class PaymentCaptured(PaymentEvent):
-    type: ClassVar[str] = "payment.captured.v1"
-
+class PaymentCaptured(PaymentEvent, type="payment.captured.v1"):
     amount: MoneyData
     captured_at: Timestamp
 
@@ -39,9 +34,7 @@ class PaymentCaptured(PaymentEvent):
         )
 
 
-class PaymentDeclined(PaymentEvent):
-    type: ClassVar[str] = "payment.declined.v1"
-
+class PaymentDeclined(PaymentEvent, type="payment.declined.v1"):
     reason: str
     declined_at: Timestamp
 
@@ -50,9 +43,7 @@ class PaymentDeclined(PaymentEvent):
         return cls(payment_id=payment.id, order_id=payment.order_id, reason=reason, declined_at=payment.history[-1].at)
 
 
-class PaymentRefunded(PaymentEvent):
-    type: ClassVar[str] = "payment.refunded.v1"
-
+class PaymentRefunded(PaymentEvent, type="payment.refunded.v1"):
     amount: MoneyData
     refunded_at: Timestamp
 

@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Unpack
 
 from pydantic import (
     AwareDatetime,
@@ -80,26 +80,44 @@ ConsumedTimestamp = Annotated[
 """An instant as an RFC 3339 string with a zone; in the last year of the calendar databases overflow."""
 
 
-class EventData(BaseModel):
-    """A part of a published event."""
+class _Addressed(BaseModel):
+    """An event's address is that of its class: ``class OrderPlaced(Event, type="order.placed.v1", topic=...)``.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Event(EventData):
-    """A published event: its fields are the data, its class variables the address.
-
-    ``key_field`` names the field whose value is the record's key and the envelope's subject.
+    ``type`` is the header ``ce_type``. ``key_field`` names the field whose value is the record's key. A subclass
+    inherits what it doesn't say.
     """
 
     type: ClassVar[str]
     topic: ClassVar[str]
     key_field: ClassVar[str]
 
+    def __init_subclass__(
+        cls,
+        *,
+        type: str = "",  # noqa: A002  # CloudEvents' own word
+        topic: str = "",
+        key_field: str = "",
+        **config: Unpack[ConfigDict],
+    ) -> None:
+        super().__init_subclass__(**config)
+        for name, value in (("type", type), ("topic", topic), ("key_field", key_field)):
+            if value:
+                setattr(cls, name, value)
+
     @property
     def key(self) -> str:
         """The record's key: all events of one key stay in order."""
         return str(getattr(self, self.key_field))
+
+
+class EventData(BaseModel):
+    """A part of a published event."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Event(EventData, _Addressed):
+    """A published event: its fields are the data, its class has the address."""
 
 
 class ConsumedData(BaseModel):
@@ -108,14 +126,5 @@ class ConsumedData(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class ConsumedEvent(ConsumedData):
-    """A consumer's own view of an event that another service publishes."""
-
-    type: ClassVar[str]
-    topic: ClassVar[str]
-    key_field: ClassVar[str]
-
-    @property
-    def key(self) -> str:
-        """The value that the record's key must equal."""
-        return str(getattr(self, self.key_field))
+class ConsumedEvent(ConsumedData, _Addressed):
+    """A consumer's own view of an event that another service publishes; its record's key must equal ``key``."""

@@ -1,8 +1,8 @@
 """Fixtures for the tests of a service: ``from outboxed.testing.fixtures import *`` in its conftest.py.
 
 A service gives one fixture, ``service`` (a ServiceUnderTest), and for what runs in memory ``database`` (an
-InMemoryDatabase). Each service needs copies of its own, which the import makes: as a plugin's, the fixtures of a session
-would be made for the first service and used for all.
+InMemoryDatabase). Each service needs copies of its own, which the import makes: as a plugin's, those of a session
+would be made for the first service, and used for all.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
