@@ -1,12 +1,11 @@
 """Kafka records in, through the test broker and the real subscriber; e-mails to be sent and dead letters out."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from outboxed.testing.records import consumer_record, event_record
+from outboxed.testing.records import event_record, odd, poison
 
 from ..factories import EMAIL, order_cancelled, order_confirmed, order_data, payment_refunded
 from .conftest import Consume, Database
@@ -91,32 +90,14 @@ async def test_events_replayed_onto_an_empty_inbox_send_nothing(database: Databa
     assert not waiting(database)
 
 
-def _poison(order_id: UUID) -> dict[str, Any]:
-    key = str(order_id).encode()
-    typed = [("ce_type", b"order.confirmed.v1"), ("ce_id", b"1")]
-    data = json.dumps(order_data(order_id)).encode()
-
-    def changed(**changes: Any) -> Any:
-        return consumer_record(
-            "orders", json.dumps({**order_data(order_id), **changes}).encode(), key=key, headers=typed
-        )
-
-    return {
-        "no JSON": consumer_record("orders", b"{", key=key, headers=typed),
-        "no order": consumer_record("orders", b"{}", key=key, headers=typed),
-        "order_id no UUID": changed(order_id="7"),
-        "no customer": changed(customer=None),
-        "no address": changed(customer={"email": "nobody"}),
-        "two lines of address": changed(customer={"email": "a@example.com\nBcc: eve@example.com"}),
-        "null value": consumer_record("orders", None, key=key, headers=typed),
-        "no key": consumer_record("orders", data, headers=typed),
-        "another key": consumer_record("orders", data, key=b"other", headers=typed),
-        "no ce_type": consumer_record("orders", data, key=key, headers=typed[1:]),
-        "no ce_id": consumer_record("orders", data, key=key, headers=typed[:1]),
-        "null ce_id": consumer_record("orders", data, key=key, headers=[typed[0], ("ce_id", None)]),
-        "unreadable ce_type": consumer_record("orders", data, key=key, headers=[("ce_type", b"\xff"), typed[1]]),
-        "deep nesting": consumer_record("orders", b"[" * 100_000, key=key, headers=typed),
-    }
+def _poison(order_id: UUID) -> Mapping[str, Any]:
+    return poison(
+        order_confirmed(order_id),
+        order_id_no_uuid={"order_id": "7"},
+        no_customer={"customer": None},
+        no_address={"customer": {"email": "nobody"}},
+        two_lines_of_address={"customer": {"email": "a@example.com\nBcc: eve@example.com"}},
+    )
 
 
 @pytest.mark.parametrize("kind", _poison(uuid4()))
@@ -146,18 +127,12 @@ async def test_a_dead_letters_reason_does_not_repeat_the_customers_data(database
 async def test_odd_records_that_are_no_poison_leave_no_dead_letter(database: Database, consume: Consume) -> None:
     order_id = uuid4()
     confirmed = order_confirmed(order_id)
-    odd = consumer_record(
-        "orders",
-        confirmed.value.replace(b"{", b'{"unknown": 1, ', 1),
-        key=confirmed.key,
-        headers=[*confirmed.headers, ("x-null", None), ("x-binary", b"\xff\xfe"), ("traceparent", b"nonsense")],
-    )
 
     await consume(
         event_record("orders", "order.exploded.v1", {}, key="any"),
         event_record("orders", "order.placed.v1", {"order_id": str(order_id)}, key=str(order_id)),
         event_record("payments", "payment.captured.v1", {"order_id": str(order_id)}, key=str(order_id)),
-        odd,
+        odd(confirmed),
     )
 
     assert not database.state.dead_letters

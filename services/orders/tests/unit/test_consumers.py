@@ -1,11 +1,12 @@
 """Kafka records in, through FastStream's test broker and the real subscriber; state and events out."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from orders.domain import Order, OrderStatus
-from outboxed.testing.records import consumer_record, decoded, event_record
+from outboxed.testing.records import decoded, event_record, odd, poison
 
 from ..factories import OrderFactory, cancelled_order, confirmed_order, payment_captured, payment_declined
 from ..fakes import stored
@@ -89,23 +90,8 @@ async def test_many_orders_are_handled_in_one_batch(database: Database, consume:
     assert {status_of(order, database) for order in orders} == {OrderStatus.CONFIRMED}
 
 
-def _poison(order: Order) -> dict[str, Any]:
-    key = str(order.id).encode()
-    typed = [("ce_type", b"payment.captured.v1"), ("ce_id", b"1")]
-    data = b'{"order_id": "%s"}' % key
-    return {
-        "no JSON": consumer_record("payments", b"{", key=key, headers=typed),
-        "wrong schema": consumer_record("payments", b'{"order_id": 5}', key=key, headers=typed),
-        "no order": consumer_record("payments", b"{}", key=key, headers=typed),
-        "null value": consumer_record("payments", None, key=key, headers=typed),
-        "no key": consumer_record("payments", data, headers=typed),
-        "another key": consumer_record("payments", data, key=b"other", headers=typed),
-        "no ce_type": consumer_record("payments", data, key=key, headers=typed[1:]),
-        "no ce_id": consumer_record("payments", data, key=key, headers=typed[:1]),
-        "null ce_id": consumer_record("payments", data, key=key, headers=[typed[0], ("ce_id", None)]),
-        "unreadable ce_type": consumer_record("payments", data, key=key, headers=[("ce_type", b"\xff"), typed[1]]),
-        "deep nesting": consumer_record("payments", b"[" * 100_000, key=key, headers=typed),
-    }
+def _poison(order: Order) -> Mapping[str, Any]:
+    return poison(payment_captured(order.id), wrong_schema={"order_id": 5})
 
 
 @pytest.mark.parametrize("kind", _poison(OrderFactory.create()))
@@ -127,17 +113,11 @@ async def test_odd_records_that_are_no_poison_leave_no_dead_letter(database: Dat
     order = OrderFactory.create()
     await stored(database, orders=[order])
     captured = payment_captured(order.id)
-    odd = consumer_record(
-        "payments",
-        captured.value.replace(b"{", b'{"unknown": 1, ', 1),
-        key=captured.key,
-        headers=[*captured.headers, ("x-null", None), ("x-binary", b"\xff\xfe"), ("traceparent", b"nonsense")],
-    )
 
     await consume(
         event_record("payments", "payment.exploded.v1", {}, key="any"),
         event_record("payments", "payment.refunded.v1", {"order_id": str(order.id)}, key=str(order.id)),
-        odd,
+        odd(captured),
     )
 
     assert not database.state.dead_letters

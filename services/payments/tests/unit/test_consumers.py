@@ -1,15 +1,15 @@
 """Kafka records in, through FastStream's test broker and the real subscriber; state, tasks and dead letters out."""
 
-import json
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from outboxed.testing.records import consumer_record, event_record
+from outboxed.testing.records import event_record, odd, poison
 from payments.domain import PaymentStatus, payment_id_of
 from payments.handlers import CHARGE, REFUND
 
-from ..factories import NOW, PAYMENTS, PaymentFactory, order_cancelled, order_placed, order_placed_data
+from ..factories import NOW, PAYMENTS, PaymentFactory, order_cancelled, order_placed
 from ..fakes import stored
 from .conftest import Consume, Database
 
@@ -77,35 +77,18 @@ async def test_many_orders_are_handled_in_one_batch(database: Database, consume:
     assert {status_of(order_id, database) for order_id in orders} == {PaymentStatus.REQUESTED}
 
 
-def _poison(order_id: UUID) -> dict[str, Any]:
-    key = str(order_id).encode()
-    typed = [("ce_type", b"order.placed.v1"), ("ce_id", b"1")]
-    good = order_placed_data(order_id)
-
-    def changed(**changes: Any) -> Any:
-        return consumer_record("orders", json.dumps({**good, **changes}).encode(), key=key, headers=typed)
-
-    data = json.dumps(good).encode()
-    return {
-        "no JSON": consumer_record("orders", b"{", key=key, headers=typed),
-        "no order": consumer_record("orders", b"{}", key=key, headers=typed),
-        "order_id no UUID": changed(order_id="7"),
-        "amount a number": changed(total={"amount": 50.0, "currency": "EUR"}),
-        "amount negative": changed(total={"amount": "-1.00", "currency": "EUR"}),
-        "amount not a number": changed(total={"amount": "NaN", "currency": "EUR"}),
-        "amount in tenths of a cent": changed(total={"amount": "1.001", "currency": "EUR"}),
-        "currency unknown in kind": changed(total={"amount": "1.00", "currency": "Euro"}),
-        "deadline without a zone": changed(pay_before="2026-01-15T12:00:00"),
-        "no payment method": changed(payment_method=None),
-        "null value": consumer_record("orders", None, key=key, headers=typed),
-        "no key": consumer_record("orders", data, headers=typed),
-        "another key": consumer_record("orders", data, key=b"other", headers=typed),
-        "no ce_type": consumer_record("orders", data, key=key, headers=typed[1:]),
-        "no ce_id": consumer_record("orders", data, key=key, headers=typed[:1]),
-        "null ce_id": consumer_record("orders", data, key=key, headers=[typed[0], ("ce_id", None)]),
-        "unreadable ce_type": consumer_record("orders", data, key=key, headers=[("ce_type", b"\xff"), typed[1]]),
-        "deep nesting": consumer_record("orders", b"[" * 100_000, key=key, headers=typed),
-    }
+def _poison(order_id: UUID) -> Mapping[str, Any]:
+    return poison(
+        order_placed(order_id),
+        order_id_no_uuid={"order_id": "7"},
+        amount_a_number={"total": {"amount": 50.0, "currency": "EUR"}},
+        amount_negative={"total": {"amount": "-1.00", "currency": "EUR"}},
+        amount_not_a_number={"total": {"amount": "NaN", "currency": "EUR"}},
+        amount_in_tenths_of_a_cent={"total": {"amount": "1.001", "currency": "EUR"}},
+        currency_unknown_in_kind={"total": {"amount": "1.00", "currency": "Euro"}},
+        deadline_without_a_zone={"pay_before": "2026-01-15T12:00:00"},
+        no_payment_method={"payment_method": None},
+    )
 
 
 @pytest.mark.parametrize("kind", _poison(uuid4()))
@@ -143,17 +126,11 @@ async def test_an_event_that_its_handler_refuses_is_the_only_dead_letter(
 async def test_odd_records_that_are_no_poison_leave_no_dead_letter(database: Database, consume: Consume) -> None:
     order_id = uuid4()
     placed = order_placed(order_id)
-    odd = consumer_record(
-        "orders",
-        placed.value.replace(b"{", b'{"unknown": 1, ', 1),
-        key=placed.key,
-        headers=[*placed.headers, ("x-null", None), ("x-binary", b"\xff\xfe"), ("traceparent", b"nonsense")],
-    )
 
     await consume(
         event_record("orders", "order.exploded.v1", {}, key="any"),
         event_record("orders", "order.confirmed.v1", {"order_id": str(order_id)}, key=str(order_id)),
-        odd,
+        odd(placed),
     )
 
     assert not database.state.dead_letters

@@ -6,10 +6,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from backing_services._cache import cache_folder, published
-from backing_services.kafka.cluster import KafkaError, create_topics, wait_until_it_answers
+from backing_services.kafka.cluster import KafkaError, Started, create_topics, wait_until_it_answers
 from backing_services.processes import free_port, is_free
 from backing_services.processes.parent_death import bound_to_this_process
 from backing_services.processes.temporary import TemporaryFolder
@@ -69,7 +68,7 @@ def why_unavailable() -> str | None:
     return None
 
 
-class ApacheKafka:
+class ApacheKafka(Started):
     """A single node on 127.0.0.1, as a context manager or by `start()` and `stop()`. It dies with this process.
 
     `port` 0 takes a free one; it stays the same over `stop()` or `kill()` and another `start()`, and so do the data.
@@ -154,10 +153,6 @@ class ApacheKafka:
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
         await create_topics(self.administration, partitions)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 REQUEST_LIMIT = 10.0  # seconds
 
@@ -32,6 +33,27 @@ class KafkaCluster(Protocol):
 
     def stop(self) -> None:
         """Stop what was started; a cluster that was given by its address is left alone."""
+
+
+class Started:
+    """A cluster as a context manager: started at the begin of the block, stopped at its end."""
+
+    def start(self) -> None:
+        """See KafkaCluster."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """See KafkaCluster."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
 
 def administration_client(bootstrap_servers: str) -> Any:

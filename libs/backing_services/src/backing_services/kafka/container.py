@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from backing_services.kafka.cluster import create_topics, wait_until_it_answers
+from backing_services.kafka.cluster import Started, create_topics, wait_until_it_answers
 from backing_services.processes import free_port
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ WAIT_FOR_ADDRESS = (
 COMMAND = ["bash", "-c", f"{WAIT_FOR_ADDRESS} exec /etc/kafka/docker/run"]
 
 
-class ContainerKafka:
+class ContainerKafka(Started):
     """A container of `$KAFKA_IMAGE`, else apache/kafka:4.3.1. `start()` raises what Docker raises, or KafkaError."""
 
     is_real = True
@@ -67,12 +66,3 @@ class ContainerKafka:
 
     async def create_topics(self, partitions: Mapping[str, int]) -> None:
         await create_topics(self.bootstrap_servers, partitions)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from backing_services.kafka.cluster import KafkaError
+from backing_services.kafka.cluster import KafkaError, Started
 
 ALL_BROKERS = -1
 PRODUCER = 0
@@ -19,7 +17,7 @@ LOG_EMERGENCIES = b"0"
 DISCONNECT = -195  # RD_KAFKA_RESP_ERR__TRANSPORT: instead of an answer, the broker cuts the connection
 
 
-class MockKafka:
+class MockKafka(Started):
     """A mock cluster of one broker. Topics that nobody created appear on use, with 4 partitions.
 
     Several clients and processes may use it at the same time. `start()` raises KafkaError where the confluent_kafka
@@ -91,15 +89,6 @@ class MockKafka:
     def clear_request_errors(self, api_key: int) -> None:
         """Forget the errors that were pushed for this kind of request and not given out yet."""
         _librdkafka().rd_kafka_mock_clear_request_errors(self._running, api_key)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def _running(self) -> int:

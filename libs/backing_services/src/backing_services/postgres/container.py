@@ -1,8 +1,7 @@
 """PostgreSQL in a container, for those who want the very server of production."""
 
 import os
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from backing_services.postgres.server import PostgresServer
 
@@ -43,12 +42,3 @@ class ContainerPostgres(PostgresServer):
         if self._container:
             self._container.stop()
             self._container = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -7,8 +7,6 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import quote
 
 from backing_services.postgres.errors import DiskFullError, PortInUseError, PostgresStartError
@@ -118,19 +116,6 @@ class EmbeddedPostgres(PostgresServer):
         if self._temporary:
             self._temporary.remove()
             self._temporary = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def folder(self) -> Path:

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     import asyncpg
@@ -53,6 +54,19 @@ class PostgresServer(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give the server back: stop what was started, leave alone what was not."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     async def create_database(self, name: str) -> None:
         """Create an empty database. Raises asyncpg.DuplicateDatabaseError."""

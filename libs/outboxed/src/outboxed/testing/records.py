@@ -74,3 +74,37 @@ def sent_record(record: OutgoingRecord, *, partition: int = 0, offset: int | Non
 def decoded(records: Iterable[OutgoingRecord]) -> Sequence[tuple[str, dict[str, Any]]]:
     """Outbox rows as (type, data), in order."""
     return [(record.headers["ce_type"], json.loads(record.value)) for record in records]
+
+
+def poison(good: Any, **refused: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Each way in which a well-formed record may be spoilt, by name: each must become one dead letter.
+
+    ``refused`` names changes of its data that this reader refuses, beside those that any reader does.
+    """
+    headers = {name: raw for name, raw in good.headers if name in {"ce_type", "ce_id"}}
+    data = json.loads(good.value)
+
+    def spoilt(value: bytes | None = good.value, key: bytes | None = good.key, **changed: bytes | None) -> Any:
+        kept = [(name, raw) for name, raw in {**headers, **changed}.items() if raw != b""]
+        return consumer_record(good.topic, value, key=key, headers=kept)
+
+    return {
+        "no JSON": spoilt(b"{"),
+        "no data": spoilt(b"{}"),
+        "null value": spoilt(None),
+        "deep nesting": spoilt(b"[" * 100_000),
+        "no key": spoilt(key=None),
+        "another key": spoilt(key=b"other"),
+        "no ce_type": spoilt(ce_type=b""),
+        "no ce_id": spoilt(ce_id=b""),
+        "null ce_id": spoilt(ce_id=None),
+        "unreadable ce_type": spoilt(ce_type=b"\xff"),
+        **{name: spoilt(json.dumps({**data, **changes}).encode()) for name, changes in refused.items()},
+    }
+
+
+def odd(good: Any) -> Any:
+    """A record with what its readers must survive: an unknown field, and headers that nobody can read."""
+    unread = [("x-null", None), ("x-binary", b"\xff\xfe"), ("traceparent", b"nonsense")]
+    value = good.value.replace(b"{", b'{"unknown": 1, ', 1)
+    return consumer_record(good.topic, value, key=good.key, headers=[*good.headers, *unread])
