@@ -10,9 +10,9 @@ unexport PYTHONDONTWRITEBYTECODE
 UV := $(shell command -v uv || echo .tools/uv/bin/uv)
 RUN := $(UV) run --frozen --all-packages --no-sync
 PACKAGES := -p outboxed -p backing_services -p pact_faststream -p asyncapi_gate -p orders -p payments -p notifications -p payment_gateway -p mail_catcher \
-	-p sandbox_process -p shop_demo
-TESTS := conftest.py $(wildcard libs/*/tests services/*/tests sandbox/tests demo/tests tests tools)
-MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(wildcard services/*/pyproject.toml libs/*/pyproject.toml) sandbox/pyproject.toml demo/pyproject.toml)
+	-p sandbox_process -p shop_harness -p shop_demo
+TESTS := conftest.py $(wildcard libs/*/tests services/*/tests sandbox/tests harness/tests demo/tests tests tools)
+MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(wildcard services/*/pyproject.toml libs/*/pyproject.toml) sandbox/pyproject.toml harness/pyproject.toml demo/pyproject.toml)
 NAMED = $(or $(SERVICE),$(error SERVICE=orders, payments or notifications is needed))
 AGAINST ?= origin/main
 BROKER = $(RUN) python -m pact_faststream.broker
@@ -209,7 +209,7 @@ contracts-webhook: .venv ## let the broker call WEBHOOK_URL when SERVICE has a p
 
 # --- what the rest stands on ---
 
-.venv: $(UV) pyproject.toml uv.lock $(wildcard services/*/pyproject.toml libs/*/pyproject.toml sandbox/pyproject.toml demo/pyproject.toml)
+.venv: $(UV) pyproject.toml uv.lock $(wildcard services/*/pyproject.toml libs/*/pyproject.toml sandbox/pyproject.toml harness/pyproject.toml demo/pyproject.toml)
 	@$(UV) sync --frozen --quiet $(MEMBERS:%=--package %)  # not --all-packages: a service alone has no others
 	@touch .venv
 

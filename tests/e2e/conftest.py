@@ -6,7 +6,7 @@ from backing_services.plugin import not_available
 
 from tests.customer import Customer
 
-from .shop import ComposeError, Shop, open_shop, remove_left_behind, why_not_here
+from .containers import ComposeError, Shop, open_shop, remove_left_behind, why_not_here
 
 SHOP = pytest.StashKey[Shop]()
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.customer import Customer
 
-from .shop import SERVICES, ComposeError, Shop
+from .containers import SERVICES, ComposeError, Shop
 
 CONFIRMED, CANCELLED, REFUNDED = "Your order is confirmed", "Your order is cancelled", "Your money is on its way"
 SEVERAL = 5

@@ -4,8 +4,8 @@ from collections import deque
 
 import pytest
 
-from .stage import Stage
-from .world import World, broken_always, broken_at_rest
+from .state import World, broken_always, broken_at_rest
+from .transitions import Stage
 
 
 @pytest.mark.parametrize("card_accepted", [True, False], ids=["card accepted", "card declined"])

@@ -25,8 +25,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from .rules import broken_always, broken_at_the_end
-from .shop import DEADLINE, MAY_BE_LOST, RETRY, Message, Shop
+from .evidence import broken_always, broken_at_the_end
+from .simulation import DEADLINE, MAY_BE_LOST, RETRY, Message, Shop
 
 MAX_ORDERS = 3
 MAX_SENT = 40

@@ -17,15 +17,15 @@ from backing_services.waiting import StillWaitingError, eventually
 from outboxed import failpoints
 from outboxed.settings import KafkaSettings
 from outboxed.testing.topics import Topics
-from shop_demo.ledgers import Ledgers
-from shop_demo.system import Ports
+from shop_harness.ledgers import Ledgers
+from shop_harness.system import Ports
 
 from tools.crash_points.evidence import Witness, at_rest
 from tools.crash_points.invariants import Case, broken, stray_dead_letters
 from tools.crash_points.points import POINTS, Cut, Point, cuts_of, steps_without_a_point
 from tools.crash_points.roles import NotReachedError
-from tools.crash_points.stage import Stage
-from tools.crash_points.stories import PATIENCE, Storyteller
+from tools.crash_points.scenarios import PATIENCE, Storyteller
+from tools.crash_points.system import Stage
 
 ALONE = "notifications worker"
 """Cut when all else is at rest: else it isn't only its own order's e-mail that may come twice."""

@@ -15,10 +15,10 @@ from outboxed.consuming import Route
 from outboxed.testing.topic_log import lag
 from outboxed.testing.topics import Topics
 from payments.consumers import ROUTES as PAYMENTS_ROUTES
-from shop_demo.ledgers import Ledgers, Snapshot
-from shop_demo.system import SERVICES, TOPICS
+from shop_harness.ledgers import Ledgers, Snapshot
+from shop_harness.system import SERVICES, TOPICS
 
-from tools.crash_points.stage import Stage
+from tools.crash_points.system import Stage
 
 ROUTES: Mapping[str, Sequence[Route[Any]]] = {
     "orders": ORDERS_ROUTES,

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from tools.crash_points.evidence import Evidence, consumers_of
 from tools.crash_points.points import Cut
-from tools.crash_points.stories import Told
+from tools.crash_points.scenarios import Told
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import Literal
 
 from outboxed import failpoints
-from shop_demo.system import SERVICES
+from shop_harness.system import SERVICES
 
-from tools.crash_points.stories import (
+from tools.crash_points.scenarios import (
     CANCELLED,
     CONFIRMED,
     DECLINED,

@@ -19,13 +19,13 @@ from backing_services.postgres import PostgresError
 from backing_services.processes import ProcessFailedError
 from rich.console import Console
 from rich.table import Table
-from shop_demo.ledgers import Ledgers
-from shop_demo.system import SystemStartError
+from shop_harness.ledgers import Ledgers
+from shop_harness.system import SystemStartError
 
 from tools.faults.aftermath import AFTERMATH, back_up_payments
 from tools.faults.customers import Customers, NobodyAnswersError
 from tools.faults.evidence import Evidence, Injected
-from tools.faults.faults import Faults, Recoveries
+from tools.faults.injector import Faults, Recoveries
 from tools.faults.invariants import RULES, double_charges, missing_mails, wrong_mails
 from tools.faults.rest import at_rest, calm
 from tools.faults.system import System

@@ -7,8 +7,8 @@ import httpx
 from backing_services.postgres import connected
 from backing_services.waiting import eventually
 from outboxed.testing.topic_log import Position, rewind
-from shop_demo.ledgers import Ledgers, Snapshot
-from shop_demo.system import TOPICS, run_command
+from shop_harness.ledgers import Ledgers, Snapshot
+from shop_harness.system import TOPICS, run_command
 
 from tools.faults.evidence import Evidence
 from tools.faults.system import System

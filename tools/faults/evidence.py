@@ -7,7 +7,7 @@ from typing import Any
 
 from outboxed.messages import Record
 from outboxed.testing.topic_log import Position
-from shop_demo.ledgers import Snapshot
+from shop_harness.ledgers import Snapshot
 
 from tools.faults.customers import Placed
 

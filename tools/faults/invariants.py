@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from outboxed.testing.topic_log import header, out_of_order, position
-from shop_demo.ledgers import Mail
-from shop_demo.verdict import broken_money
+from shop_demo.summary import broken_money
+from shop_harness.ledgers import Mail
 
 from tools.faults.evidence import Evidence
 from tools.faults.poison import READERS

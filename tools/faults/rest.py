@@ -7,8 +7,8 @@ import httpx
 from backing_services.postgres import connected
 from backing_services.waiting import StillWaitingError, eventually
 from outboxed.testing.topic_log import Position, lag, read_topics
-from shop_demo.ledgers import WORK, Ledgers, Snapshot
-from shop_demo.system import SERVICES, TOPICS
+from shop_harness.ledgers import WORK, Ledgers, Snapshot
+from shop_harness.system import SERVICES, TOPICS
 
 from tools.faults.customers import Customers
 from tools.faults.evidence import Evidence, Injected, Letter, charges_of

@@ -14,7 +14,7 @@ from backing_services.faults import FaultError, Proxy, SmallDisk, Toxiproxy, ske
 from backing_services.kafka import ApacheKafka
 from backing_services.postgres import EmbeddedPostgres
 from backing_services.processes import HttpReady, ManagedProcess, ProcessSpec, Supervisor, free_port
-from shop_demo.system import LOOPBACK, SERVICES, TOPICS, Ports, prepare, service_environment
+from shop_harness.system import LOOPBACK, SERVICES, TOPICS, Ports, prepare, service_environment
 
 DISK_BYTES = 600 * 2**20
 POSTGRES_SETTINGS = {"max_wal_size": "96MB", "min_wal_size": "32MB"}

@@ -23,7 +23,7 @@ from backing_services.waiting import eventually
 from orders.app import build
 from orders.settings import Settings
 from outboxed.testing.topic_log import lag
-from shop_demo.system import LOOPBACK, SERVICES, TOPICS, Ports, SystemStartError, prepare, service_environment
+from shop_harness.system import LOOPBACK, SERVICES, TOPICS, Ports, SystemStartError, prepare, service_environment
 
 from services.notifications.tests import factories as notifications_factories
 from services.orders.tests import factories as orders_factories

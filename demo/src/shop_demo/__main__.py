@@ -16,13 +16,13 @@ from backing_services.kafka import KafkaError
 from backing_services.postgres import PostgresError
 from backing_services.processes import ProcessFailedError
 from rich.console import Console
+from shop_harness.ledgers import Ledgers, Snapshot
+from shop_harness.system import Ports, System, SystemStartError
 
 from shop_demo.customers import Outcome, Pace, Shop, ShopError, place_all
-from shop_demo.ledgers import Ledgers, Snapshot
 from shop_demo.order_lines import OrderLine, read_lines
 from shop_demo.screen import LiveView, print_verdict
-from shop_demo.system import Ports, System, SystemStartError
-from shop_demo.verdict import judge
+from shop_demo.summary import judge
 
 ORDERS_FILE = Path(__file__).parents[2] / "orders.jsonl"
 REST_WITHIN = 60.0

@@ -12,9 +12,9 @@ from itertools import islice
 from typing import Any
 
 import httpx
+from shop_harness.system import OPERATOR_EMAIL, OPERATOR_PASSWORD, System
 
 from shop_demo.order_lines import OrderLine, repeated
-from shop_demo.system import OPERATOR_EMAIL, OPERATOR_PASSWORD, System
 
 CONCURRENCY = 8
 PASSWORD = "a customer of the demo"  # noqa: S105  # lives as long as the demo

@@ -6,9 +6,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from shop_harness.ledgers import Snapshot
 
-from shop_demo.ledgers import Snapshot
-from shop_demo.verdict import Verdict
+from shop_demo.summary import Verdict
 
 
 class LiveView:

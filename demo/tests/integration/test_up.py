@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from backing_services.processes import LineReady, ManagedProcess, ProcessSpec, free_port
 from backing_services.waiting import eventually
-from shop_demo.system import PORT_VARIABLES
+from shop_harness.system import PORT_VARIABLES
 
 
 @pytest.fixture

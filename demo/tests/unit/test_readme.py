@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from shop_demo.__main__ import curl_script
-from shop_demo.system import Ports
+from shop_harness.system import Ports
 
 README = Path(__file__).parents[3] / "README.md"
 

@@ -15,7 +15,7 @@ from backing_services.faults import Fault, Planned
 from backing_services.processes import ProcessFailedError
 from outboxed.messages import Record
 from outboxed.testing.topic_log import Position, position, read_topics
-from shop_demo.system import SERVICES, TOPICS
+from shop_harness.system import SERVICES, TOPICS
 
 from tools.faults.customers import Customers
 from tools.faults.evidence import Cut, Injected

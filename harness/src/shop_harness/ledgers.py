@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 from backing_services.postgres import asyncpg_url
 
-from shop_demo.system import SERVICES, Ports
+from shop_harness.system import SERVICES, Ports
 
 MAIL_PAGE = 500
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from shop_demo.customers import Accepted, Outcome
-from shop_demo.ledgers import Mail, OrderRow, PaymentRow, Snapshot
-from shop_demo.verdict import judge
+from shop_demo.summary import judge
+from shop_harness.ledgers import Mail, OrderRow, PaymentRow, Snapshot
 
 PLACED = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 OUTCOME = Outcome(accepted={"1": Accepted("1", PLACED, "ada@example.com", 1)})

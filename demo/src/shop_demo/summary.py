@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 
+from shop_harness.ledgers import Snapshot
+
 from shop_demo.customers import Outcome
-from shop_demo.ledgers import Snapshot
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from orders.domain import OrderStatus
 from payments.domain import PaymentStatus
 from payments.handlers import REFUND
 
-from .shop import Shop
+from .simulation import Shop
 
 
 def broken_always(shop: Shop) -> Iterator[str]:

@@ -34,7 +34,7 @@ from services.orders.tests.factories import UserFactory
 from services.orders.tests.fakes import in_memory_orders
 from services.payments.tests.fakes import in_memory_payments
 
-from .world import Gateway, World
+from .state import Gateway, World
 
 DEADLINE = timedelta(minutes=15)
 ROUTES: dict[str, dict[str, Route[Any]]] = {

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from backing_services.processes import HttpReady, LineReady
-from shop_demo.system import System
+from shop_harness.system import System
 
 from tools.crash_points.roles import Readiness, Role
 

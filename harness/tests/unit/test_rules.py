@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from outboxed.messages import Record
 from outboxed.testing.topic_log import Position
-from shop_demo.ledgers import Mail, OrderRow, PaymentRow, Snapshot
+from shop_harness.ledgers import Mail, OrderRow, PaymentRow, Snapshot
 
 from tools.faults.customers import Placed
 from tools.faults.evidence import Cut, Evidence, Injected

@@ -1,0 +1,1 @@
+"""Runs the whole shop, and reads its ledgers."""
