@@ -11,41 +11,25 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import notifications.consumers
-import orders.consumers
-import payments.consumers
 from notifications import handlers as notifications_handlers
 from notifications.domain import Kind
 from orders import handlers as orders_handlers
-from orders.domain import OrderStatus, Product, User
-from orders.handlers import OrderPolicy, PlaceOrder
-from orders.pricing import PricingService
-from outboxed.consuming import Route
+from orders.domain import OrderStatus
 from outboxed.messages import OutgoingRecord
 from outboxed.storage import Clock
-from outboxed.testing.memory import InMemoryDatabase, State
+from outboxed.testing.memory import State
 from outboxed.testing.records import sent_record
 from payments import handlers as payments_handlers
 from payments.domain import Charge
 from payments.ports import GatewayCharge, PaymentDeclinedError
 
-from services.notifications.tests.fakes import RecordingMailer, in_memory_notifications
-from services.orders.tests.factories import UserFactory
-from services.orders.tests.fakes import in_memory_orders
-from services.payments.tests.fakes import in_memory_payments
+from services.notifications.tests.fakes import RecordingMailer
 
-from .state import Gateway, World
+from .services import DEADLINE, ROUTES, Services
+from .state import Gateway, SagaState
 
-DEADLINE = timedelta(minutes=15)
-ROUTES: dict[str, dict[str, Route[Any]]] = {
-    group: {route.model.type: route for route in module.ROUTES}
-    for group, module in (
-        ("orders", orders.consumers),
-        ("payments", payments.consumers),
-        ("notifications", notifications.consumers),
-    )
-}
-TOPICS = {group: sorted({route.model.topic for route in routes.values()}) for group, routes in ROUTES.items()}
+BY_TYPE = {group: {route.model.type: route for route in routes} for group, routes in ROUTES.items()}
+TOPICS = {group: sorted({route.model.topic for route in routes}) for group, routes in ROUTES.items()}
 
 
 @dataclass
@@ -61,7 +45,9 @@ class GatewayPort:
             raise PaymentDeclinedError("key_refunded")
         if not self.state.accepts:
             raise PaymentDeclinedError("card_declined")
-        self.state = replace(self.state, charged=1)
+        key = str(idempotency_key)
+        if key not in dict(self.state.charged):
+            self.state = replace(self.state, charged=(*self.state.charged, (key, charge.amount)))
         return "charge-1"
 
     async def refund(self, *, idempotency_key: str) -> str | None:
@@ -72,123 +58,114 @@ class GatewayPort:
     async def charges(self, *, reference: UUID) -> list[GatewayCharge]:
         assert reference
         status = "refunded" if self.state.refunded else "succeeded"
-        return [GatewayCharge("charge-1", "key", Decimal(1), "EUR", status)] * self.state.charged
+        return [GatewayCharge("charge-1", key, amount, "EUR", status) for key, amount in self.state.charged]
 
 
-class Stage:
-    """Runs steps: puts a world's states into the real services' databases and takes them out again."""
+class Transitions:
+    """Runs steps: puts a state into the real services' databases, and takes the next one out of them."""
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.databases: dict[str, InMemoryDatabase[Any]] = {
-            "orders": in_memory_orders(self.clock),
-            "payments": in_memory_payments(self.clock),
-            "notifications": in_memory_notifications(self.clock),
-        }
+        self.services = Services(self.clock)
+        self.databases = self.services.databases
         self.gateway = GatewayPort(Gateway(accepts=True))
         self.mailer = RecordingMailer()
         self._harmless_replays: set[Hashable] = set()
 
-    async def place(self, *, card_accepted: bool) -> World:
-        """A world with one order that was just placed."""
-        world = World({name: State() for name in self.databases}, Gateway(card_accepted))
-        customer: User = UserFactory.create()
-        policy = OrderPolicy(PricingService(), DEADLINE)
+    async def place(self, *, card_accepted: bool) -> SagaState:
+        """A state with one order that was just placed."""
+        state = SagaState({name: State() for name in self.databases}, Gateway(card_accepted))
 
         async def place() -> None:
-            async with self.databases["orders"]() as uow:
-                await uow.users.register(customer)
-                await uow.products.put([Product("ABC", "Blue mug", Decimal(25))])
-            async with self.databases["orders"]() as uow:
-                await orders_handlers.place_order(PlaceOrder(customer.id, {"ABC": 4}, "pm_card"), uow, policy)
+            await self.services.open()
+            await self.services.place()
 
-        return await self._step(world, "POST /orders", place)
+        return await self._step(state, "POST /orders", place)
 
-    async def next_worlds(self, world: World) -> list[World]:
-        """Everything that the world itself may do next; none when it is at rest."""
-        worlds = [await self._deliver(world, group, topic) for group, topic in self._undelivered(world)]
-        for service, kind in self._claimable(world):
-            worlds.append(await self._call(world, service, kind))
-        worlds += [await self._record(world, name) for name in world.calls]
-        if not world.deadline_passed and world.order.status is OrderStatus.PENDING:
-            worlds.append(replace(world, deadline_passed=True, story=(*world.story, "the deadline passes")))
-        return worlds
+    async def next_states(self, state: SagaState) -> list[SagaState]:
+        """Everything that may come next by itself; nothing does at rest."""
+        states = [await self._deliver(state, group, topic) for group, topic in self._undelivered(state)]
+        for service, kind in self._claimable(state):
+            states.append(await self._call(state, service, kind))
+        states += [await self._record(state, name) for name in state.calls]
+        if not state.deadline_passed and state.order.status is OrderStatus.PENDING:
+            states.append(replace(state, deadline_passed=True, story=(*state.story, "the deadline passes")))
+        return states
 
-    async def disturbed_worlds(self, world: World) -> list[World]:
-        """What its customer and one death of a worker may do to it at any time."""
-        worlds = [await self._cancel(world)] if world.order.status is not OrderStatus.CANCELLED else []
-        for name in () if world.died else world.calls:
-            remaining = {other: outcome for other, outcome in world.calls.items() if other != name}
-            story = (*world.story, f"the worker dies before it records {name}")
-            worlds.append(replace(world, calls=remaining, died=name, story=story))
-        return worlds
+    async def disturbed_states(self, state: SagaState) -> list[SagaState]:
+        """What the customer, and one death of a worker, may add at any time."""
+        states = [await self._cancel(state)] if state.order.status is not OrderStatus.CANCELLED else []
+        for name in () if state.died else state.calls:
+            remaining = {other: outcome for other, outcome in state.calls.items() if other != name}
+            story = (*state.story, f"the worker dies before it records {name}")
+            states.append(replace(state, calls=remaining, died=name, story=story))
+        return states
 
-    async def broken_by_replay(self, world: World) -> list[World]:
+    async def broken_by_replay(self, state: SagaState) -> list[SagaState]:
         """Each event that was handled already comes again, to an inbox that has forgotten it: nothing may change.
 
         What an event does depends on its own service's state alone, so each is tried once on each of those.
         """
         changed = []
-        for (group, topic), position in world.positions.items():
-            for record in world.logs[topic][:position]:
-                tried = (group, record.headers["ce_type"], world.key_of(group))
+        for (group, topic), position in state.positions.items():
+            for record in state.logs[topic][:position]:
+                tried = (group, record.headers["ce_type"], state.key_of(group))
                 if tried not in self._harmless_replays:
-                    replayed = await self._handle(world, group, record, f"{group} reads {tried[1]} again")
-                    if replayed.key() == world.key():
+                    replayed = await self._handle(state, group, record, f"{group} reads {tried[1]} again")
+                    if replayed.key() == state.key():
                         self._harmless_replays.add(tried)
                     else:
                         changed.append(replayed)
         return changed
 
-    def _undelivered(self, world: World) -> list[tuple[str, str]]:
+    def _undelivered(self, state: SagaState) -> list[tuple[str, str]]:
         return [
             (group, topic)
             for group, topics in TOPICS.items()
             for topic in topics
-            if world.positions.get((group, topic), 0) < len(world.logs[topic])
+            if state.positions.get((group, topic), 0) < len(state.logs[topic])
         ]
 
-    async def _deliver(self, world: World, group: str, topic: str) -> World:
-        position = world.positions.get((group, topic), 0)
-        record = world.logs[topic][position]
-        moved = replace(world, positions={**world.positions, (group, topic): position + 1})
+    async def _deliver(self, state: SagaState, group: str, topic: str) -> SagaState:
+        position = state.positions.get((group, topic), 0)
+        record = state.logs[topic][position]
+        moved = replace(state, positions={**state.positions, (group, topic): position + 1})
         return await self._handle(moved, group, record, f"{group} handles {record.headers['ce_type']}")
 
-    async def _handle(self, world: World, group: str, record: OutgoingRecord, story: str) -> World:
-        route = ROUTES[group].get(record.headers["ce_type"])
+    async def _handle(self, state: SagaState, group: str, record: OutgoingRecord, story: str) -> SagaState:
+        route = BY_TYPE[group].get(record.headers["ce_type"])
         if route is None:
-            return replace(world, story=(*world.story, story))
+            return replace(state, story=(*state.story, story))
 
         async def handle() -> None:
             event = route.model.model_validate_json(sent_record(record).value)
             async with self.databases[group]() as uow:
                 await route.handle(event, uow)
 
-        return await self._step(world, story, handle)
+        return await self._step(state, story, handle)
 
-    async def _cancel(self, world: World) -> World:
+    async def _cancel(self, state: SagaState) -> SagaState:
         async def cancel() -> None:
-            async with self.databases["orders"]() as uow:
-                await orders_handlers.cancel_order(world.order.id, uow, user_id=world.order.customer.id)
+            await self.services.cancel(state.order.id)
 
-        return await self._step(world, "POST /orders/{id}/cancel", cancel)
+        return await self._step(state, "POST /orders/{id}/cancel", cancel)
 
-    def _claimable(self, world: World) -> list[tuple[str, str]]:
+    def _claimable(self, state: SagaState) -> list[tuple[str, str]]:
         """Of a group only its oldest task, and a deadline only once it has passed."""
         claimable = []
-        for service, state in world.states.items():
+        for service, database in state.databases.items():
             groups: set[str | None] = set()
-            for task in sorted(state.tasks.values(), key=lambda task: task.id):
+            for task in sorted(database.tasks.values(), key=lambda task: task.id):
                 name, group = f"{task.new.kind} {task.new.key}", task.new.group
-                due = task.new.kind != orders_handlers.PAYMENT_DEADLINE or world.deadline_passed
-                if due and name not in world.calls and group not in groups:
+                due = task.new.kind != orders_handlers.PAYMENT_DEADLINE or state.deadline_passed
+                if due and name not in state.calls and group not in groups:
                     claimable.append((service, name))
                 groups |= {group} - {None}
         return claimable
 
-    async def _call(self, world: World, service: str, name: str) -> World:
-        attempts = 2 if name == world.died else 1
-        order_id = world.order.id
+    async def _call(self, state: SagaState, service: str, name: str) -> SagaState:
+        attempts = 2 if name == state.died else 1
+        order_id = state.order.id
         database = self.databases[service]
         outcome: Any = None
 
@@ -202,12 +179,12 @@ class Stage:
                 case notifications_handlers.SEND_EMAIL:
                     outcome = await notifications_handlers.send_email(order_id, _kind(name), database, self.mailer)
 
-        called = await self._step(world, f"{service} calls {_task_kind(name)}", call)
+        called = await self._step(state, f"{service} calls {_task_kind(name)}", call)
         return replace(called, calls={**called.calls, name: (service, outcome)})
 
-    async def _record(self, world: World, name: str) -> World:
-        service, outcome = world.calls[name]
-        order_id = world.order.id
+    async def _record(self, state: SagaState, name: str) -> SagaState:
+        service, outcome = state.calls[name]
+        order_id = state.order.id
 
         async def record() -> None:
             async with self.databases[service]() as uow:
@@ -222,36 +199,35 @@ class Stage:
                     case orders_handlers.PAYMENT_DEADLINE:
                         await orders_handlers.expire_order(order_id, uow)
 
-        remaining = {other: call for other, call in world.calls.items() if other != name}
-        return await self._step(replace(world, calls=remaining), f"{service} records {_task_kind(name)}", record)
+        remaining = {other: call for other, call in state.calls.items() if other != name}
+        return await self._step(replace(state, calls=remaining), f"{service} records {_task_kind(name)}", record)
 
-    async def _step(self, world: World, story: str, act: Callable[[], Awaitable[None]]) -> World:
-        self.clock.offset = DEADLINE + timedelta(seconds=1) if world.deadline_passed else timedelta(0)
+    async def _step(self, state: SagaState, story: str, act: Callable[[], Awaitable[None]]) -> SagaState:
+        self.clock.offset = DEADLINE + timedelta(seconds=1) if state.deadline_passed else timedelta(0)
         for name, database in self.databases.items():
-            database.state = world.states[name]
-        self.gateway.state = world.gateway
+            database.state = state.databases[name]
+        self.gateway.state = state.gateway
         self.mailer.sent.clear()
         await act()
-        return self._observed(world, story)
+        return self._observed(state, story)
 
-    def _observed(self, world: World, story: str) -> World:
-        logs, states = dict(world.logs), {}
+    def _observed(self, state: SagaState, step: str) -> SagaState:
+        logs, databases = dict(state.logs), {}
         for name, database in self.databases.items():
-            state = database.state
-            if state.outbox:
-                state = state.copy()
-                for record in state.outbox.values():
+            committed = database.state
+            if committed.outbox:
+                committed = committed.copy()
+                for record in committed.outbox.values():
                     logs[record.topic] = (*logs[record.topic], record)
-                state.outbox.clear()
-            states[name] = state
-        mails = (*world.mails, *(sent.kind.value for sent in self.mailer.sent))
+                committed.outbox.clear()
+            databases[name] = committed
         return replace(
-            world,
-            states=states,
+            state,
+            databases=databases,
             logs=logs,
             gateway=self.gateway.state,
-            mails=mails,
-            story=(*world.story, story),
+            mails=(*state.mails, *self.mailer.sent),
+            story=(*state.story, step),
         )
 
 

@@ -18,7 +18,7 @@ BROKER = "libs/pact_faststream/tests/integration/test_broker_commands.py"
 RUN_BY = {
     r"make up$": ("demo/tests/integration/test_up.py", '"shop_demo", "up"'),
     r"make (?:unit|contract|parity|lint|e2e)$|make images e2e": (CI, "make test"),
-    r"make run SERVICE=(\w+)$": ("harness/src/shop_harness/system.py", r'SERVICES = .*"\1"'),
+    r"make run SERVICE=(\w+)$": ("harness/src/shop_harness/services.py", r'SERVICES = .*"\1"'),
     r"make ci( SERVICE=\w+)?$": (CI, "make ci-alone SERVICE="),
     r"make engine(?:-stop)?$": (CI, "deploy/engine/engine (?:start|stop)"),
     r"make contracts-verify ": ("libs/pact_faststream/tests/contract/test_broker_source.py", '"verify"'),
@@ -40,7 +40,7 @@ RUN_BY = {
     r"python -m orders (seed-products|create-operator)": ("harness/src/shop_harness/system.py", r'service, "\1"'),
     r"python -m payments reconcile": ("tools/faults/aftermath.py", '"payments", "reconcile"'),
     r"python -m (orders|payments|notifications)(?: \[run\]| --role|$)": (
-        "harness/src/shop_harness/system.py",
+        "harness/src/shop_harness/services.py",
         r'SERVICES = .*"\1"',
     ),
     r"python -m (payment_gateway|mail_catcher)$": ("sandbox/tests/integration/test_programs.py", r'"\1"'),
@@ -102,4 +102,4 @@ def test_the_orders_that_the_readme_places_are_those_of_make_up() -> None:
     """Which a test pastes into a shell: demo/tests/integration/test_up.py."""
     shown = re.findall(r"```sh\n(curl .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
-    assert [script.strip() for script in shown] == [curl_script(Ports()).strip()]
+    assert [script.strip() for script in shown] == [curl_script(Ports.usual()).strip()]

@@ -9,13 +9,14 @@ import httpx
 from backing_services.waiting import eventually
 from outboxed.testing.records import consumer_record, event_record
 from outboxed.testing.topics import Topics
+from shop_harness.customers import OrdersApi, Patience, order_of
 
-PASSWORD = "correct horse"
 PATIENCE = 180.0  # seconds: others' processes are being killed meanwhile
+ASKS_AGAIN = Patience(PATIENCE, again_on=frozenset(range(500, 600)), first=0.05, cap=0.05)
 
 
 @dataclass(frozen=True)
-class Story:
+class Scenario:
     """``money`` and ``mails`` are what the gateway decided and what the customer got, in the end.
 
     ``record`` makes one that somebody else sends; it becomes a dead letter in the services of ``refused_by``.
@@ -43,26 +44,26 @@ def _refused(key: str) -> Any:
     return event_record("orders", "order.placed.v1", data, key=key)
 
 
-CONFIRMED = Story()
-DECLINED = Story("pm_card_declined", status="CANCELLED", payment="DECLINED", money=(), mails=("cancellation",))
-CANCELLED = Story(
+CONFIRMED = Scenario()
+DECLINED = Scenario("pm_card_declined", status="CANCELLED", payment="DECLINED", money=(), mails=("cancellation",))
+CANCELLED = Scenario(
     cancels=True,
     status="CANCELLED",
     payment="REFUNDED",
     money=("succeeded", "refunded"),
     mails=("confirmation", "cancellation", "refund"),
 )
-FLAKY = Story("pm_card_flaky")
-UNREADABLE_RECORD = Story(record=_unreadable, refused_by=("payments", "notifications"))
-REFUSED_EVENT = Story(record=_refused, refused_by=("payments",))
-REFUSED_MAIL = Story(mails=(), mail_refused=True, refused_by=("notifications",))
+FLAKY = Scenario("pm_card_flaky")
+UNREADABLE_RECORD = Scenario(record=_unreadable, refused_by=("payments", "notifications"))
+REFUSED_EVENT = Scenario(record=_refused, refused_by=("payments",))
+REFUSED_MAIL = Scenario(mails=(), mail_refused=True, refused_by=("notifications",))
 
 
 @dataclass
-class Told:
-    """A story as far as it has come: one customer, one order, and the key of the record that was sent."""
+class Trial:
+    """A scenario as far as it has come: one customer, one order, and the key of the record that was sent."""
 
-    story: Story
+    scenario: Scenario
     name: str = field(default_factory=lambda: uuid4().hex[:12])
     order_id: str = ""
     record_key: str = field(default_factory=lambda: str(uuid4()))
@@ -72,73 +73,50 @@ class Told:
     def email(self) -> str:
         return f"{self.name}@example.com"
 
-    @property
-    def dead_letter_key(self) -> str:
-        return f"confirmation.{self.order_id}" if self.story.mail_refused else self.record_key
 
-
-class Storyteller:
+class ScenarioRunner:
     """Speaks to the shop as its customers do, who try again until they are answered.
 
-    ``status_of`` asks the ledger, so that no customer who only looks comes to a point.
+    ``status_of`` asks the database, so that no customer who only looks comes to a point.
     """
 
     def __init__(
-        self, http: httpx.AsyncClient, mailbox: str, topics: Topics, status_of: Callable[[str], Awaitable[str]]
+        self, http: httpx.AsyncClient, mail_catcher: str, topics: Topics, status_of: Callable[[str], Awaitable[str]]
     ) -> None:
         self._http = http
-        self._mailbox = mailbox
+        self._api = OrdersApi(http, ASKS_AGAIN)
+        self._mail_catcher = mail_catcher
         self._topics = topics
         self._status_of = status_of
 
-    async def prepare(self, story: Story) -> Told:
-        """All that comes before the cut."""
-        told = Told(story)
-        user = {"email": told.email, "name": "Ada", "password": PASSWORD}
-        await self._answer("POST", "/users", json=user)  # 409 where the first answer was lost
-        token = (await self._answer("POST", "/tokens", data={"username": told.email, "password": PASSWORD})).json()
-        told.headers = {"Authorization": f"Bearer {token['access_token']}", "Idempotency-Key": told.name}
-        if story.mail_refused:
-            fault = {"recipient": told.email, "action": "status", "status": 550, "times": 9}
-            (await self._http.put(f"{self._mailbox}/_faults", json={"faults": [fault]})).raise_for_status()
-        if story.cancels:
-            await self._place(told)
-            await eventually(lambda: self._is_confirmed(told), within=PATIENCE, every=0.1)
-        return told
+    async def prepare(self, scenario: Scenario) -> Trial:
+        """All that comes before the crash."""
+        trial = Trial(scenario)
+        await self._api.register(trial.email)
+        trial.headers = await self._api.log_in(trial.email)
+        if scenario.mail_refused:
+            fault = {"recipient": trial.email, "action": "status", "status": 550, "times": 9}
+            (await self._http.put(f"{self._mail_catcher}/_faults", json={"faults": [fault]})).raise_for_status()
+        if scenario.cancels:
+            trial.order_id = await self.order_again(trial)
+            await eventually(lambda: self._is_confirmed(trial), within=PATIENCE, every=0.1)
+        return trial
 
-    async def tell(self, told: Told) -> None:
-        """What leads to the cut."""
-        if told.story.record is not None:
-            await self._topics.send(told.story.record(told.record_key))
-        if told.story.cancels:
-            path = f"/orders/{told.order_id}/cancel"
-            (await self._answer("POST", path, headers=told.headers)).raise_for_status()
+    async def run(self, trial: Trial) -> None:
+        """What leads to the crash."""
+        if trial.scenario.record is not None:
+            await self._topics.send(trial.scenario.record(trial.record_key))
+        if trial.scenario.cancels:
+            (await self._api.cancel(trial.order_id, headers=trial.headers)).raise_for_status()
         else:
-            await self._place(told)
+            trial.order_id = await self.order_again(trial)
 
-    async def order_again(self, told: Told) -> str:
+    async def order_again(self, trial: Trial) -> str:
         """The id of the order that the same request under the same key is answered with."""
-        body = {"items": [{"sku": "ABC", "quantity": 4}], "payment_method": told.story.payment_method}
-        answer = await self._answer("POST", "/orders", json=body, headers=told.headers)
+        order = order_of(trial.scenario.payment_method)
+        answer = await self._api.place(order, key=trial.name, headers=trial.headers)
         order_id: str = answer.raise_for_status().json()["id"]
         return order_id
 
-    async def _place(self, told: Told) -> None:
-        told.order_id = await self.order_again(told)
-
-    async def _is_confirmed(self, told: Told) -> bool:
-        return await self._status_of(told.order_id) == "CONFIRMED"
-
-    async def _answer(self, method: str, path: str, **content: Any) -> httpx.Response:
-        answers: list[httpx.Response] = []
-
-        async def is_answered() -> bool:
-            try:
-                response = await self._http.request(method, path, **content)
-            except httpx.TransportError:
-                return False
-            answers.append(response)
-            return not response.is_server_error
-
-        await eventually(is_answered, within=PATIENCE, every=0.05)
-        return answers[-1]
+    async def _is_confirmed(self, trial: Trial) -> bool:
+        return await self._status_of(trial.order_id) == "CONFIRMED"

@@ -1,11 +1,11 @@
-"""What the ledgers say of a run: figures, and invariants that hold or don't."""
+"""What came of a run: its figures, and the rules that were broken."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from decimal import Decimal
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
-from shop_harness.ledgers import Snapshot
+from shop_harness.evidence import Evidence
+from shop_harness.rules import ARRIVES, CHARGED_ONCE, ENDS, IS_ANSWERED, IS_STORED, RULES, broken
 
 from shop_demo.customers import Outcome
 
@@ -29,12 +29,12 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """``broken`` are the invariants that don't hold, each a sentence."""
+class Summary:
+    """``broken`` are the rules that don't hold, each a sentence."""
 
     figures: Figures
     outcome: Outcome
-    snapshot: Snapshot
+    evidence: Evidence
     broken: Sequence[str]
 
     @property
@@ -58,81 +58,32 @@ class Verdict:
         }
 
 
-def judge(outcome: Outcome, snapshot: Snapshot) -> Verdict:
+def summarize(outcome: Outcome, seen: Evidence) -> Summary:
     """Hold what was answered against what happened."""
-    latencies = _latencies(outcome, snapshot)
-    statuses = Counter(order.status for order in snapshot.orders.values())
+    evidence = replace(seen, answered=outcome.answered)
+    latencies = _latencies(outcome, evidence)
+    statuses = Counter(order.status for order in evidence.orders.values())
+    more_mails = evidence.received_mails - evidence.expected_mails
     figures = Figures(
-        orders=len(snapshot.orders),
-        settled=snapshot.settled,
+        orders=len(evidence.orders),
+        settled=evidence.settled,
         confirmed=statuses["CONFIRMED"],
         cancelled=statuses["CANCELLED"],
-        mails=len(snapshot.mails),
-        expected_mails=snapshot.expected_mails.total(),
+        mails=len(evidence.mails),
+        expected_mails=evidence.expected_mails.total(),
         rejected=len(outcome.rejected),
-        dead_letters=snapshot.dead_letters,
-        lost=len(_lost_orders(outcome, snapshot)) + (snapshot.expected_mails - snapshot.received_mails).total(),
-        duplicated=_duplicates(outcome, snapshot),
+        dead_letters=len(evidence.dead_letters),
+        lost=len(list(broken([IS_STORED, ENDS, ARRIVES], evidence))),
+        duplicated=len(list(broken([IS_ANSWERED, CHARGED_ONCE], evidence))) + more_mails.total(),
         p50=_percentile(latencies, 50),
         p99=_percentile(latencies, 99),
     )
-    return Verdict(figures, outcome, snapshot, list(_broken(outcome, snapshot)))
+    return Summary(figures, outcome, evidence, list(broken(RULES, evidence)))
 
 
-def _broken(outcome: Outcome, snapshot: Snapshot) -> Iterator[str]:
-    for order_id in _lost_orders(outcome, snapshot):
-        yield f"every order answered 201 reaches an end: {order_id} did not"
-    for order_id in snapshot.orders.keys() - outcome.accepted.keys():
-        yield f"every order was answered 201: {order_id} was not"
-    yield from broken_money(snapshot)
-    for name, count in (snapshot.expected_mails - snapshot.received_mails).items():
-        yield f"every expected e-mail arrives: {count} of {name} missing"
-    for name, count in (snapshot.received_mails - snapshot.expected_mails).items():
-        yield f"no e-mail is sent twice or without reason: {count} of {name} too many"
-    for mail in snapshot.mails:
-        order = snapshot.orders.get(mail.order_id)
-        if order and mail.to != order.email:
-            yield f"an e-mail goes to the order's customer: {mail.message_id} went elsewhere"
-    if snapshot.dead_letters:
-        yield f"no dead letters: there are {snapshot.dead_letters}"
-    if snapshot.open_work:
-        yield f"outboxes and tasks drain: {snapshot.open_work} rows are left"
-
-
-def broken_money(snapshot: Snapshot) -> Iterator[str]:
-    """Where the gateway, the orders and the payments disagree about what was paid."""
-    kept = _kept_by_order(snapshot)
-    for order in snapshot.orders.values():
-        expected = [order.total] if order.status == "CONFIRMED" else []
-        if kept.get(order.id, []) != expected:
-            yield f"a confirmed order is charged once, a cancelled one not at all: {order.id} is not"
-    captured = sum(payment.amount for payment in snapshot.payments.values() if payment.status == "CAPTURED")
-    at_gateway = sum(amount for amounts in kept.values() for amount in amounts)
-    if captured != at_gateway:
-        yield f"the gateway has what the payments say: it has {at_gateway}, they say {captured}"
-
-
-def _kept_by_order(snapshot: Snapshot) -> Mapping[str, list[Decimal]]:
-    kept: defaultdict[str, list[Decimal]] = defaultdict(list)
-    for order_id, amount in snapshot.kept.values():
-        kept[order_id].append(amount)
-    return kept
-
-
-def _lost_orders(outcome: Outcome, snapshot: Snapshot) -> list[str]:
-    stored = snapshot.orders
-    return [order_id for order_id in outcome.accepted if order_id not in stored or stored[order_id].settled_at is None]
-
-
-def _duplicates(outcome: Outcome, snapshot: Snapshot) -> int:
-    orders = len(snapshot.orders.keys() - outcome.accepted.keys())
-    charges = sum(max(0, len(amounts) - 1) for amounts in _kept_by_order(snapshot).values())
-    return orders + charges + (snapshot.received_mails - snapshot.expected_mails).total()
-
-
-def _latencies(outcome: Outcome, snapshot: Snapshot) -> list[float]:
+def _latencies(outcome: Outcome, evidence: Evidence) -> list[float]:
     """The databases and the customers have the same clock: they are on one machine."""
-    settled = {order.id: order.settled_at for order in snapshot.orders.values() if order.settled_at}
+    settled = {order.id: order.settled_at for order in evidence.orders.values() if order.settled_at}
     return sorted(
         max(0.0, (settled[accepted.order_id] - accepted.at).total_seconds() * 1000)
         for accepted in outcome.accepted.values()

@@ -7,4 +7,4 @@ README = Path(__file__).parents[3] / "README.md"
 
 
 def test_the_readme_shows_the_same_commands_as_make_up() -> None:
-    assert curl_script(Ports()) in README.read_text()
+    assert curl_script(Ports.usual()) in README.read_text()

@@ -1,1 +1,1 @@
-"""Runs the whole shop, and reads its ledgers."""
+"""Runs the whole shop, speaks to it as its customers do, reads its ledgers, and judges it by the saga's rules."""

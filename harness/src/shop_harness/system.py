@@ -1,4 +1,4 @@
-"""The whole system on this machine: PostgreSQL, Kafka, the sandbox and the three services, each a process."""
+"""The whole system on this machine: PostgreSQL, Kafka, the sandbox and the services, each a process."""
 
 import asyncio
 import os
@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,16 +14,21 @@ from typing import Self
 from backing_services.choice import choose_kafka
 from backing_services.kafka import KafkaCluster
 from backing_services.postgres import EmbeddedPostgres
-from backing_services.processes import HttpReady, ProcessSpec, Supervisor, free_port, is_free
+from backing_services.processes import HttpReady, ManagedProcess, ProcessSpec, Supervisor, free_port, is_free
 from outboxed.storage import create_engine, migrate
 from sqlalchemy.exc import SQLAlchemyError
 
-SERVICES = ("orders", "payments", "notifications")
-TOPICS = {"orders": 4, "payments": 4}
+from shop_harness.services import LISTENERS, SERVICES, TOPICS
+
 MOCK_LIMITS = {"KAFKA_SESSION_TIMEOUT_MS": "2000", "KAFKA_FETCH_MAX_WAIT_MS": "20"}
 OPERATOR_EMAIL = "operator@shop.example"
-OPERATOR_PASSWORD = "operator of the demo"  # noqa: S105  # lives as long as the demo
+OPERATOR_PASSWORD = "operator of the harness"  # noqa: S105  # lives as long as the system
 LOOPBACK = "127.0.0.1"
+READY_WITHIN = 60.0
+MAIL_CATCHER_ROOM = "1000000"
+"""E-mails that are kept: a ledger that forgets proves nothing."""
+HEALTH = {"payment gateway": ("gateway", "/health"), "mail catcher": ("mail_catcher", "/livez")}
+"""Where a process says that it is well; a service does at /health/ready."""
 
 
 class SystemStartError(RuntimeError):
@@ -32,42 +37,35 @@ class SystemStartError(RuntimeError):
 
 @dataclass(frozen=True)
 class Ports:
-    """Where everything listens, on loopback."""
+    """Where everything listens, on loopback; the names are those of LISTENERS."""
 
-    orders: int = 8000
-    payments: int = 8001
-    notifications: int = 8002
-    gateway: int = 8090
-    mailbox: int = 8025
-    smtp: int = 1025
+    numbers: Mapping[str, int]
+
+    @classmethod
+    def usual(cls) -> Self:
+        """Those that the README shows."""
+        return cls({name: usual for name, (_, usual) in LISTENERS.items()})
 
     @classmethod
     def free(cls) -> Self:
         """Ports that nobody uses now."""
-        return cls(*(free_port() for _ in range(6)))
+        return cls({name: free_port() for name in LISTENERS})
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The usual ones, or what the services' own variables say. Raises SystemStartError for a busy one."""
-        ports = cls(**{name: _port(variable, getattr(cls, name)) for name, variable in PORT_VARIABLES.items()})
-        for name, variable in PORT_VARIABLES.items():
-            if not is_free(port := getattr(ports, name)):
+        """The usual ones, or what the programs' own variables say. Raises SystemStartError for a busy one."""
+        ports = cls({name: _port(variable, usual) for name, (variable, usual) in LISTENERS.items()})
+        for name, (variable, _) in LISTENERS.items():
+            if not is_free(port := ports[name]):
                 raise SystemStartError(f"port {port} for {name} is in use: stop who has it, or set {variable}")
         return ports
 
+    def __getitem__(self, name: str) -> int:
+        return self.numbers[name]
+
     def url(self, name: str) -> str:
         """The base URL of a process."""
-        return f"http://{LOOPBACK}:{getattr(self, name)}"
-
-
-PORT_VARIABLES = {
-    "orders": "ORDERS_HTTP_PORT",
-    "payments": "PAYMENTS_HTTP_PORT",
-    "notifications": "NOTIFICATIONS_HTTP_PORT",
-    "gateway": "GATEWAY_PORT",
-    "mailbox": "MAILBOX_HTTP_PORT",
-    "smtp": "MAILBOX_SMTP_PORT",
-}
+        return f"http://{LOOPBACK}:{self[name]}"
 
 
 def _port(variable: str, default: int) -> int:
@@ -77,21 +75,32 @@ def _port(variable: str, default: int) -> int:
     return int(value)
 
 
-@dataclass
 class System:
-    """An async context manager: everything runs inside, and nothing of it is left afterwards.
+    """An async context manager: everything runs inside, and no process is left afterwards.
 
-    ``say(line)`` tells a person what happens. ``rate_limit_per_minute`` is orders' own setting.
+    ``say(line)`` tells a person what happens. ``folder`` gets logs and ledgers, a temporary one unless given.
+    ``rate_limit_per_minute`` is orders' own setting. A subclass chooses other servers, or other processes of a service.
+    Raises SystemStartError, KafkaError, PostgresError, ProcessFailedError.
     """
 
-    ports: Ports
-    say: Callable[[str], None]
-    rate_limit_per_minute: int = 10
-    postgres: EmbeddedPostgres = field(init=False)
-    kafka: KafkaCluster = field(init=False)
-    supervisor: Supervisor = field(init=False)
-    _folder: Path = field(init=False)
-    _stack: AsyncExitStack = field(init=False, default_factory=AsyncExitStack)
+    postgres: EmbeddedPostgres
+    kafka: KafkaCluster
+
+    def __init__(
+        self,
+        ports: Ports,
+        say: Callable[[str], None],
+        *,
+        folder: Path | None = None,
+        rate_limit_per_minute: int = 0,
+        supervisor: Supervisor | None = None,
+    ) -> None:
+        self.ports = ports
+        self.say = say
+        self.supervisor = supervisor or Supervisor(on_restart=self._tell_restart)
+        self._stack = AsyncExitStack()
+        self._given_folder = folder
+        self._rate_limit_per_minute = rate_limit_per_minute
 
     async def __aenter__(self) -> Self:
         try:
@@ -110,50 +119,94 @@ class System:
         """The database of a service."""
         return self.postgres.url(service)
 
-    async def _start(self) -> None:
-        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="shop-")))
+    def environment(self, service: str, port: int = 0) -> dict[str, str]:
+        """The variables of a process of a service, which listens at ``port``."""
+        database_url, bootstrap_servers = self._addresses(service)
+        settings = {
+            "DATABASE_URL": database_url,
+            "HTTP_PORT": str(port),
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+            **({} if self.kafka.is_real else MOCK_LIMITS),
+        }
+        outside = {
+            "orders": {
+                "OPERATOR_PASSWORD": OPERATOR_PASSWORD,
+                "RATE_LIMIT_PER_MINUTE": str(self._rate_limit_per_minute),
+            },
+            "payments": {"GATEWAY_URL": self.ports.url("gateway")},
+            "notifications": {"SMTP_HOST": LOOPBACK, "SMTP_PORT": str(self.ports["smtp"])},
+        }
+        return {f"{service}_{name}".upper(): value for name, value in {**settings, **outside[service]}.items()}
+
+    async def start_service(self, service: str) -> ManagedProcess:
+        """Start the one process of a service, and keep it running."""
+        return await self._run(service, service, self.environment(service, self.ports[service]))
+
+    # --- what a subclass may do otherwise ---
+
+    async def _start_servers(self) -> None:
         self.postgres = self._stack.enter_context(EmbeddedPostgres(durable=True, port=0))
         self.kafka = choose_kafka()
         self._stack.callback(self.kafka.stop)
         self.kafka.start()
+
+    def _addresses(self, service: str) -> tuple[str, str]:
+        """Where a service reaches its database and Kafka."""
+        return self.database_url(service), self.kafka.bootstrap_servers
+
+    async def _start_services(self) -> None:
+        await asyncio.gather(*(self.start_service(service) for service in SERVICES))
+
+    # --- what all have in common ---
+
+    async def _start(self) -> None:
+        self.folder = self._given_folder or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="shop-")))
+        await self._start_servers()
         await self.kafka.create_topics(TOPICS)
         self.say(f"PostgreSQL {self.postgres.name}, Kafka {self.kafka.name}")
-        self.supervisor = await self._stack.enter_async_context(Supervisor(on_restart=self._tell_restart))
+        await self._stack.enter_async_context(self.supervisor)
         await asyncio.gather(self._start_sandbox(), *(self._prepare(service) for service in SERVICES))
-        await asyncio.gather(*(self._start_service(service) for service in SERVICES))
+        await self._start_services()
 
     async def _prepare(self, service: str) -> None:
+        """Bring a service's new database to life: its schema, and what orders needs in it."""
         await self.postgres.create_database(service)
-        await prepare(service, self._environment(service))
+        engine, environment = (
+            create_engine(self.database_url(service), application_name="harness"),
+            self.environment(service),
+        )
+        try:
+            await migrate(engine, service)  # in this process: to start another takes longer than to migrate
+        except SQLAlchemyError as error:
+            raise SystemStartError(f"the database of {service} could not be migrated: {error}") from error
+        finally:
+            await engine.dispose()
+        if service == "orders":
+            await asyncio.gather(
+                run_command(service, "seed-products", environment=environment),
+                run_command(service, "create-operator", "--email", OPERATOR_EMAIL, environment=environment),
+            )
 
     async def _start_sandbox(self) -> None:
-        gateway = {"GATEWAY_PORT": str(self.ports.gateway), "GATEWAY_LEDGER_PATH": str(self._folder / "ledger.sqlite3")}
-        mailbox = {"MAILBOX_HTTP_PORT": str(self.ports.mailbox), "MAILBOX_SMTP_PORT": str(self.ports.smtp)}
+        ports = {variable: str(self.ports[name]) for name, (variable, _) in LISTENERS.items()}
+        gateway = {**ports, "GATEWAY_LEDGER_PATH": str(self.folder / "ledger.sqlite3")}
+        mail_catcher = {**ports, "MAILBOX_MAX_MESSAGES": MAIL_CATCHER_ROOM}
         await asyncio.gather(
-            self._run("payment gateway", "payment_gateway", gateway, f"{self.ports.url('gateway')}/health"),
-            self._run("mailbox", "mail_catcher", mailbox, f"{self.ports.url('mailbox')}/livez"),
+            self._run("payment gateway", "payment_gateway", gateway),
+            self._run("mail catcher", "mail_catcher", mail_catcher),
         )
 
-    async def _start_service(self, service: str) -> None:
-        ready = f"{self.ports.url(service)}/health/ready"
-        await self._run(service, service, self._environment(service), ready)
+    async def _run(
+        self, name: str, module: str, environment: Mapping[str, str], *arguments: str, port: int | None = None
+    ) -> ManagedProcess:
+        log = self.folder / f"{name.replace(' ', '-')}.log"
+        ready = HttpReady(f"http://{LOOPBACK}:{port}/health/ready" if port else self._health_url(name))
+        command = [sys.executable, "-m", module, *arguments]
+        return await self.supervisor.start(ProcessSpec(name, command, log, environment, ready, READY_WITHIN))
 
-    async def _run(self, name: str, module: str, environment: Mapping[str, str], ready: str) -> None:
-        log = self._folder / f"{module}.log"
-        command = [sys.executable, "-m", module]
-        await self.supervisor.start(ProcessSpec(name, command, log, environment, HttpReady(ready), ready_within=30))
-
-    def _environment(self, service: str) -> dict[str, str]:
-        settings = {
-            "DATABASE_URL": self.postgres.url(service),
-            "HTTP_PORT": str(getattr(self.ports, service)),
-            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
-        }
-        if not self.kafka.is_real:
-            settings |= MOCK_LIMITS
-        if service == "orders":
-            settings["RATE_LIMIT_PER_MINUTE"] = str(self.rate_limit_per_minute)
-        return service_environment(service, self.ports, settings)
+    def _health_url(self, name: str) -> str:
+        listener, path = HEALTH.get(name, (name, "/health/ready"))
+        return f"{self.ports.url(listener)}{path}"
 
     def _tell_restart(self, name: str, status: int) -> None:
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
@@ -163,36 +216,8 @@ class System:
 
     async def _tell_when_back(self, name: str) -> None:
         begun = asyncio.get_running_loop().time()
-        path = {"payment gateway": ("gateway", "/health"), "mailbox": ("mailbox", "/livez")}
-        port, url_path = path.get(name, (name, "/health/ready"))
-        await HttpReady(f"{self.ports.url(port)}{url_path}").wait(str)
+        await HttpReady(self._health_url(name)).wait(str)
         self.say(f"{name} is back after {asyncio.get_running_loop().time() - begun:.1f} s")
-
-
-def service_environment(service: str, ports: Ports, settings: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a service: its settings, without their prefix, and where the sandbox is."""
-    outside = {
-        "orders": {"OPERATOR_PASSWORD": OPERATOR_PASSWORD},
-        "payments": {"GATEWAY_URL": ports.url("gateway")},
-        "notifications": {"SMTP_HOST": LOOPBACK, "SMTP_PORT": str(ports.smtp)},
-    }
-    return {f"{service}_{name}".upper(): value for name, value in {**settings, **outside[service]}.items()}
-
-
-async def prepare(service: str, environment: Mapping[str, str]) -> None:
-    """Bring a service's new database to life: its schema, and what orders needs in it. Raises SystemStartError."""
-    engine = create_engine(environment[f"{service.upper()}_DATABASE_URL"], application_name="demo")
-    try:
-        await migrate(engine, service)  # in this process: to start another takes longer than to migrate
-    except SQLAlchemyError as error:
-        raise SystemStartError(f"the database of {service} could not be migrated: {error}") from error
-    finally:
-        await engine.dispose()
-    if service == "orders":
-        await asyncio.gather(
-            run_command(service, "seed-products", environment=environment),
-            run_command(service, "create-operator", "--email", OPERATOR_EMAIL, environment=environment),
-        )
 
 
 async def run_command(service: str, *arguments: str, environment: Mapping[str, str]) -> str:
