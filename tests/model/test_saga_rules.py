@@ -185,9 +185,7 @@ class SagaRules(RuleBasedStateMachine):
         rules = [f"broken: {rule}" for rule in broken]
         if rules:
             self._broken = True
-            raise BadEndingError(
-                "\n".join(["this story ends badly:", *self.simulation.story, *(f"broken: {r}" for r in rules)])
-            )
+            raise BadEndingError("\n".join(["this story ends badly:", *self.simulation.story, *rules]))
 
 
 def _chosen(among: Sequence[T], pick: int) -> T:
