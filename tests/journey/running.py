@@ -4,18 +4,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 import anyio
 import httpx
 import mail_catcher
-import notifications.app
-import notifications.settings
-import orders.app
-import orders.settings
 import payment_gateway
-import payments.app
-import payments.settings
 from backing_services.kafka import KafkaCluster
 from backing_services.postgres import PostgresServer
 from orders.domain import Product
@@ -26,7 +21,7 @@ from outboxed.testing.topics import EMBEDDED, new_prefix
 from outboxed.testing.tracking import RunningPart
 from sandbox_process import listen, serve_http
 from shop_harness.customers import API
-from shop_harness.services import TOPICS
+from shop_harness.services import SERVICES, TOPICS
 
 from services.orders.tests.factories import ProductFactory
 
@@ -66,39 +61,24 @@ def _kinds(mails: mail_catcher.Store, email: str) -> list[str]:
     return [mail.message_id.strip("<").partition(".")[0] for mail in own]
 
 
-def _services(
-    postgres: PostgresServer, kafka: KafkaCluster, gateway_port: int, smtp_port: int
-) -> tuple[Service[Any], ...]:
+def _services(postgres: PostgresServer, kafka: KafkaCluster, gateway_port: int, smtp_port: int) -> list[Service[Any]]:
     common: dict[str, Any] = {
         "environment": "test",
         "kafka_bootstrap_servers": kafka.bootstrap_servers,
         "kafka_topic_prefix": new_prefix(),
         **({} if kafka.is_real else {f"kafka_{name}": value for name, value in EMBEDDED.items()}),
     }
-    clock = Clock()
-    return (
-        orders.app.build(
-            orders.settings.Settings(
-                database_url=postgres.url("orders_journey_test"), rate_limit_per_minute=0, **common
-            ),
-            clock,
-        ),
-        payments.app.build(
-            payments.settings.Settings(
-                database_url=postgres.url("payments_journey_test"),
-                gateway_url=f"http://127.0.0.1:{gateway_port}",
-                gateway_timeout_seconds=0.5,
-                **common,
-            ),
-            clock,
-        ),
-        notifications.app.build(
-            notifications.settings.Settings(
-                database_url=postgres.url("notifications_journey_test"), smtp_port=smtp_port, **common
-            ),
-            clock,
-        ),
-    )
+    own: dict[str, dict[str, Any]] = {
+        "orders": {"rate_limit_per_minute": 0},
+        "payments": {"gateway_url": f"http://127.0.0.1:{gateway_port}", "gateway_timeout_seconds": 0.5},
+        "notifications": {"smtp_port": smtp_port},
+    }
+    clock, services = Clock(), []
+    for name in SERVICES:
+        database_url = postgres.url(f"{name}_journey_test")
+        settings = import_module(f"{name}.settings").Settings(database_url=database_url, **own[name], **common)
+        services.append(import_module(f"{name}.app").build(settings, clock))
+    return services
 
 
 async def _stock(service: Service[Any]) -> None:

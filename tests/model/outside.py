@@ -90,9 +90,6 @@ class Gateway:
     charged: dict[str, tuple[UUID, Decimal]] = field(default_factory=dict)
     refunded: set[str] = field(default_factory=set)
 
-    def charges_of(self, order_id: UUID) -> Sequence[str]:
-        return [key for key, (reference, _) in self.charged.items() if reference == order_id]
-
     async def charge(self, charge: Charge, *, idempotency_key: UUID, reference: UUID) -> str:
         assert isinstance(charge.amount, Decimal)
         key = str(idempotency_key)
@@ -121,7 +118,8 @@ class Gateway:
                 GatewayCharge(
                     f"charge-{key}", key, Decimal(1), "EUR", "refunded" if key in self.refunded else "succeeded"
                 )
-                for key in self.charges_of(reference)
+                for key, (order_id, _) in self.charged.items()
+                if order_id == reference
             ]
 
         found: Sequence[GatewayCharge] = await self.in_flight.ask("the gateway", "for earlier charges", take_effect)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import groupby
 from typing import Annotated
 
@@ -22,12 +23,13 @@ from shop_harness.ledgers import Ledgers, at_rest
 from shop_harness.rules import RULES, broken
 from shop_harness.system import Ports
 
-from tools.crash_points.evidence import Case, Witness, judged, unlike_its_scenario
+from tools.crash_points.evidence import Case, judged, unlike_its_scenario
 from tools.crash_points.points import POINTS, Crash, Point, crashes_at, steps_without_a_point
 from tools.crash_points.roles import NotReachedError
 from tools.crash_points.scenarios import PATIENCE, ScenarioRunner
 from tools.crash_points.system import SystemByRole
 
+say = partial(print, flush=True)
 ALONE = "notifications worker"
 """It crashes when all else is at rest: else other orders' e-mails may come twice, too."""
 
@@ -68,25 +70,18 @@ async def count_violations(points: Sequence[Point]) -> int:
             httpx.AsyncClient(base_url=f"{system.ports.url('orders')}{API}", timeout=10)
         )
         topics = Topics(KafkaSettings(system.kafka.bootstrap_servers))
-        witness = Witness(system)
-        runner = ScenarioRunner(http, system.ports.url("mail_catcher"), topics, witness.status_of)
-        matrix = Matrix(system, ledgers, witness, runner)
+        runner = ScenarioRunner(http, system.ports.url("mail_catcher"), topics, system.status_of)
+        matrix = Matrix(system, ledgers, runner)
         await matrix.crash_at_all(points)
         return await matrix.judge()
-
-
-def say(line: str) -> None:
-    """Tell a person."""
-    print(line, flush=True)
 
 
 class Matrix:
     """Crashes, and the cases that they left."""
 
-    def __init__(self, system: SystemByRole, ledgers: Ledgers, witness: Witness, runner: ScenarioRunner) -> None:
+    def __init__(self, system: SystemByRole, ledgers: Ledgers, runner: ScenarioRunner) -> None:
         self._system = system
         self._ledgers = ledgers
-        self._witness = witness
         self._runner = runner
         self._cases: list[Case] = []
 
@@ -130,7 +125,7 @@ class Matrix:
         await role.stop()
         running = asyncio.create_task(self._runner.run(trial))
         try:
-            await eventually(lambda: self._witness.has_work(process), within=PATIENCE, every=0.1)
+            await eventually(lambda: self._system.has_work(process), within=PATIENCE, every=0.1)
             await role.end_at({failpoints.VARIABLE: crash.failpoint})
             await role.start()
             await running

@@ -2,23 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from backing_services.postgres import connected
 from outboxed.testing.topic_log import position
 from shop_harness.evidence import Evidence, Letter
 
 from tools.crash_points.points import Crash
 from tools.crash_points.scenarios import Trial
-from tools.crash_points.system import SystemByRole
-
-WAITING = {
-    "relay": "select exists (select from outbox)",
-    "worker": """
-        select exists (select from tasks where greatest(due_at, leased_until) <= clock_timestamp())
-    """,
-}
-"""Whether a role has something to do that nobody else takes; an API and a consumer do nothing until they are asked."""
 
 
 @dataclass(frozen=True)
@@ -34,26 +23,6 @@ class Case:
         """The e-mails that its scenario has in it, refused ones among them."""
         kinds = ("confirmation",) if self.trial.scenario.mail_refused else self.trial.scenario.mails
         return [f"{kind}.{self.trial.order_id}" for kind in kinds]
-
-
-class Witness:
-    """Looks at the system beside its ledgers, from several tasks at once."""
-
-    def __init__(self, system: SystemByRole) -> None:
-        self._system = system
-
-    async def status_of(self, order_id: str) -> str:
-        """An order's status."""
-        return str(await self._value("orders", "select status from orders where id = $1::text::uuid", order_id))
-
-    async def has_work(self, process: str) -> bool:
-        """Whether there is something that only this process would do."""
-        service, role = process.split()
-        return role not in WAITING or bool(await self._value(service, WAITING[role]))
-
-    async def _value(self, service: str, query: str, *values: object) -> Any:
-        async with connected(self._system.database_url(service)) as connection:
-            return await connection.fetchval(query, *values)
 
 
 def judged(evidence: Evidence, cases: Sequence[Case]) -> Evidence:

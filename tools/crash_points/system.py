@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
+from backing_services.postgres import connected
 from backing_services.processes import HttpReady, LineReady
 from shop_harness.system import Ports, System
 
@@ -20,6 +22,13 @@ SHORT = {
     "GATEWAY_TIMEOUT_SECONDS": "0.5",
     "SMTP_TIMEOUT_SECONDS": "1",  # no shorter: a slow machine's time-out after DATA is one more copy of an e-mail
 }
+WAITING = {
+    "relay": "select exists (select from outbox)",
+    "worker": """
+        select exists (select from tasks where greatest(due_at, leased_until) <= clock_timestamp())
+    """,
+}
+"""Whether a role has something to do that nobody else takes; an API and a consumer do nothing until they are asked."""
 
 
 class SystemByRole(System):
@@ -28,6 +37,20 @@ class SystemByRole(System):
     def __init__(self, ports: Ports, say: Callable[[str], None]) -> None:
         super().__init__(ports, say)
         self.roles: dict[str, RoleProcess] = {}
+
+    def environment(self, service: str, port: int = 0) -> dict[str, str]:
+        """With time-outs that are short."""
+        short = {f"{service}_{name}".upper(): value for name, value in SHORT.items()}
+        return {**super().environment(service, port), **short}
+
+    async def status_of(self, order_id: str) -> str:
+        """An order's status."""
+        return str(await self._value("orders", "select status from orders where id = $1::text::uuid", order_id))
+
+    async def has_work(self, process: str) -> bool:
+        """Whether there is something that only this process would do."""
+        service, role = process.split()
+        return role not in WAITING or bool(await self._value(service, WAITING[role]))
 
     async def _start_services(self) -> None:
         await asyncio.gather(*(self._start_role(service, role) for service in ROLES for role in ROLES[service]))
@@ -44,7 +67,6 @@ class SystemByRole(System):
         self._stack.push_async_callback(role.stop)
         await role.start()
 
-    def environment(self, service: str, port: int = 0) -> dict[str, str]:
-        """With time-outs that are short."""
-        short = {f"{service}_{name}".upper(): value for name, value in SHORT.items()}
-        return {**super().environment(service, port), **short}
+    async def _value(self, service: str, query: str, *values: object) -> Any:
+        async with connected(self.database_url(service)) as connection:
+            return await connection.fetchval(query, *values)

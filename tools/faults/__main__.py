@@ -6,7 +6,7 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,31 +14,21 @@ from typing import Annotated
 import httpx
 import typer
 from backing_services.faults import FaultError, Planned, planned, play
-from backing_services.kafka import KafkaError
-from backing_services.postgres import PostgresError
-from backing_services.processes import ProcessFailedError
 from rich.console import Console
 from rich.table import Table
 from shop_harness.customers import NoAnswerError
 from shop_harness.evidence import Evidence
 from shop_harness.ledgers import Ledgers
 from shop_harness.rules import ARRIVES, CHARGED_ONCE, ENDS, IS_STORED, MAIL_RULES, RULES, Rule, broken
-from shop_harness.system import SystemStartError
+from shop_harness.system import FOR_A_PERSON
 
 from tools.faults.aftermath import AFTERMATH, Aftermath, back_up_payments
 from tools.faults.customers import Customers
 from tools.faults.evidence import Injected, calm, evidence_at_rest
-from tools.faults.injector import Injector, Recoveries
+from tools.faults.injector import Injector
 from tools.faults.system import ProxiedSystem
 
-HARNESS_ERRORS = (
-    FaultError,
-    KafkaError,
-    NoAnswerError,
-    PostgresError,
-    ProcessFailedError,
-    SystemStartError,
-)
+HARNESS_ERRORS = (*FOR_A_PERSON, FaultError, NoAnswerError)
 SHOWN = 10
 MANY_CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=50)
 """After an outage everybody asks at once, and nobody waits for others' connections."""
@@ -202,13 +192,13 @@ def _judge(evidence: Evidence) -> int:
     return len(fallen)
 
 
-def _show_recoveries(recoveries: Recoveries) -> int:
+def _show_recoveries(recoveries: Mapping[str, Sequence[float]]) -> int:
     table = Table(
         "after", "times", "median", "p95", "slowest", "limit of p95", title="until a new order is confirmed by e-mail"
     )
     slow = 0
     for part, limit in LIMITS.items():
-        if seconds := sorted(recoveries.seconds.get(part, [])):
+        if seconds := sorted(recoveries.get(part, [])):
             p95 = _rank(seconds, 95)
             slow += p95 > limit
             row = [f"{_rank(seconds, 50):.1f} s", f"{p95:.1f} s", f"{seconds[-1]:.1f} s", f"{limit:g} s"]

@@ -56,24 +56,17 @@ SMTP = (
 
 
 @dataclass
-class Recoveries:
-    """Seconds from a fault's end until a new order is confirmed by e-mail, by the part that failed."""
-
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, part: str, seconds: float) -> None:
-        self.seconds.setdefault(part, []).append(seconds)
-
-
-@dataclass
 class Injector:
-    """``injected`` and ``recoveries`` are what it leaves behind."""
+    """``injected`` and ``recoveries`` are what it leaves behind.
+
+    Recoveries are the seconds from a fault's end until a new order is confirmed by e-mail, by the part that failed.
+    """
 
     system: ProxiedSystem
     customers: Customers
     http: httpx.AsyncClient
     injected: Injected = field(default_factory=Injected)
-    recoveries: Recoveries = field(default_factory=Recoveries)
+    recoveries: dict[str, list[float]] = field(default_factory=dict)
     _guests: int = 0
     _log: Sequence[Record] = ()
     _read_at: float = 0
@@ -125,7 +118,7 @@ class Injector:
             begun = clock()
             words = await one.fault.inject(random.Random(one.seed))  # noqa: S311  # a plan, not a secret
             seconds = await self.customers.probe()
-            self.recoveries.add(one.fault.name, seconds)
+            self.recoveries.setdefault(one.fault.name, []).append(seconds)
             tell(clock() - begun, one, f"{words}; a new order is confirmed after {seconds:.1f} s")
             await asyncio.sleep(max(0.0, begun + SETTLED[one.fault.name] - clock()))
 

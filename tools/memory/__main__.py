@@ -15,16 +15,14 @@ from uuid import UUID, uuid4
 
 import typer
 from aiokafka import AIOKafkaProducer
-from backing_services.kafka import KafkaError
 from backing_services.kafka.apache import ApacheKafka
-from backing_services.postgres import EmbeddedPostgres, PostgresError, connected
-from backing_services.processes import ProcessFailedError
+from backing_services.postgres import EmbeddedPostgres, connected
 from backing_services.waiting import eventually
 from orders.app import build
 from orders.settings import Settings
 from outboxed.testing.topic_log import lag
 from shop_harness.services import SERVICES, TOPICS, topics_of
-from shop_harness.system import Ports, System, SystemStartError
+from shop_harness.system import FOR_A_PERSON, Ports, System
 
 from services.notifications.tests import factories as notifications_factories
 from services.orders.tests import factories as orders_factories
@@ -36,7 +34,6 @@ CHUNK = 1000
 LOOK_EVERY = 0.5
 DONE_WITHIN = 600.0
 WORK = "select (select count(*) from outbox) + (select count(*) from tasks where kind <> 'payment_deadline')"
-FOR_A_PERSON = (KafkaError, PostgresError, ProcessFailedError, SystemStartError)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from backing_services.kafka import KafkaError
-from backing_services.postgres import PostgresError
-from backing_services.processes import ProcessFailedError
 from rich.console import Console
 from shop_harness.evidence import Evidence
 from shop_harness.ledgers import Ledgers, at_rest
-from shop_harness.system import Ports, System, SystemStartError
+from shop_harness.system import FOR_A_PERSON, Ports, System, SystemStartError
 
 from shop_demo.customers import Customers, Outcome, Pace, ShopError, place_all
 from shop_demo.order_lines import OrderLine, read_lines
@@ -34,7 +31,6 @@ RATE = 10
 ROOM_BYTES = 300 * 2**20
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOPPED = 128 + signal.SIGINT
-FOR_A_PERSON = (SystemStartError, ShopError, ProcessFailedError, PostgresError, KafkaError)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -66,7 +62,7 @@ def _finish(main: Coroutine[Any, Any, int]) -> int:
     try:
         _check_room()
         return asyncio.run(_until_signal(main))
-    except FOR_A_PERSON as error:
+    except (*FOR_A_PERSON, ShopError) as error:
         raise _fail(str(error)) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:

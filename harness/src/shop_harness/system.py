@@ -12,9 +12,17 @@ from types import TracebackType
 from typing import Self
 
 from backing_services.choice import choose_kafka
-from backing_services.kafka import KafkaCluster
-from backing_services.postgres import EmbeddedPostgres
-from backing_services.processes import HttpReady, ManagedProcess, ProcessSpec, Supervisor, free_port, is_free
+from backing_services.kafka import KafkaCluster, KafkaError
+from backing_services.postgres import EmbeddedPostgres, PostgresError
+from backing_services.processes import (
+    HttpReady,
+    ManagedProcess,
+    ProcessFailedError,
+    ProcessSpec,
+    Supervisor,
+    free_port,
+    is_free,
+)
 from outboxed.storage import create_engine, migrate
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -33,6 +41,10 @@ HEALTH = {"payment gateway": ("gateway", "/health"), "mail catcher": ("mail_catc
 
 class SystemStartError(RuntimeError):
     """The system can't start; the message is one line for a person."""
+
+
+FOR_A_PERSON = (KafkaError, PostgresError, ProcessFailedError, SystemStartError)
+"""What a system raises: each message is for a person."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,7 @@ class System:
 
     ``say(line)`` tells a person what happens. ``folder`` gets logs and ledgers, a temporary one unless given.
     ``rate_limit_per_minute`` is orders' own setting. A subclass chooses other servers, or other processes of a service.
-    Raises SystemStartError, KafkaError, PostgresError, ProcessFailedError.
+    Raises one of FOR_A_PERSON.
     """
 
     postgres: EmbeddedPostgres

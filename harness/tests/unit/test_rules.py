@@ -125,21 +125,6 @@ def test_a_cancelled_order_may_keep_its_charge_while_its_refund_is_under_way() -
     assert not list(broken(ALWAYS, replace(run, refunds_under_way={"1"})))
 
 
-def test_an_interruption_explains_one_more_copy_with_the_same_message_id() -> None:
-    assert fallen(evidence(mails=[mail(), mail(after=10)], more_copies=MORE)) == []
-
-
-def test_a_refused_e_mail_is_a_dead_letter_instead() -> None:
-    run = evidence(
-        mails=[],
-        notifications={"confirmation.1": "failed"},
-        refused={"confirmation.1"},
-        dead_letters=[LETTER, Letter("notifications", "confirmation.1")],
-    )
-
-    assert fallen(run) == []
-
-
 def test_an_overtaken_confirmation_is_not_missed() -> None:
     kinds = ("cancellation", "refund")
     mails = [mail(kind) for kind in kinds]
