@@ -6,13 +6,13 @@ from backing_services.plugin import not_available
 
 from tests.customer import Customer
 
-from .shop import ComposeError, Shop, open_shop, remove_left_behind, why_not_here
+from .containers import ComposedShop, ComposeError, open_shop, remove_left_behind, why_not_here
 
-SHOP = pytest.StashKey[Shop]()
+SHOP = pytest.StashKey[ComposedShop]()
 
 
 @pytest.fixture(scope="session")
-async def shop(pytestconfig: pytest.Config) -> AsyncIterator[Shop]:
+async def shop(pytestconfig: pytest.Config) -> AsyncIterator[ComposedShop]:
     """Opened once for all journeys; each has a customer of its own."""
     if reason := why_no_containers() or why_not_here():
         not_available("containers", reason)
@@ -23,7 +23,7 @@ async def shop(pytestconfig: pytest.Config) -> AsyncIterator[Shop]:
 
 
 @pytest.fixture
-async def customer(shop: Shop) -> Customer:
+async def customer(shop: ComposedShop) -> Customer:
     return await shop.customer()
 
 
@@ -38,7 +38,7 @@ def pytest_runtest_makereport(
     return report
 
 
-def _logs(shop: Shop, *, since: int) -> str:
+def _logs(shop: ComposedShop, *, since: int) -> str:
     try:
         return shop.project.output("logs", "--since", str(since))
     except ComposeError as error:  # raised, it would hide the failure that the logs are for

@@ -1,4 +1,4 @@
-"""The shop as its customers see it, in the containers of docker-compose.yml: over HTTP and in the mailbox."""
+"""The shop as its customers see it, in the containers of docker-compose.yml: over HTTP and by the mails that come."""
 
 import asyncio
 from collections.abc import Iterable
@@ -6,16 +6,17 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
+from shop_harness.services import SERVICES
 
 from tests.customer import Customer
 
-from .shop import SERVICES, ComposeError, Shop
+from .containers import ComposedShop, ComposeError
 
 CONFIRMED, CANCELLED, REFUNDED = "Your order is confirmed", "Your order is cancelled", "Your money is on its way"
 SEVERAL = 5
 
 
-async def is_confirmed_once(shop: Shop, customer: Customer, *order_ids: str) -> None:
+async def is_confirmed_once(shop: ComposedShop, customer: Customer, *order_ids: str) -> None:
     """Paid once, confirmed once, told once."""
     for order_id in order_ids:
         await customer.sees(order_id, "PENDING", "CONFIRMED")
@@ -24,13 +25,13 @@ async def is_confirmed_once(shop: Shop, customer: Customer, *order_ids: str) -> 
         assert await shop.money_of(order_id) == ["succeeded"]
 
 
-async def test_a_paid_order_is_confirmed_and_its_customer_gets_the_mail(shop: Shop, customer: Customer) -> None:
+async def test_a_paid_order_is_confirmed_and_its_customer_gets_the_mail(shop: ComposedShop, customer: Customer) -> None:
     order_id = await customer.orders("pm_card_ok")
 
     await is_confirmed_once(shop, customer, order_id)
 
 
-async def test_a_declined_card_cancels_the_order_and_costs_nothing(shop: Shop, customer: Customer) -> None:
+async def test_a_declined_card_cancels_the_order_and_costs_nothing(shop: ComposedShop, customer: Customer) -> None:
     order_id = await customer.orders("pm_card_declined")
 
     await customer.sees(order_id, "PENDING", "CANCELLED")
@@ -38,7 +39,7 @@ async def test_a_declined_card_cancels_the_order_and_costs_nothing(shop: Shop, c
     assert await shop.money_of(order_id) == []
 
 
-async def test_an_order_cancelled_after_its_payment_is_refunded(shop: Shop, customer: Customer) -> None:
+async def test_an_order_cancelled_after_its_payment_is_refunded(shop: ComposedShop, customer: Customer) -> None:
     order_id = await customer.orders("pm_card_ok")
     await customer.sees(order_id, "PENDING", "CONFIRMED")
 
@@ -49,7 +50,9 @@ async def test_an_order_cancelled_after_its_payment_is_refunded(shop: Shop, cust
     assert await shop.money_of(order_id) == ["succeeded", "refunded"]
 
 
-async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(shop: Shop, customer: Customer) -> None:
+async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(
+    shop: ComposedShop, customer: Customer
+) -> None:
     await shop.gateway_faults(
         {"operation": "charge", "payment_method": "pm_card_slow", "action": "status", "status": 503, "times": 1000}
     )
@@ -63,7 +66,7 @@ async def test_an_order_that_nobody_answers_for_is_cancelled_at_its_deadline(sho
     assert await shop.money_of(order_id) == []
 
 
-async def test_a_gateway_that_is_away_is_waited_for(shop: Shop, customer: Customer) -> None:
+async def test_a_gateway_that_is_away_is_waited_for(shop: ComposedShop, customer: Customer) -> None:
     await shop.crash("payment-gateway")
     order_id = await customer.orders("pm_card_ok")
     await customer.sees(order_id, "PENDING")
@@ -75,7 +78,7 @@ async def test_a_gateway_that_is_away_is_waited_for(shop: Shop, customer: Custom
 
 @pytest.mark.parametrize("parts", [SERVICES, ["kafka"], ["postgres"]], ids=["the services", "kafka", "postgres"])
 async def test_a_crash_in_the_middle_loses_and_repeats_nothing(
-    shop: Shop, customer: Customer, parts: Iterable[str]
+    shop: ComposedShop, customer: Customer, parts: Iterable[str]
 ) -> None:
     await shop.crash("payment-gateway")  # so that nothing can be finished before the crash
     order_ids = [await customer.orders("pm_card_ok") for _ in range(SEVERAL)]
@@ -86,7 +89,9 @@ async def test_a_crash_in_the_middle_loses_and_repeats_nothing(
     await is_confirmed_once(shop, customer, *order_ids)
 
 
-async def test_a_second_replica_of_each_service_takes_over_from_the_first(shop: Shop, customer: Customer) -> None:
+async def test_a_second_replica_of_each_service_takes_over_from_the_first(
+    shop: ComposedShop, customer: Customer
+) -> None:
     async with AsyncExitStack() as replicas:
         api, *_ = [await replicas.enter_async_context(shop.another(service)) for service in SERVICES]
         by_both = await asyncio.gather(
@@ -102,7 +107,9 @@ async def test_a_second_replica_of_each_service_takes_over_from_the_first(shop: 
 
 @pytest.mark.parametrize("role", SERVICES)
 @pytest.mark.parametrize("database", SERVICES)
-async def test_a_role_is_refused_at_the_databases_of_the_other_services(shop: Shop, role: str, database: str) -> None:
+async def test_a_role_is_refused_at_the_databases_of_the_other_services(
+    shop: ComposedShop, role: str, database: str
+) -> None:
     ask = shop.run(
         "exec", "--no-TTY", "postgres", "psql", "-U", role, "-d", database, "-c", "select count(*) from inbox"
     )

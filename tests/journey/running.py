@@ -4,18 +4,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 import anyio
 import httpx
 import mail_catcher
-import notifications.app
-import notifications.settings
-import orders.app
-import orders.settings
 import payment_gateway
-import payments.app
-import payments.settings
 from backing_services.kafka import KafkaCluster
 from backing_services.postgres import PostgresServer
 from orders.domain import Product
@@ -25,12 +20,12 @@ from outboxed.storage import Clock
 from outboxed.testing.topics import EMBEDDED, new_prefix
 from outboxed.testing.tracking import RunningPart
 from sandbox_process import listen, serve_http
+from shop_harness.customers import API
+from shop_harness.services import SERVICES, TOPICS
 
 from services.orders.tests.factories import ProductFactory
 
 from .shop import Shop
-
-TOPICS = ("orders", "payments")
 
 
 @asynccontextmanager
@@ -40,11 +35,11 @@ async def open_running_shop(postgres: PostgresServer, kafka: KafkaCluster) -> As
         ledger = payment_gateway.Ledger()
         stack.callback(ledger.close)
         gateway_port = await stack.enter_async_context(_gateway(ledger))
-        mailbox = mail_catcher.Store()
-        smtp_port = await stack.enter_async_context(_smtp(mailbox))
+        mails = mail_catcher.Store()
+        smtp_port = await stack.enter_async_context(_smtp(mails))
         services = _services(postgres, kafka, gateway_port, smtp_port)
         prefix = services[0].settings.kafka.topic_prefix
-        await kafka.create_topics({f"{prefix}{topic}": 4 for topic in TOPICS})
+        await kafka.create_topics({f"{prefix}{topic}": partitions for topic, partitions in TOPICS.items()})
         for service in services:
             database = service.transactions.engine.url.database or ""
             await postgres.create_database(database)
@@ -55,50 +50,35 @@ async def open_running_shop(postgres: PostgresServer, kafka: KafkaCluster) -> As
         for service in services:
             await stack.enter_async_context(_running(service))
         transport = httpx.ASGITransport(services[0].create_app())
-        base = "http://orders/api/v1"
+        base = f"http://orders{API}"
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=base))
         gateway = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway_port}"))
-        yield Shop(http, gateway, ledger, lambda email: _kinds(mailbox, email), [RunningPart.of(s) for s in services])
+        yield Shop(http, gateway, ledger, lambda email: _kinds(mails, email), [RunningPart.of(s) for s in services])
 
 
-def _kinds(mailbox: mail_catcher.Store, email: str) -> list[str]:
-    mails = [mail for mail in mailbox if email in [to.address for to in mail.to]]
-    return [mail.message_id.strip("<").partition(".")[0] for mail in mails]
+def _kinds(mails: mail_catcher.Store, email: str) -> list[str]:
+    own = [mail for mail in mails if email in [to.address for to in mail.to]]
+    return [mail.message_id.strip("<").partition(".")[0] for mail in own]
 
 
-def _services(
-    postgres: PostgresServer, kafka: KafkaCluster, gateway_port: int, smtp_port: int
-) -> tuple[Service[Any], ...]:
+def _services(postgres: PostgresServer, kafka: KafkaCluster, gateway_port: int, smtp_port: int) -> list[Service[Any]]:
     common: dict[str, Any] = {
         "environment": "test",
         "kafka_bootstrap_servers": kafka.bootstrap_servers,
         "kafka_topic_prefix": new_prefix(),
         **({} if kafka.is_real else {f"kafka_{name}": value for name, value in EMBEDDED.items()}),
     }
-    clock = Clock()
-    return (
-        orders.app.build(
-            orders.settings.Settings(
-                database_url=postgres.url("orders_journey_test"), rate_limit_per_minute=0, **common
-            ),
-            clock,
-        ),
-        payments.app.build(
-            payments.settings.Settings(
-                database_url=postgres.url("payments_journey_test"),
-                gateway_url=f"http://127.0.0.1:{gateway_port}",
-                gateway_timeout_seconds=0.5,
-                **common,
-            ),
-            clock,
-        ),
-        notifications.app.build(
-            notifications.settings.Settings(
-                database_url=postgres.url("notifications_journey_test"), smtp_port=smtp_port, **common
-            ),
-            clock,
-        ),
-    )
+    own: dict[str, dict[str, Any]] = {
+        "orders": {"rate_limit_per_minute": 0},
+        "payments": {"gateway_url": f"http://127.0.0.1:{gateway_port}", "gateway_timeout_seconds": 0.5},
+        "notifications": {"smtp_port": smtp_port},
+    }
+    clock, services = Clock(), []
+    for name in SERVICES:
+        database_url = postgres.url(f"{name}_journey_test")
+        settings = import_module(f"{name}.settings").Settings(database_url=database_url, **own[name], **common)
+        services.append(import_module(f"{name}.app").build(settings, clock))
+    return services
 
 
 async def _stock(service: Service[Any]) -> None:
@@ -135,9 +115,9 @@ async def _gateway(ledger: payment_gateway.Ledger) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def _smtp(mailbox: mail_catcher.Store) -> AsyncIterator[int]:
+async def _smtp(mails: mail_catcher.Store) -> AsyncIterator[int]:
     listener = listen("127.0.0.1", 0, "MAILBOX_SMTP_PORT")
-    server = mail_catcher.SmtpServer(mailbox, mail_catcher.Faults())
+    server = mail_catcher.SmtpServer(mails, mail_catcher.Faults())
     await server.start(listener)
     yield _port(listener)
     await server.stop()

@@ -1,4 +1,4 @@
-"""One order through all three services, as its customer sees it: over HTTP and in the mailbox; and why it went so."""
+"""One order through all three services, as its customer sees it: over HTTP and by its e-mails; and why it went so."""
 
 from functools import partial
 from pathlib import Path

@@ -1,18 +1,19 @@
-"""What the services call: requests hang in the air until a test lets them arrive, be answered, or be cut off."""
+"""What the services call: requests wait until a test lets them arrive, be answered, or be cut off."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from email.message import EmailMessage
 from typing import Any
 from uuid import UUID
 
 import aiosmtplib
-from notifications.domain import Kind
 from notifications.mailer import SmtpMailer, SmtpServer
 from payments.domain import Charge
 from payments.ports import GatewayCharge, GatewayUnavailableError, PaymentDeclinedError, ServiceTimeoutError
+from shop_harness.evidence import Mail
 
 GATEWAY_FAULTS: dict[str, Exception] = {
     "answers 503": GatewayUnavailableError("503"),
@@ -23,6 +24,7 @@ MAIL_FAULTS: dict[str, Exception] = {
     "refuses for good": aiosmtplib.SMTPRecipientsRefused([aiosmtplib.SMTPRecipientRefused(550, "never", "")]),
     "drops the connection": aiosmtplib.SMTPServerDisconnected("gone"),
 }
+NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 AFTER_ARRIVAL = ("gives no answer in time", "drops the connection")
 """What may still go wrong once the request has taken effect."""
 
@@ -62,37 +64,31 @@ class Call:
         self.answer.set_exception({**GATEWAY_FAULTS, **MAIL_FAULTS}[fault])
 
 
-class Air:
+class CallsInFlight:
     """The calls under way, by the asyncio task that waits for each."""
 
     def __init__(self) -> None:
-        self.calls: dict[asyncio.Task[Any], Call] = {}
+        self.by_task: dict[asyncio.Task[Any], Call] = {}
 
     async def ask(self, to: str, asks: str, take_effect: Callable[[], Any]) -> Any:
         task = asyncio.current_task()
         assert task is not None
         call = Call(to, asks, take_effect, asyncio.get_running_loop().create_future())
-        self.calls[task] = call
+        self.by_task[task] = call
         try:
             return await call.answer
         finally:
-            del self.calls[task]
+            del self.by_task[task]
 
 
 @dataclass
 class Gateway:
-    """See payments.ports.PaymentGateway; it remembers every key that it charged, and for which order."""
+    """See payments.ports.PaymentGateway; it remembers every key that it charged, for which order, and how much."""
 
-    air: Air
+    in_flight: CallsInFlight
     accepts: dict[UUID, bool] = field(default_factory=dict)
-    charged: dict[str, UUID] = field(default_factory=dict)
+    charged: dict[str, tuple[UUID, Decimal]] = field(default_factory=dict)
     refunded: set[str] = field(default_factory=set)
-
-    def charges_of(self, order_id: UUID) -> Sequence[str]:
-        return [key for key, reference in self.charged.items() if reference == order_id]
-
-    def kept_of(self, order_id: UUID) -> Sequence[str]:
-        return [key for key in self.charges_of(order_id) if key not in self.refunded]
 
     async def charge(self, charge: Charge, *, idempotency_key: UUID, reference: UUID) -> str:
         assert isinstance(charge.amount, Decimal)
@@ -103,17 +99,17 @@ class Gateway:
                 return PaymentDeclinedError("key_refunded")
             if not self.accepts[reference]:
                 return PaymentDeclinedError("card_declined")
-            self.charged.setdefault(key, reference)
+            self.charged.setdefault(key, (reference, charge.amount))
             return f"charge-{key}"
 
-        return str(await self.air.ask("the gateway", "to charge", take_effect))
+        return str(await self.in_flight.ask("the gateway", "to charge", take_effect))
 
     async def refund(self, *, idempotency_key: str) -> str | None:
         def take_effect() -> str | None:
             self.refunded.add(idempotency_key)
             return f"charge-{idempotency_key}" if idempotency_key in self.charged else None
 
-        refunded: str | None = await self.air.ask("the gateway", "to return the money", take_effect)
+        refunded: str | None = await self.in_flight.ask("the gateway", "to return the money", take_effect)
         return refunded
 
     async def charges(self, *, reference: UUID) -> Sequence[GatewayCharge]:
@@ -122,34 +118,23 @@ class Gateway:
                 GatewayCharge(
                     f"charge-{key}", key, Decimal(1), "EUR", "refunded" if key in self.refunded else "succeeded"
                 )
-                for key in self.charges_of(reference)
+                for key, (order_id, _) in self.charged.items()
+                if order_id == reference
             ]
 
-        found: Sequence[GatewayCharge] = await self.air.ask("the gateway", "for earlier charges", take_effect)
+        found: Sequence[GatewayCharge] = await self.in_flight.ask("the gateway", "for earlier charges", take_effect)
         return found
-
-
-@dataclass(frozen=True)
-class Mail:
-    order_id: UUID
-    kind: Kind
-    message_id: str
 
 
 class Mailer(SmtpMailer):
     """The service's real one, in conversation with a mail server that the test plays."""
 
-    def __init__(self, air: Air) -> None:
+    def __init__(self, calls: CallsInFlight) -> None:
         nowhere = SmtpServer(host="", port=0, starttls=False, username="", password="", timeout=0)
         super().__init__(nowhere, sender="Shop <orders@shop.example>", domain="shop.example")
         self.delivered: list[Mail] = []
-        self._air = air
-        self._subject: dict[asyncio.Task[Any] | None, tuple[UUID, Kind]] = {}
-
-    async def send(self, kind: Kind, email: str, order_id: UUID) -> str:
-        self._subject[asyncio.current_task()] = (order_id, kind)
-        return await super().send(kind, email, order_id)
+        self._calls = calls
 
     async def _converse(self, message: EmailMessage) -> None:
-        mail = Mail(*self._subject[asyncio.current_task()], message["Message-ID"])
-        await self._air.ask("the mail server", "to take the e-mail", lambda: self.delivered.append(mail))
+        mail = Mail(str(message["To"]), message["Message-ID"].strip("<>"), NOON)
+        await self._calls.ask("the mail server", "to take the e-mail", lambda: self.delivered.append(mail))

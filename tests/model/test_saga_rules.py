@@ -8,8 +8,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from functools import partial
-from itertools import groupby
+from functools import partial, reduce
 from typing import TypeVar
 
 import pytest
@@ -24,9 +23,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from shop_harness.rules import ALWAYS, RULES, Rule, broken
 
-from .rules import broken_always, broken_at_the_end
-from .shop import DEADLINE, MAY_BE_LOST, RETRY, Message, Shop
+from .evidence import of_simulation
+from .services import DEADLINE
+from .simulation import MAY_BE_LOST, RETRY, Message, Simulation
 
 MAX_ORDERS = 3
 MAX_SENT = 40
@@ -53,149 +54,146 @@ class SagaRules(RuleBasedStateMachine):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
-        self.shop = Shop(loop)
+        self.simulation = Simulation(loop)
         self._broken = False
 
     # --- customers ---
 
     @initialize(good=st.booleans())
     def first_order(self, good: bool) -> None:
-        self.shop.place(card_is_accepted=good)
+        self.simulation.place(card_is_accepted=good)
 
-    @precondition(lambda self: len(self.shop.orders) < MAX_ORDERS)
+    @precondition(lambda self: len(self.simulation.orders) < MAX_ORDERS)
     @rule(good=st.booleans())
     def place(self, good: bool) -> None:
-        self.shop.place(card_is_accepted=good)
+        self.simulation.place(card_is_accepted=good)
 
-    @precondition(lambda self: self.shop.cancellable())
+    @precondition(lambda self: self.simulation.cancellable())
     @rule(pick=PICK)
     def cancel(self, pick: int) -> None:
-        self.shop.cancel(_chosen(self.shop.cancellable(), pick))
+        self.simulation.cancel(_chosen(self.simulation.cancellable(), pick))
 
     # --- Kafka ---
 
-    @precondition(lambda self: self.shop.next_messages())
+    @precondition(lambda self: self.simulation.next_messages())
     @rule(pick=PICK)
     def deliver(self, pick: int) -> None:
-        self.shop.deliver([_chosen(self.shop.next_messages(), pick)], "reads")
+        self.simulation.deliver([_chosen(self.simulation.next_messages(), pick)], "reads")
 
-    @precondition(lambda self: self.shop.next_messages())
+    @precondition(lambda self: self.simulation.next_messages())
     @rule(pick=PICK)
     def deliver_a_batch(self, pick: int) -> None:
-        group = _chosen(self.shop.next_messages(), pick).group
-        self.shop.deliver(list(self.shop.queues[group]), "reads at once")
+        group = _chosen(self.simulation.next_messages(), pick).group
+        self.simulation.deliver(list(self.simulation.queues[group]), "reads at once")
 
-    @precondition(lambda self: self.shop.next_messages())
+    @precondition(lambda self: self.simulation.next_messages())
     @rule(pick=PICK)
     def deliver_twice(self, pick: int) -> None:
-        message = _chosen(self.shop.next_messages(), pick)
-        self.shop.deliver([message], "reads")
-        self.shop.deliver([message, message], "reads once more, twice,")
+        message = _chosen(self.simulation.next_messages(), pick)
+        self.simulation.deliver([message], "reads")
+        self.simulation.deliver([message, message], "reads once more, twice,")
 
-    @precondition(lambda self: self.shop.next_messages())
+    @precondition(lambda self: self.simulation.next_messages())
     @rule(pick=PICK)
     def hold_back(self, pick: int) -> None:
-        self.shop.hold_back(_chosen(self.shop.next_messages(), pick))
+        self.simulation.hold_back(_chosen(self.simulation.next_messages(), pick))
 
-    @precondition(lambda self: self.shop.late)
+    @precondition(lambda self: self.simulation.late)
     @rule(pick=PICK)
     def deliver_late(self, pick: int) -> None:
-        self.shop.deliver([_chosen(self.shop.late, pick)], "at last reads")
+        self.simulation.deliver([_chosen(self.simulation.late, pick)], "at last reads")
 
-    @precondition(lambda self: bool(_losable(self.shop)))
+    @precondition(lambda self: bool(_losable(self.simulation)))
     @rule(pick=PICK)
     def lose(self, pick: int) -> None:
-        self.shop.lose(_chosen(_losable(self.shop), pick))
+        self.simulation.lose(_chosen(_losable(self.simulation), pick))
 
-    @precondition(lambda self: 0 < len(self.shop.sent) < MAX_SENT)
+    @precondition(lambda self: 0 < len(self.simulation.sent) < MAX_SENT)
     @rule(pick=PICK)
     def republish(self, pick: int) -> None:
-        self.shop.republish(_chosen(self.shop.sent, pick))
+        self.simulation.republish(_chosen(self.simulation.sent, pick))
 
-    @precondition(lambda self: self.shop.handled)
+    @precondition(lambda self: self.simulation.handled)
     @rule(pick=PICK)
     def replay(self, pick: int) -> None:
-        changed = self.shop.replay(_chosen(self.shop.handled, pick).group)
+        changed = self.simulation.replay(_chosen(self.simulation.handled, pick).group)
         self._judge([changed] if changed else [])
 
-    # --- time, workers, and the world outside ---
+    # --- time, workers, and what the services call ---
 
     @rule(span=st.sampled_from([timedelta(seconds=1), RETRY, DEADLINE]))
     def wait(self, span: timedelta) -> None:
-        self.shop.wait(span)
+        self.simulation.wait(span)
 
     @rule(pick=PICK)
     def work(self, pick: int) -> None:
-        self.shop.work(pick)
+        self.simulation.work(pick)
 
-    @precondition(lambda self: self.shop.runs)
+    @precondition(lambda self: self.simulation.runs)
     @rule(pick=PICK)
     def arrive(self, pick: int) -> None:
-        run = _chosen(self.shop.runs, pick)
-        if not self.shop.call_of(run).arrived:
-            self.shop.arrive(run)
+        run = _chosen(self.simulation.runs, pick)
+        if not self.simulation.call_of(run).arrived:
+            self.simulation.arrive(run)
 
-    @precondition(lambda self: self.shop.runs)
+    @precondition(lambda self: self.simulation.runs)
     @rule(pick=PICK)
     def answer(self, pick: int) -> None:
-        self.shop.answer(_chosen(self.shop.runs, pick))
+        self.simulation.answer(_chosen(self.simulation.runs, pick))
 
-    @precondition(lambda self: self.shop.runs)
+    @precondition(lambda self: self.simulation.runs)
     @rule(pick=PICK, fault=PICK)
     def fail(self, pick: int, fault: int) -> None:
-        run = _chosen(self.shop.runs, pick)
-        self.shop.fail(run, _chosen(self.shop.call_of(run).faults, fault))
+        run = _chosen(self.simulation.runs, pick)
+        self.simulation.fail(run, _chosen(self.simulation.call_of(run).faults, fault))
 
-    @precondition(lambda self: self.shop.runs)
+    @precondition(lambda self: self.simulation.runs)
     @rule(pick=PICK, request_is_lost=st.booleans())
     def die(self, pick: int, request_is_lost: bool) -> None:
-        self.shop.die(_chosen(self.shop.runs, pick), request_is_lost=request_is_lost)
+        self.simulation.die(_chosen(self.simulation.runs, pick), request_is_lost=request_is_lost)
 
-    @precondition(lambda self: self.shop.strays)
+    @precondition(lambda self: self.simulation.strays)
     @rule(pick=PICK)
     def stray_arrives(self, pick: int) -> None:
-        self.shop.stray_arrives(pick % len(self.shop.strays))
+        self.simulation.stray_arrives(pick % len(self.simulation.strays))
 
-    @precondition(lambda self: self.shop.runs)
+    @precondition(lambda self: self.simulation.runs)
     @rule(pick=PICK)
     def overrun(self, pick: int) -> None:
-        self.shop.overrun(_chosen(self.shop.runs, pick))
+        self.simulation.overrun(_chosen(self.simulation.runs, pick))
 
     # --- the rules of the saga ---
 
     @invariant()
     def nothing_is_ever_wrong(self) -> None:
-        self._judge(broken_always(self.shop))
+        self._judge(self._broken_rules(ALWAYS))
 
     def teardown(self) -> None:
         try:
             if not self._broken:
-                self.shop.drain()
-                self._judge([*broken_always(self.shop), *broken_at_the_end(self.shop)])
+                self.simulation.drain()
+                self._judge(self._broken_rules(RULES))
         finally:
-            self.shop.close()
+            self.simulation.close()
+
+    def _broken_rules(self, rules: Iterable[Rule]) -> Iterator[str]:
+        for sentence in broken(rules, of_simulation(self.simulation)):
+            names = {str(order_id): self.simulation.name(order_id) for order_id in self.simulation.orders}
+            yield reduce(lambda text, order_id: text.replace(order_id, names[order_id]), names, sentence)
 
     def _judge(self, broken: Iterable[str]) -> None:
         rules = [f"broken: {rule}" for rule in broken]
         if rules:
             self._broken = True
-            raise BadEndingError(
-                "\n".join(["this story ends badly:", *self.shop.story, *(f"broken: {r}" for r in rules)])
-            )
-
-
-def _told(story: Iterable[str]) -> Iterator[str]:
-    for line, same in groupby(story):
-        times = len(list(same))
-        yield line if times == 1 else f"{line} ({times} times)"
+            raise BadEndingError("\n".join(["this story ends badly:", *self.simulation.story, *rules]))
 
 
 def _chosen(among: Sequence[T], pick: int) -> T:
     return among[pick % len(among)]
 
 
-def _losable(shop: Shop) -> list[Message]:
-    return [message for message in shop.next_messages() if (message.group, message.type) in MAY_BE_LOST]
+def _losable(simulation: Simulation) -> list[Message]:
+    return [message for message in simulation.next_messages() if (message.group, message.type) in MAY_BE_LOST]
 
 
 class StillLoop(asyncio.SelectorEventLoop):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from shop_demo.__main__ import curl_script
-from shop_demo.system import Ports
+from shop_harness.system import Ports
 
 from .test_documentation import IDS, PAGES, ROOT, commands
 
@@ -18,13 +18,13 @@ BROKER = "libs/pact_faststream/tests/integration/test_broker_commands.py"
 RUN_BY = {
     r"make up$": ("demo/tests/integration/test_up.py", '"shop_demo", "up"'),
     r"make (?:unit|contract|parity|lint|e2e)$|make images e2e": (CI, "make test"),
-    r"make run SERVICE=(\w+)$": ("demo/src/shop_demo/system.py", r'SERVICES = .*"\1"'),
+    r"make run SERVICE=(\w+)$": ("harness/src/shop_harness/services.py", r'SERVICES = .*"\1"'),
     r"make ci( SERVICE=\w+)?$": (CI, "make ci-alone SERVICE="),
     r"make engine(?:-stop)?$": (CI, "deploy/engine/engine (?:start|stop)"),
     r"make broker SERVICE=\w+ ARGS=verify": ("libs/pact_faststream/tests/contract/test_broker_source.py", '"verify"'),
     r"make broker SERVICE=\w+ ARGS=([a-z-]+)": (BROKER, r'"\1"'),
     r"make (run SERVICE=payments ARGS=--help|[a-z-]+)": (CI, r"make \1"),
-    r"docker compose up --wait$": ("tests/e2e/shop.py", '"up", "--wait"'),
+    r"docker compose up --wait$": ("tests/e2e/containers.py", '"up", "--wait"'),
     r"docker compose exec postgres psql": ("tests/e2e/test_journeys.py", '"postgres", "psql"'),
     r"pip install \./libs/(?:outboxed|backing_services|pact_faststream|asyncapi_gate)": (
         "tools/installed/__main__.py",
@@ -36,10 +36,10 @@ RUN_BY = {
         '"dead-letters", "list"',
     ),
     r"python -m (?:\w+) migrate$": ("services/orders/tests/integration/test_command_line.py", '"orders", "migrate"'),
-    r"python -m orders (seed-products|create-operator)": ("demo/src/shop_demo/system.py", r'service, "\1"'),
+    r"python -m orders (seed-products|create-operator)": ("harness/src/shop_harness/system.py", r'service, "\1"'),
     r"python -m payments reconcile": ("tools/faults/aftermath.py", '"payments", "reconcile"'),
     r"python -m (orders|payments|notifications)(?: \[run\]| --role|$)": (
-        "demo/src/shop_demo/system.py",
+        "harness/src/shop_harness/services.py",
         r'SERVICES = .*"\1"',
     ),
     r"python -m (payment_gateway|mail_catcher)$": ("sandbox/tests/integration/test_programs.py", r'"\1"'),
@@ -101,4 +101,4 @@ def test_the_orders_that_the_readme_places_are_those_of_make_up() -> None:
     """Which a test pastes into a shell: demo/tests/integration/test_up.py."""
     shown = re.findall(r"```sh\n(curl .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
-    assert [script.strip() for script in shown] == [curl_script(Ports()).strip()]
+    assert [script.strip() for script in shown] == [curl_script(Ports.usual()).strip()]

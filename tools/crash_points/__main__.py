@@ -1,4 +1,4 @@
-"""Cut each process before and after each of its steps, start it again, and hold what came of it to the invariants."""
+"""Kill each process before and after each of its steps, start it again, and hold what came of it to the rules."""
 
 import asyncio
 import os
@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import groupby
 from typing import Annotated
 
@@ -17,22 +18,24 @@ from backing_services.waiting import StillWaitingError, eventually
 from outboxed import failpoints
 from outboxed.settings import KafkaSettings
 from outboxed.testing.topics import Topics
-from shop_demo.ledgers import Ledgers
-from shop_demo.system import Ports
+from shop_harness.customers import API, NoAnswerError
+from shop_harness.ledgers import Ledgers, at_rest
+from shop_harness.rules import RULES, broken
+from shop_harness.system import Ports
 
-from tools.crash_points.evidence import Witness, at_rest
-from tools.crash_points.invariants import Case, broken, stray_dead_letters
-from tools.crash_points.points import POINTS, Cut, Point, cuts_of, steps_without_a_point
+from tools.crash_points.evidence import Case, judged, unlike_its_scenario
+from tools.crash_points.points import POINTS, Crash, Point, crashes_at, steps_without_a_point
 from tools.crash_points.roles import NotReachedError
-from tools.crash_points.stage import Stage
-from tools.crash_points.stories import PATIENCE, Storyteller
+from tools.crash_points.scenarios import PATIENCE, ScenarioRunner
+from tools.crash_points.system import SystemByRole
 
+say = partial(print, flush=True)
 ALONE = "notifications worker"
-"""Cut when all else is at rest: else it isn't only its own order's e-mail that may come twice."""
+"""It crashes when all else is at rest: else other orders' e-mails may come twice, too."""
 
 
 def main(only: Annotated[str, typer.Option(help="Points that have this in their name.")] = "") -> None:
-    """Exit with 1 if an invariant fell, with 2 if the harness is at fault."""
+    """Exit with 1 if a rule fell, with 2 if the harness is at fault."""
     points = [point for point in POINTS if only in str(point)]
     if not points:
         sys.exit(f"crash-points: no point has {only!r} in its name")
@@ -54,83 +57,85 @@ def main(only: Annotated[str, typer.Option(help="Points that have this in their 
             print(f"crash-points: {fault}", file=sys.stderr)
     if at_fault:
         sys.exit(2)
-    print(f"crash-points: {len(points)} points, {2 * len(points)} cuts, {violations} violations")
+    print(f"crash-points: {len(points)} points, {2 * len(points)} crashes, {violations} violations")
     sys.exit(violations > 0)
 
 
 async def count_violations(points: Sequence[Point]) -> int:
-    """Cut at each point, print what fell, and count it."""
+    """Crash at each point, print what fell, and count it."""
     async with AsyncExitStack() as stack:
-        stage = await stack.enter_async_context(Stage(Ports.free(), say, rate_limit_per_minute=0))
-        ledgers = await stack.enter_async_context(Ledgers(stage))
+        system = await stack.enter_async_context(SystemByRole(Ports.free(), say))
+        ledgers = await stack.enter_async_context(Ledgers(system))
         http = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=f"{stage.ports.url('orders')}/api/v1", timeout=10)
+            httpx.AsyncClient(base_url=f"{system.ports.url('orders')}{API}", timeout=10)
         )
-        topics = Topics(KafkaSettings(stage.kafka.bootstrap_servers))
-        witness = Witness(stage, ledgers, http, topics)
-        matrix = Matrix(stage, witness, Storyteller(http, stage.ports.url("mailbox"), topics, witness.status_of))
-        await matrix.cut_all(points)
+        topics = Topics(KafkaSettings(system.kafka.bootstrap_servers))
+        runner = ScenarioRunner(http, system.ports.url("mail_catcher"), topics, system.status_of)
+        matrix = Matrix(system, ledgers, runner)
+        await matrix.crash_at_all(points)
         return await matrix.judge()
 
 
-def say(line: str) -> None:
-    """Tell a person."""
-    print(line, flush=True)
-
-
 class Matrix:
-    """Cuts, and the cases that they left."""
+    """Crashes, and the cases that they left."""
 
-    def __init__(self, stage: Stage, witness: Witness, storyteller: Storyteller) -> None:
-        self._stage = stage
-        self._witness = witness
-        self._storyteller = storyteller
+    def __init__(self, system: SystemByRole, ledgers: Ledgers, runner: ScenarioRunner) -> None:
+        self._system = system
+        self._ledgers = ledgers
+        self._runner = runner
         self._cases: list[Case] = []
 
-    async def cut_all(self, points: Sequence[Point]) -> None:
-        """One process's cuts come one after the other, side by side with the other processes'."""
+    async def crash_at_all(self, points: Sequence[Point]) -> None:
+        """One process's crashes come one after the other, side by side with the other processes'."""
         by_process = sorted(points, key=lambda point: point.process)
-        lanes = {process: list(cuts_of(list(own))) for process, own in groupby(by_process, lambda point: point.process)}
-        alone = lanes.pop(ALONE, [])
+        lanes = {process: crashes_at(list(own)) for process, own in groupby(by_process, lambda point: point.process)}
+        alone = lanes.pop(ALONE, ())
         async with asyncio.TaskGroup() as group:
-            for cuts in lanes.values():
-                group.create_task(self._cut_in_turn(cuts))
-        for cut in alone:
-            await at_rest(self._witness, within=PATIENCE)
-            await self._cut(cut)
+            for crashes in [list(lane) for lane in lanes.values()]:
+                group.create_task(self._crash_in_turn(crashes))
+        for crash in alone:
+            await self._at_rest()
+            await self._crash(crash)
 
     async def judge(self) -> int:
         """Print what fell and count it."""
-        evidence = await at_rest(self._witness, within=PATIENCE)
-        fallen = [f"{case.cut}: {invariant}" for case in self._cases for invariant in broken(case, evidence)]
-        fallen += [f"after all cuts: {invariant}" for invariant in stray_dead_letters(self._cases, evidence)]
+        await self._at_rest()
+        evidence = judged(await self._ledgers.read_all(), self._cases)
+        fallen = [f"{case.crash}: {fall}" for case in self._cases for fall in unlike_its_scenario(case, evidence)]
+        crashes = {case.trial.order_id: case.crash for case in self._cases}
+        for fall in broken(RULES, evidence):
+            culprit = next((crash for order_id, crash in crashes.items() if order_id in fall), "after all crashes")
+            fallen.append(f"{culprit}: {fall}")
         for line in fallen:
             say(f"VIOLATION {line}")
         return len(fallen)
 
-    async def _cut_in_turn(self, cuts: Sequence[Cut]) -> None:
-        for cut in cuts:
-            await self._cut(cut)
+    async def _at_rest(self) -> None:
+        await at_rest(self._ledgers.read_with_lag, looks=2, stuck_after=PATIENCE, every=0.5)
 
-    async def _cut(self, cut: Cut) -> None:
+    async def _crash_in_turn(self, crashes: Sequence[Crash]) -> None:
+        for crash in crashes:
+            await self._crash(crash)
+
+    async def _crash(self, crash: Crash) -> None:
         begun = time.monotonic()
-        role, process = self._stage.roles[cut.point.process], cut.point.process
-        told = await self._storyteller.prepare(cut.point.story)
+        role, process = self._system.roles[crash.point.process], crash.point.process
+        trial = await self._runner.prepare(crash.point.scenario)
         # its work waits for it: it shall come to the point with this order, not with nothing to do
         await role.stop()
-        telling = asyncio.create_task(self._storyteller.tell(told))
+        running = asyncio.create_task(self._runner.run(trial))
         try:
-            await eventually(lambda: self._witness.has_work(process), within=PATIENCE, every=0.1)
-            await role.end_at({failpoints.VARIABLE: cut.failpoint})
+            await eventually(lambda: self._system.has_work(process), within=PATIENCE, every=0.1)
+            await role.end_at({failpoints.VARIABLE: crash.failpoint})
             await role.start()
-            await telling
-            again = await self._storyteller.order_again(told)
-        except StillWaitingError as error:
-            raise StillWaitingError(f"{cut}: the shop goes on: {error}") from None
+            await running
+            again = await self._runner.order_again(trial)
+        except (NoAnswerError, StillWaitingError) as error:
+            raise StillWaitingError(f"{crash}: the shop goes on: {error}") from None
         finally:
-            telling.cancel()
-        self._cases.append(Case(cut, told, again))
-        say(f"{cut}, {time.monotonic() - begun:.1f} s")
+            running.cancel()
+        self._cases.append(Case(crash, trial, again))
+        say(f"{crash}, {time.monotonic() - begun:.1f} s")
 
 
 if __name__ == "__main__":

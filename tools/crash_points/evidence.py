@@ -1,174 +1,64 @@
-"""What really happened, read outside the services: databases, topics, the gateway's ledger, the mailbox."""
+"""What really happened, read outside the services, with what the crashes and a careless producer explain."""
 
-import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-import httpx
-from backing_services.postgres import connected
-from notifications.consumers import ROUTES as NOTIFICATIONS_ROUTES
-from orders.consumers import ROUTES as ORDERS_ROUTES
-from outboxed.consuming import Route
-from outboxed.testing.topic_log import lag
-from outboxed.testing.topics import Topics
-from payments.consumers import ROUTES as PAYMENTS_ROUTES
-from shop_demo.ledgers import Ledgers, Snapshot
-from shop_demo.system import SERVICES, TOPICS
+from outboxed.testing.topic_log import position
+from shop_harness.evidence import Evidence, Letter
 
-from tools.crash_points.stage import Stage
-
-ROUTES: Mapping[str, Sequence[Route[Any]]] = {
-    "orders": ORDERS_ROUTES,
-    "payments": PAYMENTS_ROUTES,
-    "notifications": NOTIFICATIONS_ROUTES,
-}
-LEFT = """
-select 'event ' || key from outbox
-union all select kind || ' ' || key from tasks where kind <> 'payment_deadline'
-"""
-WAITING = {
-    "relay": "select exists (select from outbox)",
-    "worker": """
-        select exists (select from tasks where greatest(due_at, leased_until) <= clock_timestamp())
-    """,
-}
-"""Whether a role has something to do that nobody else takes; an API and a consumer do nothing until they are asked."""
+from tools.crash_points.points import Crash
+from tools.crash_points.scenarios import Trial
 
 
 @dataclass(frozen=True)
-class Charge:
-    """A decision of the gateway; ``outcome`` is succeeded or refunded."""
+class Case:
+    """A crash, its order, and the id that the same request was answered with in the end."""
 
-    order_id: str
-    outcome: str
-    amount: Decimal
-
-
-@dataclass(frozen=True)
-class Published:
-    """An event as its topic has it."""
-
-    topic: str
-    key: str
-    type: str
-    id: str
-    sequence: int
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All ledgers at one moment; ``left`` and ``dead_letters`` are keys by service, ``lag`` is uncommitted records."""
-
-    shop: Snapshot
-    money: Sequence[Charge]
-    left: Mapping[str, Sequence[str]]
-    dead_letters: Mapping[str, Counter[str]]
-    inboxes: Mapping[str, set[str]]
-    published: Sequence[Published]
-    lag: int
+    crash: Crash
+    trial: Trial
+    answered_again: str
 
     @property
-    def is_quiet(self) -> bool:
-        """Nothing is under way."""
-        return self.lag == 0 and not any(self.left.values())
-
-    def by_key(self) -> Mapping[tuple[str, str], Sequence[Published]]:
-        """The first occurrence of each event, in order, by topic and key."""
-        first: dict[tuple[str, str], dict[tuple[str, str], Published]] = defaultdict(dict)
-        for event in self.published:
-            first[event.topic, event.key].setdefault((event.id, event.type), event)
-        return {address: list(events.values()) for address, events in first.items()}
+    def mails(self) -> Sequence[str]:
+        """The e-mails that its scenario has in it, refused ones among them."""
+        kinds = ("confirmation",) if self.trial.scenario.mail_refused else self.trial.scenario.mails
+        return [f"{kind}.{self.trial.order_id}" for kind in kinds]
 
 
-class Witness:
-    """Reads the ledgers."""
-
-    def __init__(self, stage: Stage, ledgers: Ledgers, http: httpx.AsyncClient, topics: Topics) -> None:
-        self._stage = stage
-        self._ledgers = ledgers
-        self._http = http
-        self._topics = topics
-
-    async def evidence(self) -> Evidence:
-        """All there is now."""
-        return Evidence(
-            shop=await self._ledgers.read(),
-            money=await self._money(),
-            left={service: await self._column(service, LEFT) for service in SERVICES},
-            dead_letters={service: Counter(await self._dead_letters(service)) for service in SERVICES},
-            inboxes={service: set(await self._column(service, "select event_id from inbox")) for service in SERVICES},
-            published=[event for topic in TOPICS for event in await self._published(topic)],
-            lag=sum([await self._lag(service) for service in SERVICES]),
-        )
-
-    async def status_of(self, order_id: str) -> str:
-        """An order's status."""
-        [status] = await self._column("orders", "select status from orders where id = $1::text::uuid", order_id)
-        return str(status)
-
-    async def has_work(self, process: str) -> bool:
-        """Whether there is something that only this process would do."""
-        service, role = process.split()
-        return role not in WAITING or (await self._column(service, WAITING[role])) == [True]
-
-    async def _dead_letters(self, service: str) -> list[str]:
-        keys = await self._column(service, "select key from dead_letters where status = 'open'")
-        return [key.decode() for key in keys]
-
-    async def _column(self, service: str, query: str, *values: object) -> list[Any]:
-        async with connected(self._stage.database_url(service)) as connection:
-            return [row[0] for row in await connection.fetch(query, *values)]
-
-    async def _money(self) -> list[Charge]:
-        answer = await self._http.get(f"{self._stage.ports.url('gateway')}/_ledger")
-        entries = answer.raise_for_status().json()["entries"]
-        return [
-            Charge(entry["reference"], entry["outcome"], Decimal(entry["amount"]))
-            for entry in entries
-            if entry["outcome"] in {"succeeded", "refunded"}
-        ]
-
-    async def _published(self, topic: str) -> list[Published]:
-        records = await self._topics.read(topic, await self._topics.size(topic))
-        return [_published(record) for record in records if any(name == "ce_sequence" for name, _ in record.headers)]
-
-    async def _lag(self, service: str) -> int:
-        topics = {route.model.topic: TOPICS[route.model.topic] for route in ROUTES[service]}
-        return await lag(self._stage.kafka.bootstrap_servers, service, topics)
-
-
-async def at_rest(witness: Witness, *, within: float, every: float = 0.5) -> Evidence:
-    """The evidence once nothing moves any more, or after ``within`` seconds as it is then."""
-    before: Evidence | None = None
-    now = await witness.evidence()
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + within
-    while not (before and before.is_quiet and now.is_quiet and len(before.published) == len(now.published)):
-        if loop.time() > deadline:
-            break
-        await asyncio.sleep(every)
-        before, now = now, await witness.evidence()
-    return now
-
-
-def consumers_of(event: Published) -> Sequence[str]:
-    """The services that handle it."""
-    return [
-        service
-        for service, routes in ROUTES.items()
-        if any((route.model.topic, route.model.type) == (event.topic, event.type) for route in routes)
-    ]
-
-
-def _published(record: Any) -> Published:
-    headers = {name: value.decode() for name, value in record.headers}
-    return Published(
-        topic=record.topic,
-        key=record.key.decode(),
-        type=headers["ce_type"],
-        id=headers["ce_id"],
-        sequence=int(headers["ce_sequence"]),
+def judged(evidence: Evidence, cases: Sequence[Case]) -> Evidence:
+    """The evidence with what was done on purpose, and what it explains."""
+    refused_by = {case.trial.record_key.encode(): case.trial.scenario.refused_by for case in cases}
+    sent = {position(record): refused_by[record.key] for record in evidence.records if record.key in refused_by}
+    refused = {name for case in cases if case.trial.scenario.mail_refused for name in case.mails}
+    poison = {Letter(service, at) for at, services in sent.items() for service in services}
+    return replace(
+        evidence,
+        answered={case.trial.order_id: case.trial.email for case in cases},
+        asked_again=len(cases),
+        wrong_answers=[
+            f"{case.crash}: {case.trial.order_id} was placed, then {case.answered_again}"
+            for case in cases
+            if case.answered_again != case.trial.order_id
+        ],
+        poison=poison | {Letter("notifications", name) for name in refused},
+        made_up=set(sent),
+        refused=refused,
+        more_copies={name: case.crash.more_copies for case in cases for name in case.mails},
     )
+
+
+def unlike_its_scenario(case: Case, evidence: Evidence) -> Iterator[str]:
+    """Where an order's end isn't the one that its scenario is an example of, whatever the rules say of it."""
+    scenario, order_id = case.trial.scenario, case.trial.order_id
+    order, payment = evidence.orders.get(order_id), evidence.payments.get(order_id)
+    if order is None or order.status != scenario.status:
+        yield f"its order ends {scenario.status}: it is {order and order.status}"
+    if payment is None or payment.status != scenario.payment:
+        yield f"its payment ends {scenario.payment}: it is {payment and payment.status}"
+    charges = [charge for charge in evidence.charges if charge.order_id == order_id]
+    money = [outcome for charge in charges for outcome in ("succeeded", *["refunded"] * bool(charge.refunded))]
+    if money != list(scenario.money):
+        yield f"the gateway's money is {list(scenario.money)}: it is {money}"
+    mails = {mail.name for mail in evidence.mails if mail.to == case.trial.email or mail.order_id == order_id}
+    if mails != {f"{kind}.{order_id}" for kind in scenario.mails}:
+        yield f"its e-mails are {list(scenario.mails)}: they are {sorted(mails)}"

@@ -1,4 +1,4 @@
-"""The points: each step between "received" and "done", the process it is cut in, and the story that leads there."""
+"""Each step between "received" and "done", the process that crashes there, and the scenario that leads to it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import Literal
 
 from outboxed import failpoints
-from shop_demo.system import SERVICES
+from shop_harness.services import SERVICES
 
-from tools.crash_points.stories import (
+from tools.crash_points.scenarios import (
     CANCELLED,
     CONFIRMED,
     DECLINED,
@@ -16,7 +16,7 @@ from tools.crash_points.stories import (
     REFUSED_EVENT,
     REFUSED_MAIL,
     UNREADABLE_RECORD,
-    Story,
+    Scenario,
 )
 
 Side = Literal["before", "after"]
@@ -32,7 +32,7 @@ class Point:
 
     process: str
     step: str
-    story: Story = CONFIRMED
+    scenario: Scenario = CONFIRMED
     nth: int = 1
     mail_again: Sequence[Side] = ()
 
@@ -41,7 +41,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Cut:
+class Crash:
     """A point and a side of it."""
 
     point: Point
@@ -54,8 +54,8 @@ class Cut:
         return f"{self.point.step}:{self.side}{nth}"
 
     @property
-    def more_mails(self) -> int:
-        """Copies that this cut may cost: SMTP knows no idempotency."""
+    def more_copies(self) -> int:
+        """Copies of an e-mail that this crash explains: SMTP knows no idempotency."""
         return int(self.side in self.point.mail_again)
 
     def __str__(self) -> str:
@@ -63,15 +63,15 @@ class Cut:
 
 
 def steps_without_a_point() -> Sequence[str]:
-    """Steps of any service that nobody would be cut at."""
+    """Steps of any service at which nobody crashes."""
     for service in SERVICES:
         import_module(f"{service}.app")
     return sorted(set(failpoints.steps()) - {point.step for point in POINTS})
 
 
-def cuts_of(points: Sequence[Point]) -> Iterator[Cut]:
+def crashes_at(points: Sequence[Point]) -> Iterator[Crash]:
     """Two of each."""
-    return (Cut(point, side) for point in points for side in SIDES)
+    return (Crash(point, side) for point in points for side in SIDES)
 
 
 POINTS: Sequence[Point] = (

@@ -16,22 +16,15 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
-LIBRARIES = (
-    "aiokafka",
+from tools.bench_imports.__main__ import LIBRARIES
+
+PRELOADED = (
+    *LIBRARIES,
     "aiosmtplib",
     "alembic.command",
     "argon2",
-    "fastapi",
-    "faststream.kafka",
-    "httpx",
-    "jwt",
-    "prometheus_client",
-    "pydantic_settings",
     "rich.table",
     "sqlalchemy.dialects.postgresql.asyncpg",
-    "sqlalchemy.ext.asyncio",
-    "typer",
-    "uvicorn",
 )
 READY_WITHIN = 60.0  # seconds: many start at once
 ENDS_WITHIN = 180.0  # seconds: what leads there is being killed, too
@@ -49,7 +42,7 @@ class Readiness(Protocol):
     async def wait(self, output: Callable[[], str]) -> None: ...
 
 
-class Role:
+class RoleProcess:
     """``python -m <service> --role <role>``, one process at a time."""
 
     def __init__(self, service: str, role: str, *, environment: Mapping[str, str], log: Path, ready: Readiness) -> None:
@@ -87,7 +80,7 @@ class Role:
 
     def _spawn(self, failpoint: Mapping[str, str]) -> BaseProcess:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(LIBRARIES))
+        context.set_forkserver_preload(list(PRELOADED))
         self._log.touch()
         self._log_start = self._log.stat().st_size
         arguments = (self._command, {**self._environment, **failpoint}, self._log)

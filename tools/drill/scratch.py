@@ -108,5 +108,5 @@ def scratch() -> Iterator[Scratch]:
 
 
 def _sources() -> list[Path]:
-    patterns = ("libs/*/src", "services/*/src", "sandbox/src")
+    patterns = ("libs/*/src", "services/*/src", "sandbox/src", "harness/src", "demo/src")
     return [path.relative_to(ROOT) for pattern in patterns for path in sorted(ROOT.glob(pattern))]

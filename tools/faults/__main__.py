@@ -6,7 +6,7 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,33 +14,26 @@ from typing import Annotated
 import httpx
 import typer
 from backing_services.faults import FaultError, Planned, planned, play
-from backing_services.kafka import KafkaError
-from backing_services.postgres import PostgresError
-from backing_services.processes import ProcessFailedError
 from rich.console import Console
 from rich.table import Table
-from shop_demo.ledgers import Ledgers
-from shop_demo.system import SystemStartError
+from shop_harness.customers import NoAnswerError
+from shop_harness.evidence import Evidence
+from shop_harness.ledgers import Ledgers
+from shop_harness.rules import ARRIVES, CHARGED_ONCE, ENDS, IS_STORED, MAIL_RULES, RULES, Rule, broken
+from shop_harness.system import FOR_A_PERSON
 
-from tools.faults.aftermath import AFTERMATH, back_up_payments
-from tools.faults.customers import Customers, NobodyAnswersError
-from tools.faults.evidence import Evidence, Injected
-from tools.faults.faults import Faults, Recoveries
-from tools.faults.invariants import RULES, double_charges, missing_mails, wrong_mails
-from tools.faults.rest import at_rest, calm
-from tools.faults.system import System
+from tools.faults.aftermath import AFTERMATH, Aftermath, back_up_payments
+from tools.faults.customers import Customers
+from tools.faults.evidence import Injected, calm, evidence_at_rest
+from tools.faults.injector import Injector
+from tools.faults.system import ProxiedSystem
 
-HARNESS_ERRORS = (
-    FaultError,
-    KafkaError,
-    NobodyAnswersError,
-    PostgresError,
-    ProcessFailedError,
-    SystemStartError,
-)
+HARNESS_ERRORS = (*FOR_A_PERSON, FaultError, NoAnswerError)
 SHOWN = 10
 MANY_CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=50)
 """After an outage everybody asks at once, and nobody waits for others' connections."""
+ANSWER_LIMIT = 10.0
+"""Longer than orders waits for a connection (5 s): who leaves before the answer and asks again adds to the load."""
 STORM_TIME, MEASURED_KILLS, QUIET_RATE = 0.4, 0.35, 0.4
 """Shares: of the time, for the storm of all faults; of the kills, for those that are measured one at a time; of the
 rate, meanwhile. A machine that has no room left would show how long its queue is, not how soon it recovers."""
@@ -93,7 +86,7 @@ def main(  # one a knob
     *,
     measure: Annotated[bool, typer.Option(help="After the storm, measure recoveries, one fault at a time.")] = True,
 ) -> None:
-    """Exit with 1 where an invariant fell, with 2 where the harness itself is at fault."""
+    """Exit with 1 where a rule fell, with 2 where the harness itself is at fault."""
     seed = random.randrange(10_000) if seed is None else seed  # noqa: S311  # a plan, not a secret
     if minutes:
         rate = orders / (minutes * 60 * _mean_rate(measure=measure))
@@ -102,14 +95,14 @@ def main(  # one a knob
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     folder.chmod(0o755)
     try:
-        broken = asyncio.run(_run(folder, run))
+        fallen = asyncio.run(_run(folder, run))
     except* HARNESS_ERRORS as errors:
         for error in _leaves(errors):
             print(f"faults: {error}", file=sys.stderr)
         print(f"faults: the logs are in {folder}", file=sys.stderr)
         sys.exit(2)
-    if broken:
-        print(f"faults: {broken} rules fell; the logs are in {folder}", file=sys.stderr)
+    if fallen:
+        print(f"faults: {fallen} rules fell; the logs are in {folder}", file=sys.stderr)
         sys.exit(1)
     shutil.rmtree(folder)
 
@@ -127,18 +120,18 @@ async def _run(folder: Path, run: Run) -> int:
 
     def died(name: str, status: int) -> None:
         if status != -9:
-            injected.died_alone.append(f"{name} ended with status {status}")
+            injected.deaths.append(f"{name} ended with status {status}")
 
     async with (
-        System(folder, replicas=run.replicas, died=died) as system,
-        httpx.AsyncClient(limits=MANY_CONNECTIONS) as http,
+        ProxiedSystem(folder, replicas=run.replicas, died=died) as system,
+        httpx.AsyncClient(limits=MANY_CONNECTIONS, timeout=ANSWER_LIMIT) as http,
     ):
         for fault, why in system.missing.items():
             console.print(f"not injected here: {fault}: {why}")
             if "faults" in os.environ.get("REQUIRE", ""):
                 raise FaultError(f"REQUIRE={os.environ['REQUIRE']}, but there is no {fault}: {why}")
-        customers = Customers(system.of("orders"), http, system.ports.url("mailbox"), run.seed)
-        faults = Faults(system, customers, http, injected)
+        customers = Customers(system.of("orders"), http, system.ports.url("mail_catcher"), run.seed)
+        faults = Injector(system, customers, http, injected)
         await faults.begin()
         await customers.register()
         await _storm(run, faults, customers)
@@ -151,17 +144,17 @@ async def _run(folder: Path, run: Run) -> int:
             await _measure(run, faults, customers)
         console.print("all orders are placed and all faults are over; waiting until nothing moves")
         async with Ledgers(system) as ledgers:  # only now: connections don't outlive a server
-            evidence = await at_rest(system, ledgers, customers, injected, stuck_after=run.stuck)
-            broken = _judge(evidence)
+            evidence = await evidence_at_rest(ledgers, customers, injected, stuck_after=run.stuck)
+            fallen = _judge(evidence)
             if run.measure:
-                broken += _show_recoveries(faults.recoveries)
-            if not broken:
-                broken += await _aftermath(system, ledgers, evidence)
+                fallen += _show_recoveries(faults.recoveries)
+            if not fallen:
+                fallen += await _aftermath(Aftermath(system, ledgers, evidence, injected, customers))
     console.print(_line(evidence), style="bold")
-    return broken
+    return fallen
 
 
-async def _storm(run: Run, faults: Faults, customers: Customers) -> None:
+async def _storm(run: Run, faults: Injector, customers: Customers) -> None:
     plan = planned(faults.storm(kills=run.kills - run.measured_kills), seed=run.seed, over=run.storm_orders / run.rate)
     async with asyncio.TaskGroup() as group:
         group.create_task(customers.place(run.storm_orders, rate=run.rate))
@@ -169,7 +162,7 @@ async def _storm(run: Run, faults: Faults, customers: Customers) -> None:
     await faults.end()
 
 
-async def _measure(run: Run, faults: Faults, customers: Customers) -> None:
+async def _measure(run: Run, faults: Injector, customers: Customers) -> None:
     orders, rate = run.orders - run.storm_orders, run.rate * QUIET_RATE
     plan = planned(faults.measured(kills=run.measured_kills), seed=run.seed, over=orders / rate)
     async with asyncio.TaskGroup() as group:
@@ -183,29 +176,29 @@ def _tell(seconds: float, one: Planned, words: str) -> None:
 
 def _judge(evidence: Evidence) -> int:
     table = Table("rule", "looked at", "broken", title="what the ledgers say")
-    fallen: list[tuple[str, list[str]]] = []
+    fallen: list[tuple[Rule, list[str]]] = []
     for rule in RULES:
-        broken = list(rule.broken(evidence))
-        table.add_row(rule.title, str(rule.checked(evidence)), str(len(broken)), style="red" if broken else None)
-        if broken:
-            fallen.append((rule.title, broken))
+        breaches = list(rule.breaches(evidence))
+        table.add_row(rule.sentence, str(rule.checked(evidence)), str(len(breaches)), style="red" if breaches else None)
+        if breaches:
+            fallen.append((rule, breaches))
     console.print(table)
-    for title, broken in fallen:
-        console.print(f"FELL: {title}", style="red")
-        for sentence in broken[:SHOWN]:
+    for rule, breaches in fallen:
+        console.print(f"FELL: {rule.sentence}", style="red")
+        for sentence in breaches[:SHOWN]:
             console.print(f"  {sentence}")
-        if len(broken) > SHOWN:
-            console.print(f"  and {len(broken) - SHOWN} more")
+        if len(breaches) > SHOWN:
+            console.print(f"  and {len(breaches) - SHOWN} more")
     return len(fallen)
 
 
-def _show_recoveries(recoveries: Recoveries) -> int:
+def _show_recoveries(recoveries: Mapping[str, Sequence[float]]) -> int:
     table = Table(
         "after", "times", "median", "p95", "slowest", "limit of p95", title="until a new order is confirmed by e-mail"
     )
     slow = 0
     for part, limit in LIMITS.items():
-        if seconds := sorted(recoveries.seconds.get(part, [])):
+        if seconds := sorted(recoveries.get(part, [])):
             p95 = _rank(seconds, 95)
             slow += p95 > limit
             row = [f"{_rank(seconds, 50):.1f} s", f"{p95:.1f} s", f"{seconds[-1]:.1f} s", f"{limit:g} s"]
@@ -214,10 +207,10 @@ def _show_recoveries(recoveries: Recoveries) -> int:
     return slow
 
 
-async def _aftermath(system: System, ledgers: Ledgers, evidence: Evidence) -> int:
+async def _aftermath(aftermath: Aftermath) -> int:
     problems: list[str] = []
     for title, deed in AFTERMATH.items():
-        found = await deed(system, ledgers, evidence)
+        found = await deed(aftermath)
         console.print(f"{title}: {'; '.join(found) or 'yes'}", style="red" if found else None)
         problems += found
     return len(problems)
@@ -228,17 +221,15 @@ def _rank(values: Sequence[float], percent: int) -> float:
 
 
 def _line(evidence: Evidence) -> str:
-    snapshot, injected = evidence.snapshot, evidence.injected
-    terminal = sum(order.status != "PENDING" for order in snapshot.orders.values())
-    lost = len(evidence.placed) - sum(
-        order_id in snapshot.orders and snapshot.orders[order_id].status != "PENDING" for order_id in evidence.placed
-    )
-    lost += len(list(missing_mails(evidence)))
+    def breaches(*rules: Rule) -> int:
+        return len(list(broken(rules, evidence)))
+
     return (
-        f"faults: {len(evidence.placed)} orders, {terminal} terminal, {lost} lost, "
-        f"{len(list(double_charges(evidence)))} double charges, {len(list(wrong_mails(evidence)))} wrong e-mails, "
-        f"{injected.kills} kills, {len(set(evidence.letters) & injected.letters)}/{len(injected.letters)} "
-        f"dead letters as injected, outbox {evidence.outbox}, lag {sum(evidence.lag.values())}"
+        f"faults: {len(evidence.answered)} orders, {evidence.settled} terminal, "
+        f"{breaches(IS_STORED, ENDS, ARRIVES)} lost, {breaches(CHARGED_ONCE)} double charges, "
+        f"{breaches(*MAIL_RULES)} wrong e-mails, {evidence.kills} kills, "
+        f"{len(set(evidence.dead_letters) & evidence.poison)}/{len(evidence.poison)} dead letters as injected, "
+        f"outbox {len(evidence.unsent_events)}, lag {sum(evidence.lag.values())}"
     )
 
 

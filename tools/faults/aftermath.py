@@ -1,17 +1,21 @@
 """What a person does after such a day: replay what was given up and return what was overpaid."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx
 from backing_services.postgres import connected
 from backing_services.waiting import eventually
 from outboxed.testing.topic_log import Position, rewind
-from shop_demo.ledgers import Ledgers, Snapshot
-from shop_demo.system import TOPICS, run_command
+from shop_harness.evidence import Evidence
+from shop_harness.ledgers import Ledgers
+from shop_harness.services import topics_of
+from shop_harness.system import run_command
 
-from tools.faults.evidence import Evidence
-from tools.faults.system import System
+from tools.faults.customers import Customers
+from tools.faults.evidence import Injected
+from tools.faults.system import ProxiedSystem
 
 REPLAYED = 5
 REPAIRED = 3
@@ -22,16 +26,27 @@ BACKUP = "payments_backup"
 RESTORED_WITHIN = 120.0
 
 
-async def back_up_payments(system: System) -> None:
+@dataclass(frozen=True)
+class Aftermath:
+    """What is there when the orders are placed and the faults are over. Each deed returns what is wrong."""
+
+    system: ProxiedSystem
+    ledgers: Ledgers
+    evidence: Evidence
+    injected: Injected
+    customers: Customers
+
+
+async def back_up_payments(system: ProxiedSystem) -> None:
     """A copy of payments' database, as a backup would be."""
     async with system.without("payments"):
         await system.postgres.clone("payments", BACKUP)
     system.backed_up_at = datetime.now(UTC)
 
 
-async def restore_payments(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
-    """As docs/delivery.md says: the backup, the group a little before it, a start, reconcile. Returns what is wrong."""
-    del ledgers, evidence
+async def restore_payments(after: Aftermath) -> Sequence[str]:
+    """As docs/delivery.md says: the backup, the group a little before it, a start, reconcile."""
+    system = after.system
     assert system.backed_up_at is not None
     async with Ledgers(system) as before_it:
         before = await before_it.read()
@@ -39,7 +54,7 @@ async def restore_payments(system: System, ledgers: Ledgers, evidence: Evidence)
         await system.postgres.drop_database("payments")
         await system.postgres.rename_database(BACKUP, "payments")
         begin = system.backed_up_at - timedelta(minutes=1)
-        await rewind(system.kafka.bootstrap_servers, "payments", {"orders": TOPICS["orders"]}, to=begin)
+        await rewind(system.kafka.bootstrap_servers, "payments", topics_of("payments"), to=begin)
     async with Ledgers(system) as restored:
 
         async def is_as_before() -> bool:
@@ -65,28 +80,29 @@ async def restore_payments(system: System, ledgers: Ledgers, evidence: Evidence)
     return problems
 
 
-def _money(snapshot: Snapshot) -> dict[str, tuple[str, str | None]]:
+def _money(evidence: Evidence) -> dict[str, tuple[str, str | None]]:
     """What each payment says of money; one that was declined is only void, where its order was cancelled already."""
     return {
         order_id: ("NONE" if payment.status in {"DECLINED", "VOIDED"} else payment.status, payment.charge_id)
-        for order_id, payment in snapshot.payments.items()
+        for order_id, payment in evidence.payments.items()
     }
 
 
-async def replay_refused_mails(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
-    """The mailboxes exist now: each e-mail that is replayed arrives. Returns what is wrong."""
+async def replay_refused_mails(after: Aftermath) -> Sequence[str]:
+    """The mailboxes exist now: each e-mail that is replayed arrives."""
+    system = after.system
     async with httpx.AsyncClient() as http:
-        (await http.put(f"{system.ports.url('mailbox')}/_faults", json={"faults": []})).raise_for_status()
+        (await http.put(f"{system.ports.url('mail_catcher')}/_faults", json={"faults": []})).raise_for_status()
     environment = system.environment("notifications")
     async with connected(system.database_url("notifications")) as connection:
         query = "select id, key from dead_letters where status = 'open' and source = 'task' order by id limit $1"
         letters = {row["id"]: row["key"].decode() for row in await connection.fetch(query, REPLAYED)}
-    before = evidence.snapshot.received_mails
+    before = after.evidence.received_mails
     for letter_id in letters:
         await run_command("notifications", "dead-letters", "replay", str(letter_id), environment=environment)
 
     async def missing() -> bool:
-        received = (await ledgers.read()).received_mails
+        received = (await after.ledgers.read()).received_mails
         return all(received[name] == before[name] + 1 for name in letters.values())
 
     try:
@@ -96,11 +112,11 @@ async def replay_refused_mails(system: System, ledgers: Ledgers, evidence: Evide
     return []
 
 
-async def repair_and_replay(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
-    """A record whose value a person has repaired is handled like any other. Returns what is wrong."""
-    del ledgers
-    problems = []
-    for (group, _, at), value in list(evidence.injected.repairs.items())[:REPAIRED]:
+async def repair_and_replay(after: Aftermath) -> Sequence[str]:
+    """A record whose value a person has repaired is handled like any other."""
+    system, problems = after.system, []
+    for letter, value in list(after.injected.repairs.items())[:REPAIRED]:
+        group, at = letter.service, letter.of
         assert isinstance(at, Position)
         environment = system.environment(group)
         async with connected(system.database_url(group)) as connection:
@@ -116,11 +132,10 @@ async def repair_and_replay(system: System, ledgers: Ledgers, evidence: Evidence
     return problems
 
 
-async def return_extra_charges(system: System, ledgers: Ledgers, evidence: Evidence) -> Sequence[str]:
+async def return_extra_charges(after: Aftermath) -> Sequence[str]:
     """A gateway that ignores its idempotency keys charges again: reconcile finds each and returns it."""
-    del ledgers
-    extra = await _charged_again(system, evidence)
-    environment = system.environment("payments")
+    extra = await _charged_again(after)
+    environment = after.system.environment("payments")
     found = await run_command("payments", "reconcile", "--fix", environment=environment)
     problems = [f"reconcile did not return {charge_id}" for charge_id in extra if f"charge {charge_id} of" not in found]
     if f"{len(extra)} charges that no payment claims" not in found:
@@ -131,17 +146,18 @@ async def return_extra_charges(system: System, ledgers: Ledgers, evidence: Evide
     return problems
 
 
-async def _charged_again(system: System, evidence: Evidence) -> Sequence[str]:
+async def _charged_again(after: Aftermath) -> Sequence[str]:
     """What a request that the network repeats does at such a gateway; returns the new charges' ids."""
     extra = []
-    async with httpx.AsyncClient(base_url=system.ports.url("gateway")) as http:
+    async with httpx.AsyncClient(base_url=after.system.ports.url("gateway")) as http:
         entries = (await http.get("/_ledger")).raise_for_status().json()["entries"]
-        chosen = [entry for entry in entries if entry["id"] in evidence.snapshot.kept][:EXTRA_CHARGES]
+        kept = {charge.id for charge in after.evidence.kept}
+        chosen = [entry for entry in entries if entry["id"] in kept][:EXTRA_CHARGES]
         fault = {"operation": "charge", "action": "ignore_key", "times": len(chosen)}
         (await http.put("/_faults", json={"faults": [fault]})).raise_for_status()
         for entry in chosen:
             body = {name: entry[name] for name in ("amount", "currency", "reference")}
-            body["payment_method"] = evidence.placed[entry["reference"]].card
+            body["payment_method"] = after.customers.placed[entry["reference"]].payment_method
             headers = {"Idempotency-Key": entry["idempotency_key"]}
             answer = (await http.post("/v1/charges", json=body, headers=headers)).raise_for_status()
             extra.append(answer.json()["id"])

@@ -1,23 +1,32 @@
-"""All that is known of a run when it is over: what was answered, what was injected, and what the ledgers hold."""
+"""What is known of a run when it is over: what was injected, what was answered, and what the ledgers hold."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
-from outboxed.messages import Record
+from backing_services.waiting import StillWaitingError, eventually
 from outboxed.testing.topic_log import Position
-from shop_demo.ledgers import Snapshot
+from shop_harness.evidence import Evidence, Letter, Mail
+from shop_harness.ledgers import Ledgers, at_rest
 
-from tools.faults.customers import Placed
+from tools.faults.customers import Customers
+from tools.faults.system import ProxiedSystem
 
-Letter = tuple[str, str, object]
-"""Of a record: group, "event" and its position. Of a task: service, "task" and its key."""
+LOOK_EVERY = 1.0
+QUIET_LOOKS = 5
+CALM_LAG = CALM_WORK = 20
+CALM_SECONDS = 8.0
+CALM_WITHIN = 90.0
+"""Longer than the longest back-off of a task."""
+CLOCKS_APART = timedelta(seconds=1)
+"""Between a fault's begin as we saw it and the mail server's clock: both are on this machine."""
 
 
 @dataclass(frozen=True)
-class Cut:
-    """A moment at which an e-mail may have been under way and not yet recorded."""
+class Interruption:
+    """A time in which an e-mail may have been under way and not yet recorded."""
 
     begun: datetime
     ended: datetime
@@ -29,36 +38,59 @@ class Injected:
 
     letters: set[Letter] = field(default_factory=set)
     made_up: set[Position] = field(default_factory=set)
-    """Records that no service sent: poison and odd ones. Copies are not among them."""
     repairs: dict[Letter, bytes] = field(default_factory=dict)
     """What the value of a letter's record would have to be."""
-    cuts: list[Cut] = field(default_factory=list)
+    interruptions: list[Interruption] = field(default_factory=list)
     kills: int = 0
-    died_alone: list[str] = field(default_factory=list)
+    deaths: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """At rest. ``charges`` are all that the gateway ever made, as (id, order), refunded since or not."""
+def judged(evidence: Evidence, injected: Injected, customers: Customers) -> Evidence:
+    """The evidence with what was done on purpose, and what it explains."""
+    refused = {
+        name for name in evidence.expected_mails if evidence.orders[name.partition(".")[2]].email in customers.refused
+    }
+    return replace(
+        evidence,
+        answered={order_id: placed.email for order_id, placed in customers.placed.items()},
+        asked_again=customers.repeated,
+        wrong_answers=customers.wrong_answers,
+        poison=injected.letters | {Letter("notifications", name) for name in refused},
+        made_up=injected.made_up,
+        refused=refused,
+        more_copies=more_copies(evidence.mails, injected.interruptions),
+        kills=injected.kills,
+        deaths=injected.deaths,
+    )
 
-    placed: Mapping[str, Placed]
-    answers_broken: Sequence[str]
-    repeated: int
-    injected: Injected
-    refused: Sequence[str]
-    snapshot: Snapshot
-    charges: Sequence[tuple[str, str]]
-    records: Sequence[Record]
-    letters: Sequence[Letter]
-    inboxes: Mapping[str, set[str]]
-    outbox: int
-    lag: Mapping[str, int]
+
+def more_copies(mails: Iterable[Mail], interruptions: Sequence[Interruption]) -> Mapping[str, int]:
+    """How many interruptions lay between the first and the last copy of each e-mail."""
+    times: dict[str, list[datetime]] = {}
+    for mail in mails:
+        times.setdefault(mail.name, []).append(mail.at)
+    return {
+        name: sum(min(at) - CLOCKS_APART <= one.ended and one.begun <= max(at) + CLOCKS_APART for one in interruptions)
+        for name, at in times.items()
+    }
 
 
-def charges_of(ledger: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Every charge in the gateway's ledger that succeeded."""
-    return [
-        (entry["id"], entry["reference"])
-        for entry in ledger["entries"]
-        if entry["operation"] == "charge" and entry["outcome"] == "succeeded"
-    ]
+async def evidence_at_rest(
+    ledgers: Ledgers, customers: Customers, injected: Injected, *, stuck_after: float
+) -> Evidence:
+    """All there is once nothing moves."""
+    await at_rest(ledgers.read_with_lag, looks=QUIET_LOOKS, stuck_after=stuck_after, every=LOOK_EVERY)
+    return judged(await ledgers.read_all(), injected, customers)
+
+
+async def calm(system: ProxiedSystem) -> None:
+    """Wait until what piled up is worked off and the groups have settled; but no longer than CALM_WITHIN."""
+
+    async def is_worked_off() -> bool:
+        async with Ledgers(system) as ledgers:
+            evidence = await ledgers.read_with_lag()
+        return max(evidence.lag.values()) <= CALM_LAG and evidence.open_work <= CALM_WORK
+
+    with suppress(StillWaitingError):
+        await eventually(is_worked_off, within=CALM_WITHIN, every=LOOK_EVERY)
+    await asyncio.sleep(CALM_SECONDS)

@@ -1,26 +1,14 @@
 """Records that nobody can handle, and odd ones that everybody can: what each is, and who makes a dead letter of it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-import notifications.consumers
-import orders.consumers
-import payments.consumers
 from outboxed.messages import Record
 from outboxed.testing.topic_log import header
-
-READERS: Mapping[str, Mapping[str, str]] = {
-    group: {route.model.type: route.model.topic for route in module.ROUTES}
-    for group, module in (
-        ("orders", orders.consumers),
-        ("payments", payments.consumers),
-        ("notifications", notifications.consumers),
-    )
-}
-"""What each group reads: topics by type."""
+from shop_harness.services import readers
 
 Change = Callable[[Record], Record]
 DEPTH = 20_000
@@ -45,9 +33,9 @@ def groups_that_refuse(oddity: Oddity, record: Record) -> Sequence[str]:
     event_type = header(record, "ce_type")
     match oddity.refused_by:
         case "envelope":
-            return [group for group, types in READERS.items() if record.topic in types.values()]
+            return [group for group, types in readers().items() if record.topic in types.values()]
         case "data":
-            return [group for group, types in READERS.items() if types.get(event_type) == record.topic]
+            return [group for group, types in readers().items() if types.get(event_type) == record.topic]
     return []
 
 

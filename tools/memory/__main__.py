@@ -7,7 +7,7 @@ database, orders' in its outbox and through its relay, and one in fifty in a cal
 import asyncio
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,15 +15,14 @@ from uuid import UUID, uuid4
 
 import typer
 from aiokafka import AIOKafkaProducer
-from backing_services.kafka import KafkaError
 from backing_services.kafka.apache import ApacheKafka
-from backing_services.postgres import EmbeddedPostgres, PostgresError, connected
-from backing_services.processes import HttpReady, ManagedProcess, ProcessFailedError, ProcessSpec, free_port
+from backing_services.postgres import EmbeddedPostgres, connected
 from backing_services.waiting import eventually
 from orders.app import build
 from orders.settings import Settings
 from outboxed.testing.topic_log import lag
-from shop_demo.system import LOOPBACK, SERVICES, TOPICS, Ports, SystemStartError, prepare, service_environment
+from shop_harness.services import SERVICES, TOPICS, topics_of
+from shop_harness.system import FOR_A_PERSON, Ports, System
 
 from services.notifications.tests import factories as notifications_factories
 from services.orders.tests import factories as orders_factories
@@ -35,7 +34,6 @@ CHUNK = 1000
 LOOK_EVERY = 0.5
 DONE_WITHIN = 600.0
 WORK = "select (select count(*) from outbox) + (select count(*) from tasks where kind <> 'payment_deadline')"
-FOR_A_PERSON = (KafkaError, PostgresError, ProcessFailedError, SystemStartError)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -97,54 +95,36 @@ def main(
 
 
 async def _measured(folder: Path, early: int, late: int) -> Sequence[Growth]:
-    ports = Ports.free()
-    with EmbeddedPostgres(port=0) as postgres, ApacheKafka() as kafka:
-        sandbox = [
-            _process(folder, "payment_gateway", {"GATEWAY_PORT": str(ports.gateway), **_ledger(folder)}),
-            _process(
-                folder,
-                "mail_catcher",
-                {"MAILBOX_HTTP_PORT": str(ports.mailbox), "MAILBOX_SMTP_PORT": str(ports.smtp)},
-            ),
-        ]
-        try:
-            for process in sandbox:
-                await process.start()
-            return [await Stage(folder, service, ports, postgres, kafka).growth(early, late) for service in SERVICES]
-        finally:
-            for process in sandbox:
-                await process.stop()
+    async with QuietSystem(Ports.free(), print, folder=folder) as system:
+        return [await Measurement(service, system).growth(early, late) for service in SERVICES]
+
+
+class QuietSystem(System):
+    """On Apache Kafka; no service runs until it is measured, and then alone."""
+
+    async def _start_servers(self) -> None:
+        self.postgres = self._stack.enter_context(EmbeddedPostgres(port=0))
+        self.kafka = self._stack.enter_context(ApacheKafka())
+
+    async def _start_services(self) -> None:
+        for service in SERVICES:
+            await self.kafka.create_topics(_prefixed(service, TOPICS))
+
+    def environment(self, service: str, port: int = 0) -> dict[str, str]:
+        """With topics of its own."""
+        own = {f"{service}_KAFKA_TOPIC_PREFIX".upper(): f"{service}-", f"{service}_LOG_LEVEL".upper(): "WARNING"}
+        return {**super().environment(service, port), **own}
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One service, alone on topics of its own."""
+class Measurement:
+    """One service, while it handles events."""
 
-    folder: Path
     service: str
-    ports: Ports
-    postgres: EmbeddedPostgres
-    kafka: ApacheKafka
-
-    @property
-    def topics(self) -> dict[str, int]:
-        return {f"{self.service}-{topic}": count for topic, count in TOPICS.items()}
+    system: QuietSystem
 
     async def growth(self, early: int, late: int) -> Growth:
-        await self.kafka.create_topics(self.topics)
-        await self.postgres.create_database(self.service)
-        port = free_port()
-        settings = {
-            "DATABASE_URL": self.postgres.url(self.service),
-            "HTTP_PORT": str(port),
-            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
-            "KAFKA_TOPIC_PREFIX": f"{self.service}-",
-            "LOG_LEVEL": "WARNING",
-        }
-        environment = service_environment(self.service, self.ports, settings)
-        await prepare(self.service, environment)
-        process = _process(self.folder, self.service, environment, f"http://{LOOPBACK}:{port}/health/ready")
-        await process.start()
+        process = await self.system.start_service(self.service)
         try:
             sizes = []
             for _ in range(late // early):  # in equal parts: a backlog ten times as long would be another load
@@ -153,7 +133,7 @@ class Stage:
             print(f"{self.service}: {' '.join(f'{size:.1f}' for size in sizes)} MB", flush=True)
             return Growth(self.service, sizes)
         finally:
-            await process.stop()
+            await self.system.supervisor.stop(self.service)
 
     async def _handled(self, events: int) -> None:
         """Send so many events, and wait until nothing of them is left to do."""
@@ -162,46 +142,36 @@ class Stage:
             if self.service == "orders":
                 await self._place(ids)
             await self._send(EVENTS[self.service](order_id, number) for number, order_id in enumerate(ids))
-        async with connected(self.postgres.url(self.service)) as database:
+        async with connected(self.system.database_url(self.service)) as database:
 
             async def all_is_done() -> bool:
-                behind = await lag(self.kafka.bootstrap_servers, self.service, self.topics_read)
+                behind = await lag(self._kafka, self.service, _prefixed(self.service, topics_of(self.service)))
                 return bool(behind + await database.fetchval(WORK) == 0)
 
             await eventually(all_is_done, within=DONE_WITHIN, every=LOOK_EVERY)
 
     @property
-    def topics_read(self) -> dict[str, int]:
-        names = {"orders": ["payments"], "payments": ["orders"], "notifications": ["orders", "payments"]}
-        return {f"{self.service}-{name}": TOPICS[name] for name in names[self.service]}
+    def _kafka(self) -> str:
+        return self.system.kafka.bootstrap_servers
 
     async def _place(self, ids: Iterable[UUID]) -> None:
         """The orders that the events are about, as the service itself would have stored them."""
-        service = build(Settings(database_url=self.postgres.url("orders")))
+        service = build(Settings(database_url=self.system.database_url("orders")))
         async with service.transactions() as uow:
             for order_id in ids:
                 uow.orders.add(orders_factories.OrderFactory.create(order_id=order_id))
         await service.close()
 
     async def _send(self, records: Iterable[Any]) -> None:
-        async with AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers, acks="all") as producer:
+        async with AIOKafkaProducer(bootstrap_servers=self._kafka, acks="all") as producer:
             for record in records:
                 topic = f"{self.service}-{record.topic}"
                 await producer.send(topic, record.value, key=record.key, headers=list(record.headers))
             await producer.flush()
 
 
-def _process(folder: Path, module: str, environment: dict[str, str], ready: str = "") -> ManagedProcess:
-    url = ready or f"http://{LOOPBACK}:{environment.get('GATEWAY_PORT') or environment['MAILBOX_HTTP_PORT']}"
-    path = "" if ready else ("/health" if "GATEWAY_PORT" in environment else "/livez")
-    log = folder / f"{module}.log"
-    return ManagedProcess(
-        ProcessSpec(module, [sys.executable, "-m", module], log, environment, HttpReady(f"{url}{path}"), 30)
-    )
-
-
-def _ledger(folder: Path) -> dict[str, str]:
-    return {"GATEWAY_LEDGER_PATH": str(folder / "ledger.sqlite3")}
+def _prefixed(service: str, topics: Mapping[str, int]) -> dict[str, int]:
+    return {f"{service}-{topic}": partitions for topic, partitions in topics.items()}
 
 
 def _resident(pid: int) -> float:

@@ -14,13 +14,14 @@ from watchfiles import PythonFilter, watch
 from tools.bench_imports.__main__ import LIBRARIES
 from tools.drill.scratch import ROOT
 
-WATCHED = ("libs", "services", "sandbox", "demo", "tools", "tests")
+WATCHED = ("libs", "services", "sandbox", "harness", "demo", "tools", "tests")
 TESTED_BY: dict[str, tuple[str, ...]] = {
     "libs/outboxed": ("libs/outboxed/tests", "services"),
     "libs/backing_services": ("libs/backing_services/tests",),
     "libs/pact_faststream": ("libs/pact_faststream/tests",),
     "libs/asyncapi_gate": ("libs/asyncapi_gate/tests",),
     "sandbox": ("sandbox/tests", "services/payments/tests"),
+    "harness": ("harness/tests", "demo/tests", "tests"),
     "demo": ("demo/tests",),
 }
 """Whose tests a change affects; a service's are its own."""

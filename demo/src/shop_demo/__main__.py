@@ -12,26 +12,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from backing_services.kafka import KafkaError
-from backing_services.postgres import PostgresError
-from backing_services.processes import ProcessFailedError
 from rich.console import Console
+from shop_harness.evidence import Evidence
+from shop_harness.ledgers import Ledgers, at_rest
+from shop_harness.system import FOR_A_PERSON, Ports, System, SystemStartError
 
-from shop_demo.customers import Outcome, Pace, Shop, ShopError, place_all
-from shop_demo.ledgers import Ledgers, Snapshot
+from shop_demo.customers import Customers, Outcome, Pace, ShopError, place_all
 from shop_demo.order_lines import OrderLine, read_lines
-from shop_demo.screen import LiveView, print_verdict
-from shop_demo.system import Ports, System, SystemStartError
-from shop_demo.verdict import judge
+from shop_demo.screen import LiveView, print_summary
+from shop_demo.summary import summarize
 
 ORDERS_FILE = Path(__file__).parents[2] / "orders.jsonl"
 REST_WITHIN = 60.0
 """Seconds without any progress after which the run is judged as it is."""
 LOOK_EVERY = 0.5
+RATE = 10
+"""Requests a minute that a customer may send, as in production."""
 ROOM_BYTES = 300 * 2**20
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 STOPPED = 128 + signal.SIGINT
-FOR_A_PERSON = (SystemStartError, ShopError, ProcessFailedError, PostgresError, KafkaError)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -63,7 +62,7 @@ def _finish(main: Coroutine[Any, Any, int]) -> int:
     try:
         _check_room()
         return asyncio.run(_until_signal(main))
-    except FOR_A_PERSON as error:
+    except (*FOR_A_PERSON, ShopError) as error:
         raise _fail(str(error)) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:
@@ -108,24 +107,24 @@ async def _run(lines: Sequence[OrderLine], orders: int | None, rate: float, *, a
     console = Console(stderr=as_json, log_path=False)
     started = time.monotonic()
     async with (
-        System(Ports.free(), lambda line: console.log(line, highlight=False), rate_limit_per_minute=0) as system,
+        System(Ports.free(), lambda line: console.log(line, highlight=False)) as system,
         Ledgers(system) as ledgers,
-        Shop.open(system) as shop,
+        Customers.of(system) as customers,
     ):
         console.log(f"all processes are up after {time.monotonic() - started:.1f} s", highlight=False)
         with LiveView(console, orders or len(lines)) as view:
             looking = asyncio.create_task(_keep_looking(ledgers, view))
             try:
-                outcome = await place_all(shop, lines, orders=orders, pace=Pace(rate), told=view.line_sent)
+                outcome = await place_all(customers, lines, orders=orders, pace=Pace(rate), sent=view.line_sent)
             finally:
                 looking.cancel()
                 await asyncio.gather(looking, return_exceptions=True)
-            verdict = judge(outcome, await _at_rest(ledgers, outcome, view))
+            summary = summarize(outcome, await _at_rest(ledgers, outcome, view))
     if as_json:
-        typer.echo(json.dumps(verdict.as_json(), indent=2))
+        typer.echo(json.dumps(summary.as_json(), indent=2))
     else:
-        print_verdict(console, verdict)
-    return 1 if verdict.broken else 0
+        print_summary(console, summary)
+    return 1 if summary.broken else 0
 
 
 async def _keep_looking(ledgers: Ledgers, view: LiveView) -> None:
@@ -134,29 +133,26 @@ async def _keep_looking(ledgers: Ledgers, view: LiveView) -> None:
         await asyncio.sleep(LOOK_EVERY)
 
 
-async def _at_rest(ledgers: Ledgers, outcome: Outcome, view: LiveView) -> Snapshot:
-    """Until nothing moves any more, seen twice: an e-mail too many would come last."""
-    seen: list[object] = []
-    last_progress = time.monotonic()
-    while True:
-        snapshot = await ledgers.read()
-        view.show(snapshot)
-        state: list[object] = [snapshot.settled, len(snapshot.mails), snapshot.open_work, len(snapshot.kept)]
-        at_rest = snapshot.is_at_rest and len(snapshot.orders) >= len(outcome.accepted)
-        if at_rest and state == seen:
-            return snapshot
-        if state != seen:
-            last_progress = time.monotonic()
-        if time.monotonic() - last_progress > REST_WITHIN:
-            return snapshot
-        seen = state
-        await asyncio.sleep(LOOK_EVERY)
+async def _at_rest(ledgers: Ledgers, outcome: Outcome, view: LiveView) -> Evidence:
+    """Until nothing moves any more. What Kafka holds isn't read: so each order, and each e-mail, has to be there."""
+
+    async def read() -> Evidence:
+        evidence = await ledgers.read()
+        view.show(evidence)
+        return evidence
+
+    def is_quiet(evidence: Evidence) -> bool:
+        waiting = evidence.expected_mails - evidence.received_mails
+        return evidence.is_quiet and not waiting and len(evidence.orders) >= len(outcome.accepted)
+
+    return await at_rest(read, looks=2, stuck_after=REST_WITHIN, every=LOOK_EVERY, is_quiet=is_quiet)
 
 
 async def _up() -> int:
     console = Console(log_path=False)
-    async with System(Ports.from_environment(), lambda line: console.log(line, highlight=False)) as system:
-        console.print(_welcome(system.ports), highlight=False, soft_wrap=True)
+    ports = Ports.from_environment()
+    async with System(ports, lambda line: console.log(line, highlight=False), rate_limit_per_minute=RATE) as system:
+        console.print(_welcome(ports), highlight=False, soft_wrap=True)
         raise await system.supervisor.failure()
 
 
@@ -167,7 +163,7 @@ orders         {orders}/docs  {orders}/asyncapi  {orders}/metrics
 payments       {ports.url("payments")}/docs
 notifications  {ports.url("notifications")}/docs
 gateway        {ports.url("gateway")}/_ledger
-mailbox        {ports.url("mailbox")}/api/v1/messages
+mail catcher   {ports.url("mail_catcher")}/api/v1/messages
 
 Place an order (copy, paste):
 
@@ -190,7 +186,7 @@ ORDER=$(curl -s {api}/orders -H "Authorization: Bearer $TOKEN" -H "Idempotency-K
   | sed 's/^{{"id":"\\([^"]*\\)".*/\\1/')
 sleep 1
 curl -s {api}/orders/$ORDER -H "Authorization: Bearer $TOKEN"; echo
-curl -s "{ports.url("mailbox")}/api/v1/search?query=to:ada@example.com"; echo
+curl -s "{ports.url("mail_catcher")}/api/v1/search?query=to:ada@example.com"; echo
 """
 
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,29 +12,19 @@ from itertools import islice
 from typing import Any
 
 import httpx
+from shop_harness.customers import API, NoAnswerError, OrdersApi, Patience, Placed
+from shop_harness.system import OPERATOR_EMAIL, OPERATOR_PASSWORD, System
 
 from shop_demo.order_lines import OrderLine, repeated
-from shop_demo.system import OPERATOR_EMAIL, OPERATOR_PASSWORD, System
 
 CONCURRENCY = 8
-PASSWORD = "a customer of the demo"  # noqa: S105  # lives as long as the demo
 POLL_SECONDS = 0.1
 CONFIRMED_WITHIN = 30.0
-AWAY_WITHIN = 30.0
+WHILE_AWAY = Patience(within=30, again_on={httpx.codes.SERVICE_UNAVAILABLE})
 
 
 class ShopError(RuntimeError):
     """The shop did what no customer can live with; the message is one line for a person."""
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """An order that was answered with 201, and when."""
-
-    order_id: str
-    at: datetime
-    email: str
-    number: int
 
 
 @dataclass(frozen=True)
@@ -51,95 +41,69 @@ class Rejected:
 class Outcome:
     """What the API answered."""
 
-    accepted: dict[str, Accepted] = field(default_factory=dict)
+    accepted: dict[str, Placed] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
     replayed: int = 0
 
+    @property
+    def answered(self) -> Mapping[str, str]:
+        """Addresses by order."""
+        return {order_id: accepted.email for order_id, accepted in self.accepted.items()}
 
-class Shop:
-    """The shop's HTTP API."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-        self._tokens: dict[str, str] = {}
+class Customers:
+    """Everybody who is named in a line; each has an account from the first line on."""
+
+    def __init__(self, api: OrdersApi) -> None:
+        self._api = api
+        self._headers: dict[str, dict[str, str]] = {}
         self._entering: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @staticmethod
     @asynccontextmanager
-    async def open(system: System) -> AsyncIterator["Shop"]:
-        """The shop of a running system."""
-        async with httpx.AsyncClient(base_url=f"{system.ports.url('orders')}/api/v1", timeout=30) as client:
-            yield Shop(client)
+    async def of(system: System) -> AsyncIterator["Customers"]:
+        """Those of a running system."""
+        async with httpx.AsyncClient(base_url=f"{system.ports.url('orders')}{API}", timeout=30) as client:
+            yield Customers(OrdersApi(client, WHILE_AWAY))
 
     async def place(self, line: OrderLine, round_: int, outcome: Outcome) -> None:
         """Send a line; cancel it if the line says so."""
         email = f"{re.sub('[^a-z0-9]+', '-', line.customer.lower()).strip('-')[:60] or 'customer'}@example.com"
-        headers = await self._headers(email, line)
-        headers["Idempotency-Key"] = line.key(round_)
-        headers["Content-Type"] = "application/json"
-        response = await self._send("POST", "/orders", content=line.body, headers=headers)
+        headers = await self._once(email, lambda: self._enter(email, line))
+        response = await self._api.place(line.body, key=line.key(round_), headers=headers)
         if response.status_code != httpx.codes.CREATED:
             outcome.rejected.append(_rejected(line, response))
             return
         order_id = response.json()["id"]
         outcome.replayed += "Idempotency-Replayed" in response.headers
-        outcome.accepted.setdefault(order_id, Accepted(order_id, datetime.now(UTC), email, line.number))
-        if line.cancel:
-            await self._cancel(order_id, line, headers)
-
-    async def _cancel(self, order_id: str, line: OrderLine, headers: dict[str, str]) -> None:
+        outcome.accepted.setdefault(order_id, Placed(order_id, email, datetime.now(UTC)))
         if line.cancel == "when_confirmed":
             await self._settled(order_id, headers)
-        (await self._send("POST", f"/orders/{order_id}/cancel", headers=headers)).raise_for_status()
+        if line.cancel:
+            (await self._api.cancel(order_id, headers=headers)).raise_for_status()
 
     async def _settled(self, order_id: str, headers: dict[str, str]) -> None:
         async with asyncio.timeout(CONFIRMED_WITHIN):
             # a customer who reloads the page: there is nothing to wait on in another process
-            while (await self._send("GET", f"/orders/{order_id}", headers=headers)).json()["status"] == "PENDING":  # noqa: ASYNC110
+            while (await self._api.read(order_id, headers=headers)).json()["status"] == "PENDING":  # noqa: ASYNC110
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _headers(self, email: str, line: OrderLine) -> dict[str, str]:
-        await self._once(email, lambda: self._enter(email, line))
-        return self._bearer(email)
-
-    async def _once(self, email: str, log_in: Callable[[], Awaitable[str]]) -> None:
+    async def _once(self, email: str, log_in: Callable[[], Awaitable[dict[str, str]]]) -> dict[str, str]:
         async with self._entering[email]:
-            if email not in self._tokens:
-                self._tokens[email] = await log_in()
+            if email not in self._headers:
+                self._headers[email] = await log_in()
+        return self._headers[email]
 
-    def _bearer(self, email: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._tokens[email]}"}
-
-    async def _enter(self, email: str, line: OrderLine) -> str:
-        user = {"email": email, "name": line.customer, "password": PASSWORD}
-        registered = (await self._send("POST", "/users", json=user)).raise_for_status().json()
+    async def _enter(self, email: str, line: OrderLine) -> dict[str, str]:
+        registered = (await self._api.register(email, name=line.customer)).raise_for_status().json()
         if line.is_member:
             await self._make_member(registered["id"])
-        return await self._token(email, PASSWORD)
+        return await self._api.log_in(email)
 
     async def _make_member(self, user_id: str) -> None:
-        await self._once(OPERATOR_EMAIL, lambda: self._token(OPERATOR_EMAIL, OPERATOR_PASSWORD))
+        headers = await self._once(OPERATOR_EMAIL, lambda: self._api.log_in(OPERATOR_EMAIL, OPERATOR_PASSWORD))
         url, member = f"/users/{user_id}/membership", {"is_member": True}
-        (await self._send("PUT", url, json=member, headers=self._bearer(OPERATOR_EMAIL))).raise_for_status()
-
-    async def _token(self, email: str, password: str) -> str:
-        response = await self._send("POST", "/tokens", data={"username": email, "password": password})
-        token: str = response.raise_for_status().json()["access_token"]
-        return token
-
-    async def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
-        """Ask again while the shop is away: whatever changes something does it once, by its key or by its nature."""
-        deadline = time.monotonic() + AWAY_WITHIN
-        while time.monotonic() < deadline:
-            try:
-                response = await self._client.request(method, path, **content)
-            except httpx.TransportError:
-                await asyncio.sleep(POLL_SECONDS)
-                continue
-            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                return response
-            await asyncio.sleep(POLL_SECONDS)
-        raise TimeoutError(f"no answer to {method} {path} for {AWAY_WITHIN:g} s")
+        (await self._api.send("PUT", url, json=member, headers=headers)).raise_for_status()
 
 
 @dataclass(frozen=True)
@@ -155,40 +119,40 @@ class Pace:
 
 
 async def place_all(
-    shop: Shop, lines: Sequence[OrderLine], *, orders: int | None, pace: Pace, told: Callable[[], None]
+    customers: Customers, lines: Sequence[OrderLine], *, orders: int | None, pace: Pace, sent: Callable[[], None]
 ) -> Outcome:
     """Send every line once; or, with ``orders``, lines over and over until so many orders are accepted."""
     outcome = Outcome()
     source = enumerate(repeated(lines))
     if orders is None:
-        await _in_parallel(shop, islice(source, len(lines)), outcome, pace, told)
+        await _in_parallel(customers, islice(source, len(lines)), outcome, pace, sent)
         return outcome
     refused_since = 0
     while (missing := orders - len(outcome.accepted)) > 0 and refused_since < len(lines):
         before = len(outcome.accepted)
-        await _in_parallel(shop, islice(source, missing), outcome, pace, told)
+        await _in_parallel(customers, islice(source, missing), outcome, pace, sent)
         refused_since = 0 if len(outcome.accepted) > before else refused_since + missing
     return outcome
 
 
 async def _in_parallel(
-    shop: Shop,
+    customers: Customers,
     source: Iterator[tuple[int, tuple[int, OrderLine]]],
     outcome: Outcome,
     pace: Pace,
-    told: Callable[[], None],
+    sent: Callable[[], None],
 ) -> None:
-    async def customer() -> None:
+    async def send_lines() -> None:
         for number, (round_, line) in source:
             await pace.wait_for_turn(number)
-            await shop.place(line, round_, outcome)
-            told()
+            await customers.place(line, round_, outcome)
+            sent()
 
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(CONCURRENCY):
-                group.create_task(customer())
-    except* (httpx.HTTPStatusError, TimeoutError) as errors:
+                group.create_task(send_lines())
+    except* (httpx.HTTPStatusError, NoAnswerError, TimeoutError) as errors:
         raise ShopError(f"the shop does not do its work: {errors.exceptions[0]}") from None
 
 

@@ -6,9 +6,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from shop_harness.evidence import Evidence
 
-from shop_demo.ledgers import Snapshot
-from shop_demo.verdict import Verdict
+from shop_demo.summary import Summary
 
 
 class LiveView:
@@ -34,42 +34,43 @@ class LiveView:
         """One more line was answered."""
         self._progress.advance(self._sent)
 
-    def show(self, snapshot: Snapshot) -> None:
+    def show(self, evidence: Evidence) -> None:
         """Where the orders are now."""
-        self._progress.update(self._settled, completed=snapshot.settled, total=len(snapshot.orders))
-        expected = snapshot.expected_mails.total()
-        self._progress.update(self._mails, completed=len(snapshot.mails), total=expected)
+        self._progress.update(self._settled, completed=evidence.settled, total=len(evidence.orders))
+        expected = evidence.expected_mails.total()
+        self._progress.update(self._mails, completed=len(evidence.mails), total=expected)
 
 
-def print_verdict(console: Console, verdict: Verdict) -> None:
-    """The rejected lines, the figures, the invariants that don't hold, and the one last line."""
-    if verdict.outcome.rejected:
-        console.print(_rejected_table(verdict))
-    console.print(_figures_table(verdict))
-    for broken in verdict.broken:
+def print_summary(console: Console, summary: Summary) -> None:
+    """The rejected lines, the figures, the rules that don't hold, and the one last line."""
+    if summary.outcome.rejected:
+        console.print(_rejected_table(summary))
+    console.print(_figures_table(summary))
+    for broken in summary.broken:
         console.print(f"[red]broken:[/red] {broken}", highlight=False)
-    console.print(verdict.line, highlight=False, soft_wrap=True)
+    console.print(summary.line, highlight=False, soft_wrap=True)
 
 
-def _rejected_table(verdict: Verdict) -> Table:
+def _rejected_table(summary: Summary) -> Table:
     table = Table("line", "status", "code", "because", title="Lines that the API refused")
-    for rejected in sorted(verdict.outcome.rejected, key=lambda one: one.number):
+    for rejected in sorted(summary.outcome.rejected, key=lambda one: one.number):
         table.add_row(str(rejected.number), str(rejected.status), rejected.code, rejected.message)
     return table
 
 
-def _figures_table(verdict: Verdict) -> Table:
-    figures = verdict.figures
-    kinds = verdict.snapshot.received_mails
+def _figures_table(summary: Summary) -> Table:
+    figures = summary.figures
+    kept = summary.evidence.kept
+    kinds = summary.evidence.received_mails
     by_kind = {kind: sum(kinds[mail] for mail in kinds if mail.startswith(kind)) for kind in _KINDS}
     table = Table("what", "figure", "read from", title="What the ledgers say")
     table.add_row("orders confirmed", str(figures.confirmed), "orders' database")
     table.add_row("orders cancelled", str(figures.cancelled), "orders' database")
-    table.add_row("charges kept", str(len(verdict.snapshot.kept)), "the gateway's ledger")
-    table.add_row("money kept", f"{sum(amount for _, amount in verdict.snapshot.kept.values()):.2f} EUR", "same")
+    table.add_row("charges kept", str(len(kept)), "the gateway's ledger")
+    table.add_row("money kept", f"{sum(charge.kept for charge in kept):.2f} EUR", "same")
     for kind, count in by_kind.items():
-        table.add_row(f"{kind} e-mails", str(count), "the mailbox")
-    table.add_row("requests answered again from their key", str(verdict.outcome.replayed), "the API")
+        table.add_row(f"{kind} e-mails", str(count), "the mail catcher")
+    table.add_row("requests answered again from their key", str(summary.outcome.replayed), "the API")
     return table
 
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from backing_services.processes import LineReady, ManagedProcess, ProcessSpec, free_port
 from backing_services.waiting import eventually
-from shop_demo.system import PORT_VARIABLES
+from shop_harness.services import LISTENERS
 
 
 @pytest.fixture
 async def up(tmp_path: Path) -> AsyncIterator[ManagedProcess]:
-    environment = {variable: str(free_port()) for variable in PORT_VARIABLES.values()}
+    environment = {variable: str(free_port()) for variable, _ in LISTENERS.values()}
     command = [sys.executable, "-m", "shop_demo", "up"]
     spec = ProcessSpec("up", command, tmp_path / "up.log", environment, LineReady("Ctrl-C stops everything"), 60)
     process = ManagedProcess(spec)
@@ -83,7 +83,7 @@ async def test_a_busy_port_is_one_clear_line(tmp_path: Path) -> None:
     port = free_port()
     held = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
     command = [sys.executable, "-m", "shop_demo", "up"]
-    environment = {variable: str(free_port()) for variable in PORT_VARIABLES.values()} | {"GATEWAY_PORT": str(port)}
+    environment = {variable: str(free_port()) for variable, _ in LISTENERS.values()} | {"GATEWAY_PORT": str(port)}
     process = ManagedProcess(ProcessSpec("up", command, tmp_path / "up.log", environment))
 
     await process.spawn()

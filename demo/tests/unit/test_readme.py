@@ -1,10 +1,10 @@
 from pathlib import Path
 
 from shop_demo.__main__ import curl_script
-from shop_demo.system import Ports
+from shop_harness.system import Ports
 
 README = Path(__file__).parents[3] / "README.md"
 
 
 def test_the_readme_shows_the_same_commands_as_make_up() -> None:
-    assert curl_script(Ports()) in README.read_text()
+    assert curl_script(Ports.usual()) in README.read_text()

@@ -1,4 +1,4 @@
-"""A catch-all mailbox: SMTP in, Mailpit's HTTP API out, and faults on demand."""
+"""Catches every e-mail: SMTP in, Mailpit's HTTP API out, and faults on demand."""
 
 from mail_catcher.api import create_app
 from mail_catcher.faults import Faults

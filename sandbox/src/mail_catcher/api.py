@@ -25,25 +25,25 @@ class Deletion(BaseModel):
 
 
 @dataclass(frozen=True)
-class Mailbox:
-    """What the calls need; a test overrides ``mailbox`` with its own."""
+class MailCatcher:
+    """What the calls need; a test overrides ``mail_catcher`` with its own."""
 
     store: Store
     faults: Faults
 
 
-async def mailbox(request: Request) -> Mailbox:
-    provided: Mailbox = request.app.state.mailbox
+async def mail_catcher(request: Request) -> MailCatcher:
+    provided: MailCatcher = request.app.state.mail_catcher
     return provided
 
 
-Needs = Annotated[Mailbox, Depends(mailbox)]
+Needs = Annotated[MailCatcher, Depends(mail_catcher)]
 router = APIRouter()
 
 
 def create_app(store: Store, faults: Faults) -> FastAPI:
     app = FastAPI(title="Mail catcher (sandbox)")
-    app.state.mailbox = Mailbox(store, faults)
+    app.state.mail_catcher = MailCatcher(store, faults)
     app.include_router(router)
     return app
 

@@ -48,15 +48,15 @@ async def test_sigterm_ends_the_gateway_at_once_and_gives_the_answer_that_it_wit
 
 
 async def test_sigterm_ends_the_mail_catcher_at_once_though_a_client_is_connected() -> None:
-    async with running("mail_catcher") as mailbox:
-        smtp_port, http_port = mailbox.ports
+    async with running("mail_catcher") as mail_catcher:
+        smtp_port, http_port = mail_catcher.ports
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}") as http:
             await http.put("/_faults", json={"faults": [{"action": "hang", "times": 1}]})
         client = aiosmtplib.SMTP(hostname="127.0.0.1", port=smtp_port)
         await client.connect()
         sending = asyncio.create_task(client.send_message(a_mail()))
 
-        assert await mailbox.stop() == 0
+        assert await mail_catcher.stop() == 0
         with pytest.raises(aiosmtplib.SMTPServerDisconnected):
             await sending
 

@@ -15,12 +15,13 @@ from backing_services.faults import Fault, Planned
 from backing_services.processes import ProcessFailedError
 from outboxed.messages import Record
 from outboxed.testing.topic_log import Position, position, read_topics
-from shop_demo.system import SERVICES, TOPICS
+from shop_harness.evidence import Letter
+from shop_harness.services import SERVICES, TOPICS
 
 from tools.faults.customers import Customers
-from tools.faults.evidence import Cut, Injected
+from tools.faults.evidence import Injected, Interruption
 from tools.faults.poison import HARMLESS, POISON, Oddity, groups_that_refuse, with_new_id
-from tools.faults.system import Replica, System
+from tools.faults.system import ProxiedSystem, Replica
 
 MAILS = "notifications"
 PAUSE = (7.0, 9.0)
@@ -55,24 +56,17 @@ SMTP = (
 
 
 @dataclass
-class Recoveries:
-    """Seconds from a fault's end until a new order is confirmed by e-mail, by the part that failed."""
+class Injector:
+    """``injected`` and ``recoveries`` are what it leaves behind.
 
-    seconds: dict[str, list[float]] = field(default_factory=dict)
+    Recoveries are the seconds from a fault's end until a new order is confirmed by e-mail, by the part that failed.
+    """
 
-    def add(self, part: str, seconds: float) -> None:
-        self.seconds.setdefault(part, []).append(seconds)
-
-
-@dataclass
-class Faults:
-    """``injected`` and ``recoveries`` are what it leaves behind."""
-
-    system: System
+    system: ProxiedSystem
     customers: Customers
     http: httpx.AsyncClient
     injected: Injected = field(default_factory=Injected)
-    recoveries: Recoveries = field(default_factory=Recoveries)
+    recoveries: dict[str, list[float]] = field(default_factory=dict)
     _guests: int = 0
     _log: Sequence[Record] = ()
     _read_at: float = 0
@@ -80,7 +74,7 @@ class Faults:
 
     async def begin(self) -> None:
         """What stands for the whole run."""
-        await self._put(f"{self.system.ports.url('mailbox')}/_faults", self._refusals())
+        await self._put(f"{self.system.ports.url('mail_catcher')}/_faults", self._refusals())
 
     async def end(self) -> None:
         """Take back what no call has used up."""
@@ -117,29 +111,29 @@ class Faults:
             Fault("Kafka", max(1, kills // 3), self.kafka_crash),
         ]
 
-    async def measure(self, plan: Sequence[Planned], told: Callable[[float, Planned, str], None]) -> None:
+    async def measure(self, plan: Sequence[Planned], tell: Callable[[float, Planned, str], None]) -> None:
         """Let each happen when the one before is over, and place an order that shows when it is."""
         clock = asyncio.get_running_loop().time
         for one in plan:
             begun = clock()
             words = await one.fault.inject(random.Random(one.seed))  # noqa: S311  # a plan, not a secret
             seconds = await self.customers.probe()
-            self.recoveries.add(one.fault.name, seconds)
-            told(clock() - begun, one, f"{words}; a new order is confirmed after {seconds:.1f} s")
+            self.recoveries.setdefault(one.fault.name, []).append(seconds)
+            tell(clock() - begun, one, f"{words}; a new order is confirmed after {seconds:.1f} s")
             await asyncio.sleep(max(0.0, begun + SETTLED[one.fault.name] - clock()))
 
     async def kill(self, rng: random.Random) -> str:
         """SIGKILL to a replica; its supervisor starts it again at once."""
         replica = self._idle(rng)
         self.injected.kills += 1
-        with self._cut_of_mails(replica.service):
+        with self._interrupted_mails(replica.service):
             replica.process.kill()
         return f"SIGKILL to {replica.name}"
 
     async def pause(self, rng: random.Random) -> str:
         """SIGSTOP until the group has gone on without it, then SIGCONT: it believes that no time has passed."""
         replica, seconds = self._idle(rng), rng.uniform(*PAUSE)
-        with self._busy_with(replica), self._cut_of_mails(replica.service):
+        with self._busy_with(replica), self._interrupted_mails(replica.service):
             replica.process.pause()
             await asyncio.sleep(seconds)
             replica.process.resume()
@@ -159,7 +153,7 @@ class Faults:
         """An immediate stop of PostgreSQL, which recovers at its next start."""
         seconds = rng.uniform(*OUTAGE)
         self.injected.kills += 1
-        with self._cut_of_mails():
+        with self._interrupted_mails():
             self.system.postgres.stop_immediate()
             await asyncio.sleep(seconds)
             self.system.postgres.start()
@@ -170,7 +164,7 @@ class Faults:
 
     async def database_unreachable(self, rng: random.Random) -> str:
         service = rng.choice(SERVICES)
-        with self._cut_of_mails(service):
+        with self._interrupted_mails(service):
             return await self._disturb(service, rng)
 
     async def _disturb(self, name: str, rng: random.Random) -> str:
@@ -192,7 +186,7 @@ class Faults:
         """No room left for PostgreSQL; if that ends it, it's started again."""
         assert self.system.disk is not None
         seconds = rng.uniform(*SHORT)
-        with self._cut_of_mails():
+        with self._interrupted_mails():
             self.system.disk.fill()
             await asyncio.sleep(seconds)
             self.system.disk.free()
@@ -219,14 +213,14 @@ class Faults:
             try:
                 await start()
             except ProcessFailedError as error:
-                self.injected.died_alone.append(str(error).splitlines()[0])
+                self.injected.deaths.append(str(error).splitlines()[0])
             else:
                 return
 
     async def gateway_crash(self, rng: random.Random) -> str:
         """SIGKILL to the payment gateway, whose ledger is durable."""
         del rng
-        self.system.supervisor.process("payment_gateway").kill()
+        self.system.supervisor.process("payment gateway").kill()
         return "SIGKILL to the payment gateway"
 
     async def gateway_fault(self, rng: random.Random) -> str:
@@ -235,14 +229,14 @@ class Faults:
         return "the gateway: " + ", ".join(f"{one['operation']} {one['action']}" for one in chosen)
 
     async def smtp_fault(self, rng: random.Random) -> str:
-        """The cuts that come of it are counted until the next fault, since nobody knows which mail they meet."""
+        """Until it is taken back, any e-mail may have been interrupted: nobody knows which."""
         chosen = rng.choice(SMTP)
         begun = datetime.now(UTC)
-        await self._put(f"{self.system.ports.url('mailbox')}/_faults", [*self._refusals(), chosen])
+        await self._put(f"{self.system.ports.url('mail_catcher')}/_faults", [*self._refusals(), chosen])
         await asyncio.sleep(rng.uniform(*SHORT))
         if chosen["action"] != "status":
-            self.injected.cuts.append(Cut(begun, datetime.now(UTC)))
-        await self._put(f"{self.system.ports.url('mailbox')}/_faults", self._refusals())
+            self.injected.interruptions.append(Interruption(begun, datetime.now(UTC)))
+        await self._put(f"{self.system.ports.url('mail_catcher')}/_faults", self._refusals())
         return f"the mail server: {chosen['action']} {chosen.get('status', '')}".rstrip()
 
     def _refusals(self) -> list[dict[str, Any]]:
@@ -272,7 +266,7 @@ class Faults:
             at = await self._send(oddity.change(good))
             self.injected.made_up.add(at)
             for group in groups_that_refuse(oddity, good):
-                letter = (group, "event", at)
+                letter = Letter(group, at)
                 self.injected.letters.add(letter)
                 if oddity.refused_by == "data" and good.value is not None and oddity.change(good).key == good.key:
                     self.injected.repairs[letter] = good.value
@@ -282,7 +276,7 @@ class Faults:
 
     async def _records(self) -> Sequence[Record]:
         """What the topics hold, oldest first within each partition; poison is not copied, to keep the count simple."""
-        poisoned = {at for _, source, at in self.injected.letters if source == "event"}
+        poisoned = {letter.of for letter in self.injected.letters}
         now = asyncio.get_running_loop().time()
         while not self._log or now - self._read_at > OLD:
             self._log, self._read_at = await read_topics(self.system.kafka.bootstrap_servers, TOPICS), now
@@ -326,11 +320,11 @@ class Faults:
             self._busy.discard(replica.name)
 
     @contextmanager
-    def _cut_of_mails(self, service: str = MAILS) -> Iterator[None]:
+    def _interrupted_mails(self, service: str = MAILS) -> Iterator[None]:
         """What happens inside may end an e-mail's worker, or its database, between sending and recording."""
         begun = datetime.now(UTC)
         try:
             yield
         finally:
             if service == MAILS:
-                self.injected.cuts.append(Cut(begun, datetime.now(UTC)))
+                self.injected.interruptions.append(Interruption(begun, datetime.now(UTC)))

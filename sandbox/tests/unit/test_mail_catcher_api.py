@@ -26,14 +26,14 @@ def app() -> FastAPI:
 
 @pytest.fixture(scope="module")
 async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://mailbox") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://mail-catcher") as client:
         yield client
 
 
 @pytest.fixture
-def mailbox(http: httpx.AsyncClient, app: FastAPI, store: Store) -> Iterator[httpx.AsyncClient]:
+def mail_catcher(http: httpx.AsyncClient, app: FastAPI, store: Store) -> Iterator[httpx.AsyncClient]:
     """The API on this test's own store."""
-    app.dependency_overrides[api.mailbox] = always(api.Mailbox(store, Faults()))
+    app.dependency_overrides[api.mail_catcher] = always(api.MailCatcher(store, Faults()))
     yield http
     app.dependency_overrides.clear()
 
@@ -51,15 +51,15 @@ def _read(recipients: tuple[str, ...], headers: tuple[tuple[str, str], ...]) -> 
     return read_message(a_mail(**dict(headers)).as_bytes(), "shop@shop.example", recipients)
 
 
-async def subjects(mailbox: httpx.AsyncClient, path: str = "/api/v1/messages", **query: Any) -> list[str]:
-    page = (await mailbox.get(path, params=query)).raise_for_status().json()
+async def subjects(mail_catcher: httpx.AsyncClient, path: str = "/api/v1/messages", **query: Any) -> list[str]:
+    page = (await mail_catcher.get(path, params=query)).raise_for_status().json()
     return [message["Subject"] for message in page["messages"]]
 
 
-async def test_messages_have_the_shape_of_mailpit(mailbox: httpx.AsyncClient, store: Store) -> None:
+async def test_messages_have_the_shape_of_mailpit(mail_catcher: httpx.AsyncClient, store: Store) -> None:
     message_id = catch(store)
 
-    page = (await mailbox.get("/api/v1/messages")).json()
+    page = (await mail_catcher.get("/api/v1/messages")).json()
 
     [summary] = page.pop("messages")
     assert page == {
@@ -90,11 +90,11 @@ async def test_messages_have_the_shape_of_mailpit(mailbox: httpx.AsyncClient, st
 
 
 async def test_a_message_has_the_shape_of_mailpit_and_is_read_from_then_on(
-    mailbox: httpx.AsyncClient, store: Store
+    mail_catcher: httpx.AsyncClient, store: Store
 ) -> None:
     message_id = catch(store)
 
-    message = (await mailbox.get(f"/api/v1/message/{message_id}")).json()
+    message = (await mail_catcher.get(f"/api/v1/message/{message_id}")).json()
 
     assert {name: message[name] for name in ("ID", "ReturnPath", "Text", "HTML", "Inline", "Attachments")} == {
         "ID": message_id,
@@ -105,38 +105,38 @@ async def test_a_message_has_the_shape_of_mailpit_and_is_read_from_then_on(
         "Attachments": [],
     }
     assert set(message) >= {"MessageID", "From", "To", "Cc", "Bcc", "ReplyTo", "Subject", "Date", "Size", "Tags"}
-    page = (await mailbox.get("/api/v1/messages")).json()
+    page = (await mail_catcher.get("/api/v1/messages")).json()
     assert (page["unread"], page["messages"][0]["Read"]) == (0, True)
 
 
-async def test_latest_is_the_newest_message(mailbox: httpx.AsyncClient, store: Store) -> None:
+async def test_latest_is_the_newest_message(mail_catcher: httpx.AsyncClient, store: Store) -> None:
     catch(store, Subject="old")
     catch(store, Subject="new")
 
-    assert (await mailbox.get("/api/v1/message/latest")).json()["Subject"] == "new"
+    assert (await mail_catcher.get("/api/v1/message/latest")).json()["Subject"] == "new"
 
 
 @pytest.mark.parametrize("message_id", ["nobody", "latest"])
-async def test_a_message_that_is_not_there_is_404(mailbox: httpx.AsyncClient, message_id: str) -> None:
-    assert (await mailbox.get(f"/api/v1/message/{message_id}")).status_code == 404
+async def test_a_message_that_is_not_there_is_404(mail_catcher: httpx.AsyncClient, message_id: str) -> None:
+    assert (await mail_catcher.get(f"/api/v1/message/{message_id}")).status_code == 404
 
 
-async def test_messages_come_newest_first_fifty_a_page(mailbox: httpx.AsyncClient, store: Store) -> None:
+async def test_messages_come_newest_first_fifty_a_page(mail_catcher: httpx.AsyncClient, store: Store) -> None:
     for number in range(55):
         catch(store, Subject=str(number))
 
-    assert await subjects(mailbox) == [str(number) for number in range(54, 4, -1)]
-    assert await subjects(mailbox, start=50) == ["4", "3", "2", "1", "0"]
-    assert await subjects(mailbox, start=1, limit=2) == ["53", "52"]
+    assert await subjects(mail_catcher) == [str(number) for number in range(54, 4, -1)]
+    assert await subjects(mail_catcher, start=50) == ["4", "3", "2", "1", "0"]
+    assert await subjects(mail_catcher, start=1, limit=2) == ["53", "52"]
 
 
-async def test_the_oldest_give_way_when_the_mailbox_is_full(mailbox: httpx.AsyncClient, store: Store) -> None:
+async def test_the_oldest_give_way_when_the_mailbox_is_full(mail_catcher: httpx.AsyncClient, store: Store) -> None:
     first = catch(store, Subject="0")
-    await mailbox.get(f"/api/v1/message/{first}")
+    await mail_catcher.get(f"/api/v1/message/{first}")
     for number in range(1, 62):
         catch(store, Subject=str(number))
 
-    page = (await mailbox.get("/api/v1/messages", params={"limit": 100})).json()
+    page = (await mail_catcher.get("/api/v1/messages", params={"limit": 100})).json()
 
     assert (page["total"], page["unread"], page["messages"][-1]["Subject"]) == (60, 60, "2")
 
@@ -164,7 +164,7 @@ async def test_the_oldest_give_way_when_the_mailbox_is_full(mailbox: httpx.Async
     ],
 )
 async def test_a_search_finds_what_mailpit_would(
-    mailbox: httpx.AsyncClient, store: Store, query: str, found: list[str]
+    mail_catcher: httpx.AsyncClient, store: Store, query: str, found: list[str]
 ) -> None:
     catch(store, To="Ada <ada@example.com>", Subject="order one", Message_ID="<confirmation.1@shop>")
     catch(store, To="ada@example.com", Subject="refund", Message_ID="<refund.1@shop>", Reply_To="help@shop.example")
@@ -179,39 +179,39 @@ async def test_a_search_finds_what_mailpit_would(
         Message_ID="<confirmation.2@shop>",
     )
 
-    page = (await mailbox.get("/api/v1/search", params={"query": query})).json()
+    page = (await mail_catcher.get("/api/v1/search", params={"query": query})).json()
 
     assert [message["Subject"] for message in page["messages"]] == found
     assert (page["messages_count"], page["total"]) == (len(found), 3)
 
 
-async def test_a_search_is_paged_and_counts_all_that_matched(mailbox: httpx.AsyncClient, store: Store) -> None:
+async def test_a_search_is_paged_and_counts_all_that_matched(mail_catcher: httpx.AsyncClient, store: Store) -> None:
     for number in range(5):
         catch(store, Subject=f"order {number}")
 
-    page = (await mailbox.get("/api/v1/search", params={"query": "subject:order", "start": 1, "limit": 2})).json()
+    page = (await mail_catcher.get("/api/v1/search", params={"query": "subject:order", "start": 1, "limit": 2})).json()
 
     assert [message["Subject"] for message in page["messages"]] == ["order 3", "order 2"]
     assert (page["count"], page["messages_count"], page["start"]) == (2, 5, 1)
 
 
-async def test_a_search_for_nothing_is_refused(mailbox: httpx.AsyncClient) -> None:
-    assert (await mailbox.get("/api/v1/search", params={"query": " "})).status_code == 400
+async def test_a_search_for_nothing_is_refused(mail_catcher: httpx.AsyncClient) -> None:
+    assert (await mail_catcher.get("/api/v1/search", params={"query": " "})).status_code == 400
 
 
-async def test_messages_can_be_deleted_by_id_or_all(mailbox: httpx.AsyncClient, store: Store) -> None:
+async def test_messages_can_be_deleted_by_id_or_all(mail_catcher: httpx.AsyncClient, store: Store) -> None:
     first, *_ = [catch(store, Subject=subject) for subject in "abc"]
 
-    await mailbox.request("DELETE", "/api/v1/messages", json={"IDs": [first]})
+    await mail_catcher.request("DELETE", "/api/v1/messages", json={"IDs": [first]})
 
-    assert await subjects(mailbox) == ["c", "b"]
-    await mailbox.delete("/api/v1/messages")
-    assert await subjects(mailbox) == []
+    assert await subjects(mail_catcher) == ["c", "b"]
+    await mail_catcher.delete("/api/v1/messages")
+    assert await subjects(mail_catcher) == []
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
-async def test_it_is_healthy(mailbox: httpx.AsyncClient, path: str) -> None:
-    assert (await mailbox.get(path)).status_code == 200
+async def test_it_is_healthy(mail_catcher: httpx.AsyncClient, path: str) -> None:
+    assert (await mail_catcher.get(path)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -224,5 +224,7 @@ async def test_it_is_healthy(mailbox: httpx.AsyncClient, path: str) -> None:
         {"action": "hang", "times": 1, "recipent": "ada@example.com"},
     ],
 )
-async def test_a_fault_that_could_never_apply_is_refused(mailbox: httpx.AsyncClient, wrong: dict[str, Any]) -> None:
-    assert (await mailbox.put("/_faults", json={"faults": [wrong]})).status_code == 422
+async def test_a_fault_that_could_never_apply_is_refused(
+    mail_catcher: httpx.AsyncClient, wrong: dict[str, Any]
+) -> None:
+    assert (await mail_catcher.put("/_faults", json={"faults": [wrong]})).status_code == 422

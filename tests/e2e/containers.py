@@ -16,24 +16,20 @@ import httpx
 import pytest
 from backing_services.processes import free_port
 from backing_services.waiting import eventually
+from shop_harness.customers import API
+from shop_harness.services import LISTENERS
 from testcontainers.compose import DockerCompose
 
 from tests.customer import Customer
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "shop-e2e"
-SERVICES = {"orders": 8000, "payments": 8001, "notifications": 8002}
-"""With their ports inside."""
 PORTS = {
-    "orders": "ORDERS_HTTP_PORT",
-    "payments": "PAYMENTS_HTTP_PORT",
-    "notifications": "NOTIFICATIONS_HTTP_PORT",
-    "payment-gateway": "GATEWAY_PORT",
-    "mailbox": "MAILBOX_HTTP_PORT",
-    "smtp": "MAILBOX_SMTP_PORT",
+    **{name: variable for name, (variable, _) in LISTENERS.items()},
     "kafka": "KAFKA_PORT",
     "postgres": "POSTGRES_PORT",
 }
+"""The variables of what is published."""
 LEFT_BEHIND = re.compile(rf"{PROJECT}-(\d+)-[0-9a-f]{{8}}")
 COMMAND_LIMIT = 120.0  # seconds
 HTTP_LIMIT = 30.0  # seconds
@@ -83,7 +79,7 @@ class Project:
 
 
 @dataclass(frozen=True)
-class Shop:
+class ComposedShop:
     """What a test may touch: HTTP from outside, and containers to stop and start."""
 
     project: "Project"
@@ -100,13 +96,13 @@ class Shop:
 
     async def money_of(self, order_id: str) -> list[str]:
         """The gateway's decisions about an order that moved money."""
-        entries = (await self._get(f"{self.urls['payment-gateway']}/_ledger"))["entries"]
+        entries = (await self._get(f"{self.urls['gateway']}/_ledger"))["entries"]
         outcomes = [entry["outcome"] for entry in entries if entry["reference"] == order_id]
         return [outcome for outcome in outcomes if outcome in {"succeeded", "refunded"}]
 
     async def gateway_faults(self, *faults: Mapping[str, Any]) -> None:
         """Replace the gateway's faults."""
-        answer = await self.http.put(f"{self.urls['payment-gateway']}/_faults", json={"faults": faults})
+        answer = await self.http.put(f"{self.urls['gateway']}/_faults", json={"faults": faults})
         answer.raise_for_status()
 
     async def run(self, *arguments: str) -> str:
@@ -127,20 +123,20 @@ class Shop:
     async def another(self, service: str, *arguments: str, **environment: str) -> AsyncIterator[httpx.AsyncClient]:
         """One more container of a service beside its first, with other settings if given, and a client of its API."""
         settings = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
-        port, inside = free_port(), SERVICES[service]
+        port, (_, inside) = free_port(), LISTENERS[service]
         publish = ("--publish", f"127.0.0.1:{port}:{inside}")
         command = [service, "python", "-m", service, "run", *arguments]
         started = await self.run("run", "--detach", "--rm", "--no-deps", *settings, *publish, *command)
         container = started.split()[-1]
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=HTTP_LIMIT) as http:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}{API}", timeout=HTTP_LIMIT) as http:
                 await eventually(lambda: _is_ready(http), within=PATIENCE, every=0.1)
                 yield http
         finally:
             await asyncio.to_thread(_output, ["docker", "stop", container])
 
     async def _subjects(self, email: str) -> list[str]:
-        found = await self._get(f"{self.urls['mailbox']}/api/v1/search", query=f"to:{email}")
+        found = await self._get(f"{self.urls['mail_catcher']}/api/v1/search", query=f"to:{email}")
         # a crash may send a mail again: under its Message-ID, by which mail programs show it once
         return list({message["MessageID"]: message["Subject"] for message in found["messages"]}.values())
 
@@ -149,11 +145,11 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop() -> AsyncIterator[Shop]:
+async def open_shop() -> AsyncIterator[ComposedShop]:
     """A shop with nobody in it."""
     with Project() as project:
-        async with httpx.AsyncClient(base_url=f"{project.urls['orders']}/api/v1", timeout=HTTP_LIMIT) as http:
-            yield Shop(project, http)
+        async with httpx.AsyncClient(base_url=f"{project.urls['orders']}{API}", timeout=HTTP_LIMIT) as http:
+            yield ComposedShop(project, http)
 
 
 def remove_left_behind() -> None:

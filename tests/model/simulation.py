@@ -6,43 +6,29 @@ in the order of each key unless a message is held back; time stands still unless
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, TypeVar
 from uuid import UUID
 
-import notifications.consumers
 import notifications.tasks
-import orders.consumers
 import orders.tasks
-import payments.consumers
 import payments.tasks
-from notifications.domain import Kind, OrderNotifications
+from notifications.domain import Kind
 from notifications.handlers import SEND_EMAIL
-from orders import handlers
-from orders.domain import Order, OrderStatus, Product, User
-from orders.handlers import OrderPolicy, PlaceOrder
-from orders.pricing import PricingService
+from orders.domain import Order, OrderStatus
 from outboxed.consuming import BatchConsumer
 from outboxed.messages import OutgoingRecord, Record
 from outboxed.storage import Clock
 from outboxed.tasks import Task, TaskKind, Worker
-from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
-from payments.domain import Payment, payment_id_of
+from outboxed.testing.memory import InMemoryTaskQueue
 
-from services.notifications.tests.fakes import in_memory_notifications
-from services.orders.tests.factories import UserFactory
-from services.orders.tests.fakes import in_memory_orders
-from services.payments.tests.fakes import in_memory_payments
-
-from .outside import Air, Call, Gateway, Mailer
+from .outside import NOON, Call, CallsInFlight, Gateway, Mailer
+from .services import ROUTES, Services
 
 T = TypeVar("T")
-NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
-DEADLINE = timedelta(minutes=15)
 RETRY = timedelta(minutes=2)  # longer than any back-off, and than any lease
 MAY_BE_LOST = {
     ("payments", "order.placed.v1"),
@@ -84,7 +70,7 @@ class Run:
     running: asyncio.Task[None]
 
 
-class Shop:
+class Simulation:
     """What is committed, what is on its way, what runs; and the story so far."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -96,24 +82,19 @@ class Shop:
         self.sent: list[OutgoingRecord] = []
         self.runs: list[Run] = []
         self.strays: list[tuple[UUID, Call]] = []
-        self.cuts: Counter[tuple[UUID, Kind]] = Counter()
-        self.refused: set[tuple[UUID, Kind]] = set()
-        self.air = Air()
-        self.gateway = Gateway(self.air)
-        self.mailer = Mailer(self.air)
+        self.interruptions: Counter[str] = Counter()
+        self.refused: set[str] = set()
+        self.calls = CallsInFlight()
+        self.gateway = Gateway(self.calls)
+        self.mailer = Mailer(self.calls)
         self.clock = StillClock()
-        self.databases: dict[str, InMemoryDatabase[Any]] = {
-            "orders": in_memory_orders(self.clock),
-            "payments": in_memory_payments(self.clock),
-            "notifications": in_memory_notifications(self.clock),
-        }
+        self.services = Services(self.clock)
+        self.databases = self.services.databases
         self._loop = loop
         self._offsets = count()
-        self._customer: User = UserFactory.create()
         self._consumers = {
-            "orders": self._consumer("orders", orders.consumers.ROUTES),
-            "payments": self._consumer("payments", payments.consumers.ROUTES),
-            "notifications": self._consumer("notifications", notifications.consumers.ROUTES),
+            group: BatchConsumer(group, list(routes), self.databases[group], NoMetrics())
+            for group, routes in ROUTES.items()
         }
         charges = payments.tasks.task_kinds(self.databases["payments"], self.gateway, gateway_timeout=2)
         emails = notifications.tasks.task_kinds(self.databases["notifications"], self.mailer, smtp_timeout=5)
@@ -122,29 +103,19 @@ class Shop:
             "payments": self._worker("payments", charges),
             "notifications": self._worker("notifications", emails),
         }
-        self._do(self._open())
+        self._do(self.services.open())
 
     # --- what customers do ---
 
     def place(self, *, card_is_accepted: bool) -> None:
-        policy = OrderPolicy(PricingService(), DEADLINE)
-
-        async def place() -> Order:
-            async with self.databases["orders"]() as uow:
-                return await handlers.place_order(PlaceOrder(self._customer.id, {"ABC": 4}, "pm_card"), uow, policy)
-
-        order = self._do(place())
+        order = self._do(self.services.place())
         self.orders.append(order.id)
         self.gateway.accepts[order.id] = card_is_accepted
         card = "good" if card_is_accepted else "bad"
         self.tell(f"the customer places {self.name(order.id)} with a {card} card")
 
     def cancel(self, order_id: UUID) -> None:
-        async def cancel() -> None:
-            async with self.databases["orders"]() as uow:
-                await handlers.cancel_order(order_id, uow, user_id=self._customer.id)
-
-        self._do(cancel())
+        self._do(self.services.cancel(order_id))
         self.tell(f"the customer cancels {self.name(order_id)}")
 
     # --- what Kafka does ---
@@ -156,22 +127,22 @@ class Shop:
             heads.setdefault((message.group, message.record.topic, message.order_id), message)
         return list(heads.values())
 
-    def deliver(self, messages: Sequence[Message], told: str) -> None:
+    def deliver(self, messages: Sequence[Message], reads: str) -> None:
         """One batch for one group."""
         group = messages[0].group
-        self.tell(f"{group} {told} {', '.join(map(self.told, messages))}")
+        self.tell(f"{group} {reads} {', '.join(map(self.describe, messages))}")
         self._do(self._consumers[group].handle([message.record for message in messages]))
         for message in messages:
             self._forget(message)
             self.handled.append(message)
 
     def hold_back(self, message: Message) -> None:
-        self.tell(f"{self.told(message)} is late for {message.group}")
+        self.tell(f"{self.describe(message)} is late for {message.group}")
         self._forget(message)
         self.late.append(message)
 
     def lose(self, message: Message) -> None:
-        self.tell(f"{self.told(message)} is lost for {message.group}, for ever")
+        self.tell(f"{self.describe(message)} is lost for {message.group}, for ever")
         self._forget(message)
 
     def republish(self, record: OutgoingRecord) -> None:
@@ -216,9 +187,9 @@ class Shop:
         call = self.call_of(run)
         self.tell(f"{call.to} {fault}{' after it did as asked' if call.arrived else ''}: {self._named(run)}")
         if call.arrived:
-            self._count_cut(run)
+            self._count_interruption(run)
         if fault == "refuses for good":
-            self.refused.add(_email_of(run.task))
+            self.refused.add(run.task.key)
         call.fail(fault)
         self._go_on(run, call)
 
@@ -230,7 +201,7 @@ class Shop:
             when = "and its request is still on its way"
         self.tell(f"the worker dies that was busy with {self._named(run)}, {when}")
         if call.arrived:
-            self._count_cut(run)
+            self._count_interruption(run)
         run.running.cancel()
         self._do(_ended(run.running))
         self.runs.remove(run)
@@ -240,9 +211,9 @@ class Shop:
         self.tell(f"the gateway is asked {call.asks} for {self.name(order_id)} by a worker that is long dead")
         call.arrive()
 
-    def wait(self, span: timedelta, told: str = "") -> None:
+    def wait(self, span: timedelta, reason: str = "") -> None:
         self.clock.advance(span)
-        self.tell(f"{span.total_seconds():g} s pass{': ' * bool(told)}{told}")
+        self.tell(f"{span.total_seconds():g} s pass{': ' * bool(reason)}{reason}")
 
     # --- the end ---
 
@@ -267,17 +238,9 @@ class Shop:
         order: Order = self.databases["orders"].state.table("orders")[order_id]
         return order
 
-    def payment(self, order_id: UUID) -> Payment | None:
-        return self.databases["payments"].state.table("payments").get(payment_id_of(order_id))
-
-    def notifications(self, order_id: UUID) -> OrderNotifications | None:
-        return self.databases["notifications"].state.table("order_notifications").get(order_id)
-
-    def has_task(self, service: str, kind: str, key: str) -> bool:
-        return (kind, key) in self.databases[service].state.tasks
-
-    def on_the_way(self, group: str, type_: str, order_id: UUID) -> bool:
-        return any((m.group, m.type, m.order_id) == (group, type_, order_id) for m in [*self._queued(), *self.late])
+    def unread(self) -> list[Message]:
+        """What is on its way."""
+        return [*self._queued(), *self.late]
 
     def heard(self, group: str, order_id: UUID) -> list[str]:
         """The types of an order's events that a group has handled, in the order in which it did."""
@@ -287,7 +250,7 @@ class Shop:
         return [order_id for order_id in self.orders if self.order(order_id).status is not OrderStatus.CANCELLED]
 
     def call_of(self, run: Run) -> Call:
-        return self.air.calls[run.running]
+        return self.calls.by_task[run.running]
 
     def tell(self, line: str) -> None:
         self.story.append(line)
@@ -295,22 +258,14 @@ class Shop:
     def name(self, order_id: UUID) -> str:
         return f"order {self.orders.index(order_id) + 1}" if order_id in self.orders else "an order"
 
-    def told(self, message: Message) -> str:
+    def describe(self, message: Message) -> str:
         return f"{_short(message.type)} of {self.name(message.order_id)}"
 
     # --- how it is done ---
 
-    def _consumer(self, group: str, routes: Iterable[Any]) -> BatchConsumer[Any]:
-        return BatchConsumer(group, list(routes), self.databases[group], NoMetrics())
-
     def _worker(self, service: str, kinds: Sequence[TaskKind[Any]]) -> Worker[Any]:
         database = self.databases[service]
         return Worker(kinds, InMemoryTaskQueue(database), database, database.tasks_scheduled)
-
-    async def _open(self) -> None:
-        async with self.databases["orders"]() as uow:
-            await uow.users.register(self._customer)
-            await uow.products.put([Product("ABC", "Blue mug", Decimal(25))])
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run one step of the services, and send what it left in an outbox."""
@@ -346,7 +301,7 @@ class Shop:
         queue = InMemoryTaskQueue(self.databases[service])
         for task in self._do(queue.claim(kind.name, limit=1, lease=kind.lease)):
             for earlier in [run for run in self.runs if run.task.id == task.id and run.service == service]:
-                self._count_cut(earlier)
+                self._count_interruption(earlier)
             run = Run(service, kind, task, self._loop.create_task(worker.perform(kind, task)))
             self.runs.append(run)
             attempt = "" if task.attempts == 1 else f", attempt {task.attempts}"
@@ -360,7 +315,7 @@ class Shop:
 
         async def go_on() -> None:
             # a turn of the loop at a time: no event tells of a task that ends or calls, whichever is first
-            while not run.running.done() and self.air.calls.get(run.running) in {None, answered}:  # noqa: ASYNC110
+            while not run.running.done() and self.calls.by_task.get(run.running) in {None, answered}:  # noqa: ASYNC110
                 await asyncio.sleep(0)
 
         self._do(go_on())
@@ -368,9 +323,9 @@ class Shop:
             self.runs.remove(run)
             run.running.result()
 
-    def _count_cut(self, run: Run) -> None:
+    def _count_interruption(self, run: Run) -> None:
         if run.kind.name == SEND_EMAIL:
-            self.cuts[_email_of(run.task)] += 1
+            self.interruptions[run.task.key] += 1
 
     def _finish_runs(self) -> bool:
         busy = bool(self.runs or self.strays)

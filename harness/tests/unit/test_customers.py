@@ -1,0 +1,50 @@
+"""Customers ask again until somebody answers, at one address after the other."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from shop_harness.customers import NoAnswerError, OrdersApi, Patience, order_of
+
+PATIENT = Patience(within=5, first=0, cap=0)
+
+
+def api(*answers: int | None, patience: Patience = PATIENT) -> tuple[OrdersApi, list[str]]:
+    """Answers come in their order, None for nobody; also the hosts that were asked."""
+    asked: list[str] = []
+    following: Iterator[int | None] = iter(answers)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        if (status := next(following)) is None:
+            raise httpx.ConnectError("away")
+        return httpx.Response(status)
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    return OrdersApi(client, patience, ["http://first", "http://second"]), asked
+
+
+async def test_a_customer_asks_the_next_address_until_one_answers() -> None:
+    orders, asked = api(None, 503, 201)
+
+    response = await orders.place(order_of("pm_card_ok"), key="key", headers={})
+
+    assert response.status_code == 201
+    assert asked in (["first", "second", "first"], ["second", "first", "second"])
+
+
+@pytest.mark.parametrize("answer", [None, 503])
+async def test_who_has_no_patience_is_told_that_nobody_answers(answer: int | None) -> None:
+    orders, asked = api(answer, patience=Patience(within=0))
+
+    with pytest.raises(NoAnswerError, match="no answer to POST /orders/1/cancel"):
+        await orders.cancel("1", headers={})
+
+    assert len(asked) == 1
+
+
+async def test_a_refusal_is_an_answer() -> None:
+    orders, asked = api(422)
+
+    assert (await orders.place(b"no json", key="key", headers={})).status_code == 422
+    assert len(asked) == 1

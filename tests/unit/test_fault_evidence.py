@@ -1,0 +1,82 @@
+"""What the faults explain, and which records nobody can handle."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from shop_harness.customers import Placed
+from shop_harness.evidence import Letter, Mail
+from shop_harness.rules import RULES, broken
+
+from harness.tests.factories import ADA, LETTER, NOON, PLACED, evidence, mail, order
+from tools.faults.customers import Customers
+from tools.faults.evidence import Injected, Interruption, judged
+from tools.faults.poison import HARMLESS, POISON, groups_that_refuse, with_new_id
+
+
+@pytest.fixture
+def customers() -> Customers:
+    return Customers([], httpx.AsyncClient(), "", 1, placed={"1": Placed("1", ADA, NOON)})
+
+
+def interruption(after: float, seconds: float = 0) -> Interruption:
+    return Interruption(NOON + timedelta(seconds=after), NOON + timedelta(seconds=after + seconds))
+
+
+@pytest.mark.parametrize(
+    ("interruptions", "mails", "well"),
+    [
+        ([interruption(5)], [mail(), mail(after=10)], True),
+        ([interruption(5)], [mail(), mail(after=10), mail(after=11)], False),
+        ([interruption(5), interruption(10)], [mail(), mail(after=8), mail(after=15)], True),
+        ([interruption(-60, 58)], [mail(), mail(after=10)], False),
+        ([interruption(60)], [mail(), mail(after=10)], False),
+        ([interruption(5)], [mail(), mail(after=10, domain="elsewhere")], False),
+    ],
+)
+def test_an_interruption_explains_one_more_copy_with_the_same_message_id(
+    interruptions: list[Interruption], mails: Sequence[Mail], well: bool, customers: Customers
+) -> None:
+    injected = Injected(letters={LETTER}, kills=3, interruptions=interruptions)
+
+    run = judged(evidence(mails=mails), injected, customers)
+
+    assert (not list(broken(RULES, run))) is well
+
+
+def test_an_e_mail_to_a_refused_address_is_a_dead_letter_instead(customers: Customers) -> None:
+    address, task = customers.refused[0], Letter("notifications", "confirmation.1")
+    customers.placed["1"] = Placed("1", address, NOON)
+    seen = evidence(
+        orders={"1": order(email=address)},
+        mails=[],
+        notifications={"confirmation.1": "failed"},
+        dead_letters=[LETTER, task],
+    )
+
+    run = judged(seen, Injected(letters={LETTER}, kills=3), customers)
+
+    assert not list(broken(RULES, run))
+    assert task in run.poison
+
+
+@pytest.mark.parametrize("oddity", POISON, ids=lambda oddity: oddity.name)
+def test_a_poison_is_refused_by_those_who_read_it(oddity: Any) -> None:
+    refused_by = groups_that_refuse(oddity, PLACED)
+
+    assert refused_by == (["payments", "notifications"] if oddity.refused_by == "envelope" else ["payments"])
+
+
+@pytest.mark.parametrize("oddity", HARMLESS, ids=lambda oddity: oddity.name)
+def test_an_odd_record_is_refused_by_nobody(oddity: Any) -> None:
+    assert groups_that_refuse(oddity, PLACED) == []
+    assert oddity.change(with_new_id(PLACED)) != PLACED
+
+
+def test_a_copy_under_a_new_id_has_the_same_content() -> None:
+    again = with_new_id(PLACED)
+
+    assert (again.key, again.value, again.partition) == (PLACED.key, PLACED.value, PLACED.partition)
+    assert dict(again.headers)["ce_id"] != dict(PLACED.headers)["ce_id"]

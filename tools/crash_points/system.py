@@ -1,0 +1,72 @@
+"""The whole shop with a process for each role, any of which can be stopped, sent to a failpoint, and started again."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from backing_services.postgres import connected
+from backing_services.processes import HttpReady, LineReady
+from shop_harness.system import Ports, System
+
+from tools.crash_points.roles import Readiness, RoleProcess
+
+ROLES = {
+    "orders": ("api", "consumer", "relay"),
+    "payments": ("consumer", "relay", "worker"),
+    "notifications": ("consumer", "worker"),
+}
+"""Those that do something for an order."""
+SHORT = {
+    # who was killed keeps its partitions for a session and its tasks for a lease, which follows from these time-outs
+    "KAFKA_SESSION_TIMEOUT_MS": "1500",
+    "GATEWAY_TIMEOUT_SECONDS": "0.5",
+    "SMTP_TIMEOUT_SECONDS": "1",  # no shorter: a slow machine's time-out after DATA is one more copy of an e-mail
+}
+WAITING = {
+    "relay": "select exists (select from outbox)",
+    "worker": """
+        select exists (select from tasks where greatest(due_at, leased_until) <= clock_timestamp())
+    """,
+}
+"""Whether a role has something to do that nobody else takes; an API and a consumer do nothing until they are asked."""
+
+
+class SystemByRole(System):
+    """See System; the names of its roles are such as "orders api"."""
+
+    def __init__(self, ports: Ports, say: Callable[[str], None]) -> None:
+        super().__init__(ports, say)
+        self.roles: dict[str, RoleProcess] = {}
+
+    def environment(self, service: str, port: int = 0) -> dict[str, str]:
+        """With time-outs that are short."""
+        short = {f"{service}_{name}".upper(): value for name, value in SHORT.items()}
+        return {**super().environment(service, port), **short}
+
+    async def status_of(self, order_id: str) -> str:
+        """An order's status."""
+        return str(await self._value("orders", "select status from orders where id = $1::text::uuid", order_id))
+
+    async def has_work(self, process: str) -> bool:
+        """Whether there is something that only this process would do."""
+        service, role = process.split()
+        return role not in WAITING or bool(await self._value(service, WAITING[role]))
+
+    async def _start_services(self) -> None:
+        await asyncio.gather(*(self._start_role(service, role) for service in ROLES for role in ROLES[service]))
+
+    async def _start_role(self, service: str, name: str) -> None:
+        ready: Readiness = LineReady('"consuming"' if name == "consumer" else '"starting"')
+        port = 0  # a service has one port, and here several processes
+        if name == "api":
+            port = self.ports[service]
+            ready = HttpReady(f"{self.ports.url(service)}/health/ready")
+        environment, log = self.environment(service, port), self.folder / f"{service}-{name}.log"
+        role = RoleProcess(service, name, environment=environment, log=log, ready=ready)
+        self.roles[role.name] = role
+        self._stack.push_async_callback(role.stop)
+        await role.start()
+
+    async def _value(self, service: str, query: str, *values: object) -> Any:
+        async with connected(self.database_url(service)) as connection:
+            return await connection.fetchval(query, *values)
