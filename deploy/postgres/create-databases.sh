@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Run once by the image, on a new data directory: a role and a database for each service, closed to all the others.
+# Run once by the image, on a new data directory: a role and a database for each NAME_DATABASE_PASSWORD in the
+# environment, closed to all the others.
 set -euo pipefail
 
-for service in orders payments notifications; do
-    password_variable="${service^^}_DATABASE_PASSWORD"
+for password_variable in $(compgen -e | grep '_DATABASE_PASSWORD$'); do
+    service=${password_variable%_DATABASE_PASSWORD}
+    service=${service,,}
     psql --set ON_ERROR_STOP=1 --no-psqlrc --quiet --username "$POSTGRES_USER" --dbname postgres \
         --set name="$service" --set password="${!password_variable}" << 'SQL'
 create role :"name" login password :'password';

@@ -9,12 +9,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from shop_harness.services import SERVICES
+
 from docs.site.behaviours import page, sentence
 
 ROOT = Path(__file__).parents[2]
 STAGE, SITE = ROOT / "build" / "docs", ROOT / "build" / "site"
 CONFIGURATION = ROOT / "docs" / "site" / "mkdocs.yml"
-SERVICES = ("orders", "payments", "notifications")
 LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
 HIDDEN = ("tests/", "build/")
 

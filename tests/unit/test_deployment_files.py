@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 from backing_services.kafka.apache import VERSION as KAFKA_VERSION
+from shop_harness.services import SERVICES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 ON_LOOPBACK = re.compile(r"127\.0\.0\.1:\$\{[A-Z_]+_PORT:-\d+\}:\d+")
-SERVICES = ("orders", "payments", "notifications")
 
 
 @pytest.mark.parametrize("service", SERVICES[1:])

@@ -18,7 +18,7 @@ BROKER = "libs/pact_faststream/tests/integration/test_broker_commands.py"
 RUN_BY = {
     r"make up$": ("demo/tests/integration/test_up.py", '"shop_demo", "up"'),
     r"make (?:unit|contract|parity|lint|e2e)$|make images e2e": (CI, "make test"),
-    r"make run SERVICE=(\w+)$": ("harness/src/shop_harness/services.py", r'SERVICES = .*"\1"'),
+    r"make run SERVICE=(\w+)$": (r"services/\1/pyproject.toml", r"\[tool\.shop\]"),
     r"make ci( SERVICE=\w+)?$": (CI, "make ci-alone SERVICE="),
     r"make engine(?:-stop)?$": (CI, "deploy/engine/engine (?:start|stop)"),
     r"make broker SERVICE=\w+ ARGS=verify": ("libs/pact_faststream/tests/contract/test_broker_source.py", '"verify"'),
@@ -36,11 +36,11 @@ RUN_BY = {
         '"dead-letters", "list"',
     ),
     r"python -m (?:\w+) migrate$": ("services/orders/tests/integration/test_command_line.py", '"orders", "migrate"'),
-    r"python -m orders (seed-products|create-operator)": ("harness/src/shop_harness/system.py", r'service, "\1"'),
+    r"python -m orders (seed-products|create-operator)": ("services/orders/pyproject.toml", r'\["\1"'),
     r"python -m payments reconcile": ("tools/faults/aftermath.py", '"payments", "reconcile"'),
     r"python -m (orders|payments|notifications)(?: \[run\]| --role|$)": (
-        "harness/src/shop_harness/services.py",
-        r'SERVICES = .*"\1"',
+        r"services/\1/pyproject.toml",
+        r"\[tool\.shop\]",
     ),
     r"python -m (payment_gateway|mail_catcher)$": ("sandbox/tests/integration/test_programs.py", r'"\1"'),
     r"python -m asyncapi_gate --against": ("libs/asyncapi_gate/tests/integration/test_command.py", '"--against"'),
@@ -89,7 +89,7 @@ def test_every_command_is_run_somewhere(page: Path) -> None:
         match = next((match for pattern in RUN_BY if (match := re.match(pattern, command))), None)
         assert match, f"nobody runs `{command}`"
         file, text = RUN_BY[match.re.pattern]
-        assert _is_run(file, match.expand(text)), f"{file} doesn't run `{command}` any more"
+        assert _is_run(match.expand(file), match.expand(text)), f"{file} doesn't run `{command}` any more"
 
 
 @pytest.mark.parametrize("pattern", [*RUN_BY, *NOT_RUN])

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from shop_harness.services import SERVICES
+
 from tools.drill.scratch import copy_tree
 
 MUTATED = (
@@ -41,10 +43,10 @@ NOT_MUTATED = (
 """Lines, by regular expression."""
 UNIT_TESTS = (
     "libs/outboxed/tests/unit",
-    *(f"services/{name}/tests/unit" for name in ("orders", "payments", "notifications")),
+    *(f"services/{name}/tests/unit" for name in SERVICES),
 )
 SOURCES = ("libs/*/src/*", "services/*/src/*", "sandbox/src/*")
-COPIED = ("contracts", "libs", "sandbox", "services", "tests", "tools")
+COPIED = ("contracts", "harness", "libs", "sandbox", "services", "tests", "tools")
 KILLED = {1, 3, 24, 36, 152, 255, -24}
 """mutmut's exit codes of a mutant with which a test failed, or that ran too long."""
 

@@ -1,16 +1,66 @@
-"""The services, as data: everybody else who runs or reads the whole shop takes them from here."""
+"""The services, as each describes itself in its pyproject.toml: who runs or reads the whole takes them from here."""
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 
-SERVICES = ("orders", "payments", "notifications")
-TOPICS: Mapping[str, int] = {"orders": 4, "payments": 4}
+ROOT = Path(__file__).parents[3]
+EMBEDDED_PARTITIONS = 4
+"""Of a topic on this machine: as many as several processes can share."""
+
+
+class ServiceTableError(ValueError):
+    """A service doesn't say how it is wired; the message names the file and what it lacks."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """The table ``[tool.shop]``: ``publishes`` has topics and partitions, ``prepare`` commands for a new database.
+
+    ``environment`` is what it needs beside database, Kafka and port, without its prefix; values name what the harness
+    knows, such as ``{gateway_url}``.
+    """
+
+    name: str
+    port: int
+    publishes: Mapping[str, int]
+    reads: Sequence[str]
+    prepare: Sequence[Sequence[str]]
+    environment: Mapping[str, str]
+
+    @property
+    def port_variable(self) -> str:
+        """The variable of its port."""
+        return f"{self.name.upper()}_HTTP_PORT"
+
+
+def described(folder: Path) -> Service:
+    """The service in a folder. Raises ServiceTableError."""
+    file = folder / "pyproject.toml"
+    table = tomllib.loads(file.read_text()).get("tool", {}).get("shop", {})
+    wanted = [field.name for field in fields(Service) if field.name != "name"]
+    if missing := [name for name in wanted if name not in table]:
+        where = f"services/{folder.name}/pyproject.toml"
+        raise ServiceTableError(
+            f"{where}: [tool.shop] lacks {', '.join(missing)}; see services/payments/pyproject.toml"
+        )
+    return Service(folder.name, **{name: table[name] for name in wanted})
+
+
+ALL: Mapping[str, Service] = {
+    service.name: service
+    for service in sorted(
+        (described(file.parent) for file in ROOT.glob("services/*/pyproject.toml")), key=lambda service: service.port
+    )
+}
+SERVICES = tuple(ALL)
+TOPICS: Mapping[str, int] = {topic: EMBEDDED_PARTITIONS for service in ALL.values() for topic in service.publishes}
 """With their partitions."""
 LISTENERS: Mapping[str, tuple[str, int]] = {
-    "orders": ("ORDERS_HTTP_PORT", 8000),
-    "payments": ("PAYMENTS_HTTP_PORT", 8001),
-    "notifications": ("NOTIFICATIONS_HTTP_PORT", 8002),
+    **{service.name: (service.port_variable, service.port) for service in ALL.values()},
     "gateway": ("GATEWAY_PORT", 8090),
     "mail_catcher": ("MAILBOX_HTTP_PORT", 8025),
     "smtp": ("MAILBOX_SMTP_PORT", 1025),
@@ -27,4 +77,4 @@ def readers() -> Mapping[str, Mapping[str, str]]:
 
 def topics_of(group: str) -> Mapping[str, int]:
     """The topics that a group reads, with their partitions."""
-    return {topic: TOPICS[topic] for topic in sorted(set(readers()[group].values()))}
+    return {topic: TOPICS[topic] for topic in ALL[group].reads}

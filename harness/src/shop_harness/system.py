@@ -26,7 +26,7 @@ from backing_services.processes import (
 from outboxed.storage import create_engine, migrate
 from sqlalchemy.exc import SQLAlchemyError
 
-from shop_harness.services import LISTENERS, SERVICES, TOPICS
+from shop_harness.services import ALL, LISTENERS, SERVICES, TOPICS
 
 MOCK_LIMITS = {"KAFKA_SESSION_TIMEOUT_MS": "2000", "KAFKA_FETCH_MAX_WAIT_MS": "20"}
 OPERATOR_EMAIL = "operator@shop.example"
@@ -140,15 +140,19 @@ class System:
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
             **({} if self.kafka.is_real else MOCK_LIMITS),
         }
-        outside = {
-            "orders": {
-                "OPERATOR_PASSWORD": OPERATOR_PASSWORD,
-                "RATE_LIMIT_PER_MINUTE": str(self._rate_limit_per_minute),
-            },
-            "payments": {"GATEWAY_URL": self.ports.url("gateway")},
-            "notifications": {"SMTP_HOST": LOOPBACK, "SMTP_PORT": str(self.ports["smtp"])},
+        own = {name: value.format(**self._known()) for name, value in ALL[service].environment.items()}
+        return {f"{service}_{name}".upper(): value for name, value in {**settings, **own}.items()}
+
+    def _known(self) -> Mapping[str, object]:
+        """What a service's table may name."""
+        return {
+            "gateway_url": self.ports.url("gateway"),
+            "operator_email": OPERATOR_EMAIL,
+            "operator_password": OPERATOR_PASSWORD,
+            "rate_limit_per_minute": self._rate_limit_per_minute,
+            "smtp_host": LOOPBACK,
+            "smtp_port": self.ports["smtp"],
         }
-        return {f"{service}_{name}".upper(): value for name, value in {**settings, **outside[service]}.items()}
 
     async def start_service(self, service: str) -> ManagedProcess:
         """Start the one process of a service, and keep it running."""
@@ -181,7 +185,7 @@ class System:
         await self._start_services()
 
     async def _prepare(self, service: str) -> None:
-        """Bring a service's new database to life: its schema, and what orders needs in it."""
+        """Bring a service's new database to life: its schema, and what its commands put into it."""
         await self.postgres.create_database(service)
         engine, environment = (
             create_engine(self.database_url(service), application_name="harness"),
@@ -193,11 +197,8 @@ class System:
             raise SystemStartError(f"the database of {service} could not be migrated: {error}") from error
         finally:
             await engine.dispose()
-        if service == "orders":
-            await asyncio.gather(
-                run_command(service, "seed-products", environment=environment),
-                run_command(service, "create-operator", "--email", OPERATOR_EMAIL, environment=environment),
-            )
+        commands = [[part.format(**self._known()) for part in command] for command in ALL[service].prepare]
+        await asyncio.gather(*(run_command(service, *command, environment=environment) for command in commands))
 
     async def _start_sandbox(self) -> None:
         ports = {variable: str(self.ports[name]) for name, (variable, _) in LISTENERS.items()}
