@@ -7,13 +7,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 from notifications import api
 from notifications.app import NAME, create_app
 from notifications.consumers import ROUTES
 from notifications.settings import Settings
 from notifications.tasks import task_kinds
-from outboxed.consuming import BatchConsumer, create_broker, subscribe
+from outboxed.consuming import BatchConsumer, Subscriber, create_broker, subscribe
 from outboxed.process import Metrics
 from outboxed.storage import Clock
 from outboxed.tasks import Worker
@@ -24,7 +23,6 @@ from ..fakes import InMemoryNotificationsUnitOfWork, RecordingMailer, in_memory_
 
 Database = InMemoryDatabase[InMemoryNotificationsUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
-Subscriber = BatchSubscriber
 
 
 @pytest.fixture

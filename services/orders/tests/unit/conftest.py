@@ -7,7 +7,6 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 from orders import api
 from orders.app import NAME, create_app, create_token_issuer
 from orders.consumers import ROUTES
@@ -16,7 +15,7 @@ from orders.handlers import OrderPolicy
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
 from orders.tasks import task_kinds
-from outboxed.consuming import BatchConsumer, create_broker, subscribe
+from outboxed.consuming import BatchConsumer, Subscriber, create_broker, subscribe
 from outboxed.process import Metrics
 from outboxed.storage import Clock
 from outboxed.tasks import Worker
@@ -28,7 +27,6 @@ from ..fakes import InMemoryOrdersUnitOfWork, PlainPasswords, in_memory_orders
 
 Database = InMemoryDatabase[InMemoryOrdersUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
-Subscriber = BatchSubscriber
 Headers = Callable[[User], dict[str, str]]
 
 

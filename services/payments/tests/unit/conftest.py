@@ -7,8 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
-from faststream.kafka.subscriber.usecase import BatchSubscriber
-from outboxed.consuming import BatchConsumer, create_broker, subscribe
+from outboxed.consuming import BatchConsumer, Subscriber, create_broker, subscribe
 from outboxed.process import Metrics
 from outboxed.storage import Clock
 from outboxed.tasks import Worker
@@ -26,7 +25,6 @@ from ..sandbox import Sandbox
 
 Database = InMemoryDatabase[InMemoryPaymentsUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
-Subscriber = BatchSubscriber
 PutFaults = Callable[..., Awaitable[None]]
 
 

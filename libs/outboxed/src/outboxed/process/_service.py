@@ -9,10 +9,9 @@ import anyio
 import structlog
 from fastapi import APIRouter, FastAPI
 from faststream.kafka import KafkaBroker
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from outboxed._backoff import backoff
-from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetters, create_broker, subscribe
+from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetters, Subscriber, create_broker, subscribe
 from outboxed.consuming import _kafka as kafka_consumer
 from outboxed.errors import ConfigurationError
 from outboxed.messages import Event, document
@@ -67,7 +66,7 @@ class Service(Generic[U]):
     retentions: Sequence[Retention] = ()
     closed: Callable[[], Awaitable[None]] | None = None
     broker: KafkaBroker = field(init=False)
-    subscriber: BatchSubscriber = field(init=False)
+    subscriber: Subscriber = field(init=False)
     _waiting: asyncio.Lock = field(init=False, repr=False, default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
