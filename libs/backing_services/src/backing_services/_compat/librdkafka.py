@@ -8,13 +8,36 @@ can't be cut off. Used:
 """
 
 import ctypes
+from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 ALL_BROKERS = -1
 PRODUCER = 0
 DISCONNECT = -195  # RD_KAFKA_RESP_ERR__TRANSPORT: instead of an answer, the broker cuts the connection
+_POINTER, _TEXT, _NUMBER, _SHORT, _SIZE = (
+    ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_int16, ctypes.c_size_t,
+)  # fmt: skip
+SIGNATURES: Mapping[str, tuple[Any, list[Any]]] = {
+    "rd_kafka_conf_new": (_POINTER, []),
+    "rd_kafka_conf_set": (_NUMBER, [_POINTER, _TEXT, _TEXT, _TEXT, _SIZE]),
+    "rd_kafka_new": (_POINTER, [_NUMBER, _POINTER, _TEXT, _SIZE]),
+    "rd_kafka_destroy": (None, [_POINTER]),
+    "rd_kafka_err2str": (_TEXT, [_NUMBER]),
+    "rd_kafka_mock_cluster_new": (_POINTER, [_POINTER, _NUMBER]),
+    "rd_kafka_mock_cluster_destroy": (None, [_POINTER]),
+    "rd_kafka_mock_cluster_bootstraps": (_TEXT, [_POINTER]),
+    "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [_POINTER, ctypes.c_int32]),
+    "rd_kafka_mock_topic_create": (_NUMBER, [_POINTER, _TEXT, _NUMBER, _NUMBER]),
+    "rd_kafka_mock_broker_set_down": (_NUMBER, [_POINTER, ctypes.c_int32]),
+    "rd_kafka_mock_broker_set_up": (_NUMBER, [_POINTER, ctypes.c_int32]),
+    "rd_kafka_mock_broker_set_rtt": (_NUMBER, [_POINTER, ctypes.c_int32, _NUMBER]),
+    "rd_kafka_mock_push_request_errors_array": (None, [_POINTER, _SHORT, _SIZE, ctypes.POINTER(_NUMBER)]),
+    "rd_kafka_mock_clear_request_errors": (None, [_POINTER, _SHORT]),
+}
+"""Results and arguments: ctypes would take each for a 32-bit int, and so cut pointers in half."""
 
 
 @cache
@@ -32,28 +55,7 @@ def librdkafka() -> ctypes.CDLL:
 
 
 def _with_signatures(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Declare what ctypes would otherwise take for a 32-bit int, and so cut pointers in half."""
-    pointer, text, number, short, size = (
-        ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_int16, ctypes.c_size_t,
-    )  # fmt: skip
-    signatures = {
-        "rd_kafka_conf_new": (pointer, []),
-        "rd_kafka_conf_set": (number, [pointer, text, text, text, size]),
-        "rd_kafka_new": (pointer, [number, pointer, text, size]),
-        "rd_kafka_destroy": (None, [pointer]),
-        "rd_kafka_err2str": (text, [number]),
-        "rd_kafka_mock_cluster_new": (pointer, [pointer, number]),
-        "rd_kafka_mock_cluster_destroy": (None, [pointer]),
-        "rd_kafka_mock_cluster_bootstraps": (text, [pointer]),
-        "rd_kafka_mock_group_initial_rebalance_delay_ms": (None, [pointer, ctypes.c_int32]),
-        "rd_kafka_mock_topic_create": (number, [pointer, text, number, number]),
-        "rd_kafka_mock_broker_set_down": (number, [pointer, ctypes.c_int32]),
-        "rd_kafka_mock_broker_set_up": (number, [pointer, ctypes.c_int32]),
-        "rd_kafka_mock_broker_set_rtt": (number, [pointer, ctypes.c_int32, number]),
-        "rd_kafka_mock_push_request_errors_array": (None, [pointer, short, size, ctypes.POINTER(number)]),
-        "rd_kafka_mock_clear_request_errors": (None, [pointer, short]),
-    }
-    for name, (result, arguments) in signatures.items():
+    for name, (result, arguments) in SIGNATURES.items():
         if (function := getattr(library, name, None)) is not None:
             function.restype, function.argtypes = result, arguments
     return library

@@ -10,6 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from outboxed._compat.asyncpg import is_closed, learning_connection
+from outboxed._compat.sqlalchemy import error_of_asyncpg, sqlstate_of
 from outboxed.errors import TransientError
 
 SESSION_SETTINGS = {
@@ -67,11 +68,11 @@ def create_engine(
 def _hide_values(context: sa.ExceptionContext) -> None:
     """Take out what hide_parameters leaves in: PostgreSQL's DETAIL, and the text of a data error, repeat values."""
     wrapped = context.original_exception
-    error: Any = wrapped.__cause__  # asyncpg's own
+    error = error_of_asyncpg(wrapped)
     if error is None:
         return
     error.detail = None
-    state = getattr(error, "sqlstate", None) or ""
+    state = sqlstate_of(error)
     if state.startswith(_DATA_ERROR):
         text = f"a value was refused ({type(error).__name__}, {state})"
         error.args = wrapped.args = (text,)
@@ -86,7 +87,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InterfaceError):
         return is_closed(error)
     original = error.orig if isinstance(error, DBAPIError) else error
-    sqlstate = getattr(original, "sqlstate", None) or ""
+    sqlstate = sqlstate_of(original)
     closed = isinstance(error, DBAPIError) and error.connection_invalidated
     return closed or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate == _LOCK_NOT_AVAILABLE
 
