@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.drill.scratch import copy_tree
+from tools.mutation.mutmut import judged
 
 MUTATED = (
     "outboxed/web/_authentication.py",
@@ -45,8 +46,6 @@ UNIT_TESTS = (
 )
 SOURCES = ("libs/*/src/*", "services/*/src/*", "sandbox/src/*")
 COPIED = ("contracts", "libs", "sandbox", "services", "tests", "tools")
-KILLED = {1, 3, 24, 36, 152, 255, -24}
-"""mutmut's exit codes of a mutant with which a test failed, or that ran too long."""
 
 
 class MutmutError(Exception):
@@ -84,11 +83,8 @@ class Workspace:
 
     def _mutants(self) -> Iterator[Mutant]:
         for module in MUTATED:
-            results = self.folder / "mutants" / "src" / f"{module}.meta"
-            if results.exists():
-                for name, code in json.loads(results.read_text())["exit_code_by_key"].items():
-                    if code is not None:
-                        yield Mutant(name, module, killed=code in KILLED)
+            for name, killed in judged(self.folder, f"src/{module}"):
+                yield Mutant(name, module, killed)
 
     def _with_lines(self, mutant: Mutant) -> Mutant:
         if mutant.killed:
