@@ -154,7 +154,7 @@ async def _nothing(_: list[Any]) -> None:
 @canary(
     "uvicorn",
     breaks="a service ends with status 143, and an HTTP pact's server takes pytest's signals",
-    mend="outboxed/_compat/uvicorn.py and pact_faststream/_compat/uvicorn.py",
+    mend="outboxed/_compat/uvicorn.py, pact_faststream/_compat/uvicorn.py and sandbox_process/process.py",
 )
 async def test_uvicorn_takes_signals_in_capture_signals_only() -> None:
     entered = []
