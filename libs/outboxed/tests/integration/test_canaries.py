@@ -85,11 +85,13 @@ async def test_faststream_tells_of_its_client_and_of_the_tasks_that_it_cancels(o
         await asyncio.Event().wait()
 
     await broker.start()
-    running, client = list(subscriber.tasks), subscriber.consumer
-    async with AIOKafkaProducer(bootstrap_servers=own_kafka.bootstrap_servers) as producer:
-        await producer.send_and_wait("topic", b"{}")
-    await eventually(lambda: bool(clients))
-    await broker.stop()
+    try:
+        running, client = list(subscriber.tasks), subscriber.consumer
+        async with AIOKafkaProducer(bootstrap_servers=own_kafka.bootstrap_servers) as producer:
+            await producer.send_and_wait("topic", b"{}")
+        await eventually(lambda: bool(clients))
+    finally:
+        await broker.stop()
     await asyncio.wait(running, timeout=5)
 
     assert clients == [client]

@@ -104,10 +104,12 @@ async def test_aiokafka_producer_can_be_ended_without_flushing() -> None:
     closed = getattr(producer, "_closed", None)
     producer._closed = True  # noqa: SLF001  # whether it is there is the point
 
-    assert closed is False, "a producer has no `_closed` any more"
-    await producer._sender.close()  # noqa: SLF001  # same
-    await producer.client.close()
-    await producer.stop()
+    try:
+        assert closed is False, "a producer has no `_closed` any more"
+        await producer._sender.close()  # noqa: SLF001  # same
+        await producer.client.close()
+    finally:
+        await producer.stop()
 
 
 @canary("faststream", breaks="nothing, but a parser of our own is needed no longer", mend=FASTSTREAM)

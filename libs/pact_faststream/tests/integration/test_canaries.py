@@ -27,6 +27,11 @@ class Run:
     asked: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def interactions(self) -> list[dict[str, Any]]:
+        """Under whatever key: which one is another canary's business."""
+        return next(each for each in self.results.values() if isinstance(each, list) and "description" in each[0])
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
@@ -99,7 +104,7 @@ def test_pact_python_ffi_asks_for_a_state_by_its_name_and_parameters(run: Run) -
 
 @canary("pact-python-ffi", breaks="a message's topic and type are not verified", mend=PACT)
 def test_pact_python_ffi_reads_metadata_from_a_header(run: Run) -> None:
-    assert {each["description"]: each["result"] for each in run.results["interactionResults"]} == {
+    assert {each["description"]: each["result"] for each in run.interactions} == {
         "as promised": "OK",
         "another": "Error",
     }
@@ -107,16 +112,14 @@ def test_pact_python_ffi_reads_metadata_from_a_header(run: Run) -> None:
 
 @canary("pact-python-ffi", breaks=UNVERIFIED, mend=PACT)
 def test_pact_python_ffi_tells_each_interaction_with_its_consumer_and_states(run: Run) -> None:
-    told = [
-        [each[key] for key in ("consumer", "providerStates", "pending")] for each in run.results["interactionResults"]
-    ]
+    told = [[each[key] for key in ("consumer", "providerStates", "pending")] for each in run.interactions]
 
     assert told == [["reception", [STATE["name"]], False]] * 2
 
 
 @canary("pact-python-ffi", breaks="a failed verification doesn't say what is wrong", mend=PACT)
 def test_pact_python_ffi_tells_each_mismatch_with_its_place(run: Run) -> None:
-    [failed] = [each for each in run.results["interactionResults"] if each["description"] == "another"]
+    [failed] = [each for each in run.interactions if each["description"] == "another"]
 
     told = {
         detail.get("path") or detail.get("key"): detail.get("mismatch") for detail in failed["mismatch"]["mismatches"]
@@ -126,6 +129,11 @@ def test_pact_python_ffi_tells_each_mismatch_with_its_place(run: Run) -> None:
     assert told.keys() == {"$.weight", "topic"}
 
 
+@canary("pact-python-ffi", breaks=UNVERIFIED, mend=PACT)
+def test_pact_python_ffi_tells_all_interactions_under_a_key(run: Run) -> None:
+    assert "interactionResults" in run.results
+
+
 @canary("pact-python", breaks=UNVERIFIED, mend=PACT)
 def test_pact_python_gives_the_verifiers_results_as_they_are(run: Run) -> None:
-    assert {"interactionResults", "errors"} <= run.results.keys()
+    assert "errors" in run.results

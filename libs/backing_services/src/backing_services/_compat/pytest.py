@@ -16,6 +16,11 @@ import pytest
 Definitions = MutableMapping[str, Sequence[pytest.FixtureDef[Any]]]
 
 
+def takes_fixtures(item: pytest.Function) -> bool:
+    """Whether this pytest still lets a fixture be inserted; without it the run goes on, and a canary falls."""
+    return hasattr(item, "_fixtureinfo") and hasattr(item.session, "_fixturemanager")
+
+
 def definitions_of(item: pytest.Function) -> Definitions:
     """The fixtures of a test by name; a function's items share them."""
     definitions: Definitions = item._fixtureinfo.name2fixturedefs  # noqa: SLF001  # see the module's docstring

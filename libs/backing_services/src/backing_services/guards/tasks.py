@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from backing_services._compat.pytest import Definitions, definitions_of, insert_fixture
+from backing_services._compat.pytest import Definitions, definitions_of, insert_fixture, takes_fixtures
 from backing_services.guards.leaks import Tasks
 
 SCOPES = ("function", "class", "module", "package", "session")
@@ -16,7 +16,7 @@ SCOPES = ("function", "class", "module", "package", "session")
 
 def watch(item: pytest.Function) -> None:
     """Give the guard of its loop to this test, unless it is no coroutine of pytest-asyncio's."""
-    if not pytest_asyncio.is_async_test(item):
+    if not pytest_asyncio.is_async_test(item) or not takes_fixtures(item):
         return
     marker = item.get_closest_marker("asyncio")
     given = marker.kwargs.get("loop_scope") if marker else None
