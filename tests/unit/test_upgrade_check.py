@@ -105,7 +105,7 @@ def test_the_last_line_counts_bounds_and_unit_tests() -> None:
     assert "1 passed and 2 failed" in summary([], Outcome(("test",), ("one", "two")))
 
 
-def test_every_bound_of_the_tree_has_a_canary_and_is_said_where_the_dependency_is_used() -> None:
+def test_every_bound_has_a_canary_and_is_said_where_the_dependency_is_used() -> None:
     bounds = bounds_of_tree()
     canaries = {
         name for path in files_of_tree(CANARIES) for name in re.findall(r'@canary\(\s*"(.*?)"', path.read_text())

@@ -1,14 +1,16 @@
 """``python -m tools.upgrade_check``: which upper bound can be raised, by the newest versions of all dependencies."""
 
+import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tools.drill.scratch import ROOT
-from tools.upgrade_check.bounds import Outcome, Row, Verdict, rows_of, summary, versions_in
+from tools.upgrade_check.bounds import Row, Verdict, rows_of, summary, versions_in
 from tools.upgrade_check.environment import Environment, UpgradeCheckError, bounds_of_tree, scratch_environment
 
 PIPED_WIDTH = 160
@@ -17,21 +19,25 @@ SHOWN = 10
 
 
 def main() -> None:
-    """Install the newest versions of all dependencies, whatever our bounds, and say which bounds can be raised.
+    """With the newest versions of all dependencies: which upper bound can go up?
 
-    It happens in a temporary folder: a copy of the tree, without the upper bounds, in an environment of its own. There
-    the canaries run (tests of what we use of a dependency beside its public interface) and all unit tests. Where
-    something fails, each dependency that went beyond its bound is tried again with all others as they are locked.
+    In a temporary folder, a copy of the tree gets an environment of its own,
+    with the newest versions, whatever the bounds. There the canaries run
+    (tests of what we use of a dependency beside its public interface) and all
+    unit tests. Where something fails, each dependency that went beyond its
+    bound is tried again alone, with the others as they are locked.
 
-    In the table, "raise the bound" means that all of these tests pass with the newest version. Then change the bound in
-    pyproject.toml, run `uv lock --upgrade-package NAME`, and the other levels of tests.
+    "raise the bound" means that all of these tests pass with that version:
+    change the bound in pyproject.toml, run `uv lock --upgrade-package NAME`,
+    and then `make test`.
 
-    Exit with 0 whatever was found, with 2 where it could not be found out, as without a network.
+    The exit status is 0 whatever was found, and 2 where it could not be found
+    out, as without a network.
     """
     try:
         with scratch_environment() as environment:
             _judge(environment)
-    except UpgradeCheckError as error:
+    except (UpgradeCheckError, OSError, subprocess.CalledProcessError) as error:
         print(f"upgrade-check: {error}", file=sys.stderr)
         sys.exit(2)
 
@@ -41,32 +47,41 @@ def _judge(environment: Environment) -> None:
     newest = environment.install()
     canaries, unit = environment.canaries(), environment.unit_tests()
     rows = rows_of(bounds_of_tree(), locked, newest, canaries)
-    all_works = not canaries.failed and not unit.failed
-    verdicts = [row.verdict(works=all_works or _works_alone(environment, row)) for row in rows]
-    _show(rows, verdicts, unit)
+    alone = {} if not canaries.failed and not unit.failed else _tried_alone(environment, rows)
+    verdicts = [row.verdict(works=not alone.get(row.name)) for row in rows]
+    _show(rows, verdicts)
+    _tell("with the newest of all", unit.failed)
+    for name, failed in alone.items():
+        _tell(f"with the newest {name} alone", failed)
+    print(summary(verdicts, unit))
 
 
-def _works_alone(environment: Environment, row: Row) -> bool:
-    if not row.bound or not row.needs_more:
-        return False
+def _tried_alone(environment: Environment, rows: Sequence[Row]) -> Mapping[str, Sequence[str]]:
+    """What fails with each dependency that is beyond its bound."""
+    return {row.name: _failures_with(environment, row.name) for row in rows if row.bound and row.needs_more}
+
+
+def _failures_with(environment: Environment, name: str) -> Sequence[str]:
     try:
-        environment.install([row.name])
-    except UpgradeCheckError:  # the others, as they are locked, don't allow it
-        return False
-    return not environment.canaries().failed and not environment.unit_tests().failed
+        environment.install([name])
+    except UpgradeCheckError as error:  # the others, as they are locked, don't allow it
+        return [str(error)]
+    return [*dict.fromkeys(environment.canaries().failed + environment.unit_tests().failed)]  # some are both
 
 
-def _show(rows: Sequence[Row], verdicts: Sequence[Verdict], unit: Outcome) -> None:
+def _show(rows: Sequence[Row], verdicts: Sequence[Verdict]) -> None:
     table = Table("dependency", "locked", "bound", "newest", "canaries", "verdict")
     for row, verdict in zip(rows, verdicts, strict=True):
         style = "green" if verdict == "raise the bound" else "red" if row.canaries.failed else None
-        table.add_row(row.name, row.locked, row.bound, row.newest, row.canaries_told, verdict, style=style)
+        table.add_row(row.name, row.locked, row.bound, row.newest, escape(row.canaries_told), verdict, style=style)
     console.print(table)
-    for name in unit.failed[:SHOWN]:
-        console.print(f"failed with the newest of all: {name}", markup=False)
-    if len(unit.failed) > SHOWN:
-        console.print(f"... and {len(unit.failed) - SHOWN} more")
-    print(summary(verdicts, unit))
+
+
+def _tell(when: str, failed: Sequence[str]) -> None:
+    for name in failed[:SHOWN]:
+        console.print(f"failed {when}: {name}", markup=False)
+    if len(failed) > SHOWN:
+        console.print(f"... and {len(failed) - SHOWN} more")
 
 
 if __name__ == "__main__":
