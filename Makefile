@@ -155,6 +155,10 @@ bench-isolation: .venv ## what each way to isolate tests that use a database cos
 bench-imports: .venv ## what each service takes to import, beside its libraries alone
 	@$(RUN) python -m tools.bench_imports $(ARGS)
 
+.PHONY: upgrade-check
+upgrade-check: .venv ## with the newest versions of all dependencies: do canaries and unit tests pass, which bound can go up?
+	@$(RUN) python -m tools.upgrade_check
+
 .PHONY: memory
 memory: .venv ## what each service holds in memory after 50,000 events, and after the first 5,000
 	@$(RUN) python -m tools.memory $(ARGS)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.drill.scratch import ROOT
+from tools.mutation.mutmut import name_of
 from tools.mutation.survivors import reason_for
 from tools.mutation.workspace import MUTATED, Mutant, MutmutError, workspace
 
@@ -86,14 +87,13 @@ def _changed(revision: str) -> Iterator[tuple[str, str]]:
 
 
 def _functions_with(lines: set[int], path: Path) -> Iterator[str]:
-    """mutmut's names: ``x_function``, ``xǁClassǁmethod``."""
     for node in ast.parse(path.read_text()).body:
         methods = node.body if isinstance(node, ast.ClassDef) else [node]
         for function in methods:
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and lines & set(
                 range(function.lineno, (function.end_lineno or function.lineno) + 1)
             ):
-                yield f"xǁ{node.name}ǁ{function.name}" if isinstance(node, ast.ClassDef) else f"x_{function.name}"
+                yield name_of(function.name, node.name if isinstance(node, ast.ClassDef) else None)
 
 
 if __name__ == "__main__":

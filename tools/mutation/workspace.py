@@ -13,6 +13,7 @@ from pathlib import Path
 from shop_harness.services import SERVICES
 
 from tools.drill.scratch import copy_tree
+from tools.mutation.mutmut import judged
 
 MUTATED = (
     "outboxed/web/_authentication.py",
@@ -47,8 +48,6 @@ UNIT_TESTS = (
 )
 SOURCES = ("libs/*/src/*", "services/*/src/*", "sandbox/src/*")
 COPIED = ("contracts", "harness", "libs", "sandbox", "services", "tests", "tools")
-KILLED = {1, 3, 24, 36, 152, 255, -24}
-"""mutmut's exit codes of a mutant with which a test failed, or that ran too long."""
 
 
 class MutmutError(Exception):
@@ -86,11 +85,8 @@ class Workspace:
 
     def _mutants(self) -> Iterator[Mutant]:
         for module in MUTATED:
-            results = self.folder / "mutants" / "src" / f"{module}.meta"
-            if results.exists():
-                for name, code in json.loads(results.read_text())["exit_code_by_key"].items():
-                    if code is not None:
-                        yield Mutant(name, module, killed=code in KILLED)
+            for name, killed in judged(self.folder, f"src/{module}"):
+                yield Mutant(name, module, killed)
 
     def _with_lines(self, mutant: Mutant) -> Mutant:
         if mutant.killed:

@@ -4,7 +4,6 @@ As a program this is that process's parent: it imports pytest once and forks for
 rewriting of assertions isn't imported before the fork: backing_services itself, and its plugins.
 """
 
-import atexit
 import importlib
 import json
 import os
@@ -20,8 +19,11 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 import pytest
-from _pytest.config import default_plugins
 
+from .compat import modules_of_pytest, run_exit_functions
+
+MODULE = "libs.backing_services.tests.warm_pytest"
+ROOT = Path(__file__).parents[3]
 SECONDS = 60
 OUT_OF_TIME = f"\nthis run took longer than {SECONDS} s\n"
 
@@ -47,7 +49,7 @@ class WarmPytest:
 
     def __enter__(self) -> Self:
         self._parent = subprocess.Popen(  # noqa: S603 - this file
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", MODULE], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         return self
 
@@ -69,7 +71,7 @@ class WarmPytest:
 
 def serve() -> None:
     """One run after another, until nobody asks for one any more."""
-    for module in ("structlog", *(f"_pytest.{name}" for name in default_plugins)):
+    for module in ("structlog", *modules_of_pytest()):
         importlib.import_module(module)  # what each run needs
     for line in sys.stdin:
         order = json.loads(line)
@@ -99,7 +101,7 @@ def become_pytest(output: int, folder: str, options: Sequence[str], environment:
         sys.dont_write_bytecode = "PYTHONDONTWRITEBYTECODE" in environment
         random.seed()
         status = pytest.main([*options])
-        atexit._run_exitfuncs()  # noqa: SLF001 - what os._exit leaves out
+        run_exit_functions()
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

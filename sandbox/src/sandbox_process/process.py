@@ -32,7 +32,8 @@ def load_settings(settings: type[Settings]) -> Settings:
 
 def _line(prefix: str, problem: ErrorDetails) -> str:
     name = ".".join(map(str, problem["loc"])).upper()
-    message = problem["msg"].removeprefix("Value error, ")
+    raised = problem.get("ctx", {}).get("error")
+    message = str(raised) if isinstance(raised, ValueError) else problem["msg"]  # pydantic puts a prefix before it
     return f"{prefix}{name}: {message}" if name else message
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from backing_services._compat import pgserver
 from backing_services.postgres import (
     DiskFullError,
     EmbeddedPostgres,
@@ -129,7 +130,7 @@ async def test_a_server_does_not_outlive_the_process_that_started_it_even_if_tha
 
 
 def test_a_missing_wheel_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installation, "WHEEL", "no_such_wheel")
+    monkeypatch.setattr(pgserver, "WHEEL", "no_such_wheel")
     installation.find_installation.cache_clear()
 
     with pytest.raises(PostgresNotInstalledError, match="install no_such_wheel, or set BACKING_POSTGRES=container"):

@@ -1,5 +1,8 @@
 """Errors that cross a layer; each says whether trying again can help."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class TransientError(Exception):
     """The same call may succeed later: back off and try again.
@@ -26,3 +29,9 @@ class ConfigurationError(Exception):
 
 class ConsumerHaltedError(Exception):
     """Too many events were refused by their handlers within a minute: most likely a bad deploy."""
+
+
+def message_of(problem: Mapping[str, Any]) -> str:
+    """What one of pydantic's problems is, in the words of the validator that raised it where one of ours did."""
+    raised = problem.get("ctx", {}).get("error")
+    return str(raised) if isinstance(raised, ValueError) else str(problem["msg"])

@@ -7,12 +7,19 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from outboxed import failpoints
-from outboxed.errors import ConfigurationError
+from outboxed.errors import ConfigurationError, message_of
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -72,6 +79,18 @@ class KafkaSettings:
         return ssl.create_default_context(cafile=self.ssl_ca_file)
 
 
+class _NotJSONError(ValueError):
+    """The message is the field's name, which pydantic-settings tells in a text for people only."""
+
+
+class _Environment(EnvSettingsSource):
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            raise _NotJSONError(field_name) from None
+
+
 class ServiceSettings(BaseSettings):
     """What every service needs; a service's own class adds its prefix, defaults and further settings."""
 
@@ -109,6 +128,18 @@ class ServiceSettings(BaseSettings):
             session_timeout_ms=self.kafka_session_timeout_ms,
             fetch_max_wait_ms=self.kafka_fetch_max_wait_ms,
         )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # ours takes its place
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # there are none
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the caller gives, and then the environment."""
+        return init_settings, _Environment(settings_cls)
 
     @classmethod
     def variable(cls, field: str) -> str:
@@ -169,10 +200,9 @@ def load(settings: type[S]) -> S:
         problems = [_problem(settings, problem) for problem in error.errors(include_url=False, include_input=False)]
         raise ConfigurationError("; ".join(problems)) from None
     except SettingsError as error:  # a list that is no JSON
-        field = next((name for name in settings.model_fields if f'"{name}"' in str(error)), "")
-        raise ConfigurationError(f"{settings.variable(field)}: must be JSON") from None
+        raise ConfigurationError(f"{settings.variable(str(error.__cause__))}: must be JSON") from None
 
 
 def _problem(settings: type[ServiceSettings], problem: Any) -> str:
-    message = problem["msg"].removeprefix("Value error, ")
+    message = message_of(problem)
     return f"{settings.variable(str(problem['loc'][0]))}: {message}" if problem["loc"] else message

@@ -15,6 +15,7 @@ from outboxed.testing.topics import Topics
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..sample import MoneyMoved, SqlAccounts, credit
+from .compat import bury, leave_without_a_word
 
 TOPICS = ("accounts", "moves")
 Transactions = SqlTransactions[SqlAccounts]
@@ -55,25 +56,9 @@ async def kill_consumer(role: ConsumerRole, running: "asyncio.Task[None]") -> No
     client: Any = role._subscriber.consumer  # noqa: SLF001  # a role has no such way to end
     if client is None:
         return
-    if client._coordinator is not None:  # noqa: SLF001  # it is while the client is still looking for Kafka
-        client._coordinator._maybe_leave_group = _say_nothing  # noqa: SLF001  # as above
+    leave_without_a_word(client)
     for task in role._subscriber.tasks:  # noqa: SLF001  # as above
         task.cancel()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await bury(client)
-
-
-async def bury(client: Any) -> None:
-    """What a client leaves behind that is cut off in the middle of a rebalance, a process takes with it."""
-    coordinator = client._coordinator  # noqa: SLF001  # aiokafka has no public way
-    names = ("_coordination_task", "_heartbeat_task")
-    left = [task for name in names if (task := getattr(coordinator, name, None)) is not None]
-    for task in left:
-        task.cancel()
-    await asyncio.gather(*left, return_exceptions=True)
-    await client._client.close()  # noqa: SLF001  # as above
-
-
-async def _say_nothing() -> None:
-    pass

@@ -1,7 +1,6 @@
 """The consumer between Kafka and PostgreSQL: offsets after the transaction, and whatever Kafka does meanwhile."""
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -12,7 +11,6 @@ import anyio
 import pytest
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.record.util import calc_crc32c
 from backing_services.kafka import MockKafka
 from backing_services.waiting import eventually
 from outboxed.consuming._batch import MAX_REFUSALS
@@ -23,6 +21,7 @@ from outboxed.testing.services import running
 from outboxed.testing.topics import Topics
 
 from ..sample import MoneyMoved, accounts, credit, moved
+from .compat import with_bytes_changed
 from .conftest import Transactions, count, role_of
 
 OFFSET_COMMIT = 8
@@ -192,21 +191,6 @@ async def test_a_bad_deploy_halts_the_consumer_and_loses_nothing(
     assert await count(transactions.engine, accounts) == 0
 
 
-class _Batch:
-    """A batch of aiokafka's whose bytes are changed after they were built."""
-
-    def __init__(self, batch: Any, old: bytes, new: bytes) -> None:
-        build = batch._build  # noqa: SLF001  # there is no client that sends such a header
-
-        def rebuild() -> bytes:
-            buffer = bytearray(bytes(build()).replace(old, new))
-            struct.pack_into(">I", buffer, 17, calc_crc32c(bytes(buffer[21:])))
-            return bytes(buffer)
-
-        batch._build = rebuild  # noqa: SLF001  # as above
-        self.batch = batch
-
-
 @pytest.mark.parametrize("wanted", [True, False])
 async def test_a_header_name_that_is_no_utf8_stops_neither_its_record_nor_its_neighbours(
     transactions: Transactions, topics: Topics, wanted: bool
@@ -218,7 +202,7 @@ async def test_a_header_name_that_is_no_utf8_stops_neither_its_record_nor_its_ne
         for record in (before, consumer_record("moves", odd.value, key=odd.key, headers=headers), after):
             batch.append(key=record.key, value=record.value, timestamp=0, headers=list(record.headers))
         batch.close()
-        broken = _Batch(batch, b"XXXX", b"\xff\xfe\xff\xfe").batch
+        broken = with_bytes_changed(batch, b"XXXX", b"\xff\xfe\xff\xfe")
         await (await producer.send_batch(broken, topics.kafka.topic("moves"), partition=0))
     role, _ = role_of(topics, transactions)
 

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 from backing_services.postgres import DatabaseIsolation
+from outboxed._compat.asyncpg import INTROSPECT
 from outboxed.storage import _database as database
 from outboxed.storage import create_engine, is_transient
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -141,13 +142,13 @@ async def test_what_one_connection_learnt_of_array_types_the_next_one_knows(
     isolation: DatabaseIsolation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    introspect = asyncpg.Connection._introspect_types  # type: ignore[attr-defined]  # noqa: SLF001  # in no stub
+    introspect = getattr(asyncpg.Connection, INTROSPECT)
 
     async def counted(connection: Any, typeoids: Any, timeout: Any) -> Any:  # noqa: ASYNC109  # asyncpg's own
         asked.append(1)
         return await introspect(connection, typeoids, timeout)
 
-    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", counted)
+    monkeypatch.setattr(asyncpg.Connection, INTROSPECT, counted)
     engine = create_engine(isolation.url, application_name="tests")
     array = sa.select(sa.literal([1, 2], sa.ARRAY(sa.BigInteger)))
 

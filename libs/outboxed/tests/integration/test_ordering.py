@@ -28,7 +28,8 @@ from outboxed.testing.services import consumer_role
 from outboxed.testing.topics import PARTITIONS, Topics
 
 from ..sample import Account, AccountCredited
-from .conftest import TOPICS, Transactions, bury, kill_consumer
+from .compat import bury
+from .conftest import TOPICS, Transactions, kill_consumer
 
 SEED = int(os.environ.get("ORDERING_SEED") or random.randrange(2**16))  # noqa: S311  # a schedule, no secret
 STEPS = 10

@@ -4,7 +4,6 @@ pact-python has one too, but that one lets its free port go before it binds it, 
 socket, and takes half a second to stop.
 """
 
-import base64
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from pact_faststream._compat.pact import message_headers
 
 MESSAGE, STATE = "/_pact/message", "/_pact/state"
 """Where the verifier asks; the paths are ours to choose."""
@@ -29,8 +30,7 @@ class Reply:
 
 def message(value: bytes, metadata: Mapping[str, str]) -> Reply:
     """A message as Pact takes it: JSON, with the metadata in a header."""
-    told = json.dumps({**metadata, "contentType": "application/json"})
-    return Reply(value, {"Pact-Message-Metadata": base64.b64encode(told.encode()).decode()})
+    return Reply(value, message_headers(metadata))
 
 
 Answer = Callable[[Any], Reply]

@@ -13,6 +13,8 @@ import uvicorn
 from pact import Pact, Verifier
 from pydantic import BaseModel
 
+from pact_faststream._compat.pact import state_asked
+from pact_faststream._compat.uvicorn import Server
 from pact_faststream.callbacks import STATE, Reply, served
 from pact_faststream.files import PactFile
 from pact_faststream.rules import Rule, body_rules
@@ -134,12 +136,12 @@ class _Arranger:
     failed: dict[str, str] = field(default_factory=dict)
 
     def answer(self, request: Mapping[str, Any]) -> Reply:
-        name = request["state"]
+        name, parameters = state_asked(request)
         if name not in self.states:
             self.failed[name] = f"nobody arranges the provider state {name!r}: add it, there are {sorted(self.states)}"
             return Reply()
         try:
-            arranged = _awaited(self.states[name](**request.get("params") or {}))
+            arranged = _awaited(self.states[name](**parameters))
             asyncio.run_coroutine_threadsafe(arranged, self.loop).result()
         except Exception as error:  # noqa: BLE001  # it is in the result
             self.failed[name] = f"{name!r}: {type(error).__name__}: {error}"
@@ -151,10 +153,9 @@ class _Arranger:
 
 @asynccontextmanager
 async def _running(app: Any) -> AsyncIterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    server = Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        # not `serve`, which would take the process's signals
-        running = asyncio.create_task(server._serve([listening]))  # noqa: SLF001
+        running = asyncio.create_task(server.serve([listening]))
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:

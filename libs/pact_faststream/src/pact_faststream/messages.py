@@ -9,15 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from faststream.kafka.subscriber.usecase import BatchSubscriber, LogicSubscriber
 from pact import Pact
 
+from pact_faststream._compat.faststream import Subscriber, feed, topics_of
 from pact_faststream.files import PactFile
 from pact_faststream.metadata import RULES, metadata_expected, record_of
 from pact_faststream.records import ConsumedMessage
 from pact_faststream.rules import Rule, body_rules
 
-Subscriber = LogicSubscriber[Any]
 Outcome = Callable[[], object]
 """The consumer's own state, to compare: a new value each time, or an awaitable of one."""
 
@@ -121,14 +120,13 @@ class _Receiver:
             raise
 
     async def _feed(self, record: Any) -> None:
-        topics = self._subscriber.topic_names_for_subscribe
+        topics = topics_of(self._subscriber)
         if record.topic not in topics:
             raise AssertionError(
                 f"the subscriber doesn't listen to the topic {record.topic!r}, only to {', '.join(topics)}: "
                 "in production it would never see this message"
             )
-        batch = isinstance(self._subscriber, BatchSubscriber)
-        await self._subscriber.process_message((record,) if batch else record)
+        await feed(self._subscriber, record)
 
     def check(self, description: str) -> None:
         if self._error is not None:

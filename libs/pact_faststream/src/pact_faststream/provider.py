@@ -8,6 +8,7 @@ from typing import Any
 
 from pact import Verifier
 
+from pact_faststream._compat.pact import message_asked
 from pact_faststream.callbacks import MESSAGE, Reply, message, served
 from pact_faststream.metadata import metadata_sent
 from pact_faststream.records import OutboxRecord, PublishedType
@@ -89,12 +90,13 @@ class _Sweeps:
 
     def answer(self, request: Mapping[str, Any]) -> Reply:
         """Give the message that Pact asks for: by description, with its provider states."""
-        asked = request.get("providerStates") or []
-        made = self.made[Interaction(request["description"], tuple(state["name"] for state in asked))] = {}
+        description, states = message_asked(request)
+        made = self.made[Interaction(description, tuple(name for name, _ in states))] = {}
         try:
-            sweep, number = self._sweep(asked)
+            sweep, number = self._sweep([name for name, _ in states])
             made["variant"] = list(sweep.variants)[number]
-            written = self._written(sweep.variants[made["variant"]], asked[0].get("params") or {})
+            [(_, parameters)] = states
+            written = self._written(sweep.variants[made["variant"]], parameters)
             records = asyncio.run_coroutine_threadsafe(written, self.loop).result()
             return _message(_one(records, sweep.event))
         except Exception as error:
@@ -102,10 +104,10 @@ class _Sweeps:
             made["mismatches"] = (f"{type(error).__name__}: {error}",)
             raise
 
-    def _sweep(self, asked: Sequence[Mapping[str, Any]]) -> tuple[Sweep, int]:
-        if len(asked) != 1:
-            raise LookupError(f"an interaction needs exactly one provider state, this one has {len(asked)}")
-        name = asked[0]["name"]
+    def _sweep(self, states: Sequence[str]) -> tuple[Sweep, int]:
+        if len(states) != 1:
+            raise LookupError(f"an interaction needs exactly one provider state, this one has {len(states)}")
+        [name] = states
         if name not in self.states:
             raise LookupError(f"no sweep for the provider state {name!r}: add it, there are {sorted(self.states)}")
         sweep = self.states[name]

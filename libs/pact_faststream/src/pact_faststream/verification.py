@@ -1,11 +1,11 @@
 """What Pact's verifier said, as results of which none can be overlooked."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pact import Verifier
 
+from pact_faststream._compat.pact import Found, errors_of, found_by
 from pact_faststream.sources import NoPactsError
 
 
@@ -56,10 +56,9 @@ def verified(verifier: Verifier) -> Sequence[Result]:
         verifier.verify()
     except RuntimeError:
         problem = verifier.output(strip_ansi=True).strip()
-    report = verifier.results
-    results = [_result(found) for found in report.get("interactionResults", ())]
+    results = [_result(found) for found in found_by(verifier)]
     if not results:
-        raise NoPactsError(f"nothing was verified: {problem or 'there is no interaction'} {report.get('errors', '')}")
+        raise NoPactsError(f"nothing was verified: {problem or 'there is no interaction'} {errors_of(verifier)}")
     if problem and all(result.ok or result.pending for result in results):
         raise ProviderVerificationError(problem)
     return results
@@ -73,19 +72,6 @@ def raise_for(provider: str, results: Sequence[Result]) -> None:
         raise ProviderVerificationError("\n".join([f"{provider} doesn't keep what its consumers expect:", *lines]))
 
 
-def _result(found: Mapping[str, Any]) -> Result:
-    ok = found["result"] == "OK"
-    return Result(
-        consumer=found["consumer"],
-        interaction=Interaction(found["description"], tuple(found.get("providerStates") or ())),
-        mismatches=() if ok else tuple(_mismatches(found.get("mismatch") or {})),
-        pending=bool(found["pending"]),
-    )
-
-
-def _mismatches(mismatch: Mapping[str, Any]) -> Iterator[str]:
-    details = mismatch.get("mismatches") or [mismatch]
-    for detail in details:
-        where = detail.get("path") or detail.get("key")
-        text = detail.get("mismatch") or detail.get("message") or str(dict(detail)) or "no reason was given"
-        yield f"{where}: {text}" if where else text
+def _result(found: Found) -> Result:
+    interaction = Interaction(found.description, found.states)
+    return Result(found.consumer, interaction, found.mismatches, found.pending)

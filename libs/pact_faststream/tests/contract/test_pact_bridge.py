@@ -11,7 +11,6 @@ from uuid import UUID
 
 import pytest
 from faststream.kafka import KafkaBroker, TestKafkaBroker
-from faststream.kafka.subscriber.usecase import LogicSubscriber
 from outboxed.messages import (
     ConsumedAmount,
     ConsumedData,
@@ -76,7 +75,7 @@ class Reception:
     @asynccontextmanager
     async def listening(
         self, handler: Callable[..., Awaitable[None]] | None = None, *, topic: str = "parcels", batch: bool = False
-    ) -> AsyncIterator[LogicSubscriber[Any]]:
+    ) -> AsyncIterator[Any]:
         broker = KafkaBroker("localhost:9092")
         subscriber: Any = broker.subscriber(topic, batch=batch)
         subscriber(handler or self.remember)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from notifications.domain import Kind, OrderNotifications
+from outboxed.consuming import Subscriber
 from pact_faststream import MessagePact
 
-from ..unit.conftest import Database, Subscriber
+from ..unit.conftest import Database
 from .expectations import OF_ORDERS, OF_PAYMENTS, ORDER_ID
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 from notifications import api
 from notifications.tasks import task_kinds
 from outboxed.storage import Clock
@@ -18,7 +17,6 @@ from ..fakes import InMemoryNotificationsUnitOfWork, RecordingMailer, in_memory_
 
 Database = InMemoryDatabase[InMemoryNotificationsUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
-Subscriber = BatchSubscriber
 
 
 @pytest.fixture

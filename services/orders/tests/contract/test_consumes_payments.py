@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 from orders.domain import Order, OrderStatus
+from outboxed.consuming import Subscriber
 from pact_faststream import Expectation
 
 from ..factories import OrderFactory
 from ..fakes import stored
-from ..unit.conftest import Database, Subscriber
+from ..unit.conftest import Database
 from .expectations import OF_PAYMENTS, ORDER_ID
 
 

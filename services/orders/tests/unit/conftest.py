@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 from orders import api
 from orders.app import create_token_issuer
 from orders.domain import Role, User
@@ -24,7 +23,6 @@ from ..fakes import InMemoryOrdersUnitOfWork, PlainPasswords, in_memory_orders
 
 Database = InMemoryDatabase[InMemoryOrdersUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
-Subscriber = BatchSubscriber
 Headers = Callable[[User], dict[str, str]]
 
 

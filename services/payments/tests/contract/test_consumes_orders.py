@@ -4,10 +4,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from outboxed.consuming import Subscriber
 from pact_faststream import Expectation
 from payments.domain import Payment, PaymentStatus, payment_id_of
 
-from ..unit.conftest import Database, Subscriber
+from ..unit.conftest import Database
 from .expectations import OF_ORDERS, ORDER_ID
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 from outboxed.storage import Clock
 from outboxed.tasks import Worker
 from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
@@ -20,7 +19,6 @@ from ..sandbox import Sandbox
 
 Database = InMemoryDatabase[InMemoryPaymentsUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
-Subscriber = BatchSubscriber
 PutFaults = Callable[..., Awaitable[None]]
 
 

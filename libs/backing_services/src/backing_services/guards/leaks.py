@@ -111,7 +111,7 @@ class ProcessSettings:
         """As they are."""
         configuration = structlog.get_config()
         configuration["processors"] = [*configuration["processors"]]  # the list itself may be changed in place
-        return cls(_environment(), Path.cwd(), logging.getLogger().level, configuration)
+        return cls({**os.environb}, Path.cwd(), logging.getLogger().level, configuration)
 
     def accept(self, before: Self) -> None:
         """Take over what was changed since then, on purpose."""
@@ -147,12 +147,6 @@ class ProcessSettings:
         if now.structlog != self.structlog:
             yield "structlog is configured in another way: put it back, as structlog.get_config() had it before"
             structlog.configure(**self.structlog)
-
-
-def _environment() -> dict[bytes, bytes]:
-    """As the system has it: `os.environ.copy()` decodes and encodes all of it, twice a test."""
-    environment: Any = os.environb
-    return {**environment._data}  # noqa: SLF001
 
 
 def _changed(before: Mapping[bytes, bytes], now: Mapping[bytes, bytes]) -> list[bytes]:

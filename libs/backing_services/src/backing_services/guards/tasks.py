@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from backing_services._compat.pytest import Definitions, definitions_of, insert_fixture, takes_fixtures
 from backing_services.guards.leaks import Tasks
 
 SCOPES = ("function", "class", "module", "package", "session")
@@ -15,20 +16,18 @@ SCOPES = ("function", "class", "module", "package", "session")
 
 def watch(item: pytest.Function) -> None:
     """Give the guard of its loop to this test, unless it is no coroutine of pytest-asyncio's."""
-    if not pytest_asyncio.is_async_test(item):
+    if not pytest_asyncio.is_async_test(item) or not takes_fixtures(item):
         return
     marker = item.get_closest_marker("asyncio")
     given = marker.kwargs.get("loop_scope") if marker else None
     scope = given or item.config.getini("asyncio_default_test_loop_scope") or "function"
-    fixtures = item._fixtureinfo.name2fixturedefs  # noqa: SLF001 - pytest has no public way to add a fixture
+    fixtures = definitions_of(item)
     if _guard_of(scope) in fixtures:
         return  # a function's items share its fixtures
-    item.fixturenames.insert(_first_of_the_test(item, fixtures), _guard_of(scope))
-    for name in (_guard_of(scope), _loop_of(scope)):  # what isn't in this table is looked up for each test
-        fixtures[name] = item.session._fixturemanager.getfixturedefs(name, item) or ()  # noqa: SLF001
+    insert_fixture(item, _first_of_the_test(item, fixtures), _guard_of(scope), with_its_own=[_loop_of(scope)])
 
 
-def _first_of_the_test(item: pytest.Function, fixtures: Any) -> int:
+def _first_of_the_test(item: pytest.Function, fixtures: Definitions) -> int:
     """The place of the first fixture that is this test's alone: tasks of the others' fixtures are not its tasks."""
     scopes = [fixtures[name][-1].scope if name in fixtures else "function" for name in item.fixturenames]
     return scopes.index("function") if "function" in scopes else len(scopes)

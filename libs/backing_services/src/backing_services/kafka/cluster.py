@@ -87,7 +87,7 @@ async def create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -
 
 def _create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> None:
     from confluent_kafka import KafkaException  # noqa: PLC0415 - as above
-    from confluent_kafka.cimpl import NewTopic  # noqa: PLC0415 - as above
+    from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # noqa: PLC0415 - as above; not declared
 
     client = administration_client(bootstrap_servers)
     existing = client.list_topics(timeout=REQUEST_LIMIT).topics

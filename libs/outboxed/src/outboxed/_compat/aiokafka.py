@@ -1,18 +1,27 @@
-"""Lets aiokafka read a record whose header name is no UTF-8, which otherwise stops its partition for ever.
+"""aiokafka: records with any header name, and a producer that ends without Kafka. Bound: ``aiokafka<0.15``.
 
-aiokafka 0.14 raises out of ``getmany``, so that the record is never seen, and what was fetched from other partitions in
-the same call is lost. librdkafka's clients can send such a name.
+- A header name that is no UTF-8, which librdkafka's clients can send, raises out of ``getmany``: the record is never
+  seen, its partition stops for ever, and what the same call fetched from other partitions is lost. There is no hook for
+  the parser. Used: ``consumer.fetcher.MemoryRecords`` (replaced for the whole process), and of
+  ``record.default_records._DefaultRecordBatchPy``, the parser without C, ``_maybe_uncompress`` and ``_buffer``.
+  Nobody has reported it upstream, as far as we know.
+- ``AIOKafkaProducer.stop()`` waits for every acknowledgement, without Kafka for ever
+  (https://github.com/aio-libs/aiokafka/issues/1101). Used: ``_closed``, ``_sender`` and ``client``.
 """
 
+import struct
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+import anyio
+from aiokafka import AIOKafkaProducer
 from aiokafka.consumer import fetcher
-from aiokafka.record import default_records, memory_records
+from aiokafka.record import default_records
+from aiokafka.record.memory_records import MemoryRecords
 
-_Fast: Any = default_records.DefaultRecordBatch
-_Slow: Any = default_records._DefaultRecordBatchPy  # noqa: SLF001  # aiokafka's parser without C, where names can be had
-_Records: Any = memory_records._MemoryRecordsPy  # noqa: SLF001  # splits a fetch into batches
+BATCH_HEAD = struct.Struct(">qi")
+"""Kafka's protocol: each batch begins with its first offset and the number of bytes that follow."""
 
 
 class _Lenient(bytearray):
@@ -26,41 +35,74 @@ class _Lenient(bytearray):
         return super().decode(encoding, errors)
 
 
-class _LenientBatch(_Slow):  # type: ignore[misc]  # aiokafka is untyped
-    _buffer: Any
+@cache
+def _lenient_batch() -> Any:
+    """The parser without C, where what it reads from can be replaced."""
+    slow: Any = default_records._DefaultRecordBatchPy  # noqa: SLF001  # see the module's docstring
 
-    def _maybe_uncompress(self) -> None:
-        super()._maybe_uncompress()
-        self._buffer = _Lenient(self._buffer)
+    class LenientBatch(slow):  # type: ignore[misc]  # aiokafka is untyped
+        _buffer: Any
+
+        def _maybe_uncompress(self) -> None:
+            super()._maybe_uncompress()
+            self._buffer = _Lenient(self._buffer)
+
+    return LenientBatch
 
 
 class _Batch:
     """aiokafka's own fast batch, read once more by the slow and lenient one where that fails."""
 
-    def __init__(self, buffer: bytes) -> None:
-        self._buffer = buffer
-        self._fast = _Fast(buffer)
+    def __init__(self, batch: Any, raw: memoryview) -> None:
+        self._batch = batch
+        self._raw = raw
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._fast, name)
+        return getattr(self._batch, name)
 
     def __iter__(self) -> Iterator[Any]:
         try:
-            return iter(list(self._fast))
+            return iter(list(self._batch))
         except UnicodeDecodeError:
-            return iter(list(_LenientBatch(self._buffer)))
+            return iter(list(_lenient_batch()(self._raw)))
+
+    def __next__(self) -> Any:
+        return next(self._batch)
 
 
-class LenientRecords(_Records):  # type: ignore[misc]  # aiokafka is untyped
-    """What a fetch brought."""
+class LenientRecords:
+    """What a fetch brought, as aiokafka splits it into batches."""
 
-    def next_batch(self, *_: int) -> Any:
-        """The next batch of records; see aiokafka.record.memory_records."""
-        buffer = self._next_slice
-        batch = super().next_batch()
-        return _Batch(bytes(buffer)) if isinstance(batch, _Fast) else batch
+    def __init__(self, raw: bytes) -> None:
+        self._records: Any = MemoryRecords(raw)
+        self._raw = memoryview(raw)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._records, name)
+
+    def next_batch(self) -> Any:
+        """The next batch of records, or None."""
+        batch = self._records.next_batch()
+        if batch is None:
+            return None
+        _, length = BATCH_HEAD.unpack_from(self._raw)
+        end = BATCH_HEAD.size + length
+        raw, self._raw = self._raw[:end], self._raw[end:]
+        return _Batch(batch, raw)
 
 
 def read_any_header() -> None:
     """Have every consumer of this process read its records so."""
     fetcher.MemoryRecords = LenientRecords
+
+
+async def close_without_flushing(producer: AIOKafkaProducer, *, within: float) -> None:
+    """End a producer even where the caller is being cancelled; each of two steps has ``within`` seconds."""
+    producer._closed = True  # noqa: SLF001  # see the module's docstring
+    sender = producer._sender  # noqa: SLF001  # same
+    with anyio.CancelScope(shield=True):
+        if sender is not None:
+            with anyio.move_on_after(within):
+                await sender.close()  # lets a request that is under way end; the time-out cancels it
+        with anyio.move_on_after(within):
+            await producer.client.close()

@@ -1,5 +1,6 @@
 """From Kafka to a handler: batches, the inbox, dead letters."""
 
+from outboxed._compat.faststream import Subscriber
 from outboxed.consuming._batch import BatchConsumer, Progress, Route
 from outboxed.consuming._dead_letters import Content, DeadLetter, DeadLetterError, DeadLetters, Edit
 from outboxed.consuming._kafka import ConsumerRole, create_broker, subscribe
@@ -14,6 +15,7 @@ __all__ = [
     "Edit",
     "Progress",
     "Route",
+    "Subscriber",
     "create_broker",
     "subscribe",
 ]

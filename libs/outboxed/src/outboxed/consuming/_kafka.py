@@ -4,20 +4,19 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import anyio
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.annotations import KafkaMessage
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from outboxed._backoff import backoff
 from outboxed._compat.aiokafka import read_any_header
+from outboxed._compat.faststream import Subscriber, parsed_as_it_came, stop_and_wait
 from outboxed.consuming._batch import BatchConsumer
 from outboxed.failpoints import failpoint
 from outboxed.messages import Record
@@ -46,11 +45,8 @@ GRACE_SECONDS = 0.1
 
 def _parser(handover: "_Handover") -> Any:
     async def parse(records: Any, original: Any) -> Any:
-        """Keep the records as they came: FastStream's own parser fails on a null or non-UTF-8 header."""
         handover.batch_begins()
-        message = await original(tuple(replace(record, headers=()) for record in records))
-        message.raw_message = tuple(records)  # TestKafkaBroker gives a list
-        return message
+        return await parsed_as_it_came(records, original)
 
     return parse
 
@@ -86,7 +82,7 @@ def create_broker(kafka: KafkaSettings) -> KafkaBroker:
     )
 
 
-def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSettings) -> BatchSubscriber:
+def subscribe(broker: KafkaBroker, consumer: BatchConsumer[Any], kafka: KafkaSettings) -> Subscriber:
     """Register the consumer's topics as one batch subscriber of its group."""
     handover = _Handover()
     subscriber = broker.subscriber(
@@ -205,7 +201,7 @@ async def _commit(consumer: Any) -> None:
 class ConsumerRole:
     """Runs a subscriber until told to stop, whatever Kafka does meanwhile, and measures its lag."""
 
-    def __init__(self, broker: KafkaBroker, subscriber: BatchSubscriber, consumer: BatchConsumer[Any]) -> None:
+    def __init__(self, broker: KafkaBroker, subscriber: Subscriber, consumer: BatchConsumer[Any]) -> None:
         self._broker = broker
         self._subscriber = subscriber
         self._consumer = consumer
@@ -226,14 +222,7 @@ class ConsumerRole:
                 await stop.wait()
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(STOP_SECONDS):
-                await self._stop()
-
-    async def _stop(self) -> None:
-        consuming = list(self._subscriber.tasks)
-        await self._broker.stop()
-        if consuming:
-            # FastStream cancels a handler that hangs and doesn't wait: its transaction must end before the pool does
-            await asyncio.wait(consuming)
+                await stop_and_wait(self._broker, self._subscriber)  # a transaction must end before its pool does
 
     async def _start(self, stop: anyio.Event) -> None:
         attempt = 0
@@ -253,7 +242,7 @@ class ConsumerRole:
                 return
 
     async def _measure_lag(self) -> None:
-        client: AIOKafkaConsumer | None = self._subscriber.consumer
+        client = self._subscriber.consumer
         if client is None:
             return
         try:

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
-from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
+from pydantic.json_schema import models_json_schema
 
 from outboxed.messages._events import ConsumedEvent, Event
 
@@ -43,17 +42,6 @@ HEADERS: dict[str, Any] = {
 }
 
 
-class _AsOnTheWire(GenerateJsonSchema):
-    """A field with a default is sent in any case, so its consumers may count on it."""
-
-    def field_is_required(
-        self,
-        field: ModelField | DataclassField | TypedDictField,
-        total: bool,  # noqa: FBT001  # theirs
-    ) -> bool:
-        return self.mode == "serialization" or super().field_is_required(field, total)
-
-
 @dataclass(frozen=True)
 class _Message:
     event: AnyEvent
@@ -71,7 +59,6 @@ def document(
     references, schemas = models_json_schema(
         [*((model, "serialization") for model in sent), *((model, "validation") for model in received)],
         ref_template="#/components/schemas/{model}",
-        schema_generator=_AsOnTheWire,
     )
     messages = {event.type: _Message(event, references[event, "serialization"]) for event in sent}
     for event in received:

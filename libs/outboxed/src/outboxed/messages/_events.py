@@ -113,7 +113,8 @@ class _Addressed(BaseModel):
 class EventData(BaseModel):
     """A part of a published event."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # a field with a default is sent in any case, so its consumers may count on it
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
 
 class Event(EventData, _Addressed):

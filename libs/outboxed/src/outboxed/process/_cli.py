@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import DBAPIError
 
+from outboxed._compat.sqlalchemy import sqlstate_of
 from outboxed.consuming import Content, DeadLetter, DeadLetterError, Edit
 from outboxed.errors import ConfigurationError
 from outboxed.failpoints import refuse_unknown_failpoint
@@ -68,8 +69,10 @@ class CommandLine:
         except Exception as error:
             if is_transient(error):
                 raise _fail(f"{self.name}: the database does not answer: {type(error).__name__}") from None
-            if isinstance(error, DBAPIError) and _sqlstate(error).startswith(REFUSED_LOGIN):
-                raise _fail(f"{settings.variable('database_url')}: the database refuses: {_sqlstate(error)}") from None
+            if isinstance(error, DBAPIError) and sqlstate_of(error.orig).startswith(REFUSED_LOGIN):
+                raise _fail(
+                    f"{settings.variable('database_url')}: the database refuses: {sqlstate_of(error.orig)}"
+                ) from None
             raise
 
     def _default(self, context: typer.Context, role: RoleOption = "all") -> None:
@@ -81,10 +84,6 @@ class CommandLine:
 
     def _migrate(self) -> None:
         self.execute(lambda service: service.migrate())
-
-
-def _sqlstate(error: DBAPIError) -> str:
-    return str(getattr(error.orig, "sqlstate", None) or "")
 
 
 def _fail(message: str) -> typer.Exit:

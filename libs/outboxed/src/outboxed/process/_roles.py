@@ -5,8 +5,7 @@ import ctypes
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -14,6 +13,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from outboxed._compat.uvicorn import Server
 from outboxed.errors import ConfigurationError
 
 log = structlog.get_logger()
@@ -33,13 +33,6 @@ class Role:
     name: str
     run: Callable[[anyio.Event], Awaitable[None]]
     grace: float = GRACE_SECONDS
-
-
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """The process's signals belong to run_roles; uvicorn's own handling would exit with 143."""
-        yield
 
 
 def bind(host: str, port: int, *, setting: str = "HTTP_PORT") -> socket.socket:
@@ -71,7 +64,7 @@ def http_role(app: FastAPI, listener: socket.socket) -> Role:
             # a header that anybody can send must not choose the address that is rate-limited
             proxy_headers=False,
         )
-        server = _Server(config)
+        server = Server(config)
 
         async def stop_server() -> None:
             await stop.wait()

@@ -9,10 +9,9 @@ import anyio
 import structlog
 from fastapi import APIRouter, FastAPI
 from faststream.kafka import KafkaBroker
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from outboxed._backoff import backoff
-from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetters
+from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetters, Subscriber
 from outboxed.consuming import _kafka as kafka_consumer
 from outboxed.errors import ConfigurationError
 from outboxed.messages import Event, document
@@ -63,7 +62,7 @@ class Service(Generic[U]):
     worker: Worker[U]
     relay: Relay
     broker: KafkaBroker
-    subscriber: BatchSubscriber
+    subscriber: Subscriber
     metrics: Metrics
     published: Sequence[type[Event]]
     token_verifier: TokenVerifier

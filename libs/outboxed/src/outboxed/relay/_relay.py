@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from outboxed._compat.aiokafka import close_without_flushing
 from outboxed._wakeups import Idling, Signal
 from outboxed.failpoints import failpoint
 from outboxed.messages import OutgoingRecord
@@ -149,7 +150,7 @@ class Relay:
             try:
                 await asyncio.wait_for(producer.start(), ACK_SECONDS)
             except BaseException:
-                await _close(producer)
+                await close_without_flushing(producer, within=CLOSE_SECONDS)
                 raise
             self._producer = producer
         return self._producer
@@ -159,7 +160,7 @@ class Relay:
         if self._producer is None:
             return
         producer, self._producer = self._producer, None
-        await _close(producer)
+        await close_without_flushing(producer, within=CLOSE_SECONDS)
         for _, future in self._in_flight.values():
             if not future.cancel() and not future.cancelled():
                 future.exception()  # asked for, so that asyncio doesn't complain that nobody did
@@ -189,18 +190,3 @@ async def _delete(connection: AsyncConnection, ids: Sequence[int]) -> None:
 @failpoint("relay.commit")
 async def _commit(connection: AsyncConnection) -> None:
     await connection.commit()
-
-
-async def _close(producer: AIOKafkaProducer) -> None:
-    """Close without flushing, even where this role is being cancelled, within twice CLOSE_SECONDS.
-
-    ``stop()`` would wait for every acknowledgement, without Kafka for ever.
-    """
-    producer._closed = True  # noqa: SLF001  # aiokafka has no public way
-    sender = producer._sender  # noqa: SLF001  # as above
-    with anyio.CancelScope(shield=True):
-        if sender is not None:
-            with anyio.move_on_after(CLOSE_SECONDS):
-                await sender.close()  # lets a request that is under way end; the time-out cancels it
-        with anyio.move_on_after(CLOSE_SECONDS):
-            await producer.client.close()

@@ -1,7 +1,6 @@
 """The connection to PostgreSQL: its time-outs, and which of its errors pass by themselves."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -10,6 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from outboxed._compat.asyncpg import is_closed, learning_connection
+from outboxed._compat.sqlalchemy import error_of_asyncpg, sqlstate_of
 from outboxed.errors import TransientError
 
 SESSION_SETTINGS = {
@@ -26,9 +27,6 @@ _TRANSIENT_CLASSES = ("08", "40", "53", "57")
 """Connection, rollback (deadlock, serialization), resources (disk full too), operator intervention."""
 _DATA_ERROR = "22"
 _LOCK_NOT_AVAILABLE = "55P03"
-_CLOSED = "connection is closed"
-"""asyncpg's words where the server goes away while SQLAlchemy is still preparing the connection; errors of that moment
-reach us as they are, without SQLAlchemy's wrapping."""
 
 
 COMMAND_SECONDS = 20.0
@@ -57,7 +55,7 @@ def create_engine(
         # an error that prints its parameters prints personal data
         hide_parameters=True,
         connect_args={
-            "connection_class": _connection_class(),
+            "connection_class": learning_connection(),
             "timeout": 5,
             "command_timeout": command_timeout,
             "server_settings": {**SESSION_SETTINGS, "application_name": application_name},
@@ -67,34 +65,14 @@ def create_engine(
     return engine
 
 
-def _connection_class() -> type[asyncpg.Connection]:
-    """For one engine: what one connection learnt of the database's array types, the next ones know.
-
-    asyncpg asks the server on each connection, with three queries for each array type: all those of a process, many
-    times over, in the moment after an outage when every connection is new.
-    """
-    known: dict[frozenset[int], Any] = {}
-
-    class Connection(asyncpg.Connection):
-        async def _introspect_types(self, typeoids: Iterable[int], *limit: float | None) -> tuple[Any, Any]:
-            wanted = frozenset(typeoids)
-            if wanted in known:
-                return known[wanted], SimpleNamespace(name="none was needed")
-            parent: Any = super()  # the stubs don't know of it
-            known[wanted], statement = await parent._introspect_types(wanted, *limit)  # noqa: SLF001  # its own
-            return known[wanted], statement
-
-    return Connection
-
-
 def _hide_values(context: sa.ExceptionContext) -> None:
     """Take out what hide_parameters leaves in: PostgreSQL's DETAIL, and the text of a data error, repeat values."""
     wrapped = context.original_exception
-    error: Any = wrapped.__cause__  # asyncpg's own
+    error = error_of_asyncpg(wrapped)
     if error is None:
         return
     error.detail = None
-    state = getattr(error, "sqlstate", None) or ""
+    state = sqlstate_of(error)
     if state.startswith(_DATA_ERROR):
         text = f"a value was refused ({type(error).__name__}, {state})"
         error.args = wrapped.args = (text,)
@@ -107,9 +85,9 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, (TransientError, OSError, TimeoutError, PoolTimeoutError)):
         return True
     if isinstance(error, asyncpg.InterfaceError):
-        return str(error) == _CLOSED
+        return is_closed(error)
     original = error.orig if isinstance(error, DBAPIError) else error
-    sqlstate = getattr(original, "sqlstate", None) or ""
+    sqlstate = sqlstate_of(original)
     closed = isinstance(error, DBAPIError) and error.connection_invalidated
     return closed or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate == _LOCK_NOT_AVAILABLE
 

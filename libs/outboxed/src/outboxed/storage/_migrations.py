@@ -1,10 +1,8 @@
 """Migrations under a lock, and whether a database's schema is new enough for this code."""
 
-import asyncio
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from alembic import command
@@ -13,10 +11,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from outboxed._compat.alembic import one_at_a_time
+
 LOCK_ID = 0x6D696772617465
 """The advisory lock of a database's one running migration ("migrate" in ASCII)."""
-_alembic: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-"""Alembic keeps what it works on in variables of its modules: a process migrates one database at a time."""
 
 
 def _config(package: str) -> Config:
@@ -45,8 +43,7 @@ async def migrate(engine: AsyncEngine, package: str) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
-    one_at_a_time = _alembic.setdefault(asyncio.get_running_loop(), asyncio.Lock())
-    async with one_at_a_time, engine.begin() as connection:
+    async with one_at_a_time(), engine.begin() as connection:
         await connection.execute(sa.text("set local lock_timeout = '60s'"))
         await connection.execute(sa.text(f"set local statement_timeout = '{MIGRATION_SECONDS}s'"))
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_ID)))

@@ -13,10 +13,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from outboxed.consuming import BatchConsumer, ConsumerRole, create_broker, subscribe
+from outboxed.consuming import BatchConsumer, ConsumerRole, Subscriber, create_broker, subscribe
 from outboxed.process import Metrics
 from outboxed.relay import Relay
 from outboxed.storage import Clock, SqlTransactions, create_engine
@@ -132,7 +131,7 @@ def backend(request: pytest.FixtureRequest, in_memory: InMemoryBackend) -> Backe
 
 
 @pytest.fixture
-async def subscriber(database: Any, service: ServiceUnderTest) -> AsyncIterator[BatchSubscriber]:
+async def subscriber(database: Any, service: ServiceUnderTest) -> AsyncIterator[Subscriber]:
     """The service's real one on FastStream's test broker: parser, envelope, decoding, dispatch, handlers."""
     consumer: BatchConsumer[Any] = BatchConsumer(service.name, service.routes, database, Metrics(database.clock))
     broker = create_broker(service.settings.kafka)
@@ -142,7 +141,7 @@ async def subscriber(database: Any, service: ServiceUnderTest) -> AsyncIterator[
 
 
 @pytest.fixture
-def consume(subscriber: BatchSubscriber) -> Callable[..., Awaitable[None]]:
+def consume(subscriber: Subscriber) -> Callable[..., Awaitable[None]]:
     """Feeds records to the subscriber, as one batch."""
 
     async def feed(*records: Any) -> None:

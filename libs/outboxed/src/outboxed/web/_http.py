@@ -1,6 +1,7 @@
 """The HTTP side that every service shares: one error shape, request and trace ids, a body limit, who calls."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from outboxed.errors import message_of
 from outboxed.failpoints import failpoint
 from outboxed.storage import is_transient
 from outboxed.telemetry import continued_trace, set_outcome
@@ -142,10 +144,7 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
-    details = [
-        {"field": _place(problem), "message": problem["msg"].removeprefix("Value error, ")}
-        for problem in error.errors()
-    ]
+    details = [{"field": _place(problem), "message": message_of(problem)} for problem in error.errors()]
     return _error_response(request.scope, _invalid(details))
 
 
@@ -244,6 +243,10 @@ def _acceptable_id(value: str | None) -> str | None:
     return value if value and len(value) <= MAX_ID_CHARACTERS and value.isascii() and value.isprintable() else None
 
 
+class _BodyTooLargeError(Exception):
+    """Ends the reading; the app may catch it."""
+
+
 class _BodyLimit:
     """Reads at most MAX_BODY_BYTES, whatever Content-Length says; FastAPI's own limit answers in another shape."""
 
@@ -261,8 +264,15 @@ class _BodyLimit:
             message = await receive()
             read += len(message.get("body", b""))
             if read > MAX_BODY_BYTES:
-                # the one exception that FastAPI passes on while it reads a body
-                raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES // 1024} KiB")
+                raise _BodyTooLargeError
             return message
 
-        await self._app(scope, limited, send)
+        async def unless_too_large(message: Message) -> None:
+            if read <= MAX_BODY_BYTES:  # else it is what the app makes of half a body
+                await send(message)
+
+        with suppress(_BodyTooLargeError):
+            await self._app(scope, limited, unless_too_large)
+        if read > MAX_BODY_BYTES:
+            text = f"the body is larger than {MAX_BODY_BYTES // 1024} KiB"
+            await _error_response(scope, ApiError(413, _CODES[413], text))(scope, receive, send)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from faststream.specification.asyncapi.site import get_asyncapi_html
+from faststream.specification import Specification, get_asyncapi_html
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from outboxed.web._health import Health, Verdict
@@ -17,13 +17,19 @@ PATHS = ("/health/live", "/health/ready", "/metrics", "/asyncapi", "/asyncapi.js
 
 @dataclass(frozen=True)
 class _Document:
-    """What FastStream's page wants of a specification."""
+    """A document as FastStream's page takes it."""
 
     title: str
     content: dict[str, Any]
 
     def to_json(self) -> str:
         return json.dumps(self.content)
+
+    def to_jsonable(self) -> Any:
+        return self.content
+
+    def to_yaml(self) -> str:
+        return self.to_json()  # which is YAML
 
 
 def operations_router(health: Health, scrape: Callable[[], Awaitable[bytes]], asyncapi: dict[str, Any]) -> APIRouter:
@@ -48,7 +54,7 @@ def operations_router(health: Health, scrape: Callable[[], Awaitable[bytes]], as
 
     @router.get("/asyncapi", response_class=HTMLResponse)
     async def asyncapi_page() -> str:
-        specification: Any = _Document(asyncapi["info"]["title"], asyncapi)
+        specification: Specification = _Document(asyncapi["info"]["title"], asyncapi)
         return get_asyncapi_html(specification, try_it_out_path=None)
 
     return router

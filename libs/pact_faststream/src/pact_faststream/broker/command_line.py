@@ -1,14 +1,9 @@
-"""`pact broker ...` of pact-python-cli, as a process; what counts is the JSON that it prints, for its exit status lies.
+"""`pact broker ...` of pact-python-cli, as a process: what counts is the JSON that it prints, its exit status lies."""
 
-With ``-o json`` it is 0 also where the answer is no.
-"""
-
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 from typing import TypeVar
 
+from pact_faststream._compat.pact_cli import AS_JSON, program
 from pact_faststream.broker.answers import Answer, BrokerError, read_answer
 from pact_faststream.broker.settings import BrokerSettings
 
@@ -19,7 +14,7 @@ A = TypeVar("A", bound=Answer)
 
 def ask_pact(settings: BrokerSettings, model: type[A], *arguments: str) -> A:
     """The answer of a command that can print JSON. Raises BrokerError."""
-    return read_answer(model, run_pact(settings, *arguments, "-o", "json"), f"`pact broker {arguments[0]}`")
+    return read_answer(model, run_pact(settings, *arguments, *AS_JSON), f"`pact broker {arguments[0]}`")
 
 
 def run_pact(settings: BrokerSettings, *arguments: str) -> str:
@@ -44,11 +39,9 @@ def run_pact(settings: BrokerSettings, *arguments: str) -> str:
 
 
 def _program() -> str:
-    beside = Path(sys.executable).with_name("pact")
-    program = str(beside) if beside.exists() else shutil.which("pact")
-    if program is None:
+    if (path := program()) is None:
         raise BrokerError("the command `pact` is not there: install pact-python-cli")
-    return program
+    return path
 
 
 def _last_line(output: str) -> str:

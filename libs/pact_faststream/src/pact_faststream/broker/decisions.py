@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pact_faststream._compat.pact_cli import version_of
 from pact_faststream.broker.answers import Matrix, Row
 from pact_faststream.broker.client import Broker
 from pact_faststream.broker.command_line import ask_pact
@@ -23,8 +24,7 @@ def can_i_deploy(settings: BrokerSettings, service: str, environment: str) -> De
     """Whether the service works with what is in the environment now. Raises BrokerError."""
     version = version_in_use(settings)
     make_environments(Broker.connect(settings), settings, environment)
-    # --version belongs right behind its --pacticipant: anywhere else it is dropped, and any version gets the yes
-    asked = ("can-i-deploy", "--pacticipant", service, "--version", version, "--to-environment", environment)
+    asked = ("can-i-deploy", *version_of(service, version), "--to-environment", environment)
     return _decide(ask_pact(settings, Matrix, *asked), service, f"{service} {version} be deployed to {environment}")
 
 
@@ -32,7 +32,7 @@ def can_i_merge(settings: BrokerSettings, service: str) -> Decision:
     """Whether the service works with the main branches of the others. Raises BrokerError."""
     version = version_in_use(settings)
     Broker.connect(settings)
-    asked = ("can-i-merge", "--pacticipant", service, "--version", version)
+    asked = ("can-i-merge", *version_of(service, version))
     return _decide(ask_pact(settings, Matrix, *asked), service, f"{service} {version} be merged")
 
 

@@ -1,5 +1,6 @@
 """Environments, and which version is in which."""
 
+from pact_faststream._compat.pact_cli import version_of
 from pact_faststream.broker.answers import BrokerError, Deployment, Resource
 from pact_faststream.broker.client import Broker
 from pact_faststream.broker.command_line import ask_pact, run_pact
@@ -39,7 +40,7 @@ def record_deployment(settings: BrokerSettings, service: str, environment: str) 
             f"the broker knows no version {version} of {service}: "
             "publish its pacts or verify those of its consumers under this version first"
         )
-    asked = ("record-deployment", "--pacticipant", service, "--version", version, "--environment", environment)
+    asked = ("record-deployment", *version_of(service, version), "--environment", environment)
     deployment = ask_pact(settings, Deployment, *asked)
     recorded = [link.href for link in broker.get(address, Resource).links_of("pb:deployed-environments")]
     if not deployment.currently_deployed or deployment.link("self").href not in recorded:

@@ -75,9 +75,11 @@ def load_settings() -> BrokerSettings:
 
 
 def _problem(problem: Any) -> str:
+    raised = problem.get("ctx", {}).get("error")
+    text = str(raised if isinstance(raised, ValueError) else problem["msg"])  # pydantic puts a prefix before ours
     if not problem["loc"]:
-        return str(problem["msg"]).removeprefix("Value error, ")
+        return text
     variable = f"PACT_{problem['loc'][0]}".upper()
     if problem["type"] == "missing":
         return f"{variable} is not set: where is the Pact Broker?"
-    return f"{variable} {problem['msg'].removeprefix('Value error, ')}"
+    return f"{variable} {text}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from pact import Pact, Verifier
 
+from pact_faststream._compat.pact import found_by, message_asked
 from pact_faststream.callbacks import MESSAGE, Reply, message, served
 from pact_faststream.matrix.mutants import Mutant, mutants_of, wire
 from pact_faststream.metadata import metadata_sent
@@ -135,7 +136,8 @@ def _passes(style: Style, mutants: Sequence[Mutant]) -> Sequence[bool]:
     }
 
     def answer(request: Mapping[str, Any]) -> Reply:
-        sent = _outgoing(mutants[int(request["description"])].record)
+        description, _ = message_asked(request)
+        sent = _outgoing(mutants[int(description)].record)
         return message(sent.value, {**sent.headers, **metadata_sent(sent)})
 
     with tempfile.TemporaryDirectory() as folder, served({MESSAGE: answer}) as port:
@@ -144,8 +146,7 @@ def _passes(style: Style, mutants: Sequence[Mutant]) -> Sequence[bool]:
         verifier = Verifier("p", host="127.0.0.1").add_transport(protocol="message", port=port, path=MESSAGE)
         with suppress(RuntimeError):  # that some fail is the point
             verifier.add_source(path).verify()
-        results = verifier.results["interactionResults"]
-    ok = {int(result["description"]): result["result"] == "OK" for result in results}
+        ok = {int(found.description): not found.mismatches for found in found_by(verifier)}
     return [ok[number] for number in range(len(mutants))]
 
 

@@ -1,0 +1,99 @@
+"""What `outboxed._compat` uses of its dependencies, where it needs PostgreSQL or Kafka."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+import sqlalchemy as sa
+from aiokafka import AIOKafkaProducer
+from backing_services.kafka import MockKafka
+from backing_services.postgres import DatabaseIsolation, asyncpg_url
+from backing_services.waiting import eventually
+from faststream.kafka import KafkaBroker
+from faststream.kafka.annotations import KafkaMessage
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from libs.backing_services.tests.canary import canary
+
+
+@canary("asyncpg", breaks="each new connection asks for every array type", mend="outboxed/_compat/asyncpg.py")
+async def test_asyncpg_asks_for_array_types_in_a_method_that_can_be_overridden(isolation: DatabaseIsolation) -> None:
+    asked: list[Any] = []
+
+    class Connection(asyncpg.Connection):
+        async def _introspect_types(self, typeoids: Any, *limit: Any) -> Any:
+            parent: Any = super()
+            asked.append(await parent._introspect_types(typeoids, *limit))  # noqa: SLF001  # whether it's there is the point
+            return asked[-1]
+
+    connection = await asyncpg.connect(asyncpg_url(isolation.url), connection_class=Connection)
+    try:
+        await connection.fetchval("select $1::bigint[]", [1])
+    finally:
+        await connection.close()
+
+    assert asked, "`Connection._introspect_types` isn't called any more, or arrays need it no longer"
+    [(types, _)] = asked
+    assert [row["kind"] for row in types]
+
+
+@canary("asyncpg", breaks="an outage makes dead letters", mend="outboxed/_compat/asyncpg.py")
+async def test_asyncpg_says_that_a_connection_is_closed(isolation: DatabaseIsolation) -> None:
+    connection = await asyncpg.connect(asyncpg_url(isolation.url))
+    await connection.close()
+
+    with pytest.raises(asyncpg.InterfaceError) as refused:
+        await connection.fetchval("select 1")
+
+    assert str(refused.value) == "connection is closed"
+
+
+@canary(
+    "sqlalchemy",
+    breaks="customers' data gets into logs, and no outage is told from a mistake",
+    mend="outboxed/_compat/sqlalchemy.py",
+)
+async def test_sqlalchemy_keeps_the_error_of_asyncpg_as_the_cause_of_its_own(isolation: DatabaseIsolation) -> None:
+    engine = create_async_engine(isolation.url)
+    try:
+        async with engine.connect() as connection:
+            with pytest.raises(DBAPIError) as refused:
+                await connection.execute(sa.text("select 1 / 0"))
+    finally:
+        await engine.dispose()
+    wrapper: Any = refused.value.orig
+
+    assert isinstance(wrapper.__cause__, asyncpg.DivisionByZeroError), "`orig.__cause__` isn't asyncpg's error any more"
+    assert wrapper.sqlstate == "22012"
+
+
+@canary(
+    "faststream",
+    breaks="a stopped consumer's transaction outlives its pool, and nobody knows the lag",
+    mend="outboxed/_compat/faststream.py",
+)
+async def test_faststream_tells_of_its_client_and_of_the_tasks_that_it_cancels(own_kafka: MockKafka) -> None:
+    broker = KafkaBroker(own_kafka.bootstrap_servers, consumer_only=True, graceful_timeout=0.01)
+    subscriber: Any = broker.subscriber("topic", batch=True, group_id="canary", auto_offset_reset="earliest")
+    clients: list[Any] = []
+
+    @subscriber  # type: ignore[untyped-decorator]  # of Any
+    async def hang(_: list[Any], message: KafkaMessage) -> None:
+        clients.append(message.consumer)
+        await asyncio.Event().wait()
+
+    await broker.start()
+    try:
+        running, client = list(subscriber.tasks), subscriber.consumer
+        async with AIOKafkaProducer(bootstrap_servers=own_kafka.bootstrap_servers) as producer:
+            await producer.send_and_wait("topic", b"{}")
+        await eventually(lambda: bool(clients))
+    finally:
+        await broker.stop()
+    await asyncio.wait(running, timeout=5)
+
+    assert clients == [client]
+    assert [task.cancelled() for task in running] == [True]
+    assert subscriber.consumer is None

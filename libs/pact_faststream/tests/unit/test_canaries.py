@@ -1,0 +1,69 @@
+"""What `pact_faststream._compat` uses of FastStream and of Pact's program; the verifier: ../integration."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faststream.kafka import KafkaBroker, TestKafkaBroker
+from pact_faststream.records import WireRecord, consumer_record
+
+from libs.backing_services.tests.canary import canary
+
+FASTSTREAM = "pact_faststream/_compat/faststream.py"
+PACT_CLI = "pact_faststream/_compat/pact_cli.py"
+
+
+@canary("faststream", breaks="no message pact can be checked", mend=FASTSTREAM)
+@pytest.mark.parametrize("batch", [False, True])
+async def test_faststream_handles_a_raw_record(batch: bool) -> None:
+    handled: list[object] = []
+
+    async def handle(value: Any) -> None:
+        handled.append(value)
+
+    broker = KafkaBroker()
+    subscriber: Any = broker.subscriber("parcels", batch=batch)
+    subscriber(handle)
+    record = consumer_record(WireRecord("parcels", 0, 0, None, b"7", ()))
+
+    async with TestKafkaBroker(broker):
+        await subscriber.process_message((record,) if batch else record)
+
+    assert handled == [[7] if batch else 7]
+    assert list(subscriber.topic_names_for_subscribe) == ["parcels"]
+
+
+@canary("faststream", breaks="no message pact can be checked", mend=FASTSTREAM)
+def test_faststream_has_a_class_of_subscribers_of_batches() -> None:
+    batches = import_module("faststream.kafka.subscriber.usecase").BatchSubscriber
+    one, batch = (KafkaBroker().subscriber("parcels", batch=batch) for batch in (False, True))
+
+    assert isinstance(batch, batches)
+    assert not isinstance(one, batches)
+
+
+@canary("pact-python-cli", breaks="the broker's commands find no program", mend=PACT_CLI)
+def test_pact_python_cli_puts_its_program_beside_the_interpreter() -> None:
+    assert Path(sys.executable).with_name("pact").exists(), "there is no `pact` beside python"
+
+
+@canary("pact-python-cli", breaks="the broker's commands are asked in vain", mend=PACT_CLI)
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("can-i-deploy", ["-a, --pacticipant", "-e, --version", "--to-environment", "-o, --output", '"json"']),
+        ("can-i-merge", ["-a, --pacticipant", "-e, --version", "-o, --output", '"json"']),
+        ("record-deployment", ["-a, --pacticipant", "-e, --version", "--environment", "-o, --output", '"json"']),
+    ],
+)
+def test_pact_python_cli_takes_our_options(command: str, options: list[str]) -> None:
+    program = str(Path(sys.executable).with_name("pact"))
+
+    command_line = [program, "broker", command, "--help"]
+    done = subprocess.run(command_line, check=True, capture_output=True, text=True)  # noqa: S603  # its help
+
+    gone = [option for option in options if option not in done.stdout]
+    assert not gone, f"`pact broker {command}` has no {gone} any more"

@@ -1,0 +1,117 @@
+"""A copy of the tree with an environment of its own, in which other versions can be installed and tested."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET  # pytest wrote it
+
+from tools.drill.scratch import ROOT, copy_tree
+from tools.upgrade_check.bounds import Outcome, bounds_in, versions_in, without_bounds
+
+PYPROJECTS = ("pyproject.toml", "libs/*/pyproject.toml", "services/*/pyproject.toml", "sandbox/pyproject.toml")
+CANARIES = ("libs/*/tests/*/test_canaries.py", "tests/unit/test_canaries.py")
+OF_BOUNDS = "tests/unit/test_upgrade_check.py::test_every_bound_has_a_canary_and_is_said_where_the_dependency_is_used"
+FOREIGN = ("PYTEST_", "PYTHONPATH", "REQUIRE", "UV_PROJECT", "VIRTUAL_ENV")
+SECONDS = 900
+"""The longest that a step may take."""
+SHOWN = 400
+"""Characters of what uv says when it fails."""
+
+
+class UpgradeCheckError(Exception):
+    """Nothing can be judged; the message is one line."""
+
+
+def files_of_tree(patterns: Iterable[str]) -> Iterator[Path]:
+    """In order."""
+    return (path for pattern in patterns for path in sorted(ROOT.glob(pattern)))
+
+
+def bounds_of_tree() -> Mapping[str, str]:
+    """All upper bounds."""
+    return dict(bound for path in files_of_tree(PYPROJECTS) for bound in bounds_in(path.read_text()))
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The copy."""
+
+    folder: Path
+
+    def install(self, names: Iterable[str] | None = None) -> Mapping[str, str]:
+        """The newest versions of these dependencies, whatever their bounds, or of all; returns all versions.
+
+        What isn't named stays as it is locked, as far as the named ones allow it. Raises UpgradeCheckError.
+        """
+        chosen = None if names is None else list(names)
+        for path in files_of_tree(PYPROJECTS):
+            copy = self.folder / path.relative_to(ROOT)
+            copy.write_text(without_bounds(path.read_text(), chosen))
+        shutil.copy2(ROOT / "uv.lock", self.folder)
+        upgraded = ["--upgrade"] if chosen is None else [f"--upgrade-package={name}" for name in chosen]
+        self._uv("lock", *upgraded)
+        self._uv("sync", "--frozen", "--all-packages")
+        return versions_in((self.folder / "uv.lock").read_text())
+
+    def canaries(self) -> Outcome:
+        """Run them all."""
+        return self._pytest(*(str(path.relative_to(ROOT)) for path in files_of_tree(CANARIES)))
+
+    def unit_tests(self) -> Outcome:
+        """Run them all, but for the one that wants the bounds."""
+        return self._pytest("-n", "auto", "-m", "unit", f"--deselect={OF_BOUNDS}")
+
+    def _uv(self, *arguments: str) -> None:
+        program = shutil.which("uv") or str(ROOT / ".tools" / "uv" / "bin" / "uv")
+        done = self._run([program, *arguments, "--quiet"])
+        if done.returncode:
+            said = " ".join(re.findall(r"[\w\"'`(<].*", done.stderr)) or "it said nothing"
+            raise UpgradeCheckError(f"`uv {arguments[0]}` failed: {said[:SHOWN]}")
+
+    def _pytest(self, *arguments: str) -> Outcome:
+        report = self.folder / "report.xml"
+        report.unlink(missing_ok=True)
+        python = self.folder / ".venv" / "bin" / "python"
+        done = self._run(
+            [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *arguments]
+        )
+        if not report.exists():
+            said = (done.stderr or done.stdout).strip().splitlines()
+            raise UpgradeCheckError(f"pytest could not run: {said[-1] if said else 'it said nothing'}")
+        cases = ET.parse(report).iter("testcase")  # noqa: S314  # pytest wrote it
+        told = [(case.get("name", ""), _failed(case)) for case in cases if case.find("skipped") is None]
+        return Outcome(
+            passed=tuple(name for name, failed in told if not failed),
+            failed=tuple(name for name, failed in told if failed),
+        )
+
+    def _run(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        try:
+            return subprocess.run(  # noqa: S603
+                command, cwd=self.folder, env=environment, check=False, capture_output=True, text=True, timeout=SECONDS
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise UpgradeCheckError(f"{Path(command[0]).name} did not end well: {error}") from None
+
+
+def _failed(case: ET.Element) -> bool:
+    return case.find("failure") is not None or case.find("error") is not None
+
+
+@contextmanager
+def scratch_environment() -> Iterator[Environment]:
+    """Nothing of the tree, its lock or its environment is changed."""
+    with tempfile.TemporaryDirectory(prefix="upgrade-check-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)  # as root the embedded PostgreSQL runs as nobody
+        copy_tree(folder)
+        for command in (["git", "init", "--quiet"], ["git", "add", "--all"]):  # some tests ask git for the pages
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)  # noqa: S603
+        yield Environment(folder)
