@@ -1,20 +1,19 @@
-"""The e-mails of each order and outboxed's tables."""
+"""The notifications of each order and outboxed's tables."""
 
-import sqlalchemy as sa
 from alembic import op
-from outboxed.storage import schema as messaging_schema
-from sqlalchemy.dialects.postgresql import JSONB
+from outboxed.storage import schema
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    messaging_schema.create_v1()
-    op.create_table(
-        "order_notifications",
-        sa.Column("id", sa.Uuid, primary_key=True, comment="the order's id"),
-        sa.Column("version", sa.Integer, nullable=False),
-        sa.Column("email", sa.Text),
-        sa.Column("notifications", JSONB, nullable=False),
-    )
+    schema.create_v1()
+    op.execute("""
+        create table order_notifications (
+            id uuid primary key,
+            version integer not null,
+            email text,
+            notifications jsonb not null
+        )""")
+    op.execute("comment on column order_notifications.id is 'the order''s id'")

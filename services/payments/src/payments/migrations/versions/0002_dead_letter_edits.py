@@ -1,10 +1,10 @@
 """Dead letters can be edited."""
 
-from outboxed.storage import schema as messaging_schema
+from outboxed.storage import schema
 
 revision = "0002"
 down_revision = "0001"
 
 
 def upgrade() -> None:
-    messaging_schema.add_dead_letter_edits()
+    schema.add_dead_letter_edits()
