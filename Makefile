@@ -50,8 +50,8 @@ $(LEVELS): .venv
 unit: ## the unit tests alone; likewise contract, model, parity, integration, journey, e2e
 
 .PHONY: watch
-watch: .venv ## on each save, the unit tests that the saved file affects; ARGS="--level 'unit or contract'"
-	@$(RUN) python -m tools.watch $(ARGS)
+watch: .venv ## on each save, the unit tests; ARGS=services/payments for those of a folder
+	@$(RUN) watchfiles --filter python "pytest -q -m unit $(ARGS)" libs services sandbox harness demo tools tests
 
 .PHONY: ci
 ci: .venv ## the pipeline of SERVICE alone: lint, types, layers, its tests, and the Pact Broker where there is one

@@ -59,7 +59,7 @@ NOT_RUN = {
     r"make (?:faults ARGS=|faults-drill|flake|memory|mutation$)": "takes 4 minutes to 2 hours; CI runs less of it",
     r"make bench-": "measures, which needs a machine that does nothing else",
     r"make upgrade-check$": "finds what was published since, whatever the commit; its parts: test_upgrade_check.py",
-    r"make watch": "waits for a person's saves; what it then runs: test_watch.py",
+    r"make watch": "waits for a person's saves",
     r"docker compose --profile broker up": "the Pact Broker's image is pulled from a registry",
     r"docker compose (?:port|exec -e ORDERS_OPERATOR)": "needs a person's choices, and their containers",
 }

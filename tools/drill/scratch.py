@@ -96,12 +96,19 @@ def copy_tree(folder: Path) -> None:
 
 
 @contextmanager
-def scratch() -> Iterator[Scratch]:
-    """A copy of the tree."""
-    with tempfile.TemporaryDirectory(prefix="drill-") as made:
+def copied_tree(prefix: str) -> Iterator[Path]:
+    """A copy of the tree in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix=prefix) as made:
         folder = Path(made)
         folder.chmod(0o755)  # as root the embedded PostgreSQL runs as nobody
         copy_tree(folder)
+        yield folder
+
+
+@contextmanager
+def scratch() -> Iterator[Scratch]:
+    """A copy of the tree, and what mypy knows of it."""
+    with copied_tree("drill-") as folder:
         if (cache := ROOT / ".mypy_cache").exists():
             shutil.copytree(cache, folder / ".mypy_cache")
         yield Scratch(folder)

@@ -4,14 +4,13 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET  # pytest wrote it
 
-from tools.drill.scratch import ROOT, copy_tree
+from tools.drill.scratch import ROOT, copied_tree
 from tools.upgrade_check.bounds import Outcome, bounds_in, versions_in, without_bounds
 
 PYPROJECTS = ("pyproject.toml", "libs/*/pyproject.toml", "services/*/pyproject.toml", "sandbox/pyproject.toml")
@@ -108,10 +107,7 @@ def _failed(case: ET.Element) -> bool:
 @contextmanager
 def scratch_environment() -> Iterator[Environment]:
     """Nothing of the tree, its lock or its environment is changed."""
-    with tempfile.TemporaryDirectory(prefix="upgrade-check-") as made:
-        folder = Path(made)
-        folder.chmod(0o755)  # as root the embedded PostgreSQL runs as nobody
-        copy_tree(folder)
+    with copied_tree("upgrade-check-") as folder:
         for command in (["git", "init", "--quiet"], ["git", "add", "--all"]):  # some tests ask git for the pages
             subprocess.run(command, cwd=folder, check=True, capture_output=True)  # noqa: S603
         yield Environment(folder)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from asyncapi_gate.reading import Document, Message, read_document
 from asyncapi_gate.validation import violations
@@ -12,25 +12,14 @@ MESSAGES = "Asynchronous/Messages"
 Pact = Mapping[str, Any]
 
 
-class SentRecord(Protocol):
-    """A record as a service sends it."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def key(self) -> str: ...
-    @property
-    def value(self) -> bytes: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-
 class UndocumentedRecordError(AssertionError):
     """A service sends something else than it says."""
 
 
-def assert_published_as_documented(document: Mapping[str, Any], records: Sequence[SentRecord]) -> None:
+def assert_published_as_documented(document: Mapping[str, Any], records: Sequence[Any]) -> None:
     """Compare outbox rows with the service's document: type, topic, key, every header, every field.
+
+    A row has ``topic`` and ``key`` (text), ``value`` (JSON as bytes) and ``headers`` (texts by name).
 
     Raises UndocumentedRecordError with a line for each difference, also for an event of which there is no row.
     """
@@ -42,7 +31,7 @@ def assert_published_as_documented(document: Mapping[str, Any], records: Sequenc
         raise UndocumentedRecordError("\n".join(lines))
 
 
-def _differences(document: Document, record: SentRecord) -> Iterator[str]:
+def _differences(document: Document, record: Any) -> Iterator[str]:
     event = record.headers.get("ce_type", "a record without ce_type")
     if event not in document.sent:
         yield f"{event}: {document.title} sends it, but doesn't document it"

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,14 @@ def published(target: Path, build: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def fetch_command(fetch: Callable[[], Path], refused: type[Exception]) -> None:
+    """Run as a program: print where it is now, or the one line of what was ``refused``."""
+    try:
+        print(fetch())  # noqa: T201 - a command
+    except refused as error:
+        sys.exit(str(error))
 
 
 def _rename_unless_there(staging: Path, target: Path) -> None:

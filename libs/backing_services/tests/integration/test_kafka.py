@@ -11,9 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError as ClientError
 from backing_services.kafka import DISCONNECT, ApacheKafka, KafkaCluster, KafkaError, MockKafka, apache
 from backing_services.kafka import fetch as fetching
-from backing_services.waiting import eventually
 
-from ..is_running import is_running
+from ..is_running import assert_ends_with_its_parent
 
 PRODUCE = 0
 KAFKA_OF_A_CHILD = """
@@ -192,15 +191,7 @@ async def test_apache_kafka_keeps_its_port_and_its_records_over_a_kill() -> None
 @pytest.mark.usefixtures("needs_java")
 @pytest.mark.real_kafka
 async def test_apache_kafka_does_not_outlive_the_process_that_started_it() -> None:
-    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", KAFKA_OF_A_CHILD, stdin=PIPE, stdout=PIPE)
-    assert parent.stdout is not None
-    pid = int(await parent.stdout.readline())
-    assert is_running(pid)
-
-    parent.kill()
-    await parent.communicate()
-
-    await eventually(lambda: not is_running(pid), describe=f"Apache Kafka {pid} ends")
+    await assert_ends_with_its_parent(KAFKA_OF_A_CHILD)
 
 
 @pytest.mark.usefixtures("needs_java")

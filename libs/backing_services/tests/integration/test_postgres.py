@@ -1,7 +1,5 @@
 import asyncio
 import os
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +17,8 @@ from backing_services.postgres import (
     installation,
     migrated_template,
 )
-from backing_services.waiting import eventually
 
-from ..is_running import is_running
+from ..is_running import assert_ends_with_its_parent, is_running
 
 SERVER_OF_A_CHILD = """
 import sys
@@ -118,15 +115,7 @@ def test_closing_leaves_neither_process_nor_data_behind() -> None:
 
 
 async def test_a_server_does_not_outlive_the_process_that_started_it_even_if_that_is_killed() -> None:
-    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVER_OF_A_CHILD, stdin=PIPE, stdout=PIPE)
-    assert parent.stdout is not None
-    pid = int(await parent.stdout.readline())
-    assert is_running(pid)
-
-    parent.kill()
-    await parent.communicate()
-
-    await eventually(lambda: not is_running(pid), describe=f"PostgreSQL {pid} ends")
+    await assert_ends_with_its_parent(SERVER_OF_A_CHILD)
 
 
 def test_a_missing_wheel_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 import asyncio
 import signal
 import sys
-from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from backing_services.processes import (
 )
 from backing_services.waiting import eventually
 
-from ..is_running import is_running
+from ..is_running import assert_ends_with_its_parent
 
 LIVES = "import time; print('ready', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + LIVES
@@ -178,16 +177,7 @@ async def test_processes_are_stopped_in_reverse_order(tmp_path: Path) -> None:
 
 
 async def test_no_process_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SUPERVISOR_OF_A_CHILD, str(tmp_path / "log")]
-    supervisor = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
-    assert supervisor.stdout is not None
-    pid = int(await supervisor.stdout.readline())
-    assert is_running(pid)
-
-    supervisor.kill()
-    await supervisor.communicate()
-
-    await eventually(lambda: not is_running(pid), describe=f"process {pid} ends")
+    await assert_ends_with_its_parent(SUPERVISOR_OF_A_CHILD, str(tmp_path / "log"))
 
 
 async def test_a_name_can_be_taken_once(tmp_path: Path) -> None:

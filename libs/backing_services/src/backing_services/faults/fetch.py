@@ -3,10 +3,9 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-from backing_services._cache import published
+from backing_services._cache import fetch_command, published
 from backing_services.faults.proxies import VERSION, binary
 from backing_services.faults.unavailable import FaultError
 
@@ -37,7 +36,4 @@ def _build(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        print(fetch())  # noqa: T201 - a command
-    except FaultError as error:
-        sys.exit(str(error))
+    fetch_command(fetch, FaultError)

@@ -10,6 +10,7 @@ from types import TracebackType
 from backing_services._cache import cache_folder, published
 from backing_services.kafka.cluster import KafkaError, Started, create_topics, wait_until_it_answers
 from backing_services.processes import free_port, is_free
+from backing_services.processes.managed import end
 from backing_services.processes.parent_death import bound_to_this_process
 from backing_services.processes.temporary import TemporaryFolder
 
@@ -197,12 +198,7 @@ class ApacheKafka(Started):
         if self._process is None:
             return
         process, self._process = self._process, None
-        process.send_signal(how)
-        try:
-            process.wait(STOP_LIMIT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, how, within=STOP_LIMIT, otherwise=signal.SIGKILL)
 
 
 def _format(folder: Path) -> None:

@@ -2,11 +2,10 @@
 
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from backing_services._cache import published
+from backing_services._cache import fetch_command, published
 from backing_services.kafka.apache import VERSION, jars_folder
 from backing_services.kafka.cluster import KafkaError
 
@@ -49,7 +48,4 @@ def _copy_dependencies(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        print(fetch())  # noqa: T201 - a command
-    except KafkaError as error:
-        sys.exit(str(error))
+    fetch_command(fetch, KafkaError)

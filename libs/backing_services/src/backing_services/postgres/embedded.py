@@ -19,6 +19,7 @@ from backing_services.postgres.installation import (
 )
 from backing_services.postgres.server import PostgresServer
 from backing_services.processes import free_port
+from backing_services.processes.managed import end
 from backing_services.processes.parent_death import bound_to_this_process
 from backing_services.processes.temporary import TemporaryFolder
 
@@ -191,9 +192,4 @@ class EmbeddedPostgres(PostgresServer):
         if self._process is None:
             return
         process, self._process = self._process, None
-        process.send_signal(how)
-        try:
-            process.wait(STOP_LIMIT)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(STOP_LIMIT)
+        end(process, how, within=STOP_LIMIT, otherwise=signal.SIGQUIT)

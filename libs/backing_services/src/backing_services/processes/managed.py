@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from backing_services.processes.parent_death import bound_to_this_process
 from backing_services.processes.readiness import Readiness
@@ -160,3 +162,13 @@ class ManagedProcess:
         if self.is_running:
             with suppress(ProcessLookupError):  # reaped a moment ago, by asyncio's thread
                 os.killpg(self.pid, number)
+
+
+def end(process: subprocess.Popen[Any], how: signal.Signals, *, within: float, otherwise: signal.Signals) -> None:
+    """Send a signal and wait for the end; after ``within`` seconds, send the other one."""
+    process.send_signal(how)
+    try:
+        process.wait(within)
+    except subprocess.TimeoutExpired:
+        process.send_signal(otherwise)
+        process.wait(within)

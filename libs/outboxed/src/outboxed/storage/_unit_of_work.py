@@ -36,8 +36,8 @@ def load_headers(dumped: bytes) -> tuple[tuple[str, bytes | None], ...]:
     return tuple((name, None if raw is None else base64.b64decode(raw)) for name, raw in json.loads(dumped))
 
 
-class SqlEvents:
-    """The outbox's writing end."""
+class PendingEvents:
+    """The outbox's writing end: what is appended waits for the end of the transaction."""
 
     def __init__(self, source: str, now: datetime) -> None:
         self._source = source
@@ -52,14 +52,14 @@ class SqlEvents:
         )
 
 
-class SqlTasks:
-    """The tasks table's writing end."""
+class PendingTasks:
+    """The tasks' writing end; a task continues the trace that is running when it is scheduled."""
 
     def __init__(self) -> None:
         self.scheduled: list[tuple[NewTask, str | None]] = []
 
     def schedule(self, task: NewTask) -> None:
-        """See ports.Tasks. The task continues the trace that is running now."""
+        """See ports.Tasks."""
         self.scheduled.append((task, current_traceparent()))
 
 
@@ -98,8 +98,8 @@ class SqlUnitOfWork:
         self.connection = connection
         self.now = now
         self.clock = clock
-        self.events = SqlEvents(source, now)
-        self.tasks = SqlTasks()
+        self.events = PendingEvents(source, now)
+        self.tasks = PendingTasks()
         self.inbox = SqlInbox(connection, clock)
         self.dead_letters = SqlDeadLetters()
 

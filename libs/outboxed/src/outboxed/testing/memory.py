@@ -14,11 +14,11 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
 from outboxed._wakeups import Signal
-from outboxed.messages import Event, OutgoingRecord, encode_versions
+from outboxed.messages import OutgoingRecord
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage import Aggregate, Clock, ConcurrentInsertError, StaleAggregateError
+from outboxed.storage._unit_of_work import PendingEvents, PendingTasks
 from outboxed.tasks import LeaseLostError, Task
-from outboxed.telemetry import current_traceparent
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -91,33 +91,6 @@ class InMemoryRepository(Generic[A]):
         self.rows[aggregate.id] = aggregate
 
 
-class InMemoryEvents:
-    """The outbox's writing end."""
-
-    def __init__(self, source: str, now: datetime) -> None:
-        self._source = source
-        self._now = now
-        self.appended: list[OutgoingRecord] = []
-
-    def append(self, event: Event, *other_versions: Event, sequence: int) -> None:
-        """See outboxed.ports.Events."""
-        versions = (event, *other_versions)
-        self.appended += encode_versions(
-            versions, source=self._source, sequence=sequence, time=self._now, traceparent=current_traceparent()
-        )
-
-
-class InMemoryTasks:
-    """The tasks' writing end."""
-
-    def __init__(self) -> None:
-        self.scheduled: list[tuple[NewTask, str | None]] = []
-
-    def schedule(self, task: NewTask) -> None:
-        """See outboxed.ports.Tasks."""
-        self.scheduled.append((task, current_traceparent()))
-
-
 class InMemoryInbox:
     """The inbox."""
 
@@ -151,8 +124,8 @@ class InMemoryUnitOfWork:
     def __init__(self, state: State, *, source: str, now: datetime) -> None:
         self.state = state
         self.now = now
-        self.events = InMemoryEvents(source, now)
-        self.tasks = InMemoryTasks()
+        self.events = PendingEvents(source, now)
+        self.tasks = PendingTasks()
         self.inbox = InMemoryInbox(state.inbox, now)
         self.dead_letters = InMemoryDeadLetters(state.dead_letters)
 
