@@ -131,7 +131,7 @@ crash-points: .venv ## kill each process before and after each of its steps: do 
 	@$(RUN) python -m tools.crash_points $(ARGS)
 
 .PHONY: installed
-installed: .venv ## install the two libraries with pip in a repository of somebody else's, and run their minimal example
+installed: .venv ## install each library with pip in an environment of its own, and run the minimal example
 	@$(RUN) python -m tools.installed
 
 .PHONY: flake

@@ -1,7 +1,7 @@
-"""``python -m tools.installed``: the two libraries in a repository of somebody else's, with pip, as their READMEs say.
+"""``python -m tools.installed``: each library in an environment of somebody else's, with pip, as its README says.
 
-Nothing of this project's environment is used: a new virtual environment, the packages of `pip install`, and the files
-of the minimal example of backing_services.
+Nothing of this project's environment is used: a new virtual environment a library, the packages of `pip install`, its
+import, and the files of backing_services' minimal example.
 """
 
 import os
@@ -17,31 +17,48 @@ from pathlib import Path
 from libs.backing_services.tests.snippets import files
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "libs" / "backing_services" / "README.md"
-INSTALL = re.compile(r"^    (pip install .*)$", re.MULTILINE)
+INSTALL = re.compile(r"^    (pip install [^#\n]*[^#\s])", re.MULTILINE)
+IMPORTS = {
+    "backing_services": "import backing_services.postgres, backing_services.kafka",
+    "outboxed": "import outboxed.process, outboxed.testing.tracking",
+    "pact_faststream": "import pact_faststream.broker.__main__, pact_faststream.matrix; pact_faststream.MessagePact",
+    "asyncapi_gate": "import asyncapi_gate.__main__, asyncapi_gate",
+}
+"""What of a library must be there with what its README's last command installs."""
 
 
 def main() -> None:
     """Exit with 1 when a step fails; its output is printed."""
     begun = time.monotonic()
-    [command] = INSTALL.findall(README.read_text())
-    with tempfile.TemporaryDirectory(prefix="installed-") as folder:
-        Path(folder).chmod(0o755)  # as root the embedded PostgreSQL runs as nobody, who has to come in
-        environment, repository = Path(folder) / "venv", Path(folder) / "repository"
-        venv.create(environment, with_pip=True)
-        _run([environment / "bin" / "pip", "--quiet", *shlex.split(command)[1:]], ROOT)
-        for name, content in files(README).items():
-            (repository / name).parent.mkdir(parents=True, exist_ok=True)
-            (repository / name).write_text(content)
-        output = _run([environment / "bin" / "pytest", "-q"], repository)
+    for library, imports in IMPORTS.items():
+        readme = ROOT / "libs" / library / "README.md"
+        with tempfile.TemporaryDirectory(prefix="installed-") as folder:
+            Path(folder).chmod(0o755)  # as root the embedded PostgreSQL runs as nobody, who has to come in
+            environment, repository = Path(folder) / "venv", Path(folder) / "repository"
+            venv.create(environment, with_pip=True)
+            for command in INSTALL.findall(readme.read_text()):
+                _run([environment / "bin" / "pip", "--quiet", *shlex.split(command)[1:]], ROOT)
+            _run([environment / "bin" / "python", "-c", imports], Path(folder))
+            print(f"installed: {library}{_tested(readme, environment, repository)}", flush=True)
+    print(f"installed: {len(IMPORTS)} libraries in {time.monotonic() - begun:.0f} s")
+
+
+def _tested(readme: Path, environment: Path, repository: Path) -> str:
+    """What the README's example says, where there is one."""
+    if not (example := files(readme)):
+        return ""
+    for name, content in example.items():
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_text(content)
+    output = _run([environment / "bin" / "pytest", "-q"], repository)
     passed = re.findall(r"^\d+ passed", output, re.MULTILINE)
     if not passed:
         sys.exit(f"installed: nothing passed:\n{output}")
-    print(f"installed: {command}, and {passed[0]} in {time.monotonic() - begun:.0f} s")
+    return f", {passed[0]}"
 
 
 def _run(command: list[Path | str], folder: Path) -> str:
-    foreign = ("PYTEST_", "PYTHON", "TEST_", "TESTKIT_", "REQUIRE")
+    foreign = ("PYTEST_", "PYTHON", "TEST_", "BACKING_", "REQUIRE")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     done = subprocess.run(  # noqa: S603 - as documented
         command, cwd=folder, env=environment, check=False, capture_output=True, text=True
