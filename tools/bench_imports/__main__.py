@@ -1,4 +1,4 @@
-"""``python -m tools.bench_imports``: how long each service takes to import, beside its libraries alone."""
+"""`python -m tools.bench_imports`: how long each service takes to import, beside its libraries alone."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""``python -m tools.bench_isolation``: what each way to isolate tests that use a database costs, side by side.
+"""`python -m tools.bench_isolation`: what each way to isolate tests that use a database costs, side by side.
 
 Each test of each way commits a row in two tables of the orders service's own schema, which is not timed; what is timed
 is what the way does before and after it. The ways take turns, so that a busy moment of the machine meets all of them,
@@ -44,7 +44,7 @@ class Way(ABC):
     async def open(self, stack: AsyncExitStack) -> None:
         """Once, before all tests."""
 
-    async def before(self) -> None:  # noqa: B027  # most ways have nothing to do here
+    async def before(self) -> None:  # noqa: B027 - most ways have nothing to do here
         """Make ready for a test."""
 
     @abstractmethod

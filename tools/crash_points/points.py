@@ -25,9 +25,9 @@ SIDES: Sequence[Side] = ("before", "after")
 
 @dataclass(frozen=True)
 class Point:
-    """A step in a process ("orders api"); the ``nth`` time that it comes to the step.
+    """A step in a process ("orders api"); the `nth` time that it comes to the step.
 
-    ``mail_again`` are the sides where the mail server has the e-mail and nobody has written that down.
+    `mail_again` are the sides where the mail server has the e-mail and nobody has written that down.
     """
 
     process: str

@@ -1,6 +1,6 @@
 """Roles as processes of their own, forked from one that has imported their libraries: half the cost of a start.
 
-Nothing of ours is imported before the fork, so a process reads its environment as ``python -m orders`` would.
+Nothing of ours is imported before the fork, so a process reads its environment as `python -m orders` would.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Readiness(Protocol):
 
 
 class RoleProcess:
-    """``python -m <service> --role <role>``, one process at a time."""
+    """`python -m <service> --role <role>`, one process at a time."""
 
     def __init__(self, service: str, role: str, *, environment: Mapping[str, str], log: Path, ready: Readiness) -> None:
         self.name = f"{service} {role}"
@@ -99,7 +99,7 @@ class RoleProcess:
 
 
 async def _end_of(process: BaseProcess, *, within: float) -> None:
-    """Return when it has ended, or after ``within`` seconds."""
+    """Return when it has ended, or after `within` seconds."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(process.sentinel, ended.set)
     try:
@@ -110,7 +110,7 @@ async def _end_of(process: BaseProcess, *, within: float) -> None:
 
 
 def _become(command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-    """Be ``python -m <command>`` from here on."""
+    """Be `python -m <command>` from here on."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
     with log.open("ab") as file:

@@ -17,9 +17,9 @@ ASKS_AGAIN = Patience(PATIENCE, again_on=frozenset(range(500, 600)), first=0.05,
 
 @dataclass(frozen=True)
 class Scenario:
-    """``money`` and ``mails`` are what the gateway decided and what the customer got, in the end.
+    """`money` and `mails` are what the gateway decided and what the customer got, in the end.
 
-    ``record`` makes one that somebody else sends; it becomes a dead letter in the services of ``refused_by``.
+    `record` makes one that somebody else sends; it becomes a dead letter in the services of `refused_by`.
     """
 
     payment_method: str = "pm_card_ok"
@@ -77,7 +77,7 @@ class Trial:
 class ScenarioRunner:
     """Speaks to the shop as its customers do, who try again until they are answered.
 
-    ``status_of`` asks the database, so that no customer who only looks comes to a point.
+    `status_of` asks the database, so that no customer who only looks comes to a point.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ class EditError(Exception):
 
 @dataclass(frozen=True)
 class Edit:
-    """In every file that ``files`` (a glob) matches, ``old`` (a regular expression) becomes ``new``."""
+    """In every file that `files` (a glob) matches, `old` (a regular expression) becomes `new`."""
 
     files: str
     old: str

@@ -1,4 +1,4 @@
-"""``python -m tools.faults``: orders through kills, outages, duplicates and poison, judged by ledgers outside."""
+"""`python -m tools.faults`: orders through kills, outages, duplicates and poison, judged by ledgers outside."""
 
 import asyncio
 import os
@@ -87,7 +87,7 @@ def main(  # one a knob
     measure: Annotated[bool, typer.Option(help="After the storm, measure recoveries, one fault at a time.")] = True,
 ) -> None:
     """Exit with 1 where a rule fell, with 2 where the harness itself is at fault."""
-    seed = random.randrange(10_000) if seed is None else seed  # noqa: S311  # a plan, not a secret
+    seed = random.randrange(10_000) if seed is None else seed  # noqa: S311 - a plan, not a secret
     if minutes:
         rate = orders / (minutes * 60 * _mean_rate(measure=measure))
     run = Run(seed, orders, rate, replicas, kills, stuck, measure=measure)

@@ -35,7 +35,7 @@ POLL = 0.1
 
 @dataclass
 class Customers:
-    """All of them; ``wrong_answers`` are sentences about answers that no customer should get."""
+    """All of them; `wrong_answers` are sentences about answers that no customer should get."""
 
     replicas: Sequence[Replica]
     http: httpx.AsyncClient
@@ -68,7 +68,7 @@ class Customers:
         await asyncio.gather(*(enter(email) for email in emails))
 
     async def place(self, orders: int, *, rate: float) -> None:
-        """Place so many orders, ``rate`` a second, while fewer than AT_ONCE customers are waiting."""
+        """Place so many orders, `rate` a second, while fewer than AT_ONCE customers are waiting."""
         clock = asyncio.get_running_loop().time
         begun = clock()
         room = asyncio.Semaphore(AT_ONCE)
@@ -98,7 +98,7 @@ class Customers:
         return asyncio.get_running_loop().time() - begun
 
     async def _shop(self, number: int) -> None:
-        rng = random.Random(f"{self.seed} {number}")  # noqa: S311  # a load, not a secret
+        rng = random.Random(f"{self.seed} {number}")  # noqa: S311 - a load, not a secret
         everybody = [*self._logged_in]
         email = everybody[number % len(everybody)]
         card = rng.choices(list(CARDS), weights=list(CARDS.values()))[0]

@@ -57,7 +57,7 @@ SMTP = (
 
 @dataclass
 class Injector:
-    """``injected`` and ``recoveries`` are what it leaves behind.
+    """`injected` and `recoveries` are what it leaves behind.
 
     Recoveries are the seconds from a fault's end until a new order is confirmed by e-mail, by the part that failed.
     """
@@ -82,7 +82,7 @@ class Injector:
         await self.begin()
 
     def storm(self, *, kills: int) -> list[Fault]:
-        """All faults that can be had here, so many times each; the numbers of the others follow from ``kills``."""
+        """All faults that can be had here, so many times each; the numbers of the others follow from `kills`."""
         times = max(1, kills // 10)
         faults = [
             Fault("kill", kills, self.kill),
@@ -116,7 +116,7 @@ class Injector:
         clock = asyncio.get_running_loop().time
         for one in plan:
             begun = clock()
-            words = await one.fault.inject(random.Random(one.seed))  # noqa: S311  # a plan, not a secret
+            words = await one.fault.inject(random.Random(one.seed))  # noqa: S311 - a plan, not a secret
             seconds = await self.customers.probe()
             self.recoveries.setdefault(one.fault.name, []).append(seconds)
             tell(clock() - begun, one, f"{words}; a new order is confirmed after {seconds:.1f} s")

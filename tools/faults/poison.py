@@ -19,7 +19,7 @@ DIGITS = 6_000
 class Oddity:
     """What is done to a good record, and what of it is refused.
 
-    The ``envelope``: every group that reads the topic makes a dead letter of it. The ``data``: every group that reads
+    The `envelope`: every group that reads the topic makes a dead letter of it. The `data`: every group that reads
     the type does. None: nobody does.
     """
 

@@ -38,7 +38,7 @@ class Replica:
 
 
 class ProxiedSystem(System):
-    """See System; ``missing`` says which faults can't be had here, and why. Raises FaultError, too."""
+    """See System; `missing` says which faults can't be had here, and why. Raises FaultError, too."""
 
     kafka: ApacheKafka
 
@@ -57,7 +57,7 @@ class ProxiedSystem(System):
         return [replica for replica in self.replicas if replica.service == service]
 
     async def extra_consumer(self, service: str, name: str) -> None:
-        """One more member of a service's group, until ``supervisor.stop(name)``."""
+        """One more member of a service's group, until `supervisor.stop(name)`."""
         port = free_port()
         await self._run(name, service, self.environment(service, port), "--role", "consumer", port=port)
 

@@ -1,4 +1,4 @@
-"""``python -m tools.faults_drill``: plant a bug in a copy of the tree, one at a time; which check sees it, and how?
+"""`python -m tools.faults_drill`: plant a bug in a copy of the tree, one at a time; which check sees it, and how?
 
 What makes the harness's zeros believable: with any of these guards gone, it or the tests must fail.
 """

@@ -1,4 +1,4 @@
-"""``python -m tools.flake``: all levels that need no Docker, again and again, in another order each time.
+"""`python -m tools.flake`: all levels that need no Docker, again and again, in another order each time.
 
 A test that fails once in a hundred runs is no test. Runs take turns: all tests in one process, then spread over the
 processors; a seed that is the run's number, then one that nobody has tried. Each failure is printed with the command
@@ -64,12 +64,12 @@ def planned(runs: int) -> Iterator[Run]:
     """Alone and in parallel, and of each kind with a fixed seed and with a new one."""
     for number in range(runs):
         fixed = number // 2 % 2 == 0
-        yield Run(number if fixed else random.randrange(2**16), parallel=number % 2 == 1)  # noqa: S311  # an order
+        yield Run(number if fixed else random.randrange(2**16), parallel=number % 2 == 1)  # noqa: S311 - an order
 
 
 def read(report: Path) -> Outcome:
     """What pytest's JUnit report says; a test that was skipped didn't run."""
-    cases = list(ET.parse(report).iter("testcase"))  # noqa: S314  # our own pytest wrote it
+    cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - our own pytest wrote it
     failures = [
         Failure(f"{case.get('classname')}::{case.get('name')}", (why.get("message") or "").partition("\n")[0])
         for case in cases

@@ -1,4 +1,4 @@
-"""``python -m tools.installed``: each library in an environment of somebody else's, with pip, as its README says.
+"""`python -m tools.installed`: each library in an environment of somebody else's, with pip, as its README says.
 
 Nothing of this project's environment is used: a new virtual environment a library, the packages of `pip install`, its
 import, and the files of backing_services' minimal example.

@@ -1,4 +1,4 @@
-"""``python -m tools.memory``: does a service that has handled many events hold more memory than after the first ones?
+"""`python -m tools.memory`: does a service that has handled many events hold more memory than after the first ones?
 
 Each service runs alone as a process, on Apache Kafka and PostgreSQL, and reads made-up events: most of them end in its
 database, orders' in its outbox and through its relay, and one in fifty in a call to the payment gateway or an e-mail.

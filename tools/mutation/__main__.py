@@ -1,4 +1,4 @@
-"""``python -m tools.mutation``: change the code in a thousand small ways; which of them does no unit test see?"""
+"""`python -m tools.mutation`: change the code in a thousand small ways; which of them does no unit test see?"""
 
 import ast
 import re

@@ -1,7 +1,7 @@
-"""What is known of mutmut beside its commands. Bound: ``mutmut<3.9``; canaries: tests/unit/test_canaries.py.
+"""What is known of mutmut beside its commands. Bound: `mutmut<3.9`; canaries: tests/unit/test_canaries.py.
 
-``mutmut results`` prints names and statuses for people, without those that were killed. Used instead: the files
-``mutants/**/*.meta`` that it keeps for itself, the exit codes in them, and its names for functions.
+`mutmut results` prints names and statuses for people, without those that were killed. Used instead: the files
+`mutants/**/*.meta` that it keeps for itself, the exit codes in them, and its names for functions.
 """
 
 import json
@@ -14,7 +14,7 @@ RESULTS = "exit_code_by_key"
 
 
 def judged(folder: Path, source: str) -> Iterator[tuple[str, bool]]:
-    """The mutants of a source file (a path in ``folder``) that were run: name, and whether a test killed it."""
+    """The mutants of a source file (a path in `folder`) that were run: name, and whether a test killed it."""
     results = folder / "mutants" / f"{source}.meta"
     if results.exists():
         for name, code in json.loads(results.read_text())[RESULTS].items():

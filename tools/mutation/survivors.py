@@ -7,7 +7,7 @@ from tools.mutation.workspace import Mutant
 
 @dataclass(frozen=True)
 class Explained:
-    """All mutants of ``module`` that ``after`` is a part of, as the changed line reads."""
+    """All mutants of `module` that `after` is a part of, as the changed line reads."""
 
     module: str
     after: str

@@ -1,4 +1,4 @@
-"""A copy of the tree as mutmut wants it: all packages below one ``src``, and its settings."""
+"""A copy of the tree as mutmut wants it: all packages below one `src`, and its settings."""
 
 import json
 import os
@@ -56,7 +56,7 @@ class MutmutError(Exception):
 
 @dataclass(frozen=True)
 class Mutant:
-    """A change of the code: ``module`` as in MUTATED; ``before`` and ``after`` are the lines, without indentation."""
+    """A change of the code: `module` as in MUTATED; `before` and `after` are the lines, without indentation."""
 
     name: str
     module: str

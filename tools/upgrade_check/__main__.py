@@ -1,4 +1,4 @@
-"""``python -m tools.upgrade_check``: which upper bound can be raised, by the newest versions of all dependencies."""
+"""`python -m tools.upgrade_check`: which upper bound can be raised, by the newest versions of all dependencies."""
 
 import subprocess
 import sys

@@ -47,7 +47,7 @@ class Row:
         return not SpecifierSet(self.bound).contains(self.newest, prereleases=True)
 
     def verdict(self, *, works: bool) -> Verdict:
-        """``works``: everything passed with the newest version, or with this one alone moved."""
+        """`works`: everything passed with the newest version, or with this one alone moved."""
         if not self.bound:
             return "no bound"
         if not self.needs_more:
@@ -56,7 +56,7 @@ class Row:
 
 
 def bounds_in(pyproject: str) -> Iterator[tuple[str, str]]:
-    """Each dependency that has an upper bound, with the bound, such as ``<0.15``."""
+    """Each dependency that has an upper bound, with the bound, such as `<0.15`."""
     for found in REQUIREMENT.finditer(pyproject):
         requirement = Requirement(found["text"])
         upper = [str(each) for each in requirement.specifier if each.operator.startswith("<")]

@@ -83,7 +83,7 @@ class Environment:
         if not report.exists():
             said = (done.stderr or done.stdout).strip().splitlines()
             raise UpgradeCheckError(f"pytest could not run: {said[-1] if said else 'it said nothing'}")
-        cases = ET.parse(report).iter("testcase")  # noqa: S314  # pytest wrote it
+        cases = ET.parse(report).iter("testcase")  # noqa: S314 - pytest wrote it
         told = [(case.get("name", ""), _failed(case)) for case in cases if case.find("skipped") is None]
         return Outcome(
             passed=tuple(name for name, failed in told if not failed),

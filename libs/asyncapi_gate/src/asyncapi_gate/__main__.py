@@ -1,4 +1,4 @@
-"""``python -m asyncapi_gate --against REVISION``: do the work tree's documents break what consumers read."""
+"""`python -m asyncapi_gate --against REVISION`: do the work tree's documents break what consumers read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

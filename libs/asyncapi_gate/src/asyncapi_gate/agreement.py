@@ -19,7 +19,7 @@ class UndocumentedRecordError(AssertionError):
 def assert_published_as_documented(document: Mapping[str, Any], records: Sequence[Any]) -> None:
     """Compare outbox rows with the service's document: type, topic, key, every header, every field.
 
-    A row has ``topic`` and ``key`` (text), ``value`` (JSON as bytes) and ``headers`` (texts by name).
+    A row has `topic` and `key` (text), `value` (JSON as bytes) and `headers` (texts by name).
 
     Raises UndocumentedRecordError with a line for each difference, also for an event of which there is no row.
     """
@@ -53,7 +53,7 @@ def _differences(document: Document, record: Any) -> Iterator[str]:
 def disagreements(service: str, contracts: Path) -> list[str]:
     """What a service's document and the pact files that name the service say differently, one line each.
 
-    ``contracts`` has ``pacts/`` and ``asyncapi/``. As a provider, the service sends what its consumers expect, and as a
+    `contracts` has `pacts/` and `asyncapi/`. As a provider, the service sends what its consumers expect, and as a
     consumer it receives what its pacts name, no more and no less. Pacts over HTTP have no part in it.
     """
     paths = {path.stem: path for path in sorted((contracts / "asyncapi").glob("*.json"))}

@@ -23,7 +23,7 @@ class BreakingChangeError(AssertionError):
 
 
 async def served_document(app: Any) -> dict[str, Any]:
-    """What an ASGI app serves at ``/asyncapi.json``. Raises httpx.HTTPStatusError."""
+    """What an ASGI app serves at `/asyncapi.json`. Raises httpx.HTTPStatusError."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
         answer = await client.get("/asyncapi.json")
     served: dict[str, Any] = answer.raise_for_status().json()
@@ -31,7 +31,7 @@ async def served_document(app: Any) -> dict[str, Any]:
 
 
 def check_document(document: Mapping[str, Any], folder: Path, *, write: bool) -> None:
-    """Compare the file of the document's service with the document; ``write`` makes it again instead.
+    """Compare the file of the document's service with the document; `write` makes it again instead.
 
     Raises StaleDocumentError; BreakingChangeError where the file publishes an event that the document breaks, and
     UnreadableDocumentError where nobody can tell: then nothing is written.

@@ -22,7 +22,7 @@ VERSION = re.compile(r"\.v(\d+)$")
 class Change:
     """A breaking change: of which event, where in it, what, and what to do instead.
 
-    ``field`` is a path such as ``items[].quantity``, ``prices.*``, ``header ce_type``, or empty for the event itself.
+    `field` is a path such as `items[].quantity`, `prices.*`, `header ce_type`, or empty for the event itself.
     """
 
     event: str
@@ -61,7 +61,7 @@ def _next_version(event: str, document: Document) -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where in an event; ``around`` has the pairs of schemas that lead here: a recursive model comes back to one."""
+    """Where in an event; `around` has the pairs of schemas that lead here: a recursive model comes back to one."""
 
     path: str = ""
     around: frozenset[tuple[int, int]] = frozenset()

@@ -18,7 +18,7 @@ class UnreadableDocumentError(ValueError):
 
 @dataclass(frozen=True)
 class Message:
-    """One type of event, with its address; ``key_field`` is the payload's field that the record's key equals."""
+    """One type of event, with its address; `key_field` is the payload's field that the record's key equals."""
 
     type: str
     topic: str

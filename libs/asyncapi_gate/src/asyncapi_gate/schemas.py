@@ -17,12 +17,12 @@ NULL: Schema = {"type": "null"}
 
 
 def says_nothing(word: str) -> bool:
-    """Whether a keyword is for people, or somebody's extension, such as Zalando's ``x-extensible-enum``."""
+    """Whether a keyword is for people, or somebody's extension, such as Zalando's `x-extensible-enum`."""
     return word in ANNOTATIONS or word.startswith("x-")
 
 
 def alternatives(schema: Any, document: Document) -> list[Schema]:
-    """A schema as those parts of it of which one has to fit: of ``anyOf``, ``oneOf``, a list of types; else itself."""
+    """A schema as those parts of it of which one has to fit: of `anyOf`, `oneOf`, a list of types; else itself."""
     schema = unwrapped(schema, document)
     for word in ("anyOf", "oneOf"):
         if word in schema:
@@ -35,7 +35,7 @@ def alternatives(schema: Any, document: Document) -> list[Schema]:
 
 
 def unwrapped(schema: Any, document: Document) -> Schema:
-    """A schema without references, and without an ``allOf`` around a single one; ``true`` and ``false`` as schemas."""
+    """A schema without references, and without an `allOf` around a single one; `true` and `false` as schemas."""
     found = document.resolved(schema)
     if isinstance(found, bool):
         return {} if found else {"not": {}}
@@ -47,7 +47,7 @@ def unwrapped(schema: Any, document: Document) -> Schema:
 def plain(node: Any, document: Document, around: frozenset[str] = frozenset()) -> Any:
     """A part of a schema, to be compared as a whole: without names of references, and without words for people.
 
-    ``around`` has the references that lead here: a recursive model comes back to one.
+    `around` has the references that lead here: a recursive model comes back to one.
     """
     if isinstance(node, list):
         return [plain(item, document, around) for item in node]
@@ -79,6 +79,6 @@ def canonical(value: Any) -> str:
 
 
 def shown(meant: Any) -> str:
-    """What a keyword says, for a person: short, and ``none`` where it is missing."""
+    """What a keyword says, for a person: short, and `none` where it is missing."""
     text = "none" if meant is None else meant if isinstance(meant, str) else json.dumps(meant, ensure_ascii=False)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."

@@ -1,4 +1,4 @@
-"""What each service's document must hold: ``class TestDocument(DocumentSuite)`` in its contract tests."""
+"""What each service's document must hold: `class TestDocument(DocumentSuite)` in its contract tests."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from asyncapi_gate.documents import check_document, served_document
 
 
 class DocumentSuite:
-    """Needs the fixtures ``app`` (an ASGI app), ``contracts_folder`` and ``write_contracts``."""
+    """Needs the fixtures `app` (an ASGI app), `contracts_folder` and `write_contracts`."""
 
     service: ClassVar[str]
 

@@ -14,7 +14,7 @@ FORMATS = FormatChecker()
 def violations(value: Any, schema: Schema, document: Document, *, partial: bool = False) -> Iterator[str]:
     """What a JSON value breaks of a schema, one line each, with the path of the field.
 
-    ``partial``: the value may leave out fields, as a consumer's example does. Raises NotImplementedError for a format
+    `partial`: the value may leave out fields, as a consumer's example does. Raises NotImplementedError for a format
     that nobody checks, which the library would let pass.
     """
     rooted = {"components": document.content.get("components", {}), "allOf": [schema]}  # where references start
@@ -37,5 +37,5 @@ _PARTIAL = extend(_WHOLE, {"required": lambda *_: None})
 
 
 def _path(parts: Iterable[str | int]) -> str:
-    """Such as ``items[].quantity``."""
+    """Such as `items[].quantity`."""
     return "".join("[]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")

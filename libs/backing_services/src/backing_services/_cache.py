@@ -40,7 +40,7 @@ def published(target: Path, build: Callable[[Path], None]) -> Path:
 
 
 def fetch_command(fetch: Callable[[], Path], refused: type[Exception]) -> None:
-    """Run as a program: print where it is now, or the one line of what was ``refused``."""
+    """Run as a program: print where it is now, or the one line of what was `refused`."""
     try:
         print(fetch())  # noqa: T201 - a command
     except refused as error:

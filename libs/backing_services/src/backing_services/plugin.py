@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if tasks_guard and isinstance(item, pytest.Function):
             tasks_guard.watch(item)
     if (seed := config.getoption("shuffle")) is not None:
-        random.Random(seed).shuffle(items)  # noqa: S311 - as above
+        random.Random(seed).shuffle(items)  # noqa: S311 - an order of tests, not a secret
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -208,7 +208,7 @@ def kafka_cluster() -> "Iterator[KafkaCluster]":
 @pytest.fixture(scope="session")
 def real_kafka_cluster(request: pytest.FixtureRequest) -> "Iterator[KafkaCluster]":
     """Apache Kafka, never the mock: the chosen one, else a process, else a container, else the test doesn't run."""
-    from backing_services.choice import Unavailable, choose_kafka, choose_real_kafka  # noqa: PLC0415 - as above
+    from backing_services.choice import Unavailable, choose_kafka, choose_real_kafka  # noqa: PLC0415 - see the module's docstring
 
     if choose_kafka().is_real:
         yield request.getfixturevalue("kafka_cluster")

@@ -33,7 +33,7 @@ class Subscription:
         self._event = event
 
     async def wait(self, at_most: float) -> bool:
-        """Whether there was a notification within ``at_most`` seconds."""
+        """Whether there was a notification within `at_most` seconds."""
         try:
             async with asyncio.timeout(at_most):
                 await self._event.wait()

@@ -7,7 +7,7 @@ from typing import Any
 class TransientError(Exception):
     """The same call may succeed later: back off and try again.
 
-    ``retry_after`` is in seconds, where the other side named a time.
+    `retry_after` is in seconds, where the other side named a time.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -16,7 +16,7 @@ class TransientError(Exception):
 
 
 class EventTooLargeError(ValueError):
-    """An event's value is over ``envelope.MAX_VALUE_BYTES``; it was not appended."""
+    """An event's value is over `envelope.MAX_VALUE_BYTES`; it was not appended."""
 
 
 class UndecodableRecordError(Exception):

@@ -1,7 +1,7 @@
 """Failpoints: the steps between "received" and "done" at which a test can end the process, as a crash would.
 
-``OUTBOXED_FAILPOINT=relay.delete:before`` ends a process by SIGKILL when it comes to that step, ``:after`` when the
-step is done, ``:after@2`` when it is done for the second time. The variable is read once, when this module is imported:
+`OUTBOXED_FAILPOINT=relay.delete:before` ends a process by SIGKILL when it comes to that step, `:after` when the
+step is done, `:after@2` when it is done for the second time. The variable is read once, when this module is imported:
 without it a step is the plain function and costs nothing. Production refuses it: see settings.py.
 """
 

@@ -1,4 +1,4 @@
-"""``python -m outboxed.healthcheck URL``: status 0 if the URL answers with 2xx, else 1 and the reason, for containers.
+"""`python -m outboxed.healthcheck URL`: status 0 if the URL answers with 2xx, else 1 and the reason, for containers.
 
 It imports next to nothing, because it runs every few seconds for as long as the container does.
 """

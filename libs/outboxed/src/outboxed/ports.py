@@ -13,9 +13,9 @@ class Events(Protocol):
     """The outbox: an event appended here is sent if, and only if, the transaction commits."""
 
     def append(self, event: Event, *other_versions: Event, sequence: int) -> None:
-        """Append an event of the aggregate whose version is ``sequence``.
+        """Append an event of the aggregate whose version is `sequence`.
 
-        ``other_versions`` say the same to consumers of another version of its type. All are sent under one id, so that
+        `other_versions` say the same to consumers of another version of its type. All are sent under one id, so that
         a consumer that reads several handles the first of them and no more: give the newest first. Raises
         EventTooLargeError over 512 KiB, ValueError where two are of one type.
         """
@@ -26,7 +26,7 @@ class Events(Protocol):
 class NewTask:
     """Work to be done after the transaction has committed; unique by (kind, key).
 
-    Tasks of one ``group`` run one at a time, in the order of their making.
+    Tasks of one `group` run one at a time, in the order of their making.
     """
 
     kind: str
@@ -70,7 +70,7 @@ class DeadLetters(Protocol):
 
 
 class UnitOfWork(Protocol):
-    """One transaction. ``now`` is its time, by the database's clock."""
+    """One transaction. `now` is its time, by the database's clock."""
 
     @property
     def now(self) -> datetime: ...

@@ -28,7 +28,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 @dataclass(frozen=True)
 class KafkaSettings:
-    """How to reach Kafka; ``topic_prefix`` keeps tests apart on a shared cluster."""
+    """How to reach Kafka; `topic_prefix` keeps tests apart on a shared cluster."""
 
     bootstrap_servers: str
     security_protocol: SecurityProtocol = "PLAINTEXT"
@@ -39,7 +39,7 @@ class KafkaSettings:
     topic_prefix: str = ""
     session_timeout_ms: int = 6000
     """After a kill the group waits this long for the lost member: the least that Apache Kafka takes, unless it is told
-    otherwise (``group.min.session.timeout.ms``)."""
+    otherwise (`group.min.session.timeout.ms`)."""
     fetch_max_wait_ms: int = 100
     """A fetch that finds nothing waits this long. Shorter costs processor time with nothing to do, here and in Kafka;
     longer may delay a record, since a broker gets no second fetch before it has answered the first."""
@@ -134,9 +134,9 @@ class ServiceSettings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # ours takes its place
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # there are none
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # same
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours takes its place
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - there are none
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - there are none
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What the caller gives, and then the environment."""
         return init_settings, _Environment(settings_cls)

@@ -1,4 +1,4 @@
-"""Traces: one trace follows an order through HTTP, the outbox, Kafka and the tasks, as W3C ``traceparent``."""
+"""Traces: one trace follows an order through HTTP, the outbox, Kafka and the tasks, as W3C `traceparent`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ _tracer = tracer_provider.get_tracer("outboxed")
 
 
 def current_traceparent() -> str | None:
-    """The running span as a ``traceparent`` value; None outside any span."""
+    """The running span as a `traceparent` value; None outside any span."""
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
     return carrier.get("traceparent")
@@ -31,7 +31,7 @@ def current_trace_id() -> str | None:
 
 @contextmanager
 def continued_trace(name: str, traceparent: str | None, **log_fields: object) -> Iterator[None]:
-    """Run a block as a child span of ``traceparent``, else in a new trace; ids and fields are on span and log lines.
+    """Run a block as a child span of `traceparent`, else in a new trace; ids and fields are on span and log lines.
 
     Never a child of whatever happens to run: tasks and requests inherit contexts that are not their cause.
     """
@@ -53,7 +53,7 @@ def _ids(span: trace.Span, parent: Context) -> dict[str, str]:
 
 
 def set_outcome(outcome: str) -> None:
-    """Say on the running span how it ended, such as ``201`` or ``postponed: no answer``."""
+    """Say on the running span how it ended, such as `201` or `postponed: no answer`."""
     trace.get_current_span().set_attribute("outcome", outcome)
 
 

@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         try:
             reply = self.server.answers[self.path](asked)
-        except Exception as error:  # noqa: BLE001  # its maker has it
+        except Exception as error:  # noqa: BLE001 - its maker has it
             self.send_error(500, explain=str(error))
             return
         self.send_response(200)
@@ -76,5 +76,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply.body)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is the base class's
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
         """Say nothing: Pact reports."""

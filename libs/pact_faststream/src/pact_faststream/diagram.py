@@ -1,4 +1,4 @@
-"""Who depends on whom, drawn from the pact files: ``python -m pact_faststream.diagram PAGE`` keeps it in a page."""
+"""Who depends on whom, drawn from the pact files: `python -m pact_faststream.diagram PAGE` keeps it in a page."""
 
 import json
 import re

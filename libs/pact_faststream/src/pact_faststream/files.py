@@ -14,7 +14,7 @@ class StalePactError(AssertionError):
 
 @dataclass(frozen=True)
 class PactFile:
-    """The file of one consumer and provider; ``make`` gives the pact with all interactions.
+    """The file of one consumer and provider; `make` gives the pact with all interactions.
 
     One pact, one file, one writer: its bytes depend on the expectations only, not on the order or the process in which
     tests run.
@@ -31,7 +31,7 @@ class PactFile:
         return self.folder / f"{self.consumer}-{self.provider}.json"
 
     def check(self, *, write: bool) -> None:
-        """Compare the file with the expectations; ``write`` makes it again instead. Raises StalePactError."""
+        """Compare the file with the expectations; `write` makes it again instead. Raises StalePactError."""
         current = self._document()
         if write:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ class Request:
 class Response:
     """What the client needs of an answer: the status, and its own view of the body with every field that it reads set.
 
-    Matching rules are derived from the body's model; ``rules``, by JSON path, replace single ones.
+    Matching rules are derived from the body's model; `rules`, by JSON path, replace single ones.
     """
 
     status: int
@@ -50,7 +50,7 @@ class Response:
 
 @dataclass(frozen=True)
 class HttpExpectation:
-    """One exchange; ``given`` names the provider's state, ``parameters`` its parameters."""
+    """One exchange; `given` names the provider's state, `parameters` its parameters."""
 
     description: str
     request: Request
@@ -110,7 +110,7 @@ async def verify_http_provider(
 ) -> Sequence[Result]:
     """Verify everything that the source's consumers expect of an ASGI app, served on loopback.
 
-    ``states`` has an async function by provider state. Returns one result for each interaction. Raises
+    `states` has an async function by provider state. Returns one result for each interaction. Raises
     ProviderVerificationError where one that is not pending fails, NoPactsError where there is nothing to verify.
     """
     arranger = _Arranger(states, asyncio.get_running_loop())
@@ -143,7 +143,7 @@ class _Arranger:
         try:
             arranged = _awaited(self.states[name](**parameters))
             asyncio.run_coroutine_threadsafe(arranged, self.loop).result()
-        except Exception as error:  # noqa: BLE001  # it is in the result
+        except Exception as error:  # noqa: BLE001 - it is in the result
             self.failed[name] = f"{name!r}: {type(error).__name__}: {error}"
         return Reply()
 

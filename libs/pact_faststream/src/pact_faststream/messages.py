@@ -29,8 +29,8 @@ class ExpectationError(ValueError):
 class Expectation:
     """One message that a consumer can handle.
 
-    ``example`` is the consumer's own view of the event, with every field that it needs set; ``given`` names the
-    provider's state, ``parameters`` its parameters. Matching rules are derived from the example's model; ``rules``, by
+    `example` is the consumer's own view of the event, with every field that it needs set; `given` names the
+    provider's state, `parameters` its parameters. Matching rules are derived from the example's model; `rules`, by
     JSON path, replace single ones. Raises ExpectationError where the example leaves something unchecked.
     """
 
@@ -65,7 +65,7 @@ class MessagePact:
     async def receive(self, description: str, subscriber: Subscriber, outcome: Outcome) -> None:
         """Give the message that Pact builds of an expectation to the service's real subscriber.
 
-        ``subscriber`` belongs to a broker under TestKafkaBroker; ``outcome`` returns the consumer's own state, which
+        `subscriber` belongs to a broker under TestKafkaBroker; `outcome` returns the consumer's own state, which
         must be another one afterwards. Raises LookupError for an unknown description, AssertionError where the
         message was not handled, and whatever the subscriber raises.
         """

@@ -39,7 +39,7 @@ def metadata_sent(record: OutboxRecord) -> Mapping[str, str]:
 
 
 def record_of(body: str | bytes | None, metadata: Mapping[str, object]) -> Any:
-    """A consumer record of what Pact built; ``ce_id`` is new, as for every event."""
+    """A consumer record of what Pact built; `ce_id` is new, as for every event."""
     value = body.encode() if isinstance(body, str) else body
     key = json.loads(value or b"{}").get(str(metadata[KEY_FIELD]))
     headers = {"ce_type": str(metadata["ce_type"]), "ce_id": str(uuid4())}

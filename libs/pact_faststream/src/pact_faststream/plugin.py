@@ -60,9 +60,9 @@ def pact_folder(contracts_folder: Path) -> Path:
 def pact_source(pytestconfig: pytest.Config, pact_folder: Path) -> "PactSource":
     """Where a provider's pacts come from: the pact files, or with `--pact-broker` the broker."""
     if pytestconfig.getoption("pact_broker"):
-        from pact_faststream.broker import source_from_environment  # noqa: PLC0415  # see the module's docstring
+        from pact_faststream.broker import source_from_environment  # noqa: PLC0415 - see the module's docstring
 
         return source_from_environment()
-    from pact_faststream.sources import PactFolder  # noqa: PLC0415  # see the module's docstring
+    from pact_faststream.sources import PactFolder  # noqa: PLC0415 - see the module's docstring
 
     return PactFolder(pact_folder)

@@ -27,7 +27,7 @@ class Sweep:
     """A provider state: the event that it leads to, and every way in which the service can come to publish it.
 
     A verification sees only the message that it is given: what another input would put into it (a null, another member
-    of an enum, a second item) is seen only if it is swept too. ``variants`` has a use case by name.
+    of an enum, a second item) is seen only if it is swept too. `variants` has a use case by name.
     """
 
     event: type[PublishedType]
@@ -41,7 +41,7 @@ class Sweep:
 async def verify_provider(
     provider: str, source: PactSource, states: Mapping[str, Sweep], *, outbox: Outbox
 ) -> Sequence[Result]:
-    """Verify everything that the source's consumers expect, with every variant; ``states`` by provider state.
+    """Verify everything that the source's consumers expect, with every variant; `states` by provider state.
 
     Returns one result for each interaction and variant. Raises ProviderVerificationError where an interaction that is
     not pending fails, naming the variant; NoPactsError where there is nothing to verify. With a source that publishes,

@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord
 
 
 class PublishedType(Protocol):
-    """A class of events that a provider publishes; ``type`` is the value of their header ``ce_type``."""
+    """A class of events that a provider publishes; `type` is the value of their header `ce_type`."""
 
     type: ClassVar[str]
 
@@ -23,7 +23,7 @@ class Model(Protocol):
 class ConsumedMessage(Model, Protocol):
     """A consumer's own view of an event: a pydantic model of the fields that it uses.
 
-    ``type`` is the header ``ce_type``, ``key_field`` the field that the record's key equals.
+    `type` is the header `ce_type`, `key_field` the field that the record's key equals.
     """
 
     type: ClassVar[str]

@@ -19,7 +19,7 @@ Schema = Mapping[str, Any]
 
 
 def body_rules(model: type[Model]) -> dict[str, Rule]:
-    """Rules by JSON path, for ``with_matching_rules``; from the model's JSON schema.
+    """Rules by JSON path, for `with_matching_rules`; from the model's JSON schema.
 
     Raises NotImplementedError for a shape that Pact has no rule for, such as a union of several types.
     """
@@ -27,7 +27,7 @@ def body_rules(model: type[Model]) -> dict[str, Rule]:
     return dict(_rules("$", schema, schema.get("$defs", {})))
 
 
-def _rules(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, Rule]]:  # noqa: C901  # one case a type
+def _rules(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, Rule]]:  # noqa: C901 - one case a type
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:

@@ -17,7 +17,7 @@ class PactSource(Protocol):
 
     @property
     def publishes(self) -> bool:
-        """Whether results are published: then the last run of a verification is made with ``publish``."""
+        """Whether results are published: then the last run of a verification is made with `publish`."""
         ...
 
     def add_to(self, verifier: Verifier, provider: str, *, publish: bool) -> None:
@@ -40,7 +40,7 @@ class PactFolder:
         """See PactSource."""
         return False
 
-    def add_to(self, verifier: Verifier, provider: str, *, publish: bool) -> None:  # noqa: ARG002  # nobody to tell
+    def add_to(self, verifier: Verifier, provider: str, *, publish: bool) -> None:  # noqa: ARG002 - nobody to tell
         """Raises NoPactsError: no file is about this provider, or one has no interaction."""
         for path in self._pacts_of(provider):
             verifier.add_source(path)

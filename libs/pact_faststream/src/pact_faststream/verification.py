@@ -23,7 +23,7 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Result:
-    """One interaction with one variant; ``pending``: its failure is its consumer's business, not the provider's."""
+    """One interaction with one variant; `pending`: its failure is its consumer's business, not the provider's."""
 
     consumer: str
     interaction: Interaction

@@ -1,9 +1,9 @@
-"""librdkafka's mock cluster, by its C interface. Bound: ``confluent-kafka<2.17``, whose wheel carries the library.
+"""librdkafka's mock cluster, by its C interface. Bound: `confluent-kafka<2.17`, whose wheel carries the library.
 
-confluent-kafka offers ``test.mock.num.brokers`` only: a mock inside one client, which tells its address to nobody and
+confluent-kafka offers `test.mock.num.brokers` only: a mock inside one client, which tells its address to nobody and
 can't be cut off. Used:
 
-- ``rdkafka_mock.h``, which librdkafka calls experimental and subject to change;
+- `rdkafka_mock.h`, which librdkafka calls experimental and subject to change;
 - where the wheel keeps the library, whose file name contains a hash.
 """
 

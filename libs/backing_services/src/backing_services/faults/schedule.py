@@ -57,7 +57,7 @@ async def play(plan: Sequence[Planned], told: Callable[[float, Planned, str], No
     async def happen(one: Planned) -> None:
         await asyncio.sleep(max(0.0, begun + one.at - clock()))
         async with free[one.fault.needs] if one.fault.needs else asyncio.Lock():
-            words = await one.fault.inject(random.Random(one.seed))  # noqa: S311 - as above
+            words = await one.fault.inject(random.Random(one.seed))  # noqa: S311 - a schedule of faults, not a secret
         told(clock() - begun, one, words)
 
     async with asyncio.TaskGroup() as group:

@@ -11,7 +11,7 @@ from backing_services.kafka.cluster import KafkaError, administration_client
 from backing_services.processes import free_port
 
 USERNAME = "test"
-PASSWORD = "a test's password"  # noqa: S105  # lives as long as the test
+PASSWORD = "a test's password"  # noqa: S105 - lives as long as the test
 ITERATIONS = 4096  # the fewest that Kafka takes
 REQUEST_LIMIT = 10.0  # seconds
 
@@ -55,7 +55,7 @@ class SecuredKafka(ApacheKafka):
 
     def _create_user(self) -> None:
         from confluent_kafka import KafkaException  # noqa: PLC0415 - 0.1 s for those who need it
-        from confluent_kafka.admin import (  # type: ignore[attr-defined]  # noqa: PLC0415 - as above; not declared
+        from confluent_kafka.admin import (  # type: ignore[attr-defined]  # noqa: PLC0415 - 0.1 s for those who need it; not declared
             ScramCredentialInfo,
             ScramMechanism,
             UserScramCredentialUpsertion,

@@ -29,7 +29,7 @@ class ContainerPostgres(PostgresServer):
     def start(self) -> None:
         """Start the container and wait until the server accepts connections over TCP."""
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - 0.3 s for those who need it
-        from testcontainers.core.wait_strategies import LogMessageWaitStrategy  # noqa: PLC0415 - as above
+        from testcontainers.core.wait_strategies import LogMessageWaitStrategy  # noqa: PLC0415 - 0.3 s for those who need it
 
         # The image starts the server twice: once to initialise, by socket only, then for good. Hence two lines.
         ready = LogMessageWaitStrategy("database system is ready to accept connections", times=2)

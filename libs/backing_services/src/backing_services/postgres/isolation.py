@@ -155,7 +155,7 @@ class DatabaseIsolation:
         return self._connection
 
     async def _delete(self, connection: "Connection") -> None:
-        import asyncpg  # noqa: PLC0415 - as above
+        import asyncpg  # noqa: PLC0415 - see backing_services.postgres.server.connected
 
         try:
             await connection.execute(self._wipe)

@@ -165,7 +165,7 @@ class ManagedProcess:
 
 
 def end(process: subprocess.Popen[Any], how: signal.Signals, *, within: float, otherwise: signal.Signals) -> None:
-    """Send a signal and wait for the end; after ``within`` seconds, send the other one."""
+    """Send a signal and wait for the end; after `within` seconds, send the other one."""
     process.send_signal(how)
     try:
         process.wait(within)

@@ -1,12 +1,12 @@
-"""aiokafka: records with any header name, and a producer that ends without Kafka. Bound: ``aiokafka<0.15``.
+"""aiokafka: records with any header name, and a producer that ends without Kafka. Bound: `aiokafka<0.15`.
 
-- A header name that is no UTF-8, which librdkafka's clients can send, raises out of ``getmany``: the record is never
+- A header name that is no UTF-8, which librdkafka's clients can send, raises out of `getmany`: the record is never
   seen, its partition stops for ever, and what the same call fetched from other partitions is lost. There is no hook for
-  the parser. Used: ``consumer.fetcher.MemoryRecords`` (replaced for the whole process), and of
-  ``record.default_records._DefaultRecordBatchPy``, the parser without C, ``_maybe_uncompress`` and ``_buffer``.
+  the parser. Used: `consumer.fetcher.MemoryRecords` (replaced for the whole process), and of
+  `record.default_records._DefaultRecordBatchPy`, the parser without C, `_maybe_uncompress` and `_buffer`.
   Nobody has reported it upstream, as far as we know.
-- ``AIOKafkaProducer.stop()`` waits for every acknowledgement, without Kafka for ever
-  (https://github.com/aio-libs/aiokafka/issues/1101). Used: ``_closed``, ``_sender`` and ``client``.
+- `AIOKafkaProducer.stop()` waits for every acknowledgement, without Kafka for ever
+  (https://github.com/aio-libs/aiokafka/issues/1101). Used: `_closed`, `_sender` and `client`.
 """
 
 import struct
@@ -38,7 +38,7 @@ class _Lenient(bytearray):
 @cache
 def _lenient_batch() -> Any:
     """The parser without C, where what it reads from can be replaced."""
-    slow: Any = default_records._DefaultRecordBatchPy  # noqa: SLF001  # see the module's docstring
+    slow: Any = default_records._DefaultRecordBatchPy  # noqa: SLF001 - see the module's docstring
 
     class LenientBatch(slow):  # type: ignore[misc]  # aiokafka is untyped
         _buffer: Any
@@ -97,9 +97,9 @@ def read_any_header() -> None:
 
 
 async def close_without_flushing(producer: AIOKafkaProducer, *, within: float) -> None:
-    """End a producer even where the caller is being cancelled; each of two steps has ``within`` seconds."""
-    producer._closed = True  # noqa: SLF001  # see the module's docstring
-    sender = producer._sender  # noqa: SLF001  # same
+    """End a producer even where the caller is being cancelled; each of two steps has `within` seconds."""
+    producer._closed = True  # noqa: SLF001 - see the module's docstring
+    sender = producer._sender  # noqa: SLF001 - aiokafka has no public way
     with anyio.CancelScope(shield=True):
         if sender is not None:
             with anyio.move_on_after(within):

@@ -1,6 +1,6 @@
 """alembic: one migration at a time. Nothing breaks where that is no longer needed: no bound but the next major version.
 
-While a command runs, what it works on is in variables of the module ``alembic.context``, which two commands would
+While a command runs, what it works on is in variables of the module `alembic.context`, which two commands would
 take from each other. Its documentation shows the module, and doesn't say that a process has only one.
 """
 

@@ -1,10 +1,10 @@
-"""asyncpg: array types learnt once a process, and the error of a connection that is gone. Bound: ``asyncpg<0.33``.
+"""asyncpg: array types learnt once a process, and the error of a connection that is gone. Bound: `asyncpg<0.33`.
 
 - It asks the server for each array type on each connection, with three queries
   (https://github.com/MagicStack/asyncpg/issues/1272): in the moment after an outage, when every connection is new, a
-  process asks them many times over. There is no public cache; ``Connection._introspect_types`` is overridden.
+  process asks them many times over. There is no public cache; `Connection._introspect_types` is overridden.
 - Where the server goes away while SQLAlchemy still prepares a connection, asyncpg's error comes without SQLAlchemy's
-  wrapping, as a bare ``InterfaceError``. Only its words tell it from the mistakes of a caller.
+  wrapping, as a bare `InterfaceError`. Only its words tell it from the mistakes of a caller.
 """
 
 from collections.abc import Iterable

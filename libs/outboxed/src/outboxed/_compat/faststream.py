@@ -1,12 +1,12 @@
-"""FastStream: records as they came, and what a subscriber holds while it runs. Bound: ``faststream<0.8``.
+"""FastStream: records as they came, and what a subscriber holds while it runs. Bound: `faststream<0.8`.
 
 - Its parser fails on a header that is null or no UTF-8 (https://github.com/ag2ai/faststream/issues/2458). A parser of
-  one's own is public; that handlers then get the ``raw_message`` which it puts into the message is not promised.
-- ``KafkaBroker.stop()`` cancels a handler that hangs and doesn't wait for its end, which a transaction needs. Only
-  the subscriber's ``tasks`` tell when that is.
-- Lag is asked of aiokafka's client: ``consumer`` of the subscriber and of a message. FastStream hands it out no other
+  one's own is public; that handlers then get the `raw_message` which it puts into the message is not promised.
+- `KafkaBroker.stop()` cancels a handler that hangs and doesn't wait for its end, which a transaction needs. Only
+  the subscriber's `tasks` tell when that is.
+- Lag is asked of aiokafka's client: `consumer` of the subscriber and of a message. FastStream hands it out no other
   way.
-- ``process_message``: how tests feed a record as it came. ``broker.publish`` under TestKafkaBroker makes headers of
+- `process_message`: how tests feed a record as it came. `broker.publish` under TestKafkaBroker makes headers of
   its own, and takes no null ones.
 """
 
@@ -20,7 +20,7 @@ from faststream.kafka import KafkaBroker
 
 
 class Subscriber(Protocol):
-    """What is used of a batch subscriber; the class that ``KafkaBroker.subscriber`` makes has no public name."""
+    """What is used of a batch subscriber; the class that `KafkaBroker.subscriber` makes has no public name."""
 
     tasks: list[asyncio.Task[Any]]
     consumer: AIOKafkaConsumer | None

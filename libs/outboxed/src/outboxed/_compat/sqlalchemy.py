@@ -1,8 +1,8 @@
-"""SQLAlchemy: asyncpg's error inside its own. Bound: ``sqlalchemy<2.2``.
+"""SQLAlchemy: asyncpg's error inside its own. Bound: `sqlalchemy<2.2`.
 
 An error's DETAIL repeats values, which logs must not have. It is an attribute of asyncpg's error, and SQLAlchemy
-promises the wrapper only (``DBAPIError.orig``). Used: that the wrapper's ``__cause__`` is asyncpg's, and its
-``sqlstate``.
+promises the wrapper only (`DBAPIError.orig`). Used: that the wrapper's `__cause__` is asyncpg's, and its
+`sqlstate`.
 """
 
 from typing import Any

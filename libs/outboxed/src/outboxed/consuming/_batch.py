@@ -27,7 +27,7 @@ Handler = Callable[[Any, U], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Route(Generic[U]):
-    """What a service does with one type of event: ``handle(event, uow)`` inside the batch's transaction."""
+    """What a service does with one type of event: `handle(event, uow)` inside the batch's transaction."""
 
     model: type[ConsumedEvent]
     handle: Handler[U]
@@ -74,7 +74,7 @@ class _Batch:
 class BatchConsumer(Generic[U]):
     """Handles batches of records of one consumer group; knows nothing of Kafka's client.
 
-    A transient error leaves ``handle`` and nothing has happened: offer the same records again. Every other error is
+    A transient error leaves `handle` and nothing has happened: offer the same records again. Every other error is
     pinned to one event, which becomes a dead letter while all others are handled.
     """
 
@@ -124,7 +124,7 @@ class BatchConsumer(Generic[U]):
             except UndecodableRecordError as error:
                 undecodable.append((record, str(error)))
                 continue
-            except Exception as error:  # noqa: BLE001  # raised, one record that nobody foresaw would stop its partition
+            except Exception as error:  # noqa: BLE001 - raised, one record that nobody foresaw would stop its partition
                 undecodable.append((record, reason_of(error) + raised_at(error)))
                 continue
             if received is not None:

@@ -53,9 +53,9 @@ class Edit:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A record or a task that was given up; ``topic`` is a task's kind.
+    """A record or a task that was given up; `topic` is a task's kind.
 
-    ``key``, ``value`` and ``headers`` are what a replay handles: as last edited. ``original`` is what was given up.
+    `key`, `value` and `headers` are what a replay handles: as last edited. `original` is what was given up.
     """
 
     id: int

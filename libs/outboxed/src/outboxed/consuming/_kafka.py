@@ -209,7 +209,7 @@ class ConsumerRole:
         """Records not yet handled in the partitions that this process has; None while Kafka doesn't answer."""
 
     async def run(self, stop: anyio.Event) -> None:
-        """Consume until ``stop``; a consumer that halts waits, unready, for a person."""
+        """Consume until `stop`; a consumer that halts waits, unready, for a person."""
         try:
             await self._start(stop)
             while not stop.is_set() and not self._consumer.progress.halted:
@@ -261,7 +261,7 @@ class ConsumerRole:
 
 @contextmanager
 def _silenced(*names: str) -> Iterator[None]:
-    """While a start is tried: at each attempt the libraries log what ``waiting_for_kafka`` says once."""
+    """While a start is tried: at each attempt the libraries log what `waiting_for_kafka` says once."""
     levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     for logger, _ in levels:
         logger.setLevel(logging.CRITICAL + 1)

@@ -1,7 +1,7 @@
 """An AsyncAPI 3.1 document from the event models that a service publishes and consumes.
 
-What pydantic puts into a model's JSON schema is in the document, such as ``Field(deprecated=True)`` for a field, and
-``model_config = ConfigDict(json_schema_extra={"deprecated": True})`` for a whole event.
+What pydantic puts into a model's JSON schema is in the document, such as `Field(deprecated=True)` for a field, and
+`model_config = ConfigDict(json_schema_extra={"deprecated": True})` for a whole event.
 """
 
 from collections.abc import Iterable, Mapping
@@ -107,7 +107,7 @@ def _message(message: _Message) -> dict[str, Any]:
 
 
 def _with_lone_references(node: Any) -> Any:
-    """AsyncAPI's schemas are of JSON schema's draft 7, where whatever stands beside a ``$ref`` is ignored."""
+    """AsyncAPI's schemas are of JSON schema's draft 7, where whatever stands beside a `$ref` is ignored."""
     if isinstance(node, list):
         return [_with_lone_references(item) for item in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 in Kafka's binary mode, by hand: attributes are ``ce_`` headers, the value is the data as JSON.
+"""CloudEvents 1.0 in Kafka's binary mode, by hand: attributes are `ce_` headers, the value is the data as JSON.
 
 Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.
 """
@@ -69,12 +69,12 @@ class Received(Generic[E]):
     record: Record = field(repr=False)
 
 
-def encode(  # noqa: PLR0913  # an envelope has that many parts
+def encode(  # noqa: PLR0913 - an envelope has that many parts
     event: Event, *, source: str, sequence: int, time: datetime, traceparent: str | None, event_id: str | None = None
 ) -> OutgoingRecord:
-    """Put an event into its envelope, under a new id unless ``event_id`` is given.
+    """Put an event into its envelope, under a new id unless `event_id` is given.
 
-    ``sequence`` is the version of the aggregate after the change; ``source`` is a path such as ``/warehouse``.
+    `sequence` is the version of the aggregate after the change; `source` is a path such as `/warehouse`.
     Raises EventTooLargeError over MAX_VALUE_BYTES.
     """
     value = event.model_dump_json().encode()
@@ -114,7 +114,7 @@ def encode_versions(
 def attributes_of(record: Record) -> Attributes:
     """Read the attributes; a null or unreadable header that is not required counts as absent.
 
-    Raises UndecodableRecordError where the value is null or ``ce_type`` or ``ce_id`` is missing or unreadable.
+    Raises UndecodableRecordError where the value is null or `ce_type` or `ce_id` is missing or unreadable.
     """
     if record.value is None:
         raise UndecodableRecordError("the value is null")
@@ -132,7 +132,7 @@ def attributes_of(record: Record) -> Attributes:
 
 
 def decode(record: Record, attributes: Attributes, model: type[E]) -> Received[E]:
-    """Read the data as ``model``. Raises UndecodableRecordError: no JSON, the wrong schema, or another key."""
+    """Read the data as `model`. Raises UndecodableRecordError: no JSON, the wrong schema, or another key."""
     try:
         event = model.model_validate_json(record.value or b"")
     except ValidationError as error:

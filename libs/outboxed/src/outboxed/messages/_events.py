@@ -17,7 +17,7 @@ from pydantic import (
 
 
 def rfc3339(value: datetime) -> str:
-    """UTC with microseconds and ``Z``."""
+    """UTC with microseconds and `Z`."""
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -30,7 +30,7 @@ Timestamp = Annotated[
     PlainSerializer(rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""An instant; on the wire RFC 3339 in UTC with ``Z``."""
+"""An instant; on the wire RFC 3339 in UTC with `Z`."""
 
 Amount = Annotated[
     Decimal,
@@ -81,9 +81,9 @@ ConsumedTimestamp = Annotated[
 
 
 class _Addressed(BaseModel):
-    """An event's address is that of its class: ``class OrderPlaced(Event, type="order.placed.v1", topic=...)``.
+    """An event's address is that of its class: `class OrderPlaced(Event, type="order.placed.v1", topic=...)`.
 
-    ``type`` is the header ``ce_type``. ``key_field`` names the field whose value is the record's key. A subclass
+    `type` is the header `ce_type`. `key_field` names the field whose value is the record's key. A subclass
     inherits what it doesn't say.
     """
 
@@ -94,7 +94,7 @@ class _Addressed(BaseModel):
     def __init_subclass__(
         cls,
         *,
-        type: str = "",  # noqa: A002  # CloudEvents' own word
+        type: str = "",  # noqa: A002 - CloudEvents' own word
         topic: str = "",
         key_field: str = "",
         **config: Unpack[ConfigDict],
@@ -128,4 +128,4 @@ class ConsumedData(BaseModel):
 
 
 class ConsumedEvent(ConsumedData, _Addressed):
-    """A consumer's own view of an event that another service publishes; its record's key must equal ``key``."""
+    """A consumer's own view of an event that another service publishes; its record's key must equal `key`."""

@@ -22,6 +22,6 @@ def reason_of(error: BaseException) -> str:
 
 
 def raised_at(error: BaseException) -> str:
-    """The file and line that raised it, such as `` (handlers.py:42)``; empty for an error that was never raised."""
+    """The file and line that raised it, such as ` (handlers.py:42)`; empty for an error that was never raised."""
     frames = traceback.extract_tb(error.__traceback__)
     return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

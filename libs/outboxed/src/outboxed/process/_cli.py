@@ -32,7 +32,7 @@ LetterId = Annotated[int, typer.Argument(help="The number in the list.", min=1, 
 
 
 class CommandLine:
-    """``python -m <service>``; a service adds commands of its own to ``typer``."""
+    """`python -m <service>`; a service adds commands of its own to `typer`."""
 
     def __init__(self, name: str, settings: type[S], build: Callable[[S], Service[Any]]) -> None:
         self.name = name
@@ -50,7 +50,7 @@ class CommandLine:
         self.typer()
 
     def execute(self, use: Callable[[Service[Any]], Awaitable[T]], *, log_level: str = "WARNING") -> T:
-        """Build the service, run ``use`` with it and close it; what a command prints should not drown in logs."""
+        """Build the service, run `use` with it and close it; what a command prints should not drown in logs."""
 
         async def run() -> T:
             service = self._build(settings)
@@ -148,7 +148,7 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
             command.execute(lambda service: service.dead_letters.replay(letter_id))
         except typer.Exit:
             raise
-        except Exception as error:  # noqa: BLE001  # whatever the handler raised, a person asked and wants to know
+        except Exception as error:  # noqa: BLE001 - whatever the handler raised, a person asked and wants to know
             raise _fail(f"dead letter {letter_id} was refused again: {type(error).__name__}: {error}") from None
         typer.echo(f"dead letter {letter_id} replayed")
 

@@ -27,7 +27,7 @@ def create_transactions(
     return SqlTransactions(engine, unit_of_work, source=f"/{name}", clock=clock or Clock())
 
 
-def create_service(  # noqa: PLR0913  # a service has that many parts
+def create_service(  # noqa: PLR0913 - a service has that many parts
     name: str,
     settings: ServiceSettings,
     transactions: SqlTransactions[U],
@@ -45,9 +45,9 @@ def create_service(  # noqa: PLR0913  # a service has that many parts
 ) -> Service[U]:
     """Put a service together on PostgreSQL and Kafka; nothing connects before a role runs.
 
-    A service passes what is its own: what it reads (``routes``), its calls and deadlines (``tasks``), what it
-    publishes, its HTTP API, its further ``figures`` and ``retentions``. ``name`` is that of its Python package and of
-    its consumer group; ``version`` is that of the distribution of this name, unless given.
+    A service passes what is its own: what it reads (`routes`), its calls and deadlines (`tasks`), what it
+    publishes, its HTTP API, its further `figures` and `retentions`. `name` is that of its Python package and of
+    its consumer group; `version` is that of the distribution of this name, unless given.
     """
     metrics = Metrics(transactions.clock)
     for figure in figures:

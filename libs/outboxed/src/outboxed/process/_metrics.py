@@ -21,7 +21,7 @@ SOURCES = ("event", "task")
 
 @dataclass(frozen=True)
 class Figure:
-    """A service's own metric: the number that ``query(now)`` selects, at each scrape."""
+    """A service's own metric: the number that `query(now)` selects, at each scrape."""
 
     name: str
     text: str
@@ -29,7 +29,7 @@ class Figure:
 
 
 class Metrics:
-    """One registry a process. A service may register collectors of its own in ``registry``."""
+    """One registry a process. A service may register collectors of its own in `registry`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -53,7 +53,7 @@ class Metrics:
         self._ignored.labels(topic).inc()
 
     def observe_lag(self, lag: Callable[[], int | None]) -> None:
-        """Report ``lag()`` at each scrape; NaN while it is unknown."""
+        """Report `lag()` at each scrape; NaN while it is unknown."""
 
         def value() -> float:
             known = lag()
@@ -66,7 +66,7 @@ class Metrics:
         self._queries.append((self._gauge(figure.name, figure.text), figure.query))
 
     async def scrape(self, engine: AsyncEngine, *, task_kinds: list[str]) -> bytes:
-        """Ask the database and return the whole exposition; while it is away ``database_up`` is 0, its gauges NaN."""
+        """Ask the database and return the whole exposition; while it is away `database_up` is 0, its gauges NaN."""
         try:
             await self._ask(engine, task_kinds)
         except (SQLAlchemyError, OSError, TimeoutError) as error:

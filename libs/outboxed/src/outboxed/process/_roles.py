@@ -28,7 +28,7 @@ LARGE_BLOCK = 64 * 1024
 
 @dataclass(frozen=True)
 class Role:
-    """``run(stop)`` returns soon after ``stop`` is set; after ``grace`` seconds it is cancelled."""
+    """`run(stop)` returns soon after `stop` is set; after `grace` seconds it is cancelled."""
 
     name: str
     run: Callable[[anyio.Event], Awaitable[None]]
@@ -36,7 +36,7 @@ class Role:
 
 
 def bind(host: str, port: int, *, setting: str = "HTTP_PORT") -> socket.socket:
-    """Bind before anything else starts. Raises ConfigurationError with a line that names the ``setting``."""
+    """Bind before anything else starts. Raises ConfigurationError with a line that names the `setting`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio turns off Nagle's algorithm only where it sees TCP named: else each answer waits 40 ms for the peer
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -97,7 +97,7 @@ class _Roles:
         with scope:
             try:
                 await role.run(self.stop)
-            except Exception as failure:  # noqa: BLE001  # raised, it would cancel the other roles half-way
+            except Exception as failure:  # noqa: BLE001 - raised, it would cancel the other roles half-way
                 error = failure
         if error is not None or not self.stop.is_set():
             self.failed = True

@@ -48,10 +48,10 @@ U = TypeVar("U", bound=SqlUnitOfWork)
 
 @dataclass
 class Service(Generic[U]):
-    """A service's parts; ``create_service`` puts them together.
+    """A service's parts; `create_service` puts them together.
 
-    ``name`` is also the consumer group and the Python package. ``router`` has the service's own routes, which find
-    ``dependencies`` in ``app.state.dependencies``. ``closed`` is awaited when the process ends.
+    `name` is also the consumer group and the Python package. `router` has the service's own routes, which find
+    `dependencies` in `app.state.dependencies`. `closed` is awaited when the process ends.
     """
 
     name: str

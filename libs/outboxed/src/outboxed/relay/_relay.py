@@ -45,7 +45,7 @@ class Relay:
         self._in_flight: dict[int, tuple[str, asyncio.Future[Any]]] = {}
 
     async def run(self, stop: anyio.Event) -> None:
-        """Send until ``stop``; what goes wrong again and again is said once."""
+        """Send until `stop`; what goes wrong again and again is said once."""
         said = ""
         idling = Idling()
         try:
@@ -156,7 +156,7 @@ class Relay:
         return self._producer
 
     async def _abandon_producer(self) -> None:
-        """Cancel, don't flush: with Kafka away ``stop()`` would wait for acknowledgements; the outbox has the rows."""
+        """Cancel, don't flush: with Kafka away `stop()` would wait for acknowledgements; the outbox has the rows."""
         if self._producer is None:
             return
         producer, self._producer = self._producer, None

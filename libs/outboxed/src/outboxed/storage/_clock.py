@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 class Clock:
     """Shared by the parts of one process.
 
-    SQL computes and compares times as ``clock_timestamp() + offset``, so that a host with a wrong clock does no harm;
+    SQL computes and compares times as `clock_timestamp() + offset`, so that a host with a wrong clock does no harm;
     a test moves deadlines and retries by moving the offset.
     """
 

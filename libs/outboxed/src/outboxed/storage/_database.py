@@ -42,9 +42,9 @@ POOL_SECONDS = 5.0
 def create_engine(
     url: str, *, application_name: str, pool_size: int = POOL_SIZE, command_timeout: float = COMMAND_SECONDS
 ) -> AsyncEngine:
-    """An engine for a ``postgresql+asyncpg://`` URL; every connection has SESSION_SETTINGS.
+    """An engine for a `postgresql+asyncpg://` URL; every connection has SESSION_SETTINGS.
 
-    ``command_timeout`` (seconds) is this side's limit for one statement: a frozen server keeps no limit of its own.
+    `command_timeout` (seconds) is this side's limit for one statement: a frozen server keeps no limit of its own.
     """
     engine = create_async_engine(
         url,

@@ -34,7 +34,7 @@ class ConcurrentInsertError(TransientError):
 
 
 class SqlRepository(Generic[A]):
-    """``table`` needs the columns ``id`` (uuid) and ``version``; ``to_row`` gives a value for every written column."""
+    """`table` needs the columns `id` (uuid) and `version`; `to_row` gives a value for every written column."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class SqlRepository(Generic[A]):
     async def select(
         self, *conditions: sa.ColumnElement[bool], order_by: Iterable[Any] = (), limit: int = 0
     ) -> list[A]:
-        """Committed aggregates, without locks; ``limit`` 0 is none."""
+        """Committed aggregates, without locks; `limit` 0 is none."""
         return await self._select(*conditions, order_by=order_by, limit=limit, lock=False)
 
     def add(self, aggregate: A) -> None:

@@ -21,7 +21,7 @@ STEP = 5000
 
 @dataclass(frozen=True)
 class Retention:
-    """Rows of ``table`` whose time in ``column`` is older than ``keep`` are deleted."""
+    """Rows of `table` whose time in `column` is older than `keep` are deleted."""
 
     table: sa.Table
     column: str
@@ -45,7 +45,7 @@ class Pruner:
         self._retentions = retentions
 
     async def run(self, stop: anyio.Event) -> None:
-        """Prune every minute until ``stop``."""
+        """Prune every minute until `stop`."""
         while not stop.is_set():
             try:
                 await self.prune()

@@ -177,9 +177,9 @@ U = TypeVar("U", bound=SqlUnitOfWork)
 
 @dataclass
 class SqlTransactions(Generic[U]):
-    """Opens transactions: ``async with transactions() as uow``; satisfies ports.UnitOfWorkFactory.
+    """Opens transactions: `async with transactions() as uow`; satisfies ports.UnitOfWorkFactory.
 
-    ``make`` is the service's SqlUnitOfWork subclass. ``events_appended`` and ``tasks_scheduled`` are notified after
+    `make` is the service's SqlUnitOfWork subclass. `events_appended` and `tasks_scheduled` are notified after
     a commit that wrote an outbox row or a task.
     """
 

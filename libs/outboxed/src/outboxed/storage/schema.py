@@ -1,6 +1,6 @@
 """The tables of outboxed for a service's first migration; a later change of theirs is a function of its own here.
 
-Written out in SQL, not taken from ``tables``: a migration that ran must not change with the code.
+Written out in SQL, not taken from `tables`: a migration that ran must not change with the code.
 """
 
 from alembic import op

@@ -25,7 +25,7 @@ RECORDING = timedelta(seconds=POOL_SECONDS)
 
 @dataclass(frozen=True)
 class Task:
-    """A claimed task; ``attempts`` counts this one, ``now`` is the database's time of the claim."""
+    """A claimed task; `attempts` counts this one, `now` is the database's time of the claim."""
 
     id: int
     kind: str
@@ -42,10 +42,10 @@ class Task:
 class TaskKind(Generic[U]):
     """How tasks of one kind are done.
 
-    ``call`` reads the state again and makes the outside call, holding no transaction; it gets ``limit`` in all. A
-    deadline has no call. ``record`` applies the call's outcome (None without a call) in the transaction that deletes
-    the task. ``gives_up`` says whether an error ends the task as a dead letter (never, unless given), ``abandon`` then
-    records that. ``concurrency`` is a process's. Logs and traces show a task's group, or its key, as ``log_as``.
+    `call` reads the state again and makes the outside call, holding no transaction; it gets `limit` in all. A
+    deadline has no call. `record` applies the call's outcome (None without a call) in the transaction that deletes
+    the task. `gives_up` says whether an error ends the task as a dead letter (never, unless given), `abandon` then
+    records that. `concurrency` is a process's. Logs and traces show a task's group, or its key, as `log_as`.
     """
 
     name: str
@@ -84,7 +84,7 @@ class TaskQueue(Protocol[U_contra]):
         ...
 
     async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
-        """Give the task back, due after ``delay``. Raises LeaseLostError."""
+        """Give the task back, due after `delay`. Raises LeaseLostError."""
         ...
 
     async def bury(self, task: Task, error: str, uow: U_contra) -> None:
@@ -93,7 +93,7 @@ class TaskQueue(Protocol[U_contra]):
 
 
 def retry_delay(attempts: int, *, retry_after: float | None = None) -> timedelta:
-    """From half a second to a minute; at least ``retry_after`` seconds, if that is no longer than a minute."""
+    """From half a second to a minute; at least `retry_after` seconds, if that is no longer than a minute."""
     seconds = backoff(attempts, first=FIRST_BACKOFF, cap=MAX_BACKOFF)
     return timedelta(seconds=max(seconds, min(retry_after or 0.0, MAX_BACKOFF)))
 

@@ -40,7 +40,7 @@ class Worker(Generic[U]):
         return min(max((kind.limit.total_seconds() for kind in self.kinds), default=0.0) + 1, MAX_GRACE)
 
     async def run(self, stop: anyio.Event) -> None:
-        """Work until ``stop``; then claim no more, and return when the running calls have ended."""
+        """Work until `stop`; then claim no more, and return when the running calls have ended."""
         async with anyio.create_task_group() as group:
             for kind in self.kinds:
                 group.start_soon(self._run_kind, kind, stop, self._scheduled.subscribe())
@@ -93,7 +93,7 @@ class Worker(Generic[U]):
                 await self._record(kind, task, await _call(kind, task))
             except LeaseLostError:
                 log.warning("lease_lost", attempts=task.attempts)
-            except Exception as error:  # noqa: BLE001  # whatever it is, the task must come again or be buried
+            except Exception as error:  # noqa: BLE001 - whatever it is, the task must come again or be buried
                 await self._failed(kind, task, error)
             else:
                 log.info("task_done", attempts=task.attempts)

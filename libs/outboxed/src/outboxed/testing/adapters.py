@@ -15,7 +15,7 @@ from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
 
 
 class Backend(Protocol):
-    """``database`` opens transactions of the service's unit of work; the rest is what a test may look at afterwards."""
+    """`database` opens transactions of the service's unit of work; the rest is what a test may look at afterwards."""
 
     @property
     def database(self) -> Any: ...

@@ -1,6 +1,6 @@
-"""Fixtures for the tests of a service: ``from outboxed.testing.fixtures import *`` in its conftest.py.
+"""Fixtures for the tests of a service: `from outboxed.testing.fixtures import *` in its conftest.py.
 
-A service gives one fixture, ``service`` (a ServiceUnderTest), and for what runs in memory ``database`` (an
+A service gives one fixture, `service` (a ServiceUnderTest), and for what runs in memory `database` (an
 InMemoryDatabase). Each service needs copies of its own, which the import makes: as a plugin's, those of a session
 would be made for the first service, and used for all.
 """
@@ -46,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ServiceUnderTest:
-    """What the fixtures know of a service; ``topics`` are all that it reads or publishes to."""
+    """What the fixtures know of a service; `topics` are all that it reads or publishes to."""
 
     name: str
     settings: Any
@@ -65,7 +65,7 @@ def clock() -> Clock:
 @pytest.fixture(scope="session")
 async def isolation(postgres_server: "PostgresServer", service: ServiceUnderTest) -> "AsyncIterator[DatabaseIsolation]":
     """A database with the schema of the service's migrations."""
-    from outboxed.testing.services import service_isolation  # noqa: PLC0415  # a unit test needs no database
+    from outboxed.testing.services import service_isolation  # noqa: PLC0415 - a unit test needs no database
 
     isolation = await service_isolation(postgres_server, service.name)
     yield isolation
@@ -90,7 +90,7 @@ async def transactions(
     service: ServiceUnderTest,
 ) -> AsyncIterator[SqlTransactions[Any]]:
     """The service's transactions on PostgreSQL; the database is empty again afterwards."""
-    from outboxed.testing.services import engine_of_test  # noqa: PLC0415  # a unit test needs no database
+    from outboxed.testing.services import engine_of_test  # noqa: PLC0415 - a unit test needs no database
 
     async with engine_of_test(isolation, engine, request.node) as engine_here:
         yield SqlTransactions(engine_here, service.unit_of_work, source=f"/{service.name}", clock=clock)
@@ -99,7 +99,7 @@ async def transactions(
 @pytest.fixture
 async def topics(kafka_cluster: "KafkaCluster", service: ServiceUnderTest) -> "AsyncIterator[Topics]":
     """Topics and a consumer group of the test's own."""
-    from outboxed.testing.topics import Topics  # noqa: PLC0415  # a unit test needs no Kafka
+    from outboxed.testing.topics import Topics  # noqa: PLC0415 - a unit test needs no Kafka
 
     async with Topics.of_test(kafka_cluster, service.topics) as topics:
         yield topics
@@ -116,7 +116,7 @@ def consumer_role(
     topics: "Topics", transactions: SqlTransactions[Any], service: ServiceUnderTest
 ) -> Callable[..., ConsumerRole]:
     """Makes the service's consumer as the composition does, in the test's group."""
-    from outboxed.testing import services  # noqa: PLC0415  # a unit test needs no Kafka
+    from outboxed.testing import services  # noqa: PLC0415 - a unit test needs no Kafka
 
     def make(database: Any = transactions) -> ConsumerRole:
         return services.consumer_role(topics, service.routes, database)[0]
@@ -126,7 +126,7 @@ def consumer_role(
 
 @pytest.fixture(params=["in memory", "PostgreSQL"])
 def backend(request: pytest.FixtureRequest, in_memory: InMemoryBackend) -> Backend:
-    """Each test runs on both: the service's fixture ``in_memory``, and its transactions on PostgreSQL."""
+    """Each test runs on both: the service's fixture `in_memory`, and its transactions on PostgreSQL."""
     return in_memory if request.param == "in memory" else SqlBackend(request.getfixturevalue("transactions"))
 
 

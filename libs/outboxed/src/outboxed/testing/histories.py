@@ -30,7 +30,7 @@ ON_A_DATABASE = settings(
 
 @dataclass(frozen=True)
 class Histories:
-    """Of a few subjects, such as orders, to which ``steps`` may happen, by name.
+    """Of a few subjects, such as orders, to which `steps` may happen, by name.
 
     ::
 
@@ -51,7 +51,7 @@ class Histories:
         return st.lists(transaction, max_size=self.max_transactions)
 
     async def play(self, history: History, database: Any, subjects: Sequence[UUID]) -> None:
-        """Let it happen on a database of either adapter, to ``subjects`` that no other example has touched."""
+        """Let it happen on a database of either adapter, to `subjects` that no other example has touched."""
         for steps, fails in history:
             async with failed_transaction(database) if fails else database() as uow:
                 for name, number in steps:

@@ -39,7 +39,7 @@ class StoredTask:
 
 @dataclass
 class State:
-    """Everything that is committed; ``tables`` belong to the service."""
+    """Everything that is committed; `tables` belong to the service."""
 
     outbox: dict[int, OutgoingRecord] = field(default_factory=dict)
     inbox: dict[str, datetime] = field(default_factory=dict)
@@ -137,9 +137,9 @@ U = TypeVar("U", bound=InMemoryUnitOfWork)
 
 
 class InMemoryDatabase(Generic[U]):
-    """Opens transactions: ``async with database() as uow``; satisfies outboxed.ports.UnitOfWorkFactory.
+    """Opens transactions: `async with database() as uow`; satisfies outboxed.ports.UnitOfWorkFactory.
 
-    ``make`` is the service's InMemoryUnitOfWork subclass. Read ``state`` freely: it only ever holds committed rows.
+    `make` is the service's InMemoryUnitOfWork subclass. Read `state` freely: it only ever holds committed rows.
     """
 
     def __init__(self, make: Callable[..., U], *, source: str, clock: Clock | None = None) -> None:
@@ -236,7 +236,7 @@ def _owned(task: Task, state: State) -> StoredTask:
 
 
 def _task(row: StoredTask, now: datetime) -> Task:
-    assert row.token is not None  # noqa: S101  # it has just been claimed
+    assert row.token is not None  # noqa: S101 - it has just been claimed
     return Task(
         id=row.id,
         kind=row.new.kind,

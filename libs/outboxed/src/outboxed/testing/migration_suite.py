@@ -1,4 +1,4 @@
-"""What every service's migrations must hold: ``class TestMigrations(MigrationSuite)`` in its integration tests."""
+"""What every service's migrations must hold: `class TestMigrations(MigrationSuite)` in its integration tests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from outboxed.storage import create_engine, migrate, schema_problem, tables
 
 
 class MigrationSuite:
-    """Needs the fixture ``isolation`` (see service_isolation); each test has a database of its own."""
+    """Needs the fixture `isolation` (see service_isolation); each test has a database of its own."""
 
     package: ClassVar[str]
     metadata: ClassVar[sa.MetaData]

@@ -13,7 +13,7 @@ from outboxed.messages import OutgoingRecord
 _offsets = count()
 
 
-def consumer_record(  # noqa: PLR0913  # a record has that many parts
+def consumer_record(  # noqa: PLR0913 - a record has that many parts
     topic: str,
     value: bytes | None,
     *,
@@ -22,7 +22,7 @@ def consumer_record(  # noqa: PLR0913  # a record has that many parts
     partition: int = 0,
     offset: int | None = None,
 ) -> Any:
-    """An aiokafka ConsumerRecord; ``offset`` counts up unless given. Feed it to ``subscriber.process_message``."""
+    """An aiokafka ConsumerRecord; `offset` counts up unless given. Feed it to `subscriber.process_message`."""
     return ConsumerRecord(
         topic=topic,
         partition=partition,
@@ -38,7 +38,7 @@ def consumer_record(  # noqa: PLR0913  # a record has that many parts
     )
 
 
-def event_record(  # noqa: PLR0913  # as above
+def event_record(  # noqa: PLR0913 - a record has that many parts
     topic: str,
     event_type: str,
     data: Mapping[str, Any],
@@ -79,7 +79,7 @@ def decoded(records: Iterable[OutgoingRecord]) -> Sequence[tuple[str, dict[str, 
 def poison(good: Any, **refused: Mapping[str, Any]) -> Mapping[str, Any]:
     """Each way in which a well-formed record may be spoilt, by name: each must become one dead letter.
 
-    ``refused`` names changes of its data that this reader refuses, beside those that any reader does.
+    `refused` names changes of its data that this reader refuses, beside those that any reader does.
     """
     headers = {name: raw for name, raw in good.headers if name in {"ce_type", "ce_id"}}
     data = json.loads(good.value)

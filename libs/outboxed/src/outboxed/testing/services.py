@@ -56,7 +56,7 @@ async def engine_of_test(
 def consumer_role(
     topics: Topics, routes: Sequence[Route[Any]], database: Any, *, metrics: Metrics | None = None
 ) -> tuple[ConsumerRole, BatchConsumer[Any]]:
-    """A consumer as a composition root makes it, in the test's own group; ``database`` opens its transactions."""
+    """A consumer as a composition root makes it, in the test's own group; `database` opens its transactions."""
     consumer: BatchConsumer[Any] = BatchConsumer(topics.group, routes, database, metrics or Metrics(Clock()))
     broker = create_broker(topics.kafka)
     return ConsumerRole(broker, subscribe(broker, consumer, topics.kafka), consumer), consumer
@@ -80,7 +80,7 @@ async def _run(role: RoleRun, stop: anyio.Event) -> None:
 
 
 def always(value: T) -> Callable[[], Awaitable[T]]:
-    """A dependency for ``app.dependency_overrides``; a coroutine, since FastAPI calls a plain function in a thread."""
+    """A dependency for `app.dependency_overrides`; a coroutine, since FastAPI calls a plain function in a thread."""
 
     async def dependency() -> T:
         return value

@@ -72,7 +72,7 @@ class Topics:
                 )
 
     async def read(self, topic: str, count: int) -> list[Any]:
-        """The first ``count`` records of a topic, as Kafka has them. Raises TimeoutError after 5 s."""
+        """The first `count` records of a topic, as Kafka has them. Raises TimeoutError after 5 s."""
         async with AIOKafkaConsumer(
             self.kafka.topic(topic), **self.kafka.client_options(), auto_offset_reset="earliest", fetch_max_wait_ms=5
         ) as consumer:

@@ -45,7 +45,7 @@ def _public_key(pem: str, number: int) -> Ed25519PublicKey:
 class TokenVerifier:
     """Accepts tokens signed with any of the keys (PEM), so that a key can be replaced without a gap.
 
-    A token must come from ``issuer``, be meant for ``audience`` and give its bearer one of ``roles``.
+    A token must come from `issuer`, be meant for `audience` and give its bearer one of `roles`.
     """
 
     def __init__(self, public_keys: Sequence[str], *, issuer: str, audience: str, roles: Collection[str]) -> None:

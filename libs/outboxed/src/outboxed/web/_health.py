@@ -15,7 +15,7 @@ STALLED_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """``reason`` is for a person; empty when all is well."""
+    """`reason` is for a person; empty when all is well."""
 
     ok: bool
     reason: str = ""

@@ -34,7 +34,7 @@ _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
 
 
 class ApiError(Exception):
-    """An answer other than the expected one; ``code`` is for programs, ``message`` for people."""
+    """An answer other than the expected one; `code` is for programs, `message` for people."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class ApiError(Exception):
 
 
 class ErrorDetail(BaseModel):
-    """Where a request was wrong, such as ``body.items.0.quantity``."""
+    """Where a request was wrong, such as `body.items.0.quantity`."""
 
     field: str
     message: str
@@ -92,7 +92,7 @@ _bearer = HTTPBearer(auto_error=False)
 async def authenticated(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
-    """The caller, from the bearer token; ``app.state.token_verifier`` decides.
+    """The caller, from the bearer token; `app.state.token_verifier` decides.
 
     A coroutine, as all dependencies here: FastAPI calls a plain function in a thread, which a busy loop keeps waiting.
     """
@@ -138,18 +138,18 @@ def create_http_app(*, title: str, version: str, token_verifier: TokenVerifier) 
 
 
 async def _api_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)  # noqa: S101  # registered for this type alone
+    assert isinstance(error, ApiError)  # noqa: S101 - registered for this type alone
     return _error_response(request.scope, error)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type alone
     details = [{"field": _place(problem), "message": message_of(problem)} for problem in error.errors()]
     return _error_response(request.scope, _invalid(details))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  # as above
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone
     if error.status_code == _UNREADABLE_BODY:
         return _error_response(request.scope, _invalid([{"field": "body", "message": "the body can't be read"}]))
     code = _CODES.get(error.status_code, "BAD_REQUEST")

@@ -1,6 +1,6 @@
-"""Pact's verifier: what it asks for, and what it found. Bounds: ``pact-python<4.3``, ``pact-python-ffi<0.6``.
+"""Pact's verifier: what it asks for, and what it found. Bounds: `pact-python<4.3`, `pact-python-ffi<0.6`.
 
-- ``Verifier.results`` is public; its type is ``dict[str, Any]``, and no page says which keys are in it. They come from
+- `Verifier.results` is public; its type is `dict[str, Any]`, and no page says which keys are in it. They come from
   pact-python-ffi, some of them only since 0.5.8 (https://github.com/pact-foundation/pact-reference/pull/549).
 - The verifier asks an HTTP server for messages and states. pact-python has such a server; why not that one:
   see pact_faststream.callbacks. What the two say to each other is in no page either.

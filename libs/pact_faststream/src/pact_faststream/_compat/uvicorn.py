@@ -1,7 +1,7 @@
-"""uvicorn: a server that leaves the process's signals alone. Bound: ``uvicorn<0.55``.
+"""uvicorn: a server that leaves the process's signals alone. Bound: `uvicorn<0.55`.
 
 The signals are pytest's. There is no setting for it (https://github.com/Kludex/uvicorn/issues/526), so
-``Server.capture_signals`` is overridden.
+`Server.capture_signals` is overridden.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import uvicorn
 
 
 class Server(uvicorn.Server):
-    """Runs until its ``should_exit`` is set."""
+    """Runs until its `should_exit` is set."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""``python -m pact_faststream.broker COMMAND SERVICE``: one service's part in the broker's flow."""
+"""`python -m pact_faststream.broker COMMAND SERVICE`: one service's part in the broker's flow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

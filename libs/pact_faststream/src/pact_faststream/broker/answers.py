@@ -33,7 +33,7 @@ class Resource(Answer):
     links: dict[str, Link | list[Link]] = Field(alias="_links")
 
     def link(self, relation: str, **values: str) -> Link:
-        """One link, with ``values`` put into its template. Raises BrokerError."""
+        """One link, with `values` put into its template. Raises BrokerError."""
         link = self.links.get(relation)
         if not isinstance(link, Link):
             raise BrokerError(f"the Pact Broker names no {relation}: is it older than 2.100?")
@@ -125,7 +125,7 @@ A = TypeVar("A", bound=Answer)
 
 
 def read_answer(model: type[A], text: str | bytes, whose: str) -> A:
-    """Raises BrokerError, which says ``whose`` answer it was."""
+    """Raises BrokerError, which says `whose` answer it was."""
     try:
         return model.model_validate(json.loads(text))
     except (ValueError, ValidationError):

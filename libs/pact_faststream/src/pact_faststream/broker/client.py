@@ -122,7 +122,7 @@ def _in_time(call: Callable[[], R], seconds: float) -> R:
     def run() -> None:
         try:
             future.set_result(call())
-        except Exception as error:  # noqa: BLE001  # it is raised in the thread that waits
+        except Exception as error:  # noqa: BLE001 - it is raised in the thread that waits
             future.set_exception(error)
 
     Thread(target=run, daemon=True).start()

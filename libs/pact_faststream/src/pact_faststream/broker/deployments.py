@@ -12,7 +12,7 @@ ENVIRONMENTS: dict[str, list[str]] = {"test": [], "production": ["--production"]
 
 
 def make_environments(broker: Broker, settings: BrokerSettings, wanted: str) -> None:
-    """Raises BrokerError where ``wanted`` still isn't there."""
+    """Raises BrokerError where `wanted` still isn't there."""
     known = broker.environments()
     missing = [name for name in ENVIRONMENTS if name not in known]
     for name in missing:

@@ -13,7 +13,7 @@ class BrokerSettingError(Exception):
 
 
 class BrokerSettings(BaseSettings):
-    """Each field is an environment variable ``PACT_...``; an empty one counts as not set, as CI systems mean it."""
+    """Each field is an environment variable `PACT_...`; an empty one counts as not set, as CI systems mean it."""
 
     model_config = SettingsConfigDict(env_prefix="PACT_", env_ignore_empty=True, frozen=True, extra="ignore")
 

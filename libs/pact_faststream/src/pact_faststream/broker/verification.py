@@ -14,7 +14,7 @@ from pact_faststream.broker.source import BrokerSource, source_from_environment
 def verify(service: str, tests: Path, seconds: float) -> list[str]:
     """Run the provider's tests against the broker's pacts; says what the broker then holds.
 
-    Raises BrokerSettingError, NoPactsError, BrokerError: also if the tests take longer than ``seconds``, since the
+    Raises BrokerSettingError, NoPactsError, BrokerError: also if the tests take longer than `seconds`, since the
     verifier waits for a silent broker without end.
     """
     if not tests.exists():

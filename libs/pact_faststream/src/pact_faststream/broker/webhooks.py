@@ -23,7 +23,7 @@ PAYLOAD = {
 
 
 class WebhookSettings(BaseSettings):
-    """``WEBHOOK_URL`` and ``WEBHOOK_AUTHORIZATION``, the whole header: "Bearer ..."."""
+    """`WEBHOOK_URL` and `WEBHOOK_AUTHORIZATION`, the whole header: "Bearer ..."."""
 
     model_config = SettingsConfigDict(env_prefix="WEBHOOK_", env_ignore_empty=True, frozen=True, extra="ignore")
 

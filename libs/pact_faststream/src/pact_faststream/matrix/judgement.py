@@ -121,7 +121,7 @@ async def judge(subject: Subject) -> Sequence[Verdict]:
 async def _does_its_job(subject: Subject, mutant: Mutant, expected: object) -> bool:
     try:
         return await subject.handle(mutant.record) == expected
-    except Exception:  # noqa: BLE001  # whatever it is, the job isn't done
+    except Exception:  # noqa: BLE001 - whatever it is, the job isn't done
         return False
 
 

@@ -31,7 +31,7 @@ def wire(sent: OutboxRecord) -> WireRecord:
 
 
 def mutants_of(sent: OutboxRecord, *, enums: Sequence[str] = ()) -> Sequence[Mutant]:
-    """All changes of a real message, each alone. ``enums`` names the fields whose values are members of an enum."""
+    """All changes of a real message, each alone. `enums` names the fields whose values are members of an enum."""
     original = wire(sent)
     data = json.loads(sent.value)
     return [

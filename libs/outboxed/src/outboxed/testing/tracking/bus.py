@@ -12,8 +12,8 @@ from outboxed.testing.topic_log import header
 class Bus:
     """Without a seed every group reads all that waits, in the order of its sending.
 
-    With a ``seed`` it reads batches of any size in which the keys are mixed; the records of a key and topic stay in
-    order. Each record comes ``copies`` more times, later, as from a relay that died before it deleted the row.
+    With a `seed` it reads batches of any size in which the keys are mixed; the records of a key and topic stay in
+    order. Each record comes `copies` more times, later, as from a relay that died before it deleted the row.
     """
 
     def __init__(self, *, seed: int | None = None, copies: int = 0) -> None:

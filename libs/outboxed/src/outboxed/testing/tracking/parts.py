@@ -45,7 +45,7 @@ class StuckRecordError(AssertionError):
 
 @dataclass(frozen=True)
 class Left:
-    """What a part has still to do (``now``) or will do when its time comes (``later``), in words."""
+    """What a part has still to do (`now`) or will do when its time comes (`later`), in words."""
 
     now: Sequence[str] = ()
     later: Sequence[str] = ()
@@ -58,7 +58,7 @@ class Left:
 class InMemoryPart:
     """A service on outboxed.testing.memory: its handlers, consumer and tasks are the real ones.
 
-    ``database`` is the service's InMemoryDatabase, ``routes`` what it consumes, ``kinds`` its tasks.
+    `database` is the service's InMemoryDatabase, `routes` what it consumes, `kinds` its tasks.
     """
 
     name: str
@@ -139,7 +139,7 @@ class InMemoryPart:
 class RunningPart:
     """A service that runs on PostgreSQL and Kafka, in this process or in others; `of` makes one of a Service.
 
-    ``consumes`` are its topics without the prefix of ``kafka``; ``tasks`` its kinds of task. With a ``clock``, which
+    `consumes` are its topics without the prefix of `kafka`; `tasks` its kinds of task. With a `clock`, which
     must be the service's own, `Session.advance` works.
     """
 
@@ -173,7 +173,7 @@ class RunningPart:
         import asyncpg  # noqa: PLC0415 - see backing_services.postgres.server.connected
 
         del bus
-        assert reader is not None  # noqa: S101  # a session with a running part has one
+        assert reader is not None  # noqa: S101 - a session with a running part has one
         self._reader = reader
         self._connection: Connection = await asyncpg.connect(asyncpg_url(self.database_url))
         self._stack.push_async_callback(self._connection.close)

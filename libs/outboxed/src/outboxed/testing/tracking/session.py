@@ -48,7 +48,7 @@ class Part(Protocol):
 class Session:
     """What happened between the beginning of the block and rest; see `tracked`."""
 
-    def __init__(  # noqa: PLR0913  # what it is made of
+    def __init__(  # noqa: PLR0913 - what it is made of
         self,
         *,
         parts: Sequence[Part],
@@ -106,7 +106,7 @@ class Session:
     async def settle(self) -> None:
         """Wait until nothing moves: no outbox row, no message in flight, no due task.
 
-        Raises NotAtRestError after the session's ``within`` seconds.
+        Raises NotAtRestError after the session's `within` seconds.
         """
         try:
             async with asyncio.timeout(self._within):
@@ -117,7 +117,7 @@ class Session:
             await self._read()
 
     async def advance(self, **span: float) -> None:
-        """Move the clocks forward, as ``advance(minutes=30)``, and settle: deadlines pass, retries are made.
+        """Move the clocks forward, as `advance(minutes=30)`, and settle: deadlines pass, retries are made.
 
         Raises ValueError for a part with a clock of its own, in another process.
         """
@@ -169,9 +169,9 @@ async def tracked(
 ) -> AsyncIterator[Session]:
     """Do something in the block; at its end the system has come to rest, and the session tells what happened.
 
-    ``parts`` are InMemoryPart, which the session moves through ``bus``, or RunningPart, which share one Kafka; never
-    both. ``logs`` are the log files of services in other processes, in the form of outboxed: what they did joins the
-    story by its trace ids. Raises NotAtRestError after ``within`` seconds; an error that leaves the block gets the
+    `parts` are InMemoryPart, which the session moves through `bus`, or RunningPart, which share one Kafka; never
+    both. `logs` are the log files of services in other processes, in the form of outboxed: what they did joins the
+    story by its trace ids. Raises NotAtRestError after `within` seconds; an error that leaves the block gets the
     story as a note.
     """
     running = [part for part in parts if isinstance(part, RunningPart)]

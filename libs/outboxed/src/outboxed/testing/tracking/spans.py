@@ -25,9 +25,9 @@ LOGGED = {
 
 @dataclass(frozen=True)
 class Step:
-    """Something a service did; ``at`` is the time of its beginning (of its end, from a log), in seconds since 1970.
+    """Something a service did; `at` is the time of its beginning (of its end, from a log), in seconds since 1970.
 
-    ``about`` is the id of the event that was handled. ``service`` is empty for a task: its kind names it.
+    `about` is the id of the event that was handled. `service` is empty for a task: its kind names it.
     """
 
     kind: str

@@ -20,9 +20,9 @@ SHOWN = 120
 
 @dataclass(eq=False)
 class Happening:
-    """A request, a published event, or an attempt at a task; ``at`` in seconds since the session began.
+    """A request, a published event, or an attempt at a task; `at` in seconds since the session began.
 
-    ``service`` made it; ``handled_by`` names who consumed it, if it is an event. ``caused`` is in order of time.
+    `service` made it; `handled_by` names who consumed it, if it is an event. `caused` is in order of time.
     """
 
     kind: str
@@ -41,7 +41,7 @@ class Happening:
 
 @dataclass(frozen=True)
 class Story:
-    """A session's happenings; ``beginnings`` are those that nothing in the session caused."""
+    """A session's happenings; `beginnings` are those that nothing in the session caused."""
 
     beginnings: Sequence[Happening]
 
@@ -51,7 +51,7 @@ class Story:
         return [happening.name for _, happening in _walk(self.beginnings)]
 
     def chain(self, name: str) -> str:
-        """How it came to the last happening of this name: ``POST /orders -> order.placed.v1 -> charge``.
+        """How it came to the last happening of this name: `POST /orders -> order.placed.v1 -> charge`.
 
         Raises AssertionError, with the story, where nothing of this name happened.
         """
@@ -101,7 +101,7 @@ class PublishedEvents(Generic[E]):
 
 
 def tell(steps: Iterable[Step], records: Iterable[Record], services: Mapping[str, str], *, since: float) -> Story:
-    """Put a session's steps and records together; ``services`` has the service of each kind of task.
+    """Put a session's steps and records together; `services` has the service of each kind of task.
 
     A record is caused by the step whose span is in its traceparent, a task likewise; a step that handles an event by
     that event. A copy of a record that came again is the same happening.
