@@ -11,7 +11,8 @@ from libs.backing_services.tests.snippets import files
 from libs.backing_services.tests.warm_pytest import WarmPytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs" / "mistakes").glob("*.md"))
+MISTAKES = ROOT / "docs" / "learn" / "mistakes"
+PAGES = sorted(MISTAKES.glob("*.md"))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_broken_code_passes_the_wrong_test_and_fails_the_right_one(page: Path, t
 
 
 def test_tests_that_share_state_fail_backwards_and_others_do_not(tmp_path: Path, passes: Passes) -> None:
-    shown = _lay_out(ROOT / "docs" / "mistakes" / "shared-state.md", tmp_path)
+    shown = _lay_out(MISTAKES / "shared-state.md", tmp_path)
 
     def backwards(name: str) -> list[str]:
         return [f"{name}::{test}" for test in reversed(re.findall(r"^def (test_\w+)", shown[name], re.MULTILINE))]
