@@ -10,7 +10,7 @@ from shop_harness.system import Ports
 
 from .test_documentation import IDS, PAGES, ROOT, commands
 
-COMMAND = re.compile(r"(?:uv run (?:--package \w+ )?)?((?:make|python -m|docker|pip|pytest) .*)")
+COMMAND = re.compile(r"(?:[A-Z_]+=\w+ )*(?:uv run (?:--package \w+ )?)?((?:make|python -m|docker|pip|pytest) .*)")
 NO_COMMAND = re.compile(r"curl |TOKEN=|ORDER=|-[dH] |\| sed |sleep 1|export |no published event|.*_PORT=0|$")
 """Lines that belong to a command before or after them, and output."""
 CI = ".ci/run"
@@ -59,6 +59,7 @@ NOT_RUN = {
     r"make (?:faults ARGS=|faults-drill|flake|memory|mutation$)": "takes 4 minutes to 2 hours; CI runs less of it",
     r"make bench-": "measures, which needs a machine that does nothing else",
     r"make upgrade-check$": "finds what was published since, whatever the commit; its parts: test_upgrade_check.py",
+    r"make (?:format|clean)$": "changes or removes files of whoever runs it",
     r"make watch": "waits for a person's saves",
     r"docker compose --profile broker up": "the Pact Broker's image is pulled from a registry",
     r"docker compose (?:port|exec -e ORDERS_OPERATOR)": "needs a person's choices, and their containers",
@@ -98,8 +99,8 @@ def test_nothing_is_explained_that_no_page_mentions(pattern: str) -> None:
     assert any(re.match(pattern, command) for page in PAGES for command in _documented(page))
 
 
-def test_the_orders_that_the_readme_places_are_those_of_make_up() -> None:
+def test_the_order_that_the_page_places_is_that_of_make_up() -> None:
     """Which a test pastes into a shell: demo/tests/integration/test_up.py."""
-    shown = re.findall(r"```sh\n(curl .*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    shown = re.findall(r"```sh\n(curl .*?)```", (ROOT / "docs/start/run-it.md").read_text(), re.DOTALL)
 
     assert [script.strip() for script in shown] == [curl_script(Ports.usual()).strip()]
