@@ -45,7 +45,7 @@ async def back_up_payments(system: ProxiedSystem) -> None:
 
 
 async def restore_payments(after: Aftermath) -> Sequence[str]:
-    """As docs/delivery.md says: the backup, the group a little before it, a start, reconcile."""
+    """As docs/how-to/restore-a-database.md says: the backup, the group a little before it, a start, reconcile."""
     system = after.system
     assert system.backed_up_at is not None
     async with Ledgers(system) as before_it:

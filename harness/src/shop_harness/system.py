@@ -55,7 +55,7 @@ class Ports:
 
     @classmethod
     def usual(cls) -> Self:
-        """Those that the README shows."""
+        """Those that docs/start/run-it.md shows."""
         return cls({name: usual for name, (_, usual) in LISTENERS.items()})
 
     @classmethod

@@ -1,7 +1,7 @@
 """Chooses where PostgreSQL and Kafka come from: an address in the environment, else a kind, else embedded.
 
 `TEST_DATABASE_URL` and `TEST_KAFKA_BOOTSTRAP_SERVERS` name running systems, which must be marked as test systems
-(guard.py). `BACKING_POSTGRES` is embedded or container; `BACKING_KAFKA` is embedded, process or container.
+(see README, Environment). `BACKING_POSTGRES` is embedded or container; `BACKING_KAFKA` is embedded, process or container.
 """
 
 import os
