@@ -19,7 +19,7 @@ from orders.rate_limit import RateLimiter
 from orders.settings import Settings
 from outboxed.storage import Clock
 from outboxed.testing.services import always
-from outboxed.testing.tracking import InMemoryPart
+from outboxed.testing.tracking import InMemoryParticipant
 from payments.gateway import HttpPaymentGateway
 
 from services.notifications.tests.fakes import RecordingMailer, in_memory_notifications
@@ -48,9 +48,9 @@ async def open_shop_in_memory() -> AsyncIterator[Shop]:
         charges = payments.tasks.task_kinds(databases[1], gateway, gateway_timeout=GATEWAY_SECONDS)
         emails = notifications.tasks.task_kinds(databases[2], mailer, smtp_timeout=5)
         parts = [
-            InMemoryPart("orders", databases[0], orders.consumers.ROUTES, orders.tasks.task_kinds()),
-            InMemoryPart("payments", databases[1], payments.consumers.ROUTES, charges),
-            InMemoryPart("notifications", databases[2], notifications.consumers.ROUTES, emails),
+            InMemoryParticipant("orders", databases[0], orders.consumers.ROUTES, orders.tasks.task_kinds()),
+            InMemoryParticipant("payments", databases[1], payments.consumers.ROUTES, charges),
+            InMemoryParticipant("notifications", databases[2], notifications.consumers.ROUTES, emails),
         ]
         settings = Settings(environment="test")
         app = orders.app.create_app(settings)

@@ -18,7 +18,7 @@ from outboxed.consuming import ConsumerRole
 from outboxed.process import Service
 from outboxed.storage import Clock
 from outboxed.testing.topics import EMBEDDED, new_prefix
-from outboxed.testing.tracking import RunningPart
+from outboxed.testing.tracking import RunningParticipant
 from sandbox_process import listen, serve_http
 from shop_harness.customers import API
 from shop_harness.services import SERVICES, TOPICS
@@ -53,7 +53,9 @@ async def open_running_shop(postgres: PostgresServer, kafka: KafkaCluster) -> As
         base = f"http://orders{API}"
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=base))
         gateway = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway_port}"))
-        yield Shop(http, gateway, ledger, lambda email: _kinds(mails, email), [RunningPart.of(s) for s in services])
+        yield Shop(
+            http, gateway, ledger, lambda email: _kinds(mails, email), [RunningParticipant.of(s) for s in services]
+        )
 
 
 def _kinds(mails: mail_catcher.Store, email: str) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import payment_gateway
-from outboxed.testing.tracking import InMemoryPart, RunningPart, Session, tracked
+from outboxed.testing.tracking import InMemoryParticipant, RunningParticipant, Session, tracked
 
 from tests.customer import Customer
 
@@ -20,7 +20,7 @@ class Shop:
     gateway: httpx.AsyncClient
     ledger: payment_gateway.Ledger
     mails: Callable[[str], Sequence[str]]
-    parts: Sequence[InMemoryPart] | Sequence[RunningPart]
+    parts: Sequence[InMemoryParticipant] | Sequence[RunningParticipant]
 
     async def customer(self) -> Customer:
         """A new one."""

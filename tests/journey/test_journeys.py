@@ -84,12 +84,12 @@ async def test_a_gateway_out_of_order_past_the_deadline_cancels_the_order_and_ke
 async def test_the_tracked_session_in_outboxeds_readme(shop: Shop, customer: Customer) -> None:
     headers = {**customer.headers, "Idempotency-Key": "readme"}
     names = {
-        "parts": shop.parts,
+        "participants": shop.parts,
         "client": SimpleNamespace(post=partial(shop.http.post, headers=headers)),
         "order": {"items": [{"sku": "ABC", "quantity": 1}], "payment_method": "pm_card_ok"},
         **{event.__name__: event for event in (OrderPlaced, PaymentCaptured, OrderConfirmed)},
     }
 
-    await perform(snippet(README, "tracked(*parts)"), names)
+    await perform(snippet(README, "tracked(*participants)"), names)
 
     await customer.has_mails("confirmation")

@@ -110,9 +110,7 @@ def test_every_bound_has_a_canary_and_is_said_where_the_dependency_is_used() -> 
     canaries = {
         name for path in files_of_tree(CANARIES) for name in re.findall(r'@canary\(\s*"(.*?)"', path.read_text())
     }
-    said = [
-        found for path in files_of_tree(COMPAT) for found in re.findall(r"`([a-z-]+)(<[\d.!]+)`", path.read_text())
-    ]
+    said = [found for path in files_of_tree(COMPAT) for found in re.findall(r"`([a-z-]+)(<[\d.!]+)`", path.read_text())]
 
     assert bounds.keys() - canaries == set(), "these have a bound and no canary"
     assert {name: bounds.get(name) for name, _ in said} == dict(said), "docstrings and pyproject.toml differ"

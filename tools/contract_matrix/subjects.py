@@ -19,7 +19,7 @@ from outboxed.storage import Clock
 from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.records import decoded
 from pact import match
-from pact_faststream import MessagePact, Sweep
+from pact_faststream import MessagePact, ProviderState
 from pact_faststream.matrix import Handle, Style, Subject
 from pact_faststream.records import WireRecord, consumer_record
 
@@ -72,7 +72,7 @@ ONLY_THE_ORDER = {"order_id": match.uuid("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
 
 async def subjects() -> list[Subject]:
     orders_database, payments_database = in_memory_orders(StoppedClock()), in_memory_payments(StoppedClock())
-    providers: dict[str, tuple[Mapping[str, Sweep], InMemoryDatabase[Any]]] = {
+    providers: dict[str, tuple[Mapping[str, ProviderState], InMemoryDatabase[Any]]] = {
         "orders": (orders_states(orders_database), orders_database),
         "payments": (payments_states(payments_database), payments_database),
     }
@@ -85,11 +85,15 @@ async def subjects() -> list[Subject]:
 
 
 async def _subject(
-    pact: MessagePact, description: str, given: str, states: Mapping[str, Sweep], database: InMemoryDatabase[Any]
+    pact: MessagePact,
+    description: str,
+    given: str,
+    states: Mapping[str, ProviderState],
+    database: InMemoryDatabase[Any],
 ) -> Subject:
-    sweep = states[given]
-    await next(iter(sweep.variants.values()))()
-    sent = [row for row in await database.outbox() if row.headers["ce_type"] == sweep.event.type][-1]
+    state = states[given]
+    await next(iter(state.variants.values()))()
+    sent = [row for row in await database.outbox() if row.headers["ce_type"] == state.event.type][-1]
     return Subject(
         pact.consumer,
         pact.provider,

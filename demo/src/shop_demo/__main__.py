@@ -173,7 +173,7 @@ Ctrl-C stops everything.
 
 
 def curl_script(ports: Ports) -> str:
-    """Shell commands that make a customer, place an order and show it and its e-mail; docs/start/run-it.md has the same."""
+    """Shell commands that place an order and show it and its e-mail; docs/start/run-it.md has the same."""
     api = f"{ports.url('orders')}/api/v1"
     return f"""\
 curl -s {api}/users -H 'Content-Type: application/json' \\

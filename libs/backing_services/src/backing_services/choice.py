@@ -1,7 +1,7 @@
 """Chooses where PostgreSQL and Kafka come from: an address in the environment, else a kind, else embedded.
 
 `TEST_DATABASE_URL` and `TEST_KAFKA_BOOTSTRAP_SERVERS` name running systems, which must be marked as test systems
-(see README, Environment). `BACKING_POSTGRES` is embedded or container; `BACKING_KAFKA` is embedded, process or container.
+(see README, Environment). `BACKING_POSTGRES` is embedded or container; `BACKING_KAFKA` embedded, process or container.
 """
 
 import os
@@ -24,7 +24,7 @@ PORTS = {"tcp": 2375, "http": 2375, "ssh": 22}
 ANSWER_LIMIT = 2.0  # seconds
 
 
-class ConfigurationError(ValueError):
+class WrongChoiceError(ValueError):
     """An environment variable asks for something that there is not."""
 
 
@@ -37,7 +37,7 @@ class Unavailable:
 
 
 def choose_postgres() -> PostgresServer:
-    """Return the chosen PostgreSQL, not started yet. Raises ConfigurationError, NotATestSystemError."""
+    """Return the chosen PostgreSQL, not started yet. Raises WrongChoiceError, NotATestSystemError."""
     if url := os.environ.get(DATABASE_URL):
         refuse_unless_test_system(url)
         return GivenPostgres(url)
@@ -46,7 +46,7 @@ def choose_postgres() -> PostgresServer:
 
 
 def choose_kafka() -> KafkaCluster:
-    """Return the chosen Kafka, not started yet. Raises ConfigurationError, NotATestSystemError."""
+    """Return the chosen Kafka, not started yet. Raises WrongChoiceError, NotATestSystemError."""
     if address := os.environ.get(BOOTSTRAP_SERVERS):
         refuse_unless_test_system(address)
         return GivenKafka(address)
@@ -97,12 +97,12 @@ def report_line() -> str:
 def _described(choose: Callable[[], PostgresServer] | Callable[[], KafkaCluster]) -> str:
     try:
         return choose().name
-    except (ConfigurationError, NotATestSystemError, PostgresError) as error:
+    except (WrongChoiceError, NotATestSystemError, PostgresError) as error:
         return f"refused: {error}"
 
 
 def _kind(variable: str, *kinds: str) -> str:
     kind = os.environ.get(variable) or kinds[0]
     if kind not in kinds:
-        raise ConfigurationError(f"{variable}={kind}: choose one of {', '.join(kinds)}")
+        raise WrongChoiceError(f"{variable}={kind}: choose one of {', '.join(kinds)}")
     return kind

@@ -8,7 +8,7 @@ POLL_SECONDS = 0.05
 IDLE_POLL_SECONDS = 0.3
 
 
-class Signal:
+class Wakeup:
     """Wakes every subscriber; a notification between two waits is not lost."""
 
     def __init__(self) -> None:

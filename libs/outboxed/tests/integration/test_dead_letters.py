@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
-from outboxed.consuming import BatchConsumer, Content, DeadLetterError, DeadLetters, Edit, Route
+from outboxed.consuming import BatchConsumer, Content, DeadLetterError, DeadLetterQueue, Edit, Route
 from outboxed.messages import Record
 from outboxed.ports import NewTask
 from outboxed.process import Figure, Metrics
@@ -25,8 +25,8 @@ def consumer(transactions: Transactions) -> BatchConsumer[Any]:
 
 
 @pytest.fixture
-def letters(transactions: Transactions, consumer: BatchConsumer[Any]) -> DeadLetters[SqlAccounts]:
-    return DeadLetters(transactions, consumer)
+def letters(transactions: Transactions, consumer: BatchConsumer[Any]) -> DeadLetterQueue[SqlAccounts]:
+    return DeadLetterQueue(transactions, consumer)
 
 
 LEASE = timedelta(seconds=30)
@@ -34,7 +34,7 @@ ODD = Record("moves", 3, 7, b"\xffkey", None, (("ce_type", None), ("na\0me", b"\
 
 
 async def test_a_dead_letter_keeps_its_record_byte_by_byte(
-    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+    consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
     await consumer.handle([ODD])
     await consumer.handle([ODD])
@@ -48,7 +48,7 @@ async def test_a_dead_letter_keeps_its_record_byte_by_byte(
 
 
 async def test_a_letter_whose_cause_was_repaired_is_handled_by_its_replay_and_republishes_nothing(
-    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
     account_id = uuid4()
     await consumer.handle([raw(moved(account_id, "13.00", event_id="bad"))])
@@ -70,7 +70,7 @@ async def _repaired(event: MoneyMoved, uow: Any) -> None:
 
 
 async def test_a_replay_that_fails_leaves_the_letter_open_and_nothing_else(
-    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
     await consumer.handle([raw(moved(amount="13.00"))])
     [letter] = await letters.list()
@@ -93,7 +93,7 @@ async def _dead_task(transactions: Transactions, *, payload: dict[str, str]) -> 
 
 
 async def test_an_edited_letter_is_replayed_as_edited_and_its_original_is_kept(
-    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
     account_id = uuid4()
     broken = raw(replace(moved(account_id), value=b"{"))
@@ -115,7 +115,7 @@ async def test_an_edited_letter_is_replayed_as_edited_and_its_original_is_kept(
 
 
 async def test_a_letter_is_edited_again_and_again_part_by_part(
-    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+    consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
     await consumer.handle([ODD])
     [letter] = await letters.list()
@@ -129,7 +129,7 @@ async def test_a_letter_is_edited_again_and_again_part_by_part(
 
 
 async def test_an_edit_takes_nothing_away_that_is_not_there(
-    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+    consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
     await consumer.handle([ODD])
     [letter] = await letters.list()
@@ -141,7 +141,7 @@ async def test_an_edit_takes_nothing_away_that_is_not_there(
 
 
 async def test_an_edited_task_is_scheduled_with_its_new_payload(
-    transactions: Transactions, letters: DeadLetters[SqlAccounts]
+    transactions: Transactions, letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
     queue = await _dead_task(transactions, payload={"to": "ada"})
     [letter] = await letters.list()
@@ -155,7 +155,7 @@ async def test_an_edited_task_is_scheduled_with_its_new_payload(
 
 @pytest.mark.parametrize("value", [b"{", b"[]", b"\xff", b""])
 async def test_a_tasks_value_stays_a_json_object(
-    transactions: Transactions, letters: DeadLetters[SqlAccounts], value: bytes
+    transactions: Transactions, letters: DeadLetterQueue[SqlAccounts], value: bytes
 ) -> None:
     await _dead_task(transactions, payload={"to": "ada"})
     [letter] = await letters.list()
@@ -166,7 +166,7 @@ async def test_a_tasks_value_stays_a_json_object(
 
 @pytest.mark.parametrize("closed", ["replay", "discard"])
 async def test_a_closed_letter_is_not_edited(
-    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], closed: str
+    consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts], closed: str
 ) -> None:
     await consumer.handle([raw(moved(amount="13.00"))])
     [letter] = await letters.list()
@@ -180,7 +180,7 @@ async def test_a_closed_letter_is_not_edited(
 @pytest.mark.parametrize("closed", ["replay", "discard"])
 @pytest.mark.parametrize("again", ["replay", "discard"])
 async def test_a_letter_is_closed_once(
-    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], closed: str, again: str
+    consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts], closed: str, again: str
 ) -> None:
     await consumer.handle([raw(moved(amount="13.00"))])
     [letter] = await letters.list()
@@ -192,7 +192,7 @@ async def test_a_letter_is_closed_once(
 
 
 @pytest.mark.parametrize("action", ["show", "replay", "discard"])
-async def test_an_unknown_letter_is_named(letters: DeadLetters[SqlAccounts], action: str) -> None:
+async def test_an_unknown_letter_is_named(letters: DeadLetterQueue[SqlAccounts], action: str) -> None:
     with pytest.raises(DeadLetterError, match="there is no dead letter 4711"):
         await getattr(letters, action)(4711)
     with pytest.raises(DeadLetterError, match="there is no dead letter 4711"):
@@ -200,7 +200,7 @@ async def test_an_unknown_letter_is_named(letters: DeadLetters[SqlAccounts], act
 
 
 async def test_a_replayed_task_is_scheduled_again_with_its_group_and_payload(
-    transactions: Transactions, letters: DeadLetters[SqlAccounts]
+    transactions: Transactions, letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
     queue = await _dead_task(transactions, payload={"to": "ada"})
     [letter] = await letters.list()
@@ -213,7 +213,7 @@ async def test_a_replayed_task_is_scheduled_again_with_its_group_and_payload(
 
 
 async def test_old_inbox_rows_and_closed_letters_are_pruned_and_open_letters_stay(
-    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
     await consumer.handle([raw(moved()), raw(moved(amount="13.00")), raw(moved(amount="13.00"))])
     first, second = await letters.list()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from outboxed.consuming import Progress
 from outboxed.web import Health
-from outboxed.web._health import STALLED_SECONDS, Verdict
+from outboxed.web._health import STALLED_SECONDS, HealthStatus
 from sqlalchemy.exc import ArgumentError
 
 
@@ -89,11 +89,11 @@ async def test_a_process_that_is_not_ready_says_whether_the_database_is_away_or_
     async def asked() -> None:
         raise error
 
-    assert await health(schema_problem=asked).ready() == Verdict(ok=False, reason=reason)
+    assert await health(schema_problem=asked).ready() == HealthStatus(ok=False, reason=reason)
 
 
 async def test_a_process_that_is_ready_gives_no_reason() -> None:
-    assert await health().ready() == Verdict(ok=True, reason="")
+    assert await health().ready() == HealthStatus(ok=True, reason="")
 
 
 @pytest.mark.parametrize("unknown", ["progress", "lag"])

@@ -15,7 +15,14 @@ from outboxed.storage import Clock
 from outboxed.tasks import TaskKind
 from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork
 from outboxed.testing.records import sent_record
-from outboxed.testing.tracking import Bus, InMemoryPart, NotAtRestError, RunningPart, StuckRecordError, tracked
+from outboxed.testing.tracking import (
+    Bus,
+    InMemoryParticipant,
+    NotAtRestError,
+    RunningParticipant,
+    StuckRecordError,
+    tracked,
+)
 from outboxed.testing.tracking.spans import logged_steps
 from outboxed.testing.tracking.story import tell
 
@@ -50,8 +57,8 @@ class Diner:
         cook = TaskKind("cook", call=self._bake, record=self._report)
         tip = TaskKind("ask_for_tip", call=self._nothing, record=self._nothing_to_record)
         self.parts = [
-            InMemoryPart("till", self.till, [Route(CookedToServe, self._serve)], [tip]),
-            InMemoryPart("kitchen", self.kitchen, [Route(SoldToCook, self._cook)], [cook]),
+            InMemoryParticipant("till", self.till, [Route(CookedToServe, self._serve)], [tip]),
+            InMemoryParticipant("kitchen", self.kitchen, [Route(SoldToCook, self._cook)], [cook]),
         ]
 
     async def sell(self, table: str = "7", *, tip: bool = False) -> None:
@@ -279,7 +286,7 @@ def _outgoing(key: str, number: int) -> OutgoingRecord:
 
 
 async def test_parts_in_memory_and_running_ones_cannot_be_mixed(diner: Diner) -> None:
-    running = RunningPart("till", "postgresql://", KafkaSettings("127.0.0.1:9"), ["kitchen"])
+    running = RunningParticipant("till", "postgresql://", KafkaSettings("127.0.0.1:9"), ["kitchen"])
 
     with pytest.raises(ValueError, match="track either"):
         async with tracked(*diner.parts, running):

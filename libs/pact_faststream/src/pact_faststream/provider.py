@@ -23,11 +23,11 @@ Outbox = Callable[[], Awaitable[Sequence[OutboxRecord]]]
 
 
 @dataclass(frozen=True)
-class Sweep:
+class ProviderState:
     """A provider state: the event that it leads to, and every way in which the service can come to publish it.
 
     A verification sees only the message that it is given: what another input would put into it (a null, another member
-    of an enum, a second item) is seen only if it is swept too. `variants` has a use case by name.
+    of an enum, a second item) is seen only if it is a variant, too. `variants` has a use case by name.
     """
 
     event: type[PublishedType]
@@ -35,11 +35,11 @@ class Sweep:
 
     def __post_init__(self) -> None:
         if not self.variants:
-            raise ValueError(f"a sweep of {self.event.type} needs at least one variant")
+            raise ValueError(f"a provider state of {self.event.type} needs at least one variant")
 
 
 async def verify_provider(
-    provider: str, source: PactSource, states: Mapping[str, Sweep], *, outbox: Outbox
+    provider: str, source: PactSource, states: Mapping[str, ProviderState], *, outbox: Outbox
 ) -> Sequence[Result]:
     """Verify everything that the source's consumers expect, with every variant; `states` by provider state.
 
@@ -47,37 +47,37 @@ async def verify_provider(
     not pending fails, naming the variant; NoPactsError where there is nothing to verify. With a source that publishes,
     one more run publishes the outcome: that of the variant that failed, if one did.
     """
-    sweeps = _Sweeps(states, outbox, asyncio.get_running_loop())
+    answers = _Answers(states, outbox, asyncio.get_running_loop())
     results: list[Result] = []
     failed: dict[str, int] = {}
-    for number in range(max((len(sweep.variants) for sweep in states.values()), default=1)):
-        found = await _run(provider, source, sweeps, dict.fromkeys(states, number), publish=False)
+    for number in range(max((len(state.variants) for state in states.values()), default=1)):
+        found = await _run(provider, source, answers, dict.fromkeys(states, number), publish=False)
         failed.update((state, number) for result in found if not result.ok for state in result.interaction.states)
         results += found
     if source.publishes:
-        await _run(provider, source, sweeps, dict.fromkeys(states, 0) | failed, publish=True)
+        await _run(provider, source, answers, dict.fromkeys(states, 0) | failed, publish=True)
         await asyncio.to_thread(source.confirm_published, provider)
     raise_for(provider, results)
     return results
 
 
 async def _run(
-    provider: str, source: PactSource, sweeps: "_Sweeps", chosen: Mapping[str, int], *, publish: bool
+    provider: str, source: PactSource, answers: "_Answers", chosen: Mapping[str, int], *, publish: bool
 ) -> Sequence[Result]:
-    sweeps.begin(chosen)
-    with served({MESSAGE: sweeps.answer}) as port:
+    answers.begin(chosen)
+    with served({MESSAGE: answers.answer}) as port:
         verifier = Verifier(provider, host="127.0.0.1").add_transport(protocol="message", port=port, path=MESSAGE)
         source.add_to(verifier, provider, publish=publish)
         # not on this loop, which the use cases need
         results = await asyncio.to_thread(verified, verifier)
-    return [replace(result, **sweeps.made.get(result.interaction, {})) for result in results]
+    return [replace(result, **answers.made.get(result.interaction, {})) for result in results]
 
 
 @dataclass
-class _Sweeps:
+class _Answers:
     """Answers Pact in its own thread by running use cases on the test's loop."""
 
-    states: Mapping[str, Sweep]
+    states: Mapping[str, ProviderState]
     outbox: Outbox
     loop: asyncio.AbstractEventLoop
     chosen: Mapping[str, int] = field(default_factory=dict)
@@ -93,25 +93,25 @@ class _Sweeps:
         description, states = message_asked(request)
         made = self.made[Interaction(description, tuple(name for name, _ in states))] = {}
         try:
-            sweep, number = self._sweep([name for name, _ in states])
-            made["variant"] = list(sweep.variants)[number]
+            state, number = self._state([name for name, _ in states])
+            made["variant"] = list(state.variants)[number]
             [(_, parameters)] = states
-            written = self._written(sweep.variants[made["variant"]], parameters)
+            written = self._written(state.variants[made["variant"]], parameters)
             records = asyncio.run_coroutine_threadsafe(written, self.loop).result()
-            return _message(_one(records, sweep.event))
+            return _message(_one(records, state.event))
         except Exception as error:
             # Pact would take the page with status 500 for the message: whatever it thinks of it, this has failed
             made["mismatches"] = (f"{type(error).__name__}: {error}",)
             raise
 
-    def _sweep(self, states: Sequence[str]) -> tuple[Sweep, int]:
+    def _state(self, states: Sequence[str]) -> tuple[ProviderState, int]:
         if len(states) != 1:
             raise LookupError(f"an interaction needs exactly one provider state, this one has {len(states)}")
         [name] = states
         if name not in self.states:
-            raise LookupError(f"no sweep for the provider state {name!r}: add it, there are {sorted(self.states)}")
-        sweep = self.states[name]
-        return sweep, min(self.chosen[name], len(sweep.variants) - 1)
+            raise LookupError(f"nobody made the provider state {name!r}: add it, there are {sorted(self.states)}")
+        state = self.states[name]
+        return state, min(self.chosen[name], len(state.variants) - 1)
 
     async def _written(self, produce: Produce, parameters: Mapping[str, Any]) -> Sequence[OutboxRecord]:
         before = len(await self.outbox())

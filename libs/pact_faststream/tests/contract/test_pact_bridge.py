@@ -26,9 +26,9 @@ from pact_faststream import (
     MessagePact,
     NoPactsError,
     PactFolder,
+    ProviderState,
     ProviderVerificationError,
     StalePactError,
-    Sweep,
     verify_provider,
 )
 from pact_faststream.rules import body_rules
@@ -189,7 +189,7 @@ class Warehouse:
         self.rows.append(OutgoingRecord(**{**vars(record), **changes}))
 
     async def verify(self, folder: Path, provider: str = "warehouse", **variants: Any) -> int:
-        states = {"a parcel is shipped": Sweep(ParcelShipped, variants)}
+        states = {"a parcel is shipped": ProviderState(ParcelShipped, variants)}
         return len(await verify_provider(provider, PactFolder(folder), states, outbox=self.outbox))
 
 
@@ -272,14 +272,14 @@ async def test_a_message_that_the_test_made_by_hand_is_refused(warehouse: Wareho
         await warehouse.verify(pacts, now=by_hand)
 
 
-async def test_a_state_without_a_sweep_is_an_error(warehouse: Warehouse, pacts: Path) -> None:
-    with pytest.raises(ProviderVerificationError, match="no sweep for the provider state 'a parcel is shipped'"):
+async def test_a_state_that_nobody_made_is_an_error(warehouse: Warehouse, pacts: Path) -> None:
+    with pytest.raises(ProviderVerificationError, match="nobody made the provider state 'a parcel is shipped'"):
         await verify_provider("warehouse", PactFolder(pacts), {}, outbox=warehouse.outbox)
 
 
-def test_a_sweep_without_a_variant_is_an_error() -> None:
+def test_a_state_without_a_variant_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one variant"):
-        Sweep(ParcelShipped, {})
+        ProviderState(ParcelShipped, {})
 
 
 async def test_parameters_of_a_state_reach_the_use_case(warehouse: Warehouse, tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ class Listening(PactFolder):
 
 async def test_the_run_that_is_published_offers_the_variant_that_failed(warehouse: Warehouse, pacts: Path) -> None:
     states = {
-        "a parcel is shipped": Sweep(
+        "a parcel is shipped": ProviderState(
             ParcelShipped,
             {"light": warehouse.ship, "heavy": lambda: warehouse.ship("heavy"), "medium": warehouse.ship},
         )
@@ -348,7 +348,7 @@ async def test_the_run_that_is_published_offers_the_variant_that_failed(warehous
 
 
 async def test_results_that_do_not_arrive_are_an_error(warehouse: Warehouse, pacts: Path) -> None:
-    states = {"a parcel is shipped": Sweep(ParcelShipped, {"now": warehouse.ship})}
+    states = {"a parcel is shipped": ProviderState(ParcelShipped, {"now": warehouse.ship})}
 
     with pytest.raises(ProviderVerificationError, match="did not arrive"):
         await verify_provider("warehouse", Listening(pacts, lost=True), states, outbox=warehouse.outbox)

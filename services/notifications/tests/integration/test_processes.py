@@ -19,7 +19,7 @@ from backing_services.waiting import eventually
 from notifications.storage import SqlNotificationsUnitOfWork
 from outboxed.storage import Clock, SqlTransactions, create_engine, migrate, tables
 from outboxed.testing.topics import Topics
-from outboxed.testing.tracking import RunningPart, tracked
+from outboxed.testing.tracking import RunningParticipant, tracked
 
 from ..factories import order_confirmed
 from .conftest import Mailbox
@@ -85,7 +85,7 @@ async def test_what_a_process_does_can_be_tracked_from_outside(
 ) -> None:
     service = process("all")
     await service.start()
-    part = RunningPart("notifications", isolation.url, topics.kafka, ["orders", "payments"], ["send_email"])
+    part = RunningParticipant("notifications", isolation.url, topics.kafka, ["orders", "payments"], ["send_email"])
 
     async with tracked(part, logs=[service.spec.log]) as session:
         await topics.send(order_confirmed(uuid4()))

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from orders import handlers
 from orders.app import NAME, build
-from orders.domain import EmailTakenError, Product, Role
+from orders.domain import EmailTakenError, Product, UserRole
 from orders.handlers import RegisterUser
 from orders.passwords import Argon2Hasher
 from orders.schemas import Email, Password
@@ -30,7 +30,7 @@ def create_operator(email: Annotated[str, typer.Option(help="The operator's e-ma
         _check("ORDERS_OPERATOR_PASSWORD", password, Password)
         _check("--email", email, Email)
         command = RegisterUser(
-            email=email, name="Operator", password_hash=Argon2Hasher().hash(password), role=Role.OPERATOR
+            email=email, name="Operator", password_hash=Argon2Hasher().hash(password), role=UserRole.OPERATOR
         )
         try:
             async with service.transactions() as uow:

@@ -15,7 +15,7 @@ from outboxed.telemetry import add_log_fields
 from outboxed.web import ApiError, Caller, ErrorResponse, Principal, not_found, unauthenticated, with_role
 
 from orders import handlers, queries
-from orders.domain import EmailTakenError, Order, OrderNotFoundError, Role, UnknownSkuError, UserNotFoundError
+from orders.domain import EmailTakenError, Order, OrderNotFoundError, UnknownSkuError, UserNotFoundError, UserRole
 from orders.handlers import OrderPolicy, PlaceOrder, RegisterUser
 from orders.idempotency import IdempotentRequest
 from orders.ports import PageKey, PasswordHasher, StoredResponse, UnitOfWork
@@ -56,7 +56,7 @@ async def dependencies(request: Request) -> Dependencies:
     return provided
 
 
-Operator = Annotated[Principal, with_role(Role.OPERATOR)]
+Operator = Annotated[Principal, with_role(UserRole.OPERATOR)]
 Needs = Annotated[Dependencies, Depends(dependencies)]
 IdempotencyKey = Annotated[
     str, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+$")
@@ -176,7 +176,7 @@ async def cancel_order(order_id: str, caller: Caller, needs: Needs) -> OrderResp
 
 def _only_own(caller: Caller) -> UUID | None:
     """Whose things the caller may see and change: None is everybody's."""
-    return None if caller.role == Role.OPERATOR else caller.user_id
+    return None if caller.role == UserRole.OPERATOR else caller.user_id
 
 
 def _json(order: Order) -> str:

@@ -68,7 +68,7 @@ TRANSITIONS: Mapping[OrderStatus, Mapping[OrderInput, Change | None]] = {
 """For each status what each input changes; None: nothing. ``docs/domain.md`` is made of it."""
 
 
-class Role(StrEnum):
+class UserRole(StrEnum):
     CUSTOMER = "customer"
     OPERATOR = "operator"
 
@@ -102,7 +102,7 @@ class User:
     name: str
     password_hash: str
     created_at: datetime
-    role: Role = Role.CUSTOMER
+    role: UserRole = UserRole.CUSTOMER
     is_member: bool = False
     is_active: bool = True
     version: int = 1

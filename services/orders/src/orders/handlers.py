@@ -15,10 +15,10 @@ from orders.domain import (
     OrderItem,
     OrderNotFoundError,
     Product,
-    Role,
     UnknownSkuError,
     User,
     UserNotFoundError,
+    UserRole,
     subtotal_of,
 )
 from orders.events import event_of
@@ -50,7 +50,7 @@ class RegisterUser:
     email: str
     name: str
     password_hash: str
-    role: Role = Role.CUSTOMER
+    role: UserRole = UserRole.CUSTOMER
 
 
 async def place_order(command: PlaceOrder, uow: UnitOfWork, policy: OrderPolicy) -> Order:

@@ -19,9 +19,9 @@ from orders.domain import (
     OrderItem,
     OrderStatus,
     Product,
-    Role,
     StatusChange,
     User,
+    UserRole,
 )
 from orders.ports import PageKey, StoredResponse
 from orders.pricing import Price
@@ -215,7 +215,7 @@ def _user_row(user: User) -> dict[str, object]:
 
 
 def _user(row: sa.RowMapping) -> User:
-    return User(**{**row, "role": Role(row["role"])})
+    return User(**{**row, "role": UserRole(row["role"])})
 
 
 def _order_row(order: Order) -> dict[str, object]:

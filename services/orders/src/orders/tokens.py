@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from outboxed.storage import Clock
 from outboxed.web import ALGORITHM, TokenVerifier
 
-from orders.domain import Role, User
+from orders.domain import User, UserRole
 
 ISSUER = "orders"
 AUDIENCE = "shop"
@@ -54,4 +54,4 @@ class TokenIssuer:
 
 def create_token_verifier(public_keys: Sequence[str]) -> TokenVerifier:
     """Accepts the tokens that were issued with these keys (PEM). Raises ConfigurationError."""
-    return TokenVerifier(public_keys, issuer=ISSUER, audience=AUDIENCE, roles=list(Role))
+    return TokenVerifier(public_keys, issuer=ISSUER, audience=AUDIENCE, roles=list(UserRole))

@@ -10,7 +10,7 @@ from orders.domain import Order
 from orders.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from orders.handlers import OrderPolicy, PlaceOrder
 from orders.pricing import PricingService
-from pact_faststream import Sweep
+from pact_faststream import ProviderState
 
 from ..factories import ProductFactory, UserFactory
 from ..unit.conftest import Database
@@ -20,10 +20,10 @@ SEVERAL_ITEMS = {"ABC": 4, "DEF": 1}
 POLICY = OrderPolicy(PricingService(), timedelta(minutes=15))
 
 
-def provider_states(database: Database) -> Mapping[str, Sweep]:
+def provider_states(database: Database) -> Mapping[str, ProviderState]:
     use_cases = _UseCases(database)
     return {
-        "an order is placed": Sweep(
+        "an order is placed": ProviderState(
             OrderPlaced,
             {
                 "a customer's": use_cases.place,
@@ -32,11 +32,11 @@ def provider_states(database: Database) -> Mapping[str, Sweep]:
                 "by a name beyond ASCII": lambda: use_cases.place(name="Ağça 李 \N{PARTY POPPER}"),
             },
         ),
-        "an order is confirmed": Sweep(
+        "an order is confirmed": ProviderState(
             OrderConfirmed,
             {"a customer's": use_cases.confirm, "a member's": lambda: use_cases.confirm(is_member=True)},
         ),
-        "an order is cancelled": Sweep(
+        "an order is cancelled": ProviderState(
             OrderCancelled,
             {
                 "by its customer": use_cases.cancel,

@@ -12,6 +12,6 @@ async def test_orders_keeps_what_its_consumers_expect(database: Database, pact_s
 
 
 def test_every_published_event_has_its_variants(database: Database) -> None:
-    swept = {sweep.event.type for sweep in provider_states(database).values()}
+    swept = {state.event.type for state in provider_states(database).values()}
 
     assert swept == {event.type for event in PUBLISHED}

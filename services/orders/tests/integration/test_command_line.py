@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from backing_services.postgres import DatabaseIsolation
 from orders.__main__ import command_line
 from orders.app import NAME
-from orders.domain import Order, OrderStatus, Role
+from orders.domain import Order, OrderStatus, UserRole
 from orders.passwords import Argon2Hasher
 from orders.storage import SqlOrdersUnitOfWork
 from outboxed.messages import Record
@@ -239,7 +239,7 @@ async def test_an_operator_is_made_once(command: Command, transactions: Transact
     async with transactions() as uow:
         user = await uow.users.find_by_email("op@example.com")
     assert user is not None
-    assert user.role is Role.OPERATOR
+    assert user.role is UserRole.OPERATOR
     assert Argon2Hasher().verify(user.password_hash, "correct horse")
 
 

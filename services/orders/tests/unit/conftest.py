@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from orders import api
 from orders.app import create_token_issuer
-from orders.domain import Role, User
+from orders.domain import User, UserRole
 from orders.handlers import OrderPolicy
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
@@ -42,7 +42,7 @@ async def customer(database: Database) -> User:
 
 @pytest.fixture
 async def operator(database: Database) -> User:
-    return await _registered(database, UserFactory.create(role=Role.OPERATOR))
+    return await _registered(database, UserFactory.create(role=UserRole.OPERATOR))
 
 
 async def _registered(database: Database, user: User) -> User:

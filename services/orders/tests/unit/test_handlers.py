@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from orders import handlers
 from orders.consumed_events import PaymentCaptured, PaymentDeclined
-from orders.domain import Order, OrderNotFoundError, OrderStatus, Role, UnknownSkuError, User, UserNotFoundError
+from orders.domain import Order, OrderNotFoundError, OrderStatus, UnknownSkuError, User, UserNotFoundError, UserRole
 from orders.handlers import OrderPolicy, PlaceOrder, RegisterUser
 from orders.settings import Settings
 from outboxed.storage import Clock
@@ -211,9 +211,9 @@ async def test_who_or_what_was_not_found_is_named(database: Database, policy: Or
 
 async def test_an_operator_is_registered_as_such(database: Database) -> None:
     async with database() as uow:
-        user = await handlers.register_user(RegisterUser("ada@example.com", "Ada", "hash", role=Role.OPERATOR), uow)
+        user = await handlers.register_user(RegisterUser("ada@example.com", "Ada", "hash", role=UserRole.OPERATOR), uow)
 
-    assert database.state.table("users")[user.id].role is Role.OPERATOR
+    assert database.state.table("users")[user.id].role is UserRole.OPERATOR
 
 
 async def test_a_membership_is_stored_and_one_that_is_there_already_stays(database: Database, customer: User) -> None:

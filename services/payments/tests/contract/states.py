@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pact_faststream import Sweep
+from pact_faststream import ProviderState
 from payments import handlers
 from payments.consumed_events import OrderCancelled
 from payments.domain import Payment
@@ -14,18 +14,18 @@ from ..fakes import stored
 from ..unit.conftest import Database
 
 
-def provider_states(database: Database) -> Mapping[str, Sweep]:
+def provider_states(database: Database) -> Mapping[str, ProviderState]:
     use_cases = _UseCases(database)
     return {
-        "a payment is captured": Sweep(PaymentCaptured, {"at once": use_cases.capture}),
-        "a payment is declined": Sweep(
+        "a payment is captured": ProviderState(PaymentCaptured, {"at once": use_cases.capture}),
+        "a payment is declined": ProviderState(
             PaymentDeclined,
             {
                 "by the card": lambda: use_cases.decline("card_declined"),
                 "under a key that was refunded": lambda: use_cases.decline("key_refunded"),
             },
         ),
-        "a payment is refunded": Sweep(
+        "a payment is refunded": ProviderState(
             PaymentRefunded,
             {"after it was captured": use_cases.refund, "before its capture was known": use_cases.refund_unseen},
         ),

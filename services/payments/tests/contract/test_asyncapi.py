@@ -13,8 +13,8 @@ class TestDocument(DocumentSuite):
     service = "payments"
 
     async def test_every_event_is_sent_as_documented(self, document: dict[str, Any], database: Database) -> None:
-        for sweep in provider_states(database).values():
-            for use_case in sweep.variants.values():
+        for state in provider_states(database).values():
+            for use_case in state.variants.values():
                 await use_case()
 
         assert_published_as_documented(document, await database.outbox())

@@ -34,8 +34,8 @@ def cancelled(order_id: UUID) -> OrderCancelled:
     return OrderCancelled.model_validate(order_cancelled_data(order_id))
 
 
-Happening = Callable[[UUID, Any], Coroutine[Any, Any, None]]
-HAPPENINGS: dict[str, Happening] = {
+Activity = Callable[[UUID, Any], Coroutine[Any, Any, None]]
+HAPPENINGS: dict[str, Activity] = {
     "order.placed": lambda order_id, uow: handlers.request_payment(placed(order_id), uow),
     "order.cancelled": lambda order_id, uow: handlers.void_payment(cancelled(order_id), uow),
     "charge succeeded": lambda order_id, uow: handlers.record_charge(order_id, Charged("ch_9"), uow),

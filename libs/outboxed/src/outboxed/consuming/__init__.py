@@ -2,7 +2,7 @@
 
 from outboxed._compat.faststream import Subscriber
 from outboxed.consuming._batch import BatchConsumer, Progress, Route
-from outboxed.consuming._dead_letters import Content, DeadLetter, DeadLetterError, DeadLetters, Edit
+from outboxed.consuming._dead_letters import Content, DeadLetter, DeadLetterError, DeadLetterQueue, Edit
 from outboxed.consuming._kafka import ConsumerRole, create_broker, subscribe
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "Content",
     "DeadLetter",
     "DeadLetterError",
-    "DeadLetters",
+    "DeadLetterQueue",
     "Edit",
     "Progress",
     "Route",

@@ -79,7 +79,7 @@ class DeadLetter:
         return Content(self.key, self.value, self.headers)
 
 
-class DeadLetters(Generic[U]):
+class DeadLetterQueue(Generic[U]):
     """The dead letters of one service."""
 
     def __init__(self, transactions: SqlTransactions[U], consumer: BatchConsumer[U]) -> None:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI
 from faststream.kafka import KafkaBroker
 
 from outboxed._backoff import backoff
-from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetters, Subscriber
+from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetterQueue, Subscriber
 from outboxed.consuming import _kafka as kafka_consumer
 from outboxed.errors import ConfigurationError
 from outboxed.messages import Event, document
@@ -73,9 +73,9 @@ class Service(Generic[U]):
     _waiting: asyncio.Lock = field(init=False, repr=False, default_factory=asyncio.Lock)
 
     @property
-    def dead_letters(self) -> DeadLetters[U]:
+    def dead_letters(self) -> DeadLetterQueue[U]:
         """The service's dead letters."""
-        return DeadLetters(self.transactions, self.consumer)
+        return DeadLetterQueue(self.transactions, self.consumer)
 
     def asyncapi(self) -> dict[str, Any]:
         """The AsyncAPI document of what this service publishes and consumes."""

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outboxed._compat.aiokafka import close_without_flushing
-from outboxed._wakeups import Idling, Signal
+from outboxed._wakeups import Idling, Wakeup
 from outboxed.failpoints import failpoint
 from outboxed.messages import OutgoingRecord
 from outboxed.settings import KafkaSettings
@@ -37,7 +37,7 @@ class Relay:
     rows again (at least once), and never a later event of a key without the earlier one.
     """
 
-    def __init__(self, engine: AsyncEngine, kafka: KafkaSettings, appended: Signal) -> None:
+    def __init__(self, engine: AsyncEngine, kafka: KafkaSettings, appended: Wakeup) -> None:
         self._engine = engine
         self._kafka = kafka
         self._appended = appended.subscribe()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outboxed._wakeups import Signal
+from outboxed._wakeups import Wakeup
 from outboxed.failpoints import failpoint
 from outboxed.messages import Event, OutgoingRecord, encode_versions
 from outboxed.ports import EventDeadLetter, NewTask
@@ -187,8 +187,8 @@ class SqlTransactions(Generic[U]):
     make: Callable[..., U]
     source: str
     clock: Clock = field(default_factory=Clock)
-    events_appended: Signal = field(default_factory=Signal)
-    tasks_scheduled: Signal = field(default_factory=Signal)
+    events_appended: Wakeup = field(default_factory=Wakeup)
+    tasks_scheduled: Wakeup = field(default_factory=Wakeup)
 
     def __call__(self) -> AbstractAsyncContextManager[U]:
         """Begin; commit at the end of the block, roll back when an error leaves it."""

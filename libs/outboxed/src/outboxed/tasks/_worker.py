@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 import anyio
 import structlog
 
-from outboxed._wakeups import Idling, Signal, Subscription
+from outboxed._wakeups import Idling, Subscription, Wakeup
 from outboxed.failpoints import failpoint
 from outboxed.messages import reason_of
 from outboxed.ports import UnitOfWork, UnitOfWorkFactory
@@ -27,7 +27,7 @@ class Worker(Generic[U]):
     """Does the tasks of the kinds that it knows; a newer release's kinds wait for a newer worker."""
 
     def __init__(
-        self, kinds: Sequence[TaskKind[U]], queue: TaskQueue[U], unit_of_work: UnitOfWorkFactory[U], scheduled: Signal
+        self, kinds: Sequence[TaskKind[U]], queue: TaskQueue[U], unit_of_work: UnitOfWorkFactory[U], scheduled: Wakeup
     ) -> None:
         self.kinds = kinds
         self._queue = queue

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
-from outboxed._wakeups import Signal
+from outboxed._wakeups import Wakeup
 from outboxed.messages import OutgoingRecord
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage import Aggregate, Clock, ConcurrentInsertError, StaleAggregateError
@@ -145,8 +145,8 @@ class InMemoryDatabase(Generic[U]):
     def __init__(self, make: Callable[..., U], *, source: str, clock: Clock | None = None) -> None:
         self.state = State()
         self.clock = clock or Clock()
-        self.events_appended = Signal()
-        self.tasks_scheduled = Signal()
+        self.events_appended = Wakeup()
+        self.tasks_scheduled = Wakeup()
         self._make = make
         self._source = source
         self._lock = asyncio.Lock()

@@ -14,7 +14,7 @@ STALLED_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Verdict:
+class HealthStatus:
     """`reason` is for a person; empty when all is well."""
 
     ok: bool
@@ -30,27 +30,27 @@ class Health:
     lag: Callable[[], int | None] | None = None
     clock: Callable[[], float] = time.monotonic
 
-    def live(self) -> Verdict:
+    def live(self) -> HealthStatus:
         """Not live: Kafka answers, lag > 0, and no handling was attempted for 30 s.
 
         Never because Kafka or the database is away: a restart would not bring them back.
         """
         if self.progress is None or self.lag is None or self.progress.halted:
-            return Verdict(ok=True)
+            return HealthStatus(ok=True)
         lag = self.lag()
         idle = self.clock() - self.progress.last_attempt
         if lag and idle > STALLED_SECONDS:
-            return Verdict(ok=False, reason=f"{lag} records wait, and none was attempted for {idle:.0f} s")
-        return Verdict(ok=True)
+            return HealthStatus(ok=False, reason=f"{lag} records wait, and none was attempted for {idle:.0f} s")
+        return HealthStatus(ok=True)
 
-    async def ready(self) -> Verdict:
+    async def ready(self) -> HealthStatus:
         """Not ready: the database is away, its schema is older than this code's, or the consumer halted."""
         if self.progress is not None and self.progress.halted:
-            return Verdict(ok=False, reason=f"the consumer halted: {self.progress.halted}")
+            return HealthStatus(ok=False, reason=f"the consumer halted: {self.progress.halted}")
         try:
             problem = await self.schema_problem()
         except (SQLAlchemyError, OSError, TimeoutError, TransientError) as error:
             if is_transient(error):
-                return Verdict(ok=False, reason="the database does not answer")
-            return Verdict(ok=False, reason=f"the database refuses: {type(error).__name__}")
-        return Verdict(ok=problem is None, reason=problem or "")
+                return HealthStatus(ok=False, reason="the database does not answer")
+            return HealthStatus(ok=False, reason=f"the database refuses: {type(error).__name__}")
+        return HealthStatus(ok=problem is None, reason=problem or "")

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from faststream.specification import Specification, get_asyncapi_html
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from outboxed.web._health import Health, Verdict
+from outboxed.web._health import Health, HealthStatus
 
 PATHS = ("/health/live", "/health/ready", "/metrics", "/asyncapi", "/asyncapi.json")
 
@@ -60,6 +60,6 @@ def operations_router(health: Health, scrape: Callable[[], Awaitable[bytes]], as
     return router
 
 
-def _answer(verdict: Verdict) -> JSONResponse:
+def _answer(verdict: HealthStatus) -> JSONResponse:
     body = {"status": "ok"} if verdict.ok else {"status": "failing", "reason": verdict.reason}
     return JSONResponse(body, status_code=200 if verdict.ok else 503)

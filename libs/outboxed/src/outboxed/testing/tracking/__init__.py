@@ -1,17 +1,17 @@
 """A tracked session: do something to a system of services, wait until it has come to rest, read what happened."""
 
 from outboxed.testing.tracking.bus import Bus
-from outboxed.testing.tracking.parts import InMemoryPart, RunningPart, StuckRecordError
+from outboxed.testing.tracking.participants import InMemoryParticipant, RunningParticipant, StuckRecordError
 from outboxed.testing.tracking.session import NotAtRestError, Session, tracked
-from outboxed.testing.tracking.story import Happening, PublishedEvents, Story
+from outboxed.testing.tracking.story import Activity, PublishedEvents, Story
 
 __all__ = [
+    "Activity",
     "Bus",
-    "Happening",
-    "InMemoryPart",
+    "InMemoryParticipant",
     "NotAtRestError",
     "PublishedEvents",
-    "RunningPart",
+    "RunningParticipant",
     "Session",
     "Story",
     "StuckRecordError",

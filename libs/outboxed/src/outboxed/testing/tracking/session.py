@@ -17,7 +17,7 @@ from outboxed.storage import Clock
 from outboxed.testing.topic_log import header
 from outboxed.testing.tracking import story as stories
 from outboxed.testing.tracking.bus import Bus
-from outboxed.testing.tracking.parts import Left, RunningPart, TopicReader
+from outboxed.testing.tracking.participants import PendingWork, RunningParticipant, TopicReader
 from outboxed.testing.tracking.spans import Spans, Step, logged_steps, recorded
 from outboxed.testing.tracking.story import PublishedEvents, Story
 
@@ -30,7 +30,7 @@ class NotAtRestError(AssertionError, TimeoutError):
     """Something still moved when the time was over; the message is the story, and what is left to do."""
 
 
-class Part(Protocol):
+class Participant(Protocol):
     """One service of the system."""
 
     @property
@@ -42,7 +42,7 @@ class Part(Protocol):
     async def begin(self, bus: Bus, reader: TopicReader | None) -> None: ...
     async def end(self) -> None: ...
     async def move(self) -> bool: ...
-    async def left(self) -> Left: ...
+    async def pending(self) -> PendingWork: ...
 
 
 class Session:
@@ -51,7 +51,7 @@ class Session:
     def __init__(  # noqa: PLR0913 - what it is made of
         self,
         *,
-        parts: Sequence[Part],
+        participants: Sequence[Participant],
         bus: Bus,
         reader: TopicReader | None,
         spans: Spans,
@@ -60,7 +60,7 @@ class Session:
         dead_before: Mapping[str, Counter[str]],
     ) -> None:
         self.bus = bus
-        self._parts = parts
+        self._parts = participants
         self._reader = reader
         self._spans = spans
         self._logs = [(path, path.stat().st_size if path.exists() else 0) for path in logs]
@@ -68,13 +68,13 @@ class Session:
         self._began = time()
         self._records: list[Record] = []
         self._dead_before = dead_before
-        self._left: Mapping[str, Left] = {}
+        self._left: Mapping[str, PendingWork] = {}
         self._asked: set[str] = set()
 
     @property
     def sequence(self) -> Story:
         """The story so far, as of the last time that the system was at rest."""
-        services = {kind: name for part in self._parts for kind, name in part.services.items()}
+        services = {kind: name for participant in self._parts for kind, name in participant.services.items()}
         return stories.tell([*self._spans.ended, *self._logged()], self._records, services, since=self._began)
 
     def published(self, event: type[E] | str) -> PublishedEvents[E]:
@@ -119,13 +119,15 @@ class Session:
     async def advance(self, **span: float) -> None:
         """Move the clocks forward, as `advance(minutes=30)`, and settle: deadlines pass, retries are made.
 
-        Raises ValueError for a part with a clock of its own, in another process.
+        Raises ValueError for a participant with a clock of its own, in another process.
         """
         clocks = {}
-        for part in self._parts:
-            if part.clock is None:
-                raise ValueError(f"{part.name} has a clock of its own: give RunningPart the service's clock")
-            clocks[id(part.clock)] = part.clock
+        for participant in self._parts:
+            if participant.clock is None:
+                raise ValueError(
+                    f"{participant.name} has a clock of its own: give RunningParticipant the service's clock"
+                )
+            clocks[id(participant.clock)] = participant.clock
         for clock in clocks.values():
             clock.advance(timedelta(**span))
         await self.settle()
@@ -133,13 +135,13 @@ class Session:
     async def _until_still(self) -> None:
         before: object = None
         while True:
-            if any([await part.move() for part in self._parts]):
+            if any([await participant.move() for participant in self._parts]):
                 await asyncio.sleep(0)  # so that the time-out is heard
                 continue
-            self._left = {part.name: await part.left() for part in self._parts}
+            self._left = {participant.name: await participant.pending() for participant in self._parts}
             moving = any(left.now for left in self._left.values()) or bool(self._spans.running)
             progress = tuple(left.progress for left in self._left.values())
-            # work may move from a part that was not yet looked at to one that was: two looks have to agree
+            # work may move from a participant that was not yet looked at to one that was: two looks have to agree
             if not moving and (self._reader is None or progress == before):
                 return
             before = None if moving else progress
@@ -165,27 +167,29 @@ class Session:
 
 @asynccontextmanager
 async def tracked(
-    *parts: Part, bus: Bus | None = None, within: float = 10.0, logs: Sequence[Path] = ()
+    *participants: Participant, bus: Bus | None = None, within: float = 10.0, logs: Sequence[Path] = ()
 ) -> AsyncIterator[Session]:
     """Do something in the block; at its end the system has come to rest, and the session tells what happened.
 
-    `parts` are InMemoryPart, which the session moves through `bus`, or RunningPart, which share one Kafka; never
-    both. `logs` are the log files of services in other processes, in the form of outboxed: what they did joins the
-    story by its trace ids. Raises NotAtRestError after `within` seconds; an error that leaves the block gets the
-    story as a note.
+    `participants` are InMemoryParticipant, which the session moves through `bus`, or RunningParticipant, which share
+    one Kafka; never both. `logs` are the log files of services in other processes, in the form of outboxed: what they
+    did joins the story by its trace ids. Raises NotAtRestError after `within` seconds; an error that leaves the block
+    gets the story as a note.
     """
-    running = [part for part in parts if isinstance(part, RunningPart)]
-    if running and len(running) < len(parts):
-        raise ValueError("parts in memory and running parts can't talk to each other: track either")
+    running = [participant for participant in participants if isinstance(participant, RunningParticipant)]
+    if running and len(running) < len(participants):
+        raise ValueError("participants in memory and running participants can't talk to each other: track either")
     bus = bus or Bus()
     async with AsyncExitStack() as stack:
         reader = await _reader(running, stack) if running else None
-        for part in parts:
-            await part.begin(bus, reader)
-            stack.push_async_callback(part.end)
+        for participant in participants:
+            await participant.begin(bus, reader)
+            stack.push_async_callback(participant.end)
         spans = stack.enter_context(recorded())
-        dead = {part.name: Counter((await part.left()).dead_letters) for part in parts}
-        session = Session(parts=parts, bus=bus, reader=reader, spans=spans, logs=logs, within=within, dead_before=dead)
+        dead = {participant.name: Counter((await participant.pending()).dead_letters) for participant in participants}
+        session = Session(
+            participants=participants, bus=bus, reader=reader, spans=spans, logs=logs, within=within, dead_before=dead
+        )
         try:
             yield session
         except BaseException as error:
@@ -202,9 +206,9 @@ def _keep(story: Story) -> None:
         (Path(folder) / f"{test.rpartition('::')[2].rpartition(' ')[0]}.mmd").write_text(story.mermaid())
 
 
-async def _reader(parts: Sequence[RunningPart], stack: AsyncExitStack) -> TopicReader:
-    topics = sorted({topic for part in parts for topic in part.consumes})
-    reader = TopicReader(parts[0].kafka, topics)
+async def _reader(participants: Sequence[RunningParticipant], stack: AsyncExitStack) -> TopicReader:
+    topics = sorted({topic for participant in participants for topic in participant.consumes})
+    reader = TopicReader(participants[0].kafka, topics)
     await reader.begin()
     stack.push_async_callback(reader.end)
     return reader

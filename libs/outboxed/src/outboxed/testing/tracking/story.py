@@ -19,7 +19,7 @@ SHOWN = 120
 
 
 @dataclass(eq=False)
-class Happening:
+class Activity:
     """A request, a published event, or an attempt at a task; `at` in seconds since the session began.
 
     `service` made it; `handled_by` names who consumed it, if it is an event. `caused` is in order of time.
@@ -31,7 +31,7 @@ class Happening:
     at: float
     outcome: str = ""
     handled_by: list[str] = field(default_factory=list)
-    caused: list["Happening"] = field(default_factory=list)
+    caused: list["Activity"] = field(default_factory=list)
 
     def __str__(self) -> str:
         handled = f", handled by {', '.join(self.handled_by)}" if self.handled_by else ""
@@ -41,36 +41,36 @@ class Happening:
 
 @dataclass(frozen=True)
 class Story:
-    """A session's happenings; `beginnings` are those that nothing in the session caused."""
+    """A session's activities; `beginnings` are those that nothing in the session caused."""
 
-    beginnings: Sequence[Happening]
+    beginnings: Sequence[Activity]
 
     @property
     def names(self) -> list[str]:
         """All, each cause before what it led to, and those of one cause in order of time."""
-        return [happening.name for _, happening in _walk(self.beginnings)]
+        return [activity.name for _, activity in _walk(self.beginnings)]
 
     def chain(self, name: str) -> str:
-        """How it came to the last happening of this name: `POST /orders -> order.placed.v1 -> charge`.
+        """How it came to the last activity of this name: `POST /orders -> order.placed.v1 -> charge`.
 
         Raises AssertionError, with the story, where nothing of this name happened.
         """
         chains = [path for path in _paths(self.beginnings) if path[-1].name == name]
         if not chains:
             raise AssertionError(f"there was no {name}. What happened:\n{self}")
-        return ARROW.join(happening.name for happening in chains[-1])
+        return ARROW.join(activity.name for activity in chains[-1])
 
     def mermaid(self) -> str:
         """A sequence diagram, without times; who asks from outside is the client."""
         lines = ["sequenceDiagram", "    actor client"]
-        lines += [f"    {line}" for happening in self.beginnings for line in _arrows(happening)]
+        lines += [f"    {line}" for activity in self.beginnings for line in _arrows(activity)]
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        """A line a happening, with its time and who did it, below its cause."""
+        """A line a activity, with its time and who did it, below its cause."""
         return "\n".join(
-            f"{happening.at:8.3f} s  {happening.service:<14} {'  ' * depth}{happening}"[:SHOWN].rstrip()
-            for depth, happening in _walk(self.beginnings)
+            f"{activity.at:8.3f} s  {activity.service:<14} {'  ' * depth}{activity}"[:SHOWN].rstrip()
+            for depth, activity in _walk(self.beginnings)
         )
 
 
@@ -104,37 +104,37 @@ def tell(steps: Iterable[Step], records: Iterable[Record], services: Mapping[str
     """Put a session's steps and records together; `services` has the service of each kind of task.
 
     A record is caused by the step whose span is in its traceparent, a task likewise; a step that handles an event by
-    that event. A copy of a record that came again is the same happening.
+    that event. A copy of a record that came again is the same activity.
     """
     steps = sorted(steps, key=lambda step: step.at)
     begun = {step.id: step.at for step in steps}
-    by_event: dict[str, Happening] = {}
-    made: list[tuple[str | None, Happening]] = []
-    owners: dict[str, Happening] = {}
+    by_event: dict[str, Activity] = {}
+    made: list[tuple[str | None, Activity]] = []
+    owners: dict[str, Activity] = {}
     for record in records:
         type_, event_id = header(record, "ce_type"), header(record, "ce_id")
         if not type_ or event_id in by_event:
             continue
         # by the clock of who tells the story: a service's own may be moved
         at = begun.get(_parent_of(record) or "") or _time(header(record, "ce_time"), since)
-        by_event[event_id] = Happening(EVENT, type_, header(record, "ce_source").strip("/"), at - since)
+        by_event[event_id] = Activity(EVENT, type_, header(record, "ce_source").strip("/"), at - since)
         made.append((_parent_of(record), by_event[event_id]))
     for step in steps:
         if step.kind == EVENT:
             if (event := by_event.get(step.about)) is None:  # it was published before the session began
-                event = by_event[step.about] = Happening(EVENT, step.name, "", step.at - since)
+                event = by_event[step.about] = Activity(EVENT, step.name, "", step.at - since)
                 made.append((None, event))
             event.handled_by.append(f"{step.service}{f' ({step.outcome})' if step.outcome else ''}")
             owners[step.id] = event
         else:
             service = step.service if step.kind != TASK else services.get(step.name, step.service)
-            happening = Happening(step.kind, step.name, service, step.at - since, step.outcome)
-            owners[step.id] = happening
-            made.append((step.parent, happening))
-    beginnings: list[Happening] = []
-    for parent, happening in sorted(made, key=lambda each: each[1].at):
+            activity = Activity(step.kind, step.name, service, step.at - since, step.outcome)
+            owners[step.id] = activity
+            made.append((step.parent, activity))
+    beginnings: list[Activity] = []
+    for parent, activity in sorted(made, key=lambda each: each[1].at):
         cause = owners.get(parent or "")
-        (cause.caused if cause is not None and cause is not happening else beginnings).append(happening)
+        (cause.caused if cause is not None and cause is not activity else beginnings).append(activity)
     return Story(beginnings)
 
 
@@ -158,28 +158,28 @@ def _time(text: str, otherwise: float) -> float:
     return datetime.fromisoformat(text).timestamp() if text else otherwise
 
 
-def _walk(happenings: Sequence[Happening], depth: int = 0) -> Iterator[tuple[int, Happening]]:
-    for happening in happenings:
-        yield depth, happening
-        yield from _walk(happening.caused, depth + 1)
+def _walk(activities: Sequence[Activity], depth: int = 0) -> Iterator[tuple[int, Activity]]:
+    for activity in activities:
+        yield depth, activity
+        yield from _walk(activity.caused, depth + 1)
 
 
-def _paths(happenings: Sequence[Happening], above: tuple[Happening, ...] = ()) -> Iterator[tuple[Happening, ...]]:
-    for happening in happenings:
-        yield (*above, happening)
-        yield from _paths(happening.caused, (*above, happening))
+def _paths(activities: Sequence[Activity], above: tuple[Activity, ...] = ()) -> Iterator[tuple[Activity, ...]]:
+    for activity in activities:
+        yield (*above, activity)
+        yield from _paths(activity.caused, (*above, activity))
 
 
-def _arrows(happening: Happening) -> Iterator[str]:
-    if happening.kind == EVENT:
+def _arrows(activity: Activity) -> Iterator[str]:
+    if activity.kind == EVENT:
         groups: defaultdict[str, int] = defaultdict(int)
-        for service in happening.handled_by:
+        for service in activity.handled_by:
             groups[service.partition(" ")[0]] += 1
         for service in groups:
-            yield f"{happening.service or 'before'}-){service}: {happening.name}"
-    elif happening.kind == TASK:
-        yield f"{happening.service}->>{happening.service}: {happening}"
+            yield f"{activity.service or 'before'}-){service}: {activity.name}"
+    elif activity.kind == TASK:
+        yield f"{activity.service}->>{activity.service}: {activity}"
     else:
-        yield f"client->>{happening.service}: {happening}"
-    for caused in happening.caused:
+        yield f"client->>{activity.service}: {activity}"
+    for caused in activity.caused:
         yield from _arrows(caused)

@@ -1,8 +1,8 @@
 import pytest
 from backing_services._test_systems import MARK, NotATestSystemError
 from backing_services.choice import (
-    ConfigurationError,
     Unavailable,
+    WrongChoiceError,
     choose_kafka,
     choose_postgres,
     choose_real_kafka,
@@ -54,7 +54,7 @@ def test_kafka_is_what_the_environment_names(
 def test_a_misspelt_kind_is_an_error_that_names_the_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKING_KAFKA", "docker")
 
-    with pytest.raises(ConfigurationError, match="BACKING_KAFKA=docker: choose one of embedded, process, container"):
+    with pytest.raises(WrongChoiceError, match="BACKING_KAFKA=docker: choose one of embedded, process, container"):
         choose_kafka()
     assert "refused: BACKING_KAFKA=docker" in report_line()
 

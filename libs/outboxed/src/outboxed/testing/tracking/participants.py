@@ -44,8 +44,8 @@ class StuckRecordError(AssertionError):
 
 
 @dataclass(frozen=True)
-class Left:
-    """What a part has still to do (`now`) or will do when its time comes (`later`), in words."""
+class PendingWork:
+    """What a participant has still to do (`now`) or will do when its time comes (`later`), in words."""
 
     now: Sequence[str] = ()
     later: Sequence[str] = ()
@@ -55,7 +55,7 @@ class Left:
 
 
 @dataclass
-class InMemoryPart:
+class InMemoryParticipant:
     """A service on outboxed.testing.memory: its handlers, consumer and tasks are the real ones.
 
     `database` is the service's InMemoryDatabase, `routes` what it consumes, `kinds` its tasks.
@@ -90,7 +90,7 @@ class InMemoryPart:
         return {kind.name: self.name for kind in self.kinds}
 
     async def begin(self, bus: Bus, reader: "TopicReader | None") -> None:
-        """Join a session; what the outbox holds already is not part of it."""
+        """Join a session; what the outbox holds already is not participant of it."""
         del reader
         self._bus = bus
         self._last = max(self.database.state.outbox, default=0)
@@ -123,7 +123,7 @@ class InMemoryPart:
             if header(record, "ce_id") not in state.inbox and record.offset not in dead:
                 raise StuckRecordError(f"{self.name} can't handle {_told(record)}, it would come again for ever")
 
-    async def left(self) -> Left:
+    async def pending(self) -> PendingWork:
         """How things stand."""
         state, now = self.database.state, self.clock.now()
         unsent = [record.headers["ce_type"] for number, record in state.outbox.items() if number > self._last]
@@ -132,11 +132,11 @@ class InMemoryPart:
         waiting = [f"{_told(record)} on the bus" for record in self._bus.waiting.get(self.name, ())]
         letters = [f"{letter.record.topic}: {letter.reason}" for letter in state.dead_letters.values()]
         letters += [f"{task.kind}: {reason}" for task, reason in state.buried_tasks]
-        return Left([*(f"{name} in the outbox" for name in unsent), *waiting, *due], later, letters)
+        return PendingWork([*(f"{name} in the outbox" for name in unsent), *waiting, *due], later, letters)
 
 
 @dataclass
-class RunningPart:
+class RunningParticipant:
     """A service that runs on PostgreSQL and Kafka, in this process or in others; `of` makes one of a Service.
 
     `consumes` are its topics without the prefix of `kafka`; `tasks` its kinds of task. With a `clock`, which
@@ -173,7 +173,7 @@ class RunningPart:
         import asyncpg  # noqa: PLC0415 - see backing_services.postgres.server.connected
 
         del bus
-        assert reader is not None  # noqa: S101 - a session with a running part has one
+        assert reader is not None  # noqa: S101 - a session with a running participant has one
         self._reader = reader
         self._connection: Connection = await asyncpg.connect(asyncpg_url(self.database_url))
         self._stack.push_async_callback(self._connection.close)
@@ -189,7 +189,7 @@ class RunningPart:
         """Nothing to do: it moves by itself."""
         return False
 
-    async def left(self) -> Left:
+    async def pending(self) -> PendingWork:
         """How things stand; the offsets are read last, since a record leaves the outbox only once it is in Kafka."""
         counted = await self._connection.fetchrow(COUNTED)
         now = [f"{row['name']} {row['key']} in the outbox" for row in await self._connection.fetch(OUTBOX)]
@@ -202,12 +202,12 @@ class RunningPart:
         behind = {at: end - (await self._offsets.committed(at) or 0) for at, end in ends.items()}
         if count := sum(behind.values()):
             now.append(f"{count} records before {self.name}")
-        return Left(now, later, letters, progress=(counted, tuple(ends.items())))
+        return PendingWork(now, later, letters, progress=(counted, tuple(ends.items())))
 
 
 @dataclass
 class TopicReader:
-    """The records that running parts publish, from the moment of `begin`; names are without the prefix."""
+    """The records that running participants publish, from the moment of `begin`; names are without the prefix."""
 
     kafka: KafkaSettings
     topics: Sequence[str]

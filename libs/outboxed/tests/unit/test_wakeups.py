@@ -3,11 +3,11 @@ from collections.abc import Callable
 
 import pytest
 from outboxed import _wakeups as signals
-from outboxed._wakeups import Idling, Signal, Subscription
+from outboxed._wakeups import Idling, Subscription, Wakeup
 
 
 async def test_a_notification_wakes_every_subscriber() -> None:
-    signal = Signal()
+    signal = Wakeup()
     waits = [asyncio.create_task(signal.subscribe().wait(60)) for _ in range(3)]
     await asyncio.wait(waits, timeout=0)
 
@@ -18,7 +18,7 @@ async def test_a_notification_wakes_every_subscriber() -> None:
 
 
 async def test_a_notification_between_two_waits_is_not_lost() -> None:
-    signal = Signal()
+    signal = Wakeup()
     subscription = signal.subscribe()
 
     signal.notify()
@@ -28,7 +28,7 @@ async def test_a_notification_between_two_waits_is_not_lost() -> None:
 
 
 async def test_a_notification_wakes_once() -> None:
-    signal = Signal()
+    signal = Wakeup()
     subscription = signal.subscribe()
     signal.notify()
     await subscription.wait(60)
@@ -42,7 +42,7 @@ async def test_a_notification_wakes_once() -> None:
 
 async def test_a_wait_ends_without_a_notification_too() -> None:
     async with asyncio.timeout(10):
-        await Signal().subscribe().wait(0)
+        await Wakeup().subscribe().wait(0)
 
 
 class Waits(Subscription):
@@ -89,7 +89,7 @@ async def test_work_and_a_notification_end_the_idling(ended: Callable[[Idling], 
 
 
 async def test_a_wait_says_whether_it_was_a_notification_that_ended_it() -> None:
-    signal = Signal()
+    signal = Wakeup()
     subscription = signal.subscribe()
     signal.notify()
 
