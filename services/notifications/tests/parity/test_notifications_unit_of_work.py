@@ -12,15 +12,18 @@ from notifications.app import NAME
 from notifications.consumers import ROUTES
 from notifications.domain import Kind, OrderNotifications, Status
 from notifications.ports import EmailRefusedError
+from notifications.storage import order_notifications
 from notifications.tasks import task_kinds
 from outboxed.consuming import BatchConsumer
 from outboxed.messages import Record
 from outboxed.process import Metrics
-from outboxed.storage import Clock, ConcurrentInsertError, StaleAggregateError
+from outboxed.storage import Clock, ConcurrentInsertError
 from outboxed.tasks import TaskQueue, Worker
+from outboxed.testing.adapters import Backend
+from outboxed.testing.suites import RepositorySuite
 
-from ..factories import NOW, OrderNotificationsFactory, order_cancelled, order_confirmed, payment_refunded
-from ..fakes import RecordingMailer, stored
+from ..factories import EMAIL, NOW, OrderNotificationsFactory, order_cancelled, order_confirmed, payment_refunded
+from ..fakes import RecordingMailer
 from .conftest import Database
 
 Consume = Callable[..., Awaitable[None]]
@@ -56,57 +59,27 @@ async def find(database: Database, order_id: UUID) -> OrderNotifications | None:
         return await uow.notifications.find(order_id)
 
 
-async def test_what_was_added_is_found_whole(database: Database) -> None:
-    order = OrderNotificationsFactory.create(kinds=list(Kind))
-    order = order.sent(Kind.CONFIRMATION, "<1@shop.example>", NOW).failed(Kind.REFUND)
+class TestNotifications(RepositorySuite):
+    table = order_notifications
+    repository = "notifications"
 
-    await stored(database, order)
+    def versions(self) -> Sequence[OrderNotifications]:
+        order = OrderNotificationsFactory.create()
+        cancelled = order.cancelled(EMAIL)
+        return order, cancelled, cancelled.sent(Kind.CONFIRMATION, "<1@shop.example>", NOW)
 
-    assert await find(database, order.id) == order
-
-
-async def test_an_order_without_an_address_is_found_so(database: Database) -> None:
-    order = OrderNotificationsFactory.create(email=None, kinds=[Kind.REFUND])
-
-    await stored(database, order)
-
-    assert await find(database, order.id) == order
-
-
-async def test_what_was_never_added_is_not_found(database: Database) -> None:
-    async with database() as uow:
-        assert await uow.notifications.get(uuid4()) is None
-        assert await uow.notifications.find(uuid4()) is None
-
-
-async def test_a_transaction_sees_its_own_changes(database: Database) -> None:
-    order = OrderNotificationsFactory.create()
-
-    async with database() as uow:
-        uow.notifications.add(order)
-        changed = order.cancelled("ada@example.com")
-        uow.notifications.save(changed)
-
-        assert await uow.notifications.get(order.id) == changed
-
-    assert await find(database, order.id) == changed
-
-
-async def test_an_order_is_added_once(database: Database) -> None:
-    order = OrderNotificationsFactory.create()
-    await stored(database, order)
-
-    with pytest.raises(ConcurrentInsertError):
-        await stored(database, order)
-
-
-async def test_an_outdated_change_is_refused(database: Database) -> None:
-    order = OrderNotificationsFactory.create()
-    await stored(database, order)
-
-    with pytest.raises(StaleAggregateError):
-        async with database() as uow:
-            uow.notifications.save(order)
+    @pytest.mark.parametrize(
+        "order",
+        [
+            OrderNotificationsFactory.create(kinds=list(Kind))
+            .sent(Kind.CONFIRMATION, "<1@shop.example>", NOW)
+            .failed(Kind.REFUND),
+            OrderNotificationsFactory.create(email=None, kinds=[Kind.REFUND]),
+        ],
+        ids=["every status", "no address"],
+    )
+    async def test_an_order_is_found_whole(self, backend: Backend, order: OrderNotifications) -> None:
+        assert await self.is_found_whole(backend, order)
 
 
 HISTORIES = [

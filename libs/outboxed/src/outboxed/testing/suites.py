@@ -1,0 +1,294 @@
+"""What the tests of every service say alike: each subclasses these suites and gives them its own names and objects."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import httpx
+import jwt
+import pytest
+import sqlalchemy as sa
+
+from outboxed.errors import ConfigurationError
+from outboxed.settings import ServiceSettings, load
+from outboxed.storage import ConcurrentInsertError, SqlTransactions, StaleAggregateError
+from outboxed.testing.adapters import Backend, SqlBackend, failed_transaction
+from outboxed.testing.tokens import KeyPair
+
+LEGIBLE = 4
+"""Characters: fewer may stand in a message by chance."""
+
+
+def wrong_settings(*pairs: tuple[str, str]) -> Any:
+    """The fixture ``wrong`` of a SettingsSuite: variables without their prefix, each with a value to be refused."""
+
+    @pytest.fixture(params=pairs, ids=" ".join)
+    def wrong(_: object, request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+    return wrong
+
+
+class SettingsSuite:
+    """Needs the fixture ``wrong``; variables are without their prefix."""
+
+    settings: ClassVar[type[ServiceSettings]]
+    key: ClassVar[tuple[str, str]]
+    """The variable of the key that production needs, and one that will do."""
+
+    @pytest.fixture
+    def in_production(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ServiceSettings]:
+        """Loads settings that production starts with, changed as given; None leaves a variable out."""
+
+        def load_with(**changes: str | None) -> ServiceSettings:
+            ready = {
+                "ENVIRONMENT": "production",
+                "DATABASE_URL": "postgresql+asyncpg://shop:secret@db/shop",
+                "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                self.key[0]: self.key[1],
+            }
+            for name, value in {**ready, **changes}.items():
+                if value is not None:
+                    monkeypatch.setenv(self.variable(name), value)
+            return load(self.settings)
+
+        return load_with
+
+    def variable(self, name: str) -> str:
+        return f"{self.settings.model_config['env_prefix']}{name}"
+
+    def test_a_wrong_setting_is_named_in_one_line_without_its_value(
+        self, monkeypatch: pytest.MonkeyPatch, wrong: tuple[str, str]
+    ) -> None:
+        name, value = wrong
+        monkeypatch.setenv(self.variable(name), value)
+
+        with pytest.raises(ConfigurationError, match=f"^{self.variable(name)}") as refused:
+            load(self.settings)
+
+        assert "\n" not in str(refused.value)
+        assert len(value) < LEGIBLE or value not in str(refused.value)
+
+    def test_production_starts_with_secrets_of_its_own(self, in_production: Callable[..., ServiceSettings]) -> None:
+        assert in_production().environment == "production"
+
+    @pytest.mark.parametrize("missing", ["DATABASE_URL", "KAFKA_SECURITY_PROTOCOL"])
+    def test_production_refuses_a_default_that_everybody_knows(
+        self, in_production: Callable[..., ServiceSettings], missing: str
+    ) -> None:
+        with pytest.raises(ConfigurationError, match=self.variable(missing)):
+            in_production(**{missing: None})
+
+    def test_production_refuses_the_key_of_development(self, in_production: Callable[..., ServiceSettings]) -> None:
+        with pytest.raises(ConfigurationError, match=self.variable(self.key[0])):
+            in_production(**{self.key[0]: None})
+
+
+INTRUDERS: Mapping[str, Callable[[KeyPair], Mapping[str, str]]] = {
+    "no token": lambda _: {},
+    "another scheme": lambda _: {"Authorization": "Basic YTpi"},
+    "no JWT": lambda _: {"Authorization": "Bearer nonsense"},
+    "another key": lambda _: KeyPair.generate(issuer="orders", audience="shop", role="operator").bearer(),
+    "expired": lambda keys: keys.bearer(exp=datetime.now(UTC) - timedelta(seconds=1)),
+    "another audience": lambda keys: keys.bearer(aud="warehouse"),
+    "another issuer": lambda keys: keys.bearer(iss="payments"),
+    "an unknown role": lambda keys: keys.bearer("root"),
+    "no user": lambda keys: keys.bearer(sub="me"),
+    "alg none": lambda keys: {"Authorization": f"Bearer {_unsigned(keys)}"},
+}
+
+
+def _unsigned(keys: KeyPair) -> str:
+    claims: dict[str, Any] = jwt.decode(keys.token(), options={"verify_signature": False})
+    return jwt.encode(claims, "", "none")
+
+
+class OperatorsPageSuite:
+    """A list that operators look at by order. Needs the fixtures ``client`` and ``keys``."""
+
+    path: ClassVar[str]
+
+    async def test_an_unknown_order_has_an_empty_list(self, client: httpx.AsyncClient, keys: KeyPair) -> None:
+        response = await self.look(client, keys.bearer())
+
+        assert (response.status_code, response.json()) == (200, {"items": []})
+
+    @pytest.mark.parametrize("params", [{}, {"order_id": "no-uuid"}, {"order_id": "7"}])
+    async def test_the_order_has_to_be_named(
+        self, client: httpx.AsyncClient, keys: KeyPair, params: dict[str, str]
+    ) -> None:
+        response = await client.get(self.path, params=params, headers=keys.bearer())
+
+        error = response.json()["error"]
+        assert (response.status_code, error["code"]) == (422, "VALIDATION_ERROR")
+        assert error["details"][0]["field"] == "query.order_id"
+
+    async def test_a_customer_may_not_look(self, client: httpx.AsyncClient, keys: KeyPair) -> None:
+        response = await self.look(client, keys.bearer("customer"))
+
+        assert (response.status_code, response.json()["error"]["code"]) == (403, "FORBIDDEN")
+
+    @pytest.mark.parametrize("intruder", INTRUDERS)
+    async def test_nobody_looks_without_a_token_of_the_orders_service(
+        self, client: httpx.AsyncClient, keys: KeyPair, intruder: str
+    ) -> None:
+        response = await self.look(client, INTRUDERS[intruder](keys))
+
+        assert (response.status_code, response.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
+
+    async def look(self, client: httpx.AsyncClient, headers: Mapping[str, str]) -> httpx.Response:
+        return await client.get(self.path, params={"order_id": str(uuid4())}, headers=headers)
+
+
+class RepositorySuite:
+    """Aggregates of a service, in memory and on PostgreSQL. Needs the fixtures ``backend`` and ``transactions``."""
+
+    table: ClassVar[sa.Table]
+    repository: ClassVar[str]
+    """Its name in a unit of work."""
+    key_field: ClassVar[str] = "id"
+
+    def versions(self) -> Sequence[Any]:
+        """A new aggregate, and what two changes one after the other make of it."""
+        raise NotImplementedError
+
+    def repository_of(self, uow: Any) -> Any:
+        return getattr(uow, self.repository)
+
+    async def add(self, backend: Backend, *aggregates: Any) -> None:
+        async with backend.database() as uow:
+            for aggregate in aggregates:
+                self.repository_of(uow).add(aggregate)
+
+    async def save(self, backend: Backend, *aggregates: Any) -> None:
+        async with backend.database() as uow:
+            for aggregate in aggregates:
+                self.repository_of(uow).save(aggregate)
+
+    async def found(self, backend: Backend, key: UUID) -> Any:
+        async with backend.database() as uow:
+            return await self.repository_of(uow).find(key)
+
+    async def is_found_whole(self, backend: Backend, aggregate: Any) -> bool:
+        """Stores it, and says whether it comes back as it was."""
+        await self.add(backend, aggregate)
+        async with backend.database() as uow:
+            locked = await self.repository_of(uow).get(aggregate.id)
+        return [locked, await self.found(backend, aggregate.id)] == [aggregate, aggregate]
+
+    async def test_what_was_never_added_is_not_found(self, backend: Backend) -> None:
+        async with backend.database() as uow:
+            assert await self.repository_of(uow).get(uuid4()) is None
+            assert await self.repository_of(uow).find(uuid4()) is None
+
+    async def test_a_transaction_gets_what_it_added_and_saved_itself(self, backend: Backend) -> None:
+        aggregate, changed, _ = self.versions()
+
+        async with backend.database() as uow:
+            repository = self.repository_of(uow)
+            repository.add(aggregate)
+            assert await repository.get(aggregate.id) == aggregate
+            repository.save(changed)
+            assert await repository.get(aggregate.id) == changed
+
+        assert await self.found(backend, aggregate.id) == changed
+
+    async def test_what_is_saved_replaces_what_was_stored(self, backend: Backend) -> None:
+        aggregate, changed, _ = self.versions()
+        await self.add(backend, aggregate)
+
+        async with backend.database() as uow:
+            repository = self.repository_of(uow)
+            repository.save(changed)
+            assert await repository.get(aggregate.id) == changed
+
+        assert await self.found(backend, aggregate.id) == changed
+
+    async def test_an_aggregate_may_change_twice_in_one_transaction(self, backend: Backend) -> None:
+        aggregate, changed, changed_again = self.versions()
+        await self.add(backend, aggregate)
+
+        await self.save(backend, changed, changed_again)
+
+        assert await self.found(backend, aggregate.id) == changed_again
+
+    async def test_two_of_one_id_are_refused_and_the_first_stays(self, backend: Backend) -> None:
+        first, twin, _ = self.versions()
+        await self.add(backend, first)
+
+        with pytest.raises(ConcurrentInsertError):
+            await self.add(backend, twin, self.versions()[0])
+
+        assert await self.found(backend, first.id) == first
+
+    @pytest.mark.parametrize("versions_back", [0, 1])
+    async def test_a_version_that_is_not_newer_is_refused_with_its_whole_transaction(
+        self, backend: Backend, versions_back: int
+    ) -> None:
+        _, stored, changed_again = self.versions()
+        innocent, innocently_changed, _ = self.versions()
+        await self.add(backend, stored, innocent)
+        stale = replace(changed_again, version=stored.version - versions_back)
+
+        with pytest.raises(StaleAggregateError):
+            await self.save(backend, innocently_changed, stale)
+
+        assert await self.found(backend, stored.id) == stored
+        assert await self.found(backend, innocent.id) == innocent
+
+    async def test_what_was_never_added_cannot_be_saved(self, backend: Backend) -> None:
+        with pytest.raises(StaleAggregateError):
+            await self.save(backend, self.versions()[1])
+
+    async def test_a_change_is_gone_when_its_transaction_fails(self, backend: Backend) -> None:
+        aggregate, changed, _ = self.versions()
+        await self.add(backend, aggregate)
+
+        async with failed_transaction(backend.database) as uow:
+            self.repository_of(uow).save(changed)
+
+        assert await self.found(backend, aggregate.id) == aggregate
+
+    async def test_batches_that_lock_the_same_keys_in_other_orders_do_not_block_each_other(
+        self, backend: Backend
+    ) -> None:
+        new = [self.versions()[0] for _ in range(10)]
+        aggregates = {str(getattr(aggregate, self.key_field)): aggregate for aggregate in new}
+        await self.add(backend, *aggregates.values())
+        keys = list(aggregates)
+
+        async def touch(batch: Sequence[str]) -> None:
+            async with backend.database() as uow:
+                await uow.lock(batch)
+                for key in batch:
+                    assert await self.repository_of(uow).get(aggregates[key].id) is not None
+
+        await asyncio.gather(*(touch(batch) for batch in [keys, keys[::-1], keys[5:] + keys[:5]] * 3))
+
+    async def test_a_row_that_was_changed_behind_its_lock_is_not_overwritten(
+        self, transactions: SqlTransactions[Any]
+    ) -> None:
+        aggregate, changed, _ = self.versions()
+        await self.add(SqlBackend(transactions), aggregate)
+
+        async def save_what_moved_on() -> None:
+            async with transactions() as uow:
+                await uow.connection.execute(sa.update(self.table).values(version=5))
+                self.repository_of(uow).save(changed)
+
+        with pytest.raises(StaleAggregateError):
+            await save_what_moved_on()
+
+    async def test_looking_does_not_wait_for_who_changes(self, transactions: SqlTransactions[Any]) -> None:
+        aggregate, changed, _ = self.versions()
+        await self.add(SqlBackend(transactions), aggregate)
+
+        async with transactions() as writing, transactions() as reading:
+            await self.repository_of(writing).get(aggregate.id)
+            self.repository_of(writing).save(changed)
+            seen = await asyncio.wait_for(self.repository_of(reading).find(aggregate.id), 2)
+
+        assert seen == aggregate
