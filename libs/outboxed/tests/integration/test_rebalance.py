@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +26,7 @@ from .conftest import TOPICS, Transactions, count, kill_consumer, role_of
 
 PATIENCE = 30.0  # seconds: a rebalance waits for every member
 Position = tuple[str, int, int]
+Partition = tuple[str, int]
 
 
 @pytest.fixture
@@ -55,6 +56,19 @@ class Member:
         """Return when it has partitions, and events on them."""
         group.create_task(self.role.run(self.leave))
         await eventually(lambda: self.handled > 0, within=PATIENCE)
+
+    async def shares(self, other: "Member", group: asyncio.TaskGroup) -> set[Partition]:
+        """Let another join as soon as this one handles events; the partitions that are its own from then on."""
+        await eventually(lambda: self.handled > 0, within=PATIENCE)
+        await other.joins(group)
+        both = len(self.offered)
+        await eventually(lambda: len(self.offered) > both, within=PATIENCE)
+        return {position[:2] for position in self.offered[both:]}
+
+    def takes_over(self, partitions: set[Partition], *, within: float) -> Awaitable[Any]:
+        """Return when it has been offered something of each of them since now."""
+        before = len(self.offered)
+        return eventually(lambda: partitions <= {position[:2] for position in self.offered[before:]}, within=within)
 
     async def _credit(self, event: MoneyMoved, uow: Any) -> None:
         await credit(event, uow)
@@ -131,18 +145,14 @@ async def test_a_member_that_is_told_to_stop_hands_over_within_two_seconds_and_n
     async with asyncio.TaskGroup() as group:
         sending = group.create_task(load.run())
         process = group.create_task(run_roles([Role("consumer", leaving.role.run, grace=GRACE_SECONDS)]))
-        await eventually(lambda: leaving.handled > 0, within=PATIENCE)
-        await staying.joins(group)
-        both = len(leaving.offered)
-        await eventually(lambda: len(leaving.offered) > both, within=PATIENCE)
-        theirs = {position[:2] for position in leaving.offered[both:]}
+        theirs = await leaving.shares(staying, group)
 
         began = time.monotonic()
-        before = len(staying.offered)
+        taken_over = staying.takes_over(theirs, within=PATIENCE)
         os.kill(os.getpid(), signal.SIGTERM)
         status = await process
         stopped = time.monotonic() - began
-        await eventually(lambda: theirs <= {position[:2] for position in staying.offered[before:]}, within=PATIENCE)
+        await taken_over
         handed_over = time.monotonic() - began
 
         load.stop.set()
@@ -169,15 +179,11 @@ async def test_a_killed_members_partitions_are_anothers_within_ten_seconds_by_de
     async with asyncio.TaskGroup() as group:
         sending = group.create_task(load.run())
         process = asyncio.create_task(killed.role.run(killed.leave))
-        await eventually(lambda: killed.handled > 0, within=PATIENCE)
-        await staying.joins(group)
-        both = len(killed.offered)
-        await eventually(lambda: len(killed.offered) > both, within=PATIENCE)
-        theirs = {position[:2] for position in killed.offered[both:]}
+        theirs = await killed.shares(staying, group)
 
-        before = len(staying.offered)
+        taken_over = staying.takes_over(theirs, within=10)
         await kill_consumer(killed.role, process)
-        await eventually(lambda: theirs <= {position[:2] for position in staying.offered[before:]}, within=10)
+        await taken_over
 
         load.stop.set()
         await sending

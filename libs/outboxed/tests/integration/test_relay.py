@@ -216,10 +216,7 @@ async def test_a_fatal_error_keeps_the_row_and_a_new_producer_sends_it(
 
 
 async def test_a_relay_stops_in_time_though_kafka_never_answers(
-    transactions: Transactions,
-    own_relay: Relay,
-    own_kafka: MockKafka,
-    caplog: pytest.LogCaptureFixture,
+    transactions: Transactions, own_relay: Relay, own_kafka: MockKafka, caplog: pytest.LogCaptureFixture
 ) -> None:
     await append(transactions, uuid4())
     assert await own_relay.send_once() == 1

@@ -134,11 +134,6 @@ def test_a_record_without_a_readable_type_and_id_is_undecodable(
         attributes_of(record(headers))
 
 
-def test_a_null_value_is_undecodable() -> None:
-    with pytest.raises(UndecodableRecordError, match="null"):
-        attributes_of(record(value=None))
-
-
 def test_odd_headers_that_nobody_needs_count_as_absent() -> None:
     odd = [("traceparent", None), ("ce_sequence", b"\xff"), ("x", b"\xff\xfe"), ("", b""), ("ce_time", None)]
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-import pytest
 from backing_services.waiting import eventually
 from orders import handlers
 from orders.domain import OrderStatus, User
@@ -20,20 +19,11 @@ from outboxed.testing.records import consumer_record, event_record
 from outboxed.testing.services import running
 from outboxed.testing.topics import Topics
 
-from ..factories import OrderFactory, ProductFactory, UserFactory, payment_captured, payment_declined
+from ..factories import OrderFactory, payment_captured, payment_declined
 from ..fakes import stored
 
 Transactions = SqlTransactions[SqlOrdersUnitOfWork]
 MakeConsumer = Callable[..., ConsumerRole]
-
-
-@pytest.fixture
-async def customer(transactions: Transactions) -> User:
-    user = UserFactory.create()
-    async with transactions() as uow:
-        await uow.users.register(user)
-        await uow.products.put([ProductFactory.create(sku="ABC")])
-    return user
 
 
 async def place(transactions: Transactions, customer: User, policy: OrderPolicy) -> UUID:

@@ -34,12 +34,7 @@ async def test_an_unknown_path_and_a_wrong_method_have_the_same_shape(client: ht
     ],
 )
 async def test_trouble_inside_is_answered_without_its_details(
-    app: FastAPI,
-    client: httpx.AsyncClient,
-    dependencies: api.Dependencies,
-    error: Exception,
-    status: int,
-    code: str,
+    app: FastAPI, client: httpx.AsyncClient, dependencies: api.Dependencies, error: Exception, status: int, code: str
 ) -> None:
     def broken() -> Any:
         raise error

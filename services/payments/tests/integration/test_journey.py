@@ -132,9 +132,8 @@ async def test_poison_becomes_a_dead_letter_and_its_neighbours_are_handled(
 
 
 async def test_offsets_are_committed_after_the_transaction_so_what_a_dead_process_had_in_hand_comes_again(
-    transactions: Transactions, consumer_role: MakeConsumer, topics: Topics
+    transactions: Transactions, consumer_role: MakeConsumer, topics: Topics, order_id: UUID
 ) -> None:
-    order_id = uuid4()
     await topics.send(order_placed(order_id))
     in_hand = asyncio.Event()
 
@@ -159,9 +158,8 @@ async def test_offsets_are_committed_after_the_transaction_so_what_a_dead_proces
 
 
 async def test_a_task_of_a_worker_that_died_is_done_by_the_next_when_its_lease_ends(
-    transactions: Transactions, worker: Worker[Any], topics: Topics, consumer_role: MakeConsumer
+    transactions: Transactions, worker: Worker[Any], topics: Topics, consumer_role: MakeConsumer, order_id: UUID
 ) -> None:
-    order_id = uuid4()
     async with running(consumer_role().run):
         await topics.send(order_placed(order_id))
         await eventually(lambda: has_status(transactions, order_id, PaymentStatus.REQUESTED))

@@ -8,8 +8,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from outboxed.storage import Clock
-from outboxed.tasks import TaskQueue
 from outboxed.testing.adapters import Backend, failed_transaction
 from outboxed.testing.suites import RepositorySuite
 from payments import handlers
@@ -28,7 +26,6 @@ from ..factories import (
     voided_unseen,
 )
 from ..fakes import stored
-from .conftest import Database
 
 LEASE = timedelta(seconds=30)
 
@@ -58,34 +55,34 @@ class TestPayments(RepositorySuite):
         assert await self.is_found_whole(backend, payment)
 
 
-async def found(database: Database, key: UUID) -> Payment | None:
-    async with database() as uow:
+async def found(backend: Backend, key: UUID) -> Any:
+    async with backend.database() as uow:
         return await uow.payments.find(key)
 
 
-async def test_a_transaction_that_fails_leaves_nothing(database: Database, queue: TaskQueue[Any], clock: Clock) -> None:
+async def test_a_transaction_that_fails_leaves_nothing(backend: Backend) -> None:
     order_id, seen = uuid4(), PaymentFactory.create()
-    await stored(database, seen)
+    await stored(backend.database, seen)
 
-    async with failed_transaction(database) as uow:
+    async with failed_transaction(backend.database) as uow:
         await uow.inbox.insert(["event-1"])
         await handlers.request_payment(OrderPlaced.model_validate(order_placed_data(order_id)), uow)
         await handlers.record_charge(seen.order_id, Charged("ch_1"), uow)
 
-    assert await found(database, payment_id_of(order_id)) is None
-    assert await found(database, seen.id) == seen
-    clock.advance(timedelta(hours=1))
-    assert not await queue.claim(CHARGE, limit=10, lease=LEASE)
-    async with database() as uow:
+    assert await found(backend, payment_id_of(order_id)) is None
+    assert await found(backend, seen.id) == seen
+    backend.clock.advance(timedelta(hours=1))
+    assert not await backend.queue.claim(CHARGE, limit=10, lease=LEASE)
+    async with backend.database() as uow:
         assert await uow.inbox.insert(["event-1"]) == {"event-1"}
 
 
-async def test_pages_give_every_payment_once_by_id(database: Database) -> None:
+async def test_pages_give_every_payment_once_by_id(backend: Backend) -> None:
     made = [PaymentFactory.create() for _ in range(5)]
-    await stored(database, *made)
+    await stored(backend.database, *made)
 
     seen: list[Payment] = []
-    async with database() as uow:
+    async with backend.database() as uow:
         while page := await uow.payments.page(after=seen[-1].id if seen else None, limit=2):
             assert len(page) <= 2
             seen.extend(page)
@@ -93,30 +90,28 @@ async def test_pages_give_every_payment_once_by_id(database: Database) -> None:
     assert seen == sorted(made, key=lambda payment: payment.id)
 
 
-async def test_of_concurrent_outcomes_the_first_one_stands(database: Database) -> None:
+async def test_of_concurrent_outcomes_the_first_one_stands(backend: Backend) -> None:
     payment = PaymentFactory.create()
-    await stored(database, payment)
+    await stored(backend.database, payment)
 
     async def record(outcome: Charged | Declined) -> None:
-        async with database() as uow:
+        async with backend.database() as uow:
             await handlers.record_charge(payment.order_id, outcome, uow)
 
     outcomes: list[Charged | Declined] = [Charged("ch_1"), Declined("no")]
     await asyncio.gather(*(record(outcome) for outcome in outcomes * 4))
 
-    ended = await found(database, payment.id)
-    assert ended is not None
+    ended = await found(backend, payment.id)
     assert (len(ended.history), ended.version) == (2, 2)
 
 
-async def test_a_refund_comes_due_while_its_charge_is_under_way(database: Database, queue: TaskQueue[Any]) -> None:
-    order_id = uuid4()
-    async with database() as uow:
+async def test_a_refund_comes_due_while_its_charge_is_under_way(backend: Backend, order_id: UUID) -> None:
+    async with backend.database() as uow:
         await handlers.request_payment(OrderPlaced.model_validate(order_placed_data(order_id)), uow)
-    [charge] = await queue.claim(CHARGE, limit=10, lease=LEASE)
+    [charge] = await backend.queue.claim(CHARGE, limit=10, lease=LEASE)
 
-    async with database() as uow:
+    async with backend.database() as uow:
         await handlers.void_payment(OrderCancelled.model_validate(order_cancelled_data(order_id)), uow)
 
-    [refund] = await queue.claim(REFUND, limit=10, lease=LEASE)
+    [refund] = await backend.queue.claim(REFUND, limit=10, lease=LEASE)
     assert charge.key == refund.key == str(order_id)

@@ -1,9 +1,10 @@
 """What the tests of every service say alike: each subclasses these suites and gives them its own names and objects."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
@@ -11,25 +12,35 @@ import httpx
 import jwt
 import pytest
 import sqlalchemy as sa
+from typer import Typer
+from typer.testing import CliRunner, Result
 
 from outboxed.errors import ConfigurationError
 from outboxed.settings import ServiceSettings, load
 from outboxed.storage import ConcurrentInsertError, SqlTransactions, StaleAggregateError
 from outboxed.testing.adapters import Backend, SqlBackend, failed_transaction
+from outboxed.testing.memory import InMemoryDatabase
+from outboxed.testing.records import event_record, odd, poison
 from outboxed.testing.tokens import KeyPair
 
+Consume = Callable[..., Awaitable[None]]
 LEGIBLE = 4
 """Characters: fewer may stand in a message by chance."""
 
 
-def wrong_settings(*pairs: tuple[str, str]) -> Any:
-    """The fixture ``wrong`` of a SettingsSuite: variables without their prefix, each with a value to be refused."""
+def each_of(*params: Any, ids: Any = None) -> Any:
+    """A fixture of a suite's subclass, under the name that it is given there: a test runs for each of ``params``."""
 
-    @pytest.fixture(params=pairs, ids=" ".join)
-    def wrong(_: object, request: pytest.FixtureRequest) -> Any:
+    @pytest.fixture(params=params, ids=ids)
+    def one(_: object, request: pytest.FixtureRequest) -> Any:
         return request.param
 
-    return wrong
+    return one
+
+
+def wrong_settings(*pairs: tuple[str, str]) -> Any:
+    """The fixture ``wrong`` of a SettingsSuite: variables without their prefix, each with a value to be refused."""
+    return each_of(*pairs, ids=" ".join)
 
 
 class SettingsSuite:
@@ -106,6 +117,29 @@ def _unsigned(keys: KeyPair) -> str:
     return jwt.encode(claims, "", "none")
 
 
+@dataclass(frozen=True)
+class Commands:
+    """``python -m SERVICE ...`` in this process; ``environment`` is that of each command."""
+
+    typer: Typer
+    environment: Mapping[str, str]
+
+    async def __call__(self, *arguments: str, stdin: bytes | None = None, **environment: str) -> Result:
+        """In a thread, because each has an event loop of its own."""
+        invoke = partial(CliRunner().invoke, input=stdin, env={**self.environment, **environment})
+        with pytest.MonkeyPatch.context() as patch:
+            # the test run's own logging stays as it is
+            patch.setattr("outboxed.process._cli.configure_logs", lambda **_: None)
+            return await asyncio.to_thread(invoke, self.typer, list(arguments))
+
+    async def refused(self, *arguments: str, **environment: str) -> str:
+        """The one line that a person is told."""
+        result = await self(*arguments, stdin=None, **environment)
+        assert result.exit_code == 1
+        [line] = result.stderr.splitlines()
+        return line
+
+
 class OperatorsPageSuite:
     """A list that operators look at by order. Needs the fixtures ``client`` and ``keys``."""
 
@@ -141,6 +175,83 @@ class OperatorsPageSuite:
 
     async def look(self, client: httpx.AsyncClient, headers: Mapping[str, str]) -> httpx.Response:
         return await client.get(self.path, params={"order_id": str(uuid4())}, headers=headers)
+
+
+Spoil = Callable[[Any], Any]
+
+
+def poisoned(**refused: Mapping[str, Any]) -> Any:
+    """The fixture ``spoil`` of a ConsumerSuite: all that any reader refuses, and ``refused``, as in records.poison."""
+
+    def spoil(kind: str, good: Any) -> Any:
+        return poison(good, **refused)[kind]
+
+    kinds = list(poison(event_record("orders", "order.placed.v1", {}, key="1"), **refused))
+    return each_of(*(partial(spoil, kind) for kind in kinds), ids=kinds)
+
+
+class ConsumerSuite:
+    """Records from Kafka. Needs the fixtures ``database`` (in memory), ``consume`` and ``spoil``."""
+
+    group: ClassVar[str]
+    unread: ClassVar[Sequence[tuple[str, str]]]
+    """Topics and types of events that the service doesn't read, though it reads the topics."""
+
+    async def event(self, database: Any, order_id: UUID) -> Any:
+        """A record about an order that changes what the service knows of it."""
+        raise NotImplementedError
+
+    def handled(self, database: Any) -> Sequence[UUID]:
+        """The orders whose event was handled, once for each time."""
+        raise NotImplementedError
+
+    async def test_the_same_event_twice_is_handled_once(
+        self, database: InMemoryDatabase[Any], consume: Consume
+    ) -> None:
+        order_id = uuid4()
+        event = await self.event(database, order_id)
+
+        await consume(event, event)
+        await consume(event)
+
+        assert list(self.handled(database)) == [order_id]
+        assert len(database.state.inbox) == 1
+
+    async def test_many_orders_are_handled_in_one_batch(
+        self, database: InMemoryDatabase[Any], consume: Consume
+    ) -> None:
+        orders = [uuid4() for _ in range(20)]
+
+        await consume(*[await self.event(database, order_id) for order_id in orders])
+
+        assert sorted(self.handled(database)) == sorted(orders)
+
+    async def test_poison_becomes_one_dead_letter_and_its_neighbours_are_handled(
+        self, database: InMemoryDatabase[Any], consume: Consume, spoil: Spoil
+    ) -> None:
+        order_id = uuid4()
+
+        await consume(spoil(await self.event(database, uuid4())), await self.event(database, order_id))
+
+        [letter] = database.state.dead_letters.values()
+        assert letter.reason
+        assert letter.group == self.group
+        assert list(self.handled(database)) == [order_id]
+
+    async def test_odd_records_that_are_no_poison_leave_no_dead_letter(
+        self, database: InMemoryDatabase[Any], consume: Consume
+    ) -> None:
+        order_id = uuid4()
+        event, about = await self.event(database, order_id), {"order_id": str(order_id)}
+
+        await consume(
+            event_record(event.topic, "thing.exploded.v1", {}, key="any"),
+            *(event_record(topic, event_type, about, key=str(order_id)) for topic, event_type in self.unread),
+            odd(event),
+        )
+
+        assert not database.state.dead_letters
+        assert list(self.handled(database)) == [order_id]
 
 
 class RepositorySuite:
