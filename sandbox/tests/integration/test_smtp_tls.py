@@ -4,23 +4,11 @@ from pathlib import Path
 
 import aiosmtplib
 import pytest
-import trustme
 from mail_catcher import Faults, SmtpServer, Store
 from mail_catcher.settings import Settings
 from sandbox_process import listen
 
 from ..factories import a_mail
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Of localhost, signed by an authority that is in the same file; and its key."""
-    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
-    issued = authority.issue_cert("localhost")
-    issued.private_key_pem.write_to_path(folder / "key.pem")
-    for pem in (*issued.cert_chain_pems, authority.cert_pem):
-        pem.write_to_path(folder / "certificate.pem", append=True)
-    return folder / "certificate.pem", folder / "key.pem"
 
 
 @pytest.fixture

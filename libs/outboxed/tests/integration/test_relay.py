@@ -119,14 +119,15 @@ async def _is_empty(transactions: Transactions) -> bool:
     return await count(transactions.engine, tables.outbox) == 0
 
 
-async def test_rows_stay_until_the_acknowledgement_and_nothing_new_is_sent_before_it(
-    transactions: Transactions,
-    own_relay: Relay,
-    own_kafka: MockKafka,
-    own_topics: Topics,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "ACK_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("soon_given_up")
+async def test_rows_stay_until_the_acknowledgement_and_nothing_new_is_sent_before_it(
+    transactions: Transactions, own_relay: Relay, own_kafka: MockKafka, own_topics: Topics
+) -> None:
     key = uuid4()
     await append(transactions, key)
     assert await own_relay.send_once() == 1

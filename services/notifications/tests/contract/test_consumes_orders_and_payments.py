@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from notifications.domain import Kind, OrderNotifications
 from outboxed.consuming import Subscriber
+from outboxed.testing.suites import ConsumedPactsSuite, expectations_of
 from pact_faststream import MessagePact
 
 from ..unit.conftest import Database
@@ -36,14 +37,8 @@ async def test_a_refund_is_remembered_until_the_address_is_known(database: Datab
     assert not database.state.tasks
 
 
-@pytest.mark.parametrize(
-    ("pact", "description"),
-    [(pact, expectation.description) for pact in (OF_ORDERS, OF_PAYMENTS) for expectation in pact.expectations],
-)
-async def test_no_expectation_is_without_effect(
-    pact: MessagePact, description: str, database: Database, subscriber: Subscriber
-) -> None:
-    await pact.receive(description, subscriber, database.outcome)
+class TestExpectations(ConsumedPactsSuite):
+    expectation = expectations_of(OF_ORDERS, OF_PAYMENTS)
 
 
 @pytest.mark.parametrize("pact", [OF_ORDERS, OF_PAYMENTS], ids=["orders", "payments"])

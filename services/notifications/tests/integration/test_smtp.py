@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import trustme
 from backing_services.processes import free_port
 from mail_catcher.smtp import Login
 from notifications.domain import Kind
@@ -128,17 +127,6 @@ async def test_a_server_that_is_not_there_is_tried_again() -> None:
 
     with pytest.raises(MailerUnavailableError, match="SMTPConnectError"):
         await nobody.mailer().send(Kind.CONFIRMATION, EMAIL, uuid4())
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Of localhost, signed by an authority that is in the same file; and its key."""
-    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
-    issued = authority.issue_cert("localhost")
-    issued.private_key_pem.write_to_path(folder / "key.pem")
-    for pem in (*issued.cert_chain_pems, authority.cert_pem):
-        pem.write_to_path(folder / "certificate.pem", append=True)
-    return folder / "certificate.pem", folder / "key.pem"
 
 
 @pytest.fixture

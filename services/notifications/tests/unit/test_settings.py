@@ -9,7 +9,6 @@ from outboxed.testing.suites import SettingsSuite, wrong_settings
 
 class TestSettings(SettingsSuite):
     settings = Settings
-    key = ("JWT_PUBLIC_KEYS", '["-----BEGIN PUBLIC KEY-----ours-----END PUBLIC KEY-----"]')
 
     wrong = wrong_settings(
         ("HTTP_PORT", "no-port"),

@@ -43,14 +43,7 @@ class UserResponse(BaseModel):
 
     @classmethod
     def of(cls, user: User) -> Self:
-        return cls(
-            id=user.id,
-            email=user.email,
-            name=user.name,
-            is_member=user.is_member,
-            is_active=user.is_active,
-            created_at=user.created_at,
-        )
+        return cls.model_validate(user, from_attributes=True)
 
 
 class TokenResponse(BaseModel):
@@ -67,7 +60,7 @@ class ProductResponse(BaseModel):
 
     @classmethod
     def of(cls, product: Product) -> Self:
-        return cls(sku=product.sku, name=product.name, unit_price=product.unit_price, currency=product.currency)
+        return cls.model_validate(product, from_attributes=True)
 
 
 class ProductsResponse(BaseModel):

@@ -3,9 +3,8 @@
 from decimal import Decimal
 from pathlib import Path
 
-import pytest
 from outboxed.consuming import Subscriber
-from pact_faststream import Expectation
+from outboxed.testing.suites import ConsumedPactsSuite, expectations_of
 from payments.domain import Payment, PaymentStatus, payment_id_of
 
 from ..unit.conftest import Database
@@ -34,11 +33,8 @@ async def test_a_cancelled_order_is_never_charged(database: Database, subscriber
     assert not database.state.tasks
 
 
-@pytest.mark.parametrize("expectation", OF_ORDERS.expectations, ids=lambda expectation: expectation.description)
-async def test_no_expectation_is_without_effect(
-    expectation: Expectation, database: Database, subscriber: Subscriber
-) -> None:
-    await OF_ORDERS.receive(expectation.description, subscriber, database.outcome)
+class TestExpectations(ConsumedPactsSuite):
+    expectation = expectations_of(OF_ORDERS)
 
 
 def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, write_contracts: bool) -> None:

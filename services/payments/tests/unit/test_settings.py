@@ -12,7 +12,6 @@ def test_the_defaults_are_those_of_development() -> None:
 
 class TestSettings(SettingsSuite):
     settings = Settings
-    key = ("JWT_PUBLIC_KEYS", '["-----BEGIN PUBLIC KEY-----\\nours\\n-----END PUBLIC KEY-----"]')
 
     wrong = wrong_settings(
         ("HTTP_PORT", "no-port"),

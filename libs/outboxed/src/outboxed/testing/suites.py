@@ -1,31 +1,66 @@
 """What the tests of every service say alike: each subclasses these suites and gives them its own names and objects."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
+import anyio
 import httpx
 import jwt
 import pytest
 import sqlalchemy as sa
+import trustme
+from backing_services.waiting import eventually
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer import Typer
 from typer.testing import CliRunner, Result
 
+from outboxed.consuming import ConsumerRole
 from outboxed.errors import ConfigurationError
 from outboxed.settings import ServiceSettings, load
 from outboxed.storage import ConcurrentInsertError, SqlTransactions, StaleAggregateError
-from outboxed.testing.adapters import Backend, SqlBackend, failed_transaction
+from outboxed.testing.adapters import Backend, InMemoryBackend, SqlBackend, failed_transaction
+from outboxed.testing.histories import ON_A_DATABASE, Histories, History
 from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.records import event_record, odd, poison
+from outboxed.testing.services import running
 from outboxed.testing.tokens import KeyPair
+from outboxed.testing.topics import Topics
 
 Consume = Callable[..., Awaitable[None]]
+MakeConsumer = Callable[..., ConsumerRole]
 LEGIBLE = 4
 """Characters: fewer may stand in a message by chance."""
+
+
+@pytest.fixture(scope="session")
+def keys() -> KeyPair:
+    """What tokens are signed and verified with; the orders service has the private one in real life."""
+    return KeyPair.generate(issuer="orders", audience="shop", role="operator")
+
+
+@pytest.fixture
+def order_id() -> UUID:
+    """Of an order that nobody has heard of."""
+    return uuid4()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Of localhost, signed by an authority that is in the same file; and its key."""
+    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    for pem in (*issued.cert_chain_pems, authority.cert_pem):
+        pem.write_to_path(folder / "certificate.pem", append=True)
+    return folder / "certificate.pem", folder / "key.pem"
 
 
 def each_of(*params: Any, ids: Any = None) -> Any:
@@ -47,7 +82,10 @@ class SettingsSuite:
     """Needs the fixture ``wrong``; variables are without their prefix."""
 
     settings: ClassVar[type[ServiceSettings]]
-    key: ClassVar[tuple[str, str]]
+    key: ClassVar[tuple[str, str]] = (
+        "JWT_PUBLIC_KEYS",
+        '["-----BEGIN PUBLIC KEY-----\\nours\\n-----END PUBLIC KEY-----"]',
+    )
     """The variable of the key that production needs, and one that will do."""
 
     @pytest.fixture
@@ -254,6 +292,22 @@ class ConsumerSuite:
         assert list(self.handled(database)) == [order_id]
 
 
+def expectations_of(*pacts: Any) -> Any:
+    """The fixture ``expectation`` of a ConsumedPactsSuite: of each pact_faststream.MessagePact all expectations."""
+    each = [(pact, expectation.description) for pact in pacts for expectation in pact.expectations]
+    return each_of(*each, ids=[description for _, description in each])
+
+
+class ConsumedPactsSuite:
+    """What a service expects of others. Needs the fixtures ``database``, ``subscriber`` and ``expectation``."""
+
+    async def test_no_expectation_is_without_effect(
+        self, expectation: tuple[Any, str], database: InMemoryDatabase[Any], subscriber: Any
+    ) -> None:
+        pact, description = expectation
+        await pact.receive(description, subscriber, database.outcome)
+
+
 class RepositorySuite:
     """Aggregates of a service, in memory and on PostgreSQL. Needs the fixtures ``backend`` and ``transactions``."""
 
@@ -403,3 +457,100 @@ class RepositorySuite:
             seen = await asyncio.wait_for(self.repository_of(reading).find(aggregate.id), 2)
 
         assert seen == aggregate
+
+
+class DeliverySuite:
+    """Events from Kafka to PostgreSQL. Needs the fixtures ``transactions``, ``topics`` and ``consumer_role``."""
+
+    topic: ClassVar[str]
+
+    async def event(self, transactions: Any) -> Any:
+        """A record of the topic, that changes something."""
+        raise NotImplementedError
+
+    async def is_handled(self, transactions: Any, event: Any) -> bool:
+        """Whether what it changes has changed."""
+        raise NotImplementedError
+
+    async def effects(self, backend: SqlBackend) -> int:
+        """The tasks or events that came of all events."""
+        return len(await backend.tasks())
+
+    async def test_an_event_that_is_sent_twice_is_handled_once(
+        self, transactions: SqlTransactions[Any], consumer_role: MakeConsumer, topics: Topics
+    ) -> None:
+        event, marker = [await self.event(transactions) for _ in range(2)]
+
+        async with running(consumer_role().run):
+            await topics.send(event)
+            await eventually(lambda: self.is_handled(transactions, event))
+            await topics.send(event, event, marker)
+            await eventually(lambda: self.is_handled(transactions, marker))
+            await eventually(lambda: self._are_committed(topics, 4))
+
+        backend = SqlBackend(transactions)
+        handled = {dict(record.headers)["ce_id"].decode() for record in (event, marker)}
+        assert await backend.inbox() == handled
+        assert await self.effects(backend) == len(handled)
+
+    async def test_offsets_are_committed_after_the_transaction_so_what_a_dead_process_had_in_hand_comes_again(
+        self, transactions: SqlTransactions[Any], consumer_role: MakeConsumer, topics: Topics
+    ) -> None:
+        event = await self.event(transactions)
+        await topics.send(event)
+        in_hand = asyncio.Event()
+
+        @asynccontextmanager
+        async def never_commits() -> AsyncIterator[Any]:
+            async with transactions() as uow:
+                yield uow
+                in_hand.set()
+                await anyio.sleep_forever()
+
+        role = asyncio.ensure_future(consumer_role(never_commits).run(anyio.Event()))
+        await eventually(in_hand.is_set)
+        role.cancel()
+        await asyncio.wait({role})
+        assert await topics.committed(self.topic) == 0
+        assert not await self.is_handled(transactions, event)
+
+        async with running(consumer_role().run):
+            await eventually(lambda: self.is_handled(transactions, event), within=8)
+            await eventually(lambda: self._are_committed(topics, 1))
+
+    async def _are_committed(self, topics: Topics, count: int) -> bool:
+        return await topics.committed(self.topic) == count
+
+
+class HistoriesSuite:
+    """Whatever happens to a few orders, in whatever order. Needs the fixtures ``in_memory`` and ``transactions``."""
+
+    histories: ClassVar[Histories]
+
+    async def begin(self, database: Any, orders: Sequence[UUID]) -> None:
+        """What has to be there before; nothing, unless a service says otherwise."""
+
+    async def outcome(self, backend: Backend, numbers: Mapping[str, int]) -> Any:
+        """What came of the orders, which are given by id with a number each, without ids and times."""
+        raise NotImplementedError
+
+    @settings(
+        ON_A_DATABASE,
+        suppress_health_check=[*ON_A_DATABASE.suppress_health_check, HealthCheck.differing_executors],
+    )
+    @given(data=st.data())
+    async def test_every_history_ends_alike_in_memory_and_on_postgresql(
+        self, in_memory: InMemoryBackend, transactions: SqlTransactions[Any], data: st.DataObject
+    ) -> None:
+        history = data.draw(self.histories.made_up())
+
+        outcomes = [await self._play(history, backend) for backend in (in_memory, SqlBackend(transactions))]
+
+        assert outcomes[0] == outcomes[1]
+
+    async def _play(self, history: History, backend: Backend) -> Any:
+        """With orders that nobody has heard of."""
+        orders = [uuid4() for _ in range(self.histories.subjects)]
+        await self.begin(backend.database, orders)
+        await self.histories.play(history, backend.database, orders)
+        return await self.outcome(backend, {str(order_id): number for number, order_id in enumerate(orders)})
