@@ -14,11 +14,7 @@ __all__ = ["keys", "order_id"]
 
 
 @pytest.fixture(scope="session")
-def settings(keys: KeyPair) -> Settings:
-    return Settings(environment="test", jwt_public_keys=(keys.public,))
-
-
-@pytest.fixture(scope="session")
-def service(settings: Settings) -> ServiceUnderTest:
+def service(keys: KeyPair) -> ServiceUnderTest:
     """What the fixtures of outboxed.testing need to know."""
+    settings = Settings(environment="test", jwt_public_keys=(keys.public,))
     return ServiceUnderTest(NAME, settings, SqlNotificationsUnitOfWork, ROUTES, ("orders", "payments"), create_app)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -49,9 +49,8 @@ async def test_a_dead_letter_keeps_its_record_byte_by_byte(
 
 
 async def test_a_letter_whose_cause_was_repaired_is_handled_by_its_replay_and_republishes_nothing(
-    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], account_id: UUID
 ) -> None:
-    account_id = uuid4()
     await consumer.handle([raw(moved(account_id, "13.00", event_id="bad"))])
     [letter] = await letters.list()
     consumer.routes["money.moved.v1"] = Route(MoneyMoved, _repaired)
@@ -94,9 +93,8 @@ async def _dead_task(transactions: Transactions, *, payload: dict[str, str]) -> 
 
 
 async def test_an_edited_letter_is_replayed_as_edited_and_its_original_is_kept(
-    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts]
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], account_id: UUID
 ) -> None:
-    account_id = uuid4()
     broken = raw(replace(moved(account_id), value=b"{"))
     repaired = raw(moved(account_id, "5.00"))
     await consumer.handle([broken])

@@ -84,8 +84,7 @@ def test_the_cloudevents_sdk_reads_our_events() -> None:
     assert read.get_extension("sequence") == "3"
 
 
-def test_we_read_the_cloudevents_sdks_events() -> None:
-    account_id = uuid4()
+def test_we_read_the_cloudevents_sdks_events(account_id: UUID) -> None:
     attributes = {"type": "money.moved.v1", "source": "/bank", "id": "id-7", "specversion": "1.0", "sequence": "12"}
     theirs: Any = CloudEvent(attributes, {"account_id": str(account_id), "amount": "2.50"})
     message = to_binary_event(theirs, JSONFormat(), key_mapper=lambda _: str(account_id))

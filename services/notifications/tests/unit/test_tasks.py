@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from notifications.domain import Kind, Notification, Status
+from notifications.domain import Kind, Status
 from notifications.handlers import SEND_EMAIL
 from notifications.ports import EmailRefusedError, MailerUnavailableError
 from notifications.settings import Settings
@@ -31,9 +31,8 @@ async def confirmed(consume: Consume) -> UUID:
     return order_id
 
 
-def notification(database: Database, order_id: UUID, kind: Kind = Kind.CONFIRMATION) -> Notification:
-    found: Notification = database.state.table("order_notifications")[order_id].get(kind)
-    return found
+def notification(database: Database, order_id: UUID, kind: Kind = Kind.CONFIRMATION) -> Any:
+    return database.state.table("order_notifications")[order_id].get(kind)
 
 
 def kinds_sent(mailer: RecordingMailer) -> Sequence[Kind]:
@@ -140,36 +139,36 @@ async def test_an_outage_of_the_mail_server_never_becomes_a_dead_letter(
     assert kinds_sent(mailer) == [Kind.CONFIRMATION]
 
 
-async def test_a_refused_email_ends_as_a_dead_letter_and_is_seen_to_have_failed(
-    database: Database, confirmed: UUID, worker: Worker[Any], mailer: RecordingMailer
-) -> None:
+@pytest.fixture
+async def refused(confirmed: UUID, worker: Worker[Any], mailer: RecordingMailer) -> UUID:
+    """An order whose confirmation the mail server will never take, though it takes others."""
     mailer.error = EmailRefusedError("the mail server refused the recipient with 550")
-
     await worker.run_due()
+    mailer.error = None
+    return confirmed
 
+
+async def test_a_refused_email_ends_as_a_dead_letter_and_is_seen_to_have_failed(
+    database: Database, refused: UUID
+) -> None:
     [(task, reason)] = database.state.buried_tasks
-    assert (task.key, reason) == (
-        f"confirmation.{confirmed}",
-        "EmailRefusedError: the mail server refused the recipient with 550",
-    )
-    assert notification(database, confirmed).status is Status.FAILED
+    assert task.key == f"confirmation.{refused}"
+    assert reason == "EmailRefusedError: the mail server refused the recipient with 550"
+    assert notification(database, refused).status is Status.FAILED
     assert not database.state.tasks
 
 
 async def test_a_replayed_task_sends_the_failed_email_after_all(
-    database: Database, confirmed: UUID, worker: Worker[Any], mailer: RecordingMailer
+    database: Database, refused: UUID, worker: Worker[Any], mailer: RecordingMailer
 ) -> None:
-    mailer.error = EmailRefusedError("550")
-    await worker.run_due()
     [(task, _)] = database.state.buried_tasks
-    mailer.error = None
 
     async with database() as uow:  # what `dead-letters replay` does with a task
         uow.tasks.schedule(NewTask(task.kind, task.key, task.payload, group=task.group))
     await worker.run_due()
 
     assert kinds_sent(mailer) == [Kind.CONFIRMATION]
-    assert notification(database, confirmed).status is Status.SENT
+    assert notification(database, refused).status is Status.SENT
 
 
 async def test_an_error_that_nobody_foresaw_is_given_up_after_ten_attempts(

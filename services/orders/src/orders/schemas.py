@@ -60,7 +60,7 @@ class ProductResponse(BaseModel):
 
     @classmethod
     def of(cls, product: Product) -> Self:
-        return cls.model_validate(product, from_attributes=True)
+        return cls(sku=product.sku, name=product.name, unit_price=product.unit_price, currency=product.currency)
 
 
 class ProductsResponse(BaseModel):

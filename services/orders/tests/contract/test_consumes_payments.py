@@ -1,6 +1,7 @@
 """orders <- payments: each expected message does its job here, through the real subscriber."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from orders.domain import Order, OrderStatus
@@ -20,9 +21,8 @@ async def order(database: Database) -> Order:
     return pending
 
 
-def status_of(order: Order, database: Database) -> OrderStatus:
-    found: Order = database.state.table("orders")[order.id]
-    return found.status
+def status_of(order: Order, database: Database) -> Any:
+    return database.state.table("orders")[order.id].status
 
 
 async def test_a_captured_payment_confirms_the_order(database: Database, subscriber: Subscriber, order: Order) -> None:

@@ -190,6 +190,11 @@ async def test_products_are_listed_by_sku_and_replaced_when_put_again(backend: B
 # --- idempotency keys ---
 
 
+@pytest.fixture
+def user_id() -> UUID:
+    return uuid4()
+
+
 async def claim(backend: Backend, user_id: UUID, key: str = "key", request_hash: str = "hash-1") -> Any:
     async with backend.database() as uow:
         stored = await uow.idempotency_keys.claim(user_id, key, request_hash)
@@ -198,33 +203,27 @@ async def claim(backend: Backend, user_id: UUID, key: str = "key", request_hash:
         return stored
 
 
-async def test_a_key_is_claimed_once_and_then_gives_its_answer(backend: Backend) -> None:
-    user_id = uuid4()
-
+async def test_a_key_is_claimed_once_and_then_gives_its_answer(backend: Backend, user_id: UUID) -> None:
     assert await claim(backend, user_id) is None
     assert await claim(backend, user_id) == ANSWER
     assert await claim(backend, user_id, request_hash="hash-2") == ANSWER
 
 
-async def test_a_key_belongs_to_its_user(backend: Backend) -> None:
-    user_id = uuid4()
+async def test_a_key_belongs_to_its_user(backend: Backend, user_id: UUID) -> None:
     await claim(backend, user_id)
 
     assert await claim(backend, uuid4()) is None
     assert await claim(backend, user_id, key="Key") is None
 
 
-async def test_a_claim_whose_transaction_failed_leaves_the_key_free(backend: Backend) -> None:
-    user_id = uuid4()
-
+async def test_a_claim_whose_transaction_failed_leaves_the_key_free(backend: Backend, user_id: UUID) -> None:
     async with failed_transaction(backend.database) as uow:
         assert await uow.idempotency_keys.claim(user_id, "key", "hash-1") is None
 
     assert await claim(backend, user_id) is None
 
 
-async def test_a_key_is_kept_for_24_hours_and_then_new(backend: Backend) -> None:
-    user_id = uuid4()
+async def test_a_key_is_kept_for_24_hours_and_then_new(backend: Backend, user_id: UUID) -> None:
     await claim(backend, user_id)
 
     backend.clock.advance(timedelta(hours=23, minutes=59))
@@ -235,17 +234,14 @@ async def test_a_key_is_kept_for_24_hours_and_then_new(backend: Backend) -> None
     assert await claim(backend, user_id) == replace(ANSWER, request_hash="hash-2")
 
 
-async def test_of_concurrent_claims_one_wins_and_the_others_get_its_answer(backend: Backend) -> None:
-    user_id = uuid4()
-
+async def test_of_concurrent_claims_one_wins_and_the_others_get_its_answer(backend: Backend, user_id: UUID) -> None:
     outcomes = await asyncio.gather(*(claim(backend, user_id) for _ in range(6)))
 
     assert outcomes.count(None) == 1
     assert outcomes.count(ANSWER) == 5
 
 
-async def test_a_claim_waits_for_the_one_before_and_wins_if_that_fails(backend: Backend) -> None:
-    user_id = uuid4()
+async def test_a_claim_waits_for_the_one_before_and_wins_if_that_fails(backend: Backend, user_id: UUID) -> None:
     claimed, fail = asyncio.Event(), asyncio.Event()
 
     async def failing() -> None:

@@ -2,18 +2,18 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from outboxed.consuming import Subscriber
 from outboxed.testing.suites import ConsumedPactsSuite, expectations_of
-from payments.domain import Payment, PaymentStatus, payment_id_of
+from payments.domain import PaymentStatus, payment_id_of
 
 from ..unit.conftest import Database
 from .expectations import OF_ORDERS, ORDER_ID
 
 
-def payment_in(database: Database) -> Payment:
-    payment: Payment = database.state.table("payments")[payment_id_of(ORDER_ID)]
-    return payment
+def payment_in(database: Database) -> Any:
+    return database.state.table("payments")[payment_id_of(ORDER_ID)]
 
 
 async def test_a_placed_order_requests_its_payment(database: Database, subscriber: Subscriber) -> None:

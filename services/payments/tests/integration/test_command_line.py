@@ -1,6 +1,6 @@
 """``python -m payments reconcile`` on PostgreSQL and a gateway behind HTTP."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from backing_services.postgres import DatabaseIsolation
@@ -16,7 +16,6 @@ from ..fakes import stored
 from .conftest import GatewayServer
 
 Transactions = SqlTransactions[SqlPaymentsUnitOfWork]
-Capture = Callable[[str], Awaitable[None]]
 
 
 @pytest.fixture
@@ -51,15 +50,17 @@ async def charges(gateway: HttpPaymentGateway, gateway_server: GatewayServer, pa
     return first, await gateway.charge(ChargeFactory.create(), idempotency_key=key, reference=reference)
 
 
+async def capture(transactions: Transactions, payment: Payment, charge_id: str) -> None:
+    async with transactions() as uow:
+        uow.payments.save(payment.capture(charge_id, NOW))
+
+
 @pytest.fixture
-def capture(transactions: Transactions, payment: Payment) -> Capture:
-    """Of a charge, by its id."""
-
-    async def capture(charge_id: str) -> None:
-        async with transactions() as uow:
-            uow.payments.save(payment.capture(charge_id, NOW))
-
-    return capture
+async def extra(transactions: Transactions, payment: Payment, charges: tuple[str, str]) -> str:
+    """The charge too many of a payment that was captured by the first."""
+    first, extra = charges
+    await capture(transactions, payment, first)
+    return extra
 
 
 async def test_where_every_charge_has_its_payment_there_is_nothing_to_list(command: Commands) -> None:
@@ -68,12 +69,7 @@ async def test_where_every_charge_has_its_payment_there_is_nothing_to_list(comma
     assert (result.exit_code, result.stdout) == (0, "0 charges that no payment claims\n")
 
 
-async def test_a_charge_too_many_is_listed_and_stays(
-    command: Commands, capture: Capture, payment: Payment, charges: tuple[str, str]
-) -> None:
-    first, extra = charges
-    await capture(first)
-
+async def test_a_charge_too_many_is_listed_and_stays(command: Commands, payment: Payment, extra: str) -> None:
     listed = [await command("reconcile") for _ in range(2)]
 
     line = f"order {payment.order_id}: charge {extra} of 50.00 EUR: unclaimed\n1 charges that no payment claims\n"
@@ -81,24 +77,25 @@ async def test_a_charge_too_many_is_listed_and_stays(
 
 
 async def test_fix_returns_the_charge_too_many_and_leaves_the_captured_one(
-    command: Commands, capture: Capture, gateway: HttpPaymentGateway, payment: Payment, charges: tuple[str, str]
+    command: Commands, gateway: HttpPaymentGateway, payment: Payment, charges: tuple[str, str], extra: str
 ) -> None:
-    first, extra = charges
-    await capture(first)
-
     fixed = await command("reconcile", "--fix")
 
     assert f"charge {extra} of 50.00 EUR: returned" in fixed.stdout
     assert (await command("reconcile")).stdout == "0 charges that no payment claims\n"
     left = await gateway.charges(reference=payment.order_id)
-    assert [charge.id for charge in left if charge.succeeded] == [first]
+    assert [charge.id for charge in left if charge.succeeded] == [charges[0]]
 
 
 async def test_fix_leaves_a_charge_that_it_could_not_return_alone_to_a_person(
-    command: Commands, capture: Capture, gateway: HttpPaymentGateway, payment: Payment, charges: tuple[str, str]
+    command: Commands,
+    transactions: Transactions,
+    gateway: HttpPaymentGateway,
+    payment: Payment,
+    charges: tuple[str, str],
 ) -> None:
     first, extra = charges
-    await capture(extra)
+    await capture(transactions, payment, extra)
 
     fixed = await command("reconcile", "--fix")
 
