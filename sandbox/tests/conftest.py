@@ -6,10 +6,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from outboxed.testing.services import always
+from outboxed.testing.suites import certificate
 from payment_gateway import Ledger, api, create_app
 
 from .gateway_client import GatewayClient, client_of
 from .waits import HeldSleep
+
+__all__ = ["certificate"]
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """The shop as it runs: three services on PostgreSQL, Kafka, HTTP and SMTP, with the sandbox around them."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from typing import Any
 
-import anyio
 import httpx
 import mail_catcher
 import payment_gateway
@@ -17,6 +15,7 @@ from orders.domain import Product
 from outboxed.consuming import ConsumerRole
 from outboxed.process import Service
 from outboxed.storage import Clock
+from outboxed.testing.services import running
 from outboxed.testing.topics import EMBEDDED, new_prefix
 from outboxed.testing.tracking import RunningParticipant
 from sandbox_process import listen, serve_http
@@ -89,21 +88,9 @@ async def _stock(service: Service[Any]) -> None:
         await uow.products.put([poster])
 
 
-@asynccontextmanager
-async def _running(service: Service[Any]) -> AsyncIterator[None]:
+def _running(service: Service[Any]) -> AbstractAsyncContextManager[None]:
     consumer = ConsumerRole(service.broker, service.subscriber, service.consumer)
-    stop = anyio.Event()
-    async with asyncio.TaskGroup() as group:
-        for role in service.background_roles("all", consumer):
-            group.create_task(_until_stopped(role.run, stop))
-        try:
-            yield
-        finally:
-            stop.set()
-
-
-async def _until_stopped(run: Any, stop: anyio.Event) -> None:
-    await run(stop)
+    return running(*(role.run for role in service.background_roles("all", consumer)))
 
 
 @asynccontextmanager
@@ -111,7 +98,7 @@ async def _gateway(ledger: payment_gateway.Ledger) -> AsyncIterator[int]:
     listener = listen("127.0.0.1", 0, "GATEWAY_PORT")
     stop = asyncio.Event()
     serving = asyncio.create_task(serve_http(payment_gateway.create_app(ledger, stopping=stop), listener, stop))
-    yield _port(listener)
+    yield listener.getsockname()[1]
     stop.set()
     await serving
 
@@ -121,10 +108,5 @@ async def _smtp(mails: mail_catcher.Store) -> AsyncIterator[int]:
     listener = listen("127.0.0.1", 0, "MAILBOX_SMTP_PORT")
     server = mail_catcher.SmtpServer(mails, mail_catcher.Faults())
     await server.start(listener)
-    yield _port(listener)
+    yield listener.getsockname()[1]
     await server.stop()
-
-
-def _port(listener: socket.socket) -> int:
-    port: int = listener.getsockname()[1]
-    return port

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 from backing_services.postgres import DatabaseIsolation, PostgresServer
@@ -47,3 +48,9 @@ async def transactions(
     """The sample's transactions on PostgreSQL; the database is empty again afterwards."""
     async with engine_of_test(isolation, engine, request.node) as engine_here:
         yield SqlTransactions(engine_here, sample.SqlAccounts, source="/accounts", clock=clock)
+
+
+@pytest.fixture
+def account_id() -> UUID:
+    """Of an account that nobody has opened."""
+    return uuid4()

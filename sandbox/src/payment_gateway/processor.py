@@ -1,6 +1,6 @@
 """The rules of charging and refunding under an idempotency key, decided from the ledger alone."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 
 from payment_gateway.cards import card
@@ -74,16 +74,7 @@ class Processor:
         return [Charge(e, e.idempotency_key in refunded) for e in history if e.outcome is Outcome.SUCCEEDED]
 
     def _file(self, key: str, purchase: Purchase, outcome: Outcome) -> Entry:
-        entry = Entry(
-            Operation.CHARGE,
-            key,
-            outcome,
-            purchase.reference,
-            purchase.amount,
-            purchase.currency,
-            purchase.payment_method,
-        )
-        return self._ledger.append(entry)
+        return self._ledger.append(Entry(Operation.CHARGE, key, outcome, **asdict(purchase)))
 
     def _next_key(self, key: str) -> str:
         return next(extra for number in count(2) if not self._ledger.of_key(extra := f"{key}#{number}"))

@@ -37,18 +37,6 @@ async def test_retry_after_is_said_where_seconds_are_given(
     assert set(answer.json()["error"]) == {"code", "message"}
 
 
-async def test_a_delay_comes_before_the_charge(gateway: GatewayClient, held_sleep: HeldSleep) -> None:
-    await gateway.put_faults(a_fault(action="delay", seconds=2.5))
-    call = asyncio.create_task(gateway.charge())
-    await held_sleep.begun()
-    before = await gateway.ledger()
-
-    held_sleep.release()
-
-    assert (await call).status_code == 201
-    assert (before, held_sleep.asked) == ([], [2.5])
-
-
 @pytest.mark.parametrize(("seconds", "withheld"), [({}, 30), ({"seconds": 3}, 3)])
 async def test_a_timeout_comes_after_the_charge(
     gateway: GatewayClient, held_sleep: HeldSleep, seconds: dict[str, float], withheld: float

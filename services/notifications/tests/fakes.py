@@ -6,10 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from notifications.domain import Kind, OrderNotifications
-from notifications.settings import AUDIENCE, ISSUER
 from outboxed.storage import Clock
 from outboxed.testing.memory import InMemoryDatabase, InMemoryRepository, InMemoryUnitOfWork, State
-from outboxed.testing.tokens import KeyPair
 
 
 class InMemoryNotificationsUnitOfWork(InMemoryUnitOfWork):
@@ -49,8 +47,3 @@ async def stored(database: Any, *orders: OrderNotifications) -> None:
     async with database() as uow:
         for order in orders:
             uow.notifications.add(order)
-
-
-def key_pair() -> KeyPair:
-    """What tokens are signed and verified with; the orders service has the private one in real life."""
-    return KeyPair.generate(issuer=ISSUER, audience=AUDIENCE, role="operator")

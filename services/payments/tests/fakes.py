@@ -7,9 +7,7 @@ from uuid import UUID
 
 from outboxed.storage import Clock
 from outboxed.testing.memory import InMemoryDatabase, InMemoryRepository, InMemoryUnitOfWork, State
-from outboxed.testing.tokens import KeyPair
 from payments.domain import Payment
-from payments.settings import AUDIENCE, ISSUER
 
 
 class InMemoryPayments(InMemoryRepository[Payment]):
@@ -32,8 +30,3 @@ async def stored(database: Any, *payments: Payment) -> None:
     async with database() as uow:
         for payment in payments:
             uow.payments.add(payment)
-
-
-def key_pair() -> KeyPair:
-    """What tokens are signed and verified with; the orders service has the private one in real life."""
-    return KeyPair.generate(issuer=ISSUER, audience=AUDIENCE, role="operator")

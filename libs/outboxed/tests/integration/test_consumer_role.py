@@ -13,6 +13,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from backing_services.kafka import MockKafka
 from backing_services.waiting import eventually
+from outboxed.consuming import ConsumerRole
 from outboxed.consuming._batch import MAX_REFUSALS
 from outboxed.process import Metrics, Role, run_roles
 from outboxed.storage import tables
@@ -33,6 +34,12 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks at the lag often, and gives up soon."""
     monkeypatch.setattr("outboxed.consuming._kafka.LAG_EVERY", 0.02)
     monkeypatch.setattr("outboxed.consuming._kafka.LAG_SECONDS", 0.3)
+
+
+@pytest.fixture
+def own_role(own_topics: Topics, transactions: Transactions) -> ConsumerRole:
+    """On a Kafka that a test may take down."""
+    return role_of(own_topics, transactions)[0]
 
 
 async def balance(transactions: Transactions, account_id: UUID) -> Decimal | None:
@@ -95,22 +102,25 @@ async def test_a_transaction_that_fails_commits_no_offset_and_the_same_batch_com
 
 
 async def test_a_consumer_that_starts_before_kafka_says_so_once_and_consumes_when_it_comes(
-    transactions: Transactions, own_kafka: MockKafka, own_topics: Topics, monkeypatch: pytest.MonkeyPatch
+    transactions: Transactions,
+    own_role: ConsumerRole,
+    own_kafka: MockKafka,
+    own_topics: Topics,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("outboxed.consuming._kafka.START_BACKOFF", 0.02)
     account_id = uuid4()
     await own_topics.send(moved(account_id))
     own_kafka.set_down()
-    role, _ = role_of(own_topics, transactions)
-    start, attempts = role._broker.start, []  # noqa: SLF001  # several attempts are to be seen
+    start, attempts = own_role._broker.start, []  # noqa: SLF001  # several attempts are to be seen
 
     async def counted() -> None:
         attempts.append(1)
         await start()
 
-    monkeypatch.setattr(role._broker, "start", counted)  # noqa: SLF001  # as above
+    monkeypatch.setattr(own_role._broker, "start", counted)  # noqa: SLF001  # as above
     with structlog.testing.capture_logs() as logs:
-        async with running(role.run):
+        async with running(own_role.run):
             await eventually(lambda: len(attempts) >= 3)
             own_kafka.set_up()
             await eventually(lambda: has(transactions, account_id, 1))
@@ -119,28 +129,22 @@ async def test_a_consumer_that_starts_before_kafka_says_so_once_and_consumes_whe
 
 
 async def test_kafka_may_go_and_come_back_and_nothing_is_lost_or_done_twice(
-    transactions: Transactions, own_kafka: MockKafka, own_topics: Topics
+    transactions: Transactions, own_role: ConsumerRole, own_kafka: MockKafka, own_topics: Topics, account_id: UUID
 ) -> None:
-    account_id = uuid4()
-    role, _ = role_of(own_topics, transactions)
-
-    async with running(role.run):
+    async with running(own_role.run):
         await own_topics.send(moved(account_id))
         await eventually(lambda: has(transactions, account_id, 1))
         own_kafka.set_down()
-        await eventually(lambda: role.lag is None, within=8)
+        await eventually(lambda: own_role.lag is None, within=8)
         own_kafka.set_up()
         await own_topics.send(moved(account_id, "2.00"))
         await eventually(lambda: has(transactions, account_id, 3), within=8)
 
 
 async def test_a_commit_that_fails_loses_nothing_and_the_next_one_makes_up_for_it(
-    transactions: Transactions, own_kafka: MockKafka, own_topics: Topics
+    transactions: Transactions, own_role: ConsumerRole, own_kafka: MockKafka, own_topics: Topics, account_id: UUID
 ) -> None:
-    account_id = uuid4()
-    role, _ = role_of(own_topics, transactions)
-
-    async with running(role.run):
+    async with running(own_role.run):
         own_kafka.push_request_errors(OFFSET_COMMIT, REBALANCE_IN_PROGRESS)
         await own_topics.send(moved(account_id))
         await eventually(lambda: has(transactions, account_id, 1))

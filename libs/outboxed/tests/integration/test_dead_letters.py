@@ -1,9 +1,10 @@
 """Dead letters: listed, shown, edited, replayed once, discarded."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -48,9 +49,8 @@ async def test_a_dead_letter_keeps_its_record_byte_by_byte(
 
 
 async def test_a_letter_whose_cause_was_repaired_is_handled_by_its_replay_and_republishes_nothing(
-    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], account_id: UUID
 ) -> None:
-    account_id = uuid4()
     await consumer.handle([raw(moved(account_id, "13.00", event_id="bad"))])
     [letter] = await letters.list()
     consumer.routes["money.moved.v1"] = Route(MoneyMoved, _repaired)
@@ -93,9 +93,8 @@ async def _dead_task(transactions: Transactions, *, payload: dict[str, str]) -> 
 
 
 async def test_an_edited_letter_is_replayed_as_edited_and_its_original_is_kept(
-    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], account_id: UUID
 ) -> None:
-    account_id = uuid4()
     broken = raw(replace(moved(account_id), value=b"{"))
     repaired = raw(moved(account_id, "5.00"))
     await consumer.handle([broken])
@@ -164,39 +163,32 @@ async def test_a_tasks_value_stays_a_json_object(
         await letters.edit(letter.id, Edit(value=value))
 
 
+ACTIONS: dict[str, Callable[[DeadLetters[SqlAccounts], int], Awaitable[Any]]] = {
+    "show": lambda letters, number: letters.show(number),
+    "replay": lambda letters, number: letters.replay(number),
+    "discard": lambda letters, number: letters.discard(number),
+    "edit": lambda letters, number: letters.edit(number, Edit(key=b"1")),
+}
+
+
 @pytest.mark.parametrize("closed", ["replay", "discard"])
-async def test_a_closed_letter_is_not_edited(
-    consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts], closed: str
+@pytest.mark.parametrize("again", ["replay", "discard", "edit"])
+async def test_a_letter_is_closed_once_and_then_not_edited(
+    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], closed: str, again: str
 ) -> None:
     await consumer.handle([raw(moved(amount="13.00"))])
     [letter] = await letters.list()
     consumer.routes["money.moved.v1"] = Route(MoneyMoved, _repaired)
-    await getattr(letters, closed)(letter.id)
+    await ACTIONS[closed](letters, letter.id)
 
     with pytest.raises(DeadLetterError, match=f"{letter.id} was already {closed}"):
-        await letters.edit(letter.id, Edit(key=b"1"))
+        await ACTIONS[again](letters, letter.id)
 
 
-@pytest.mark.parametrize("closed", ["replay", "discard"])
-@pytest.mark.parametrize("again", ["replay", "discard"])
-async def test_a_letter_is_closed_once(
-    consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts], closed: str, again: str
-) -> None:
-    await consumer.handle([raw(moved(amount="13.00"))])
-    [letter] = await letters.list()
-    consumer.routes["money.moved.v1"] = Route(MoneyMoved, _repaired)
-    await getattr(letters, closed)(letter.id)
-
-    with pytest.raises(DeadLetterError, match=f"{letter.id} was already {closed}"):
-        await getattr(letters, again)(letter.id)
-
-
-@pytest.mark.parametrize("action", ["show", "replay", "discard"])
-async def test_an_unknown_letter_is_named(letters: DeadLetterQueue[SqlAccounts], action: str) -> None:
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_an_unknown_letter_is_named(letters: DeadLetters[SqlAccounts], action: str) -> None:
     with pytest.raises(DeadLetterError, match="there is no dead letter 4711"):
-        await getattr(letters, action)(4711)
-    with pytest.raises(DeadLetterError, match="there is no dead letter 4711"):
-        await letters.edit(4711, Edit(key=b"1"))
+        await ACTIONS[action](letters, 4711)
 
 
 async def test_a_replayed_task_is_scheduled_again_with_its_group_and_payload(

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +26,7 @@ from .conftest import TOPICS, Transactions, count, kill_consumer, role_of
 
 PATIENCE = 30.0  # seconds: a rebalance waits for every member
 Position = tuple[str, int, int]
+Partition = tuple[str, int]
 
 
 @pytest.fixture
@@ -40,21 +41,30 @@ class Member:
         self.handled = 0
         self.offered: list[Position] = []
         self.leave = anyio.Event()
-        self.role, self._consumer = role_of(topics, transactions, handle=self._credit)
-
-    def keep_offers(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        handle = self._consumer.handle
-
-        async def keep(records: Sequence[Record]) -> None:
-            self.offered += [(record.topic, record.partition, record.offset) for record in records]
-            await handle(records)
-
-        monkeypatch.setattr(self._consumer, "handle", keep)
+        self.role, consumer = role_of(topics, transactions, handle=self._credit)
+        self._handle, consumer.handle = consumer.handle, self._keep  # type: ignore[method-assign]  # looks on
 
     async def joins(self, group: asyncio.TaskGroup) -> None:
         """Return when it has partitions, and events on them."""
         group.create_task(self.role.run(self.leave))
         await eventually(lambda: self.handled > 0, within=PATIENCE)
+
+    async def shares(self, other: "Member", group: asyncio.TaskGroup) -> set[Partition]:
+        """Let another join as soon as this one handles events; the partitions that are its own from then on."""
+        await eventually(lambda: self.handled > 0, within=PATIENCE)
+        await other.joins(group)
+        both = len(self.offered)
+        await eventually(lambda: len(self.offered) > both, within=PATIENCE)
+        return {position[:2] for position in self.offered[both:]}
+
+    def takes_over(self, partitions: set[Partition], *, within: float) -> Awaitable[Any]:
+        """Return when it has been offered something of each of them since now."""
+        before = len(self.offered)
+        return eventually(lambda: partitions <= {position[:2] for position in self.offered[before:]}, within=within)
+
+    async def _keep(self, records: Sequence[Record]) -> None:
+        self.offered += [(record.topic, record.partition, record.offset) for record in records]
+        await self._handle(records)
 
     async def _credit(self, event: MoneyMoved, uow: Any) -> None:
         await credit(event, uow)
@@ -81,6 +91,16 @@ class Load:
             self.amounts.append(amount)
 
 
+@pytest.fixture
+def load(topics: Topics) -> Load:
+    return Load(topics)
+
+
+@pytest.fixture
+def members(topics: Topics, transactions: Transactions) -> tuple[Member, Member]:
+    return Member(topics, transactions), Member(topics, transactions)
+
+
 async def credited(transactions: Transactions) -> Mapping[str, list[str]]:
     """The amounts of each account, in the order in which they took effect."""
     async with transactions.engine.connect() as connection:
@@ -94,10 +114,9 @@ async def credited(transactions: Transactions) -> Mapping[str, list[str]]:
 
 
 async def test_members_that_come_and_go_handle_each_event_once_and_in_the_order_of_its_key(
-    topics: Topics, transactions: Transactions
+    topics: Topics, transactions: Transactions, load: Load
 ) -> None:
     first, second, third = (Member(topics, transactions) for _ in range(3))
-    load = Load(topics)
 
     async def is_all_handled() -> bool:
         return await count(transactions.engine, tables.inbox) == load.sent
@@ -118,12 +137,9 @@ async def test_members_that_come_and_go_handle_each_event_once_and_in_the_order_
 
 
 async def test_a_member_that_is_told_to_stop_hands_over_within_two_seconds_and_no_record_is_offered_twice(
-    topics: Topics, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+    transactions: Transactions, load: Load, members: tuple[Member, Member]
 ) -> None:
-    leaving, staying = (Member(topics, transactions) for _ in range(2))
-    for member in (leaving, staying):
-        member.keep_offers(monkeypatch)
-    load = Load(topics)
+    leaving, staying = members
 
     async def is_all_handled() -> bool:
         return await count(transactions.engine, tables.inbox) == load.sent
@@ -131,18 +147,14 @@ async def test_a_member_that_is_told_to_stop_hands_over_within_two_seconds_and_n
     async with asyncio.TaskGroup() as group:
         sending = group.create_task(load.run())
         process = group.create_task(run_roles([Role("consumer", leaving.role.run, grace=GRACE_SECONDS)]))
-        await eventually(lambda: leaving.handled > 0, within=PATIENCE)
-        await staying.joins(group)
-        both = len(leaving.offered)
-        await eventually(lambda: len(leaving.offered) > both, within=PATIENCE)
-        theirs = {position[:2] for position in leaving.offered[both:]}
+        theirs = await leaving.shares(staying, group)
 
         began = time.monotonic()
-        before = len(staying.offered)
+        taken_over = staying.takes_over(theirs, within=PATIENCE)
         os.kill(os.getpid(), signal.SIGTERM)
         status = await process
         stopped = time.monotonic() - began
-        await eventually(lambda: theirs <= {position[:2] for position in staying.offered[before:]}, within=PATIENCE)
+        await taken_over
         handed_over = time.monotonic() - began
 
         load.stop.set()
@@ -159,25 +171,18 @@ async def test_a_member_that_is_told_to_stop_hands_over_within_two_seconds_and_n
 
 
 async def test_a_killed_members_partitions_are_anothers_within_ten_seconds_by_default(
-    topics: Topics, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+    load: Load, members: tuple[Member, Member]
 ) -> None:
-    killed, staying = (Member(topics, transactions) for _ in range(2))
-    for member in (killed, staying):
-        member.keep_offers(monkeypatch)
-    load = Load(topics)
+    killed, staying = members
 
     async with asyncio.TaskGroup() as group:
         sending = group.create_task(load.run())
         process = asyncio.create_task(killed.role.run(killed.leave))
-        await eventually(lambda: killed.handled > 0, within=PATIENCE)
-        await staying.joins(group)
-        both = len(killed.offered)
-        await eventually(lambda: len(killed.offered) > both, within=PATIENCE)
-        theirs = {position[:2] for position in killed.offered[both:]}
+        theirs = await killed.shares(staying, group)
 
-        before = len(staying.offered)
+        taken_over = staying.takes_over(theirs, within=10)
         await kill_consumer(killed.role, process)
-        await eventually(lambda: theirs <= {position[:2] for position in staying.offered[before:]}, within=10)
+        await taken_over
 
         load.stop.set()
         await sending

@@ -119,14 +119,15 @@ async def _is_empty(transactions: Transactions) -> bool:
     return await count(transactions.engine, tables.outbox) == 0
 
 
-async def test_rows_stay_until_the_acknowledgement_and_nothing_new_is_sent_before_it(
-    transactions: Transactions,
-    own_relay: Relay,
-    own_kafka: MockKafka,
-    own_topics: Topics,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "ACK_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("soon_given_up")
+async def test_rows_stay_until_the_acknowledgement_and_nothing_new_is_sent_before_it(
+    transactions: Transactions, own_relay: Relay, own_kafka: MockKafka, own_topics: Topics
+) -> None:
     key = uuid4()
     await append(transactions, key)
     assert await own_relay.send_once() == 1
@@ -216,10 +217,7 @@ async def test_a_fatal_error_keeps_the_row_and_a_new_producer_sends_it(
 
 
 async def test_a_relay_stops_in_time_though_kafka_never_answers(
-    transactions: Transactions,
-    own_relay: Relay,
-    own_kafka: MockKafka,
-    caplog: pytest.LogCaptureFixture,
+    transactions: Transactions, own_relay: Relay, own_kafka: MockKafka, caplog: pytest.LogCaptureFixture
 ) -> None:
     await append(transactions, uuid4())
     assert await own_relay.send_once() == 1

@@ -2,7 +2,7 @@
 
 import asyncio
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -28,9 +28,7 @@ async def test_rows_are_inserted_in_the_order_of_adding(transactions: Transactio
     assert stored == [account.id for account in new]
 
 
-async def test_outbox_rows_have_ids_in_the_order_of_appending(transactions: Transactions) -> None:
-    account_id = uuid4()
-
+async def test_outbox_rows_have_ids_in_the_order_of_appending(transactions: Transactions, account_id: UUID) -> None:
     async with transactions() as uow:
         for sequence in range(300):
             uow.events.append(AccountCredited(account_id=account_id), sequence=sequence)

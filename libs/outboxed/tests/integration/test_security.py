@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -48,9 +48,8 @@ async def topics(kafka: SecuredKafka) -> Topics:
 
 
 async def test_the_relay_sends_and_the_consumer_consumes_over_sasl_ssl(
-    topics: Topics, transactions: Transactions
+    topics: Topics, transactions: Transactions, account_id: UUID
 ) -> None:
-    account_id = uuid4()
     async with transactions() as uow:
         uow.events.append(AccountCredited(account_id=account_id), sequence=1)
     role, _ = role_of(topics, transactions)

@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 from outboxed.ports import NewTask
 from outboxed.storage import tables
-from outboxed.tasks import LeaseLostError, SqlTaskQueue, Task
+from outboxed.tasks import SqlTaskQueue, Task
 
-from .conftest import Transactions, count
+from .conftest import Transactions
 
 LEASE = timedelta(seconds=30)
 
@@ -65,29 +65,6 @@ async def test_claims_find_the_due_ones_by_the_index(transactions: Transactions)
         statements.extend(plan)
 
     assert any("Index Cond" in line and "due_at" in line for line in statements)
-
-
-async def test_a_lease_that_ended_lets_the_next_worker_in_and_the_first_out(
-    transactions: Transactions, queue: SqlTaskQueue
-) -> None:
-    await schedule(transactions, NewTask("call", "1"))
-    [first] = await claim(queue)
-
-    before = await claim(queue)
-    transactions.clock.advance(LEASE + timedelta(seconds=1))
-    [second] = await claim(queue)
-
-    assert not before
-    assert second.attempts == 2
-    with pytest.raises(LeaseLostError):
-        await queue.postpone(first, timedelta(0), "late")
-    async with transactions() as uow:
-        with pytest.raises(LeaseLostError):
-            await queue.complete(first, uow)
-        with pytest.raises(LeaseLostError):
-            await queue.bury(first, "late", uow)
-        await queue.complete(second, uow)
-    assert await count(transactions.engine, tables.tasks) == 0
 
 
 async def test_a_task_whose_outcome_is_being_recorded_is_nobody_elses_though_its_lease_ends_meanwhile(

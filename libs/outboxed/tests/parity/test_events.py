@@ -65,9 +65,7 @@ async def test_no_event_leaves_a_transaction_that_does_not_commit(database: Data
     assert not await outbox(database)
 
 
-async def test_two_facts_have_two_ids(database: Database) -> None:
-    account_id = uuid4()
-
+async def test_two_facts_have_two_ids(database: Database, account_id: UUID) -> None:
     async with database() as uow:
         for version in versions(account_id):
             uow.events.append(version, sequence=3)

@@ -1,8 +1,9 @@
 """A batch is one transaction: what fails for now, what fails for good, and what comes twice."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from outboxed.web import Health
 from ..sample import Account, InMemoryAccounts, MoneyMoved, credit, in_memory_accounts, moved, raw
 
 Database = InMemoryDatabase[InMemoryAccounts]
+Consuming = Callable[..., BatchConsumer[Any]]
 
 
 @dataclass
@@ -56,8 +58,14 @@ def consumer_of(database: Any, counts: Counts, seconds: Seconds, handle: Any = c
 
 
 @pytest.fixture
-def consumer(database: Database, counts: Counts, seconds: Seconds) -> BatchConsumer[Any]:
-    return consumer_of(database, counts, seconds)
+def consuming(database: Database, counts: Counts, seconds: Seconds) -> Consuming:
+    """Makes a consumer with the given handler."""
+    return partial(consumer_of, database, counts, seconds)
+
+
+@pytest.fixture
+def consumer(consuming: Consuming) -> BatchConsumer[Any]:
+    return consuming()
 
 
 async def handle(consumer: BatchConsumer[Any], *records: Any) -> None:
@@ -104,14 +112,12 @@ async def test_an_event_that_comes_twice_is_handled_once(
     assert balances(database) == [1]
 
 
-async def test_a_transient_error_leaves_and_nothing_has_happened(
-    database: Database, counts: Counts, seconds: Seconds
-) -> None:
+async def test_a_transient_error_leaves_and_nothing_has_happened(database: Database, consuming: Consuming) -> None:
     async def cut(event: MoneyMoved, uow: Any) -> None:
         await credit(event, uow)
         raise ConnectionResetError
 
-    consumer = consumer_of(database, counts, seconds, cut)
+    consumer = consuming(cut)
 
     with pytest.raises(ConnectionResetError):
         await handle(consumer, consumer_record("moves", None), moved())
@@ -119,9 +125,7 @@ async def test_a_transient_error_leaves_and_nothing_has_happened(
     assert not any([balances(database), database.state.inbox, database.state.outbox, database.state.dead_letters])
 
 
-async def test_after_a_transient_error_the_same_batch_is_handled(
-    database: Database, counts: Counts, seconds: Seconds
-) -> None:
+async def test_after_a_transient_error_the_same_batch_is_handled(database: Database, consuming: Consuming) -> None:
     errors = [TimeoutError()]
 
     async def flaky(event: MoneyMoved, uow: Any) -> None:
@@ -129,7 +133,7 @@ async def test_after_a_transient_error_the_same_batch_is_handled(
         if errors:
             raise errors.pop()
 
-    consumer = consumer_of(database, counts, seconds, flaky)
+    consumer = consuming(flaky)
     batch = [moved(), moved()]
     with pytest.raises(TimeoutError):
         await handle(consumer, *batch)
@@ -161,14 +165,12 @@ async def test_later_events_of_a_refused_ones_key_go_on(database: Database, cons
     assert balances(database) == [3]
 
 
-async def test_a_refused_event_leaves_nothing_but_its_dead_letter(
-    database: Database, counts: Counts, seconds: Seconds
-) -> None:
+async def test_a_refused_event_leaves_nothing_but_its_dead_letter(database: Database, consuming: Consuming) -> None:
     async def half_way(event: MoneyMoved, uow: Any) -> None:
         await credit(event, uow)
         raise ValueError("a bug at the end")
 
-    await handle(consumer_of(database, counts, seconds, half_way), moved())
+    await handle(consuming(half_way), moved())
 
     assert len(database.state.dead_letters) == 1
     assert not any([balances(database), database.state.inbox, database.state.outbox])
@@ -275,15 +277,13 @@ async def test_undecodable_records_do_not_halt_it(database: Database, consumer: 
     assert consumer.progress.halted is None
 
 
-async def test_an_event_that_is_refused_again_after_an_outage_counts_once(
-    database: Database, counts: Counts, seconds: Seconds
-) -> None:
+async def test_an_event_that_is_refused_again_after_an_outage_counts_once(consuming: Consuming) -> None:
     async def outage(event: MoneyMoved, uow: Any) -> None:
         if event.amount == 99:
             raise TimeoutError
         await credit(event, uow)
 
-    consumer = consumer_of(database, counts, seconds, outage)
+    consumer = consuming(outage)
     batch = [unlucky(), moved(amount="99.00")]
 
     for _ in range(MAX_REFUSALS):

@@ -110,9 +110,7 @@ def test_a_time_in_any_other_form_is_refused(at: Any) -> None:
         Seen.model_validate_json(json.dumps({"id": str(uuid4()), "at": at}))
 
 
-def test_an_events_key_is_the_field_that_it_names() -> None:
-    account_id = uuid4()
-
+def test_an_events_key_is_the_field_that_it_names(account_id: UUID) -> None:
     assert AccountCredited(account_id=account_id).key == str(account_id)
 
 

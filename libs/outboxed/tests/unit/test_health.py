@@ -52,10 +52,6 @@ def test_a_process_without_a_consumer_is_live() -> None:
     assert Health(schema_problem=no_problem).live().ok
 
 
-async def test_a_process_is_ready_when_its_database_is() -> None:
-    assert (await health().ready()).ok
-
-
 async def test_an_old_schema_is_not_ready_and_says_what_to_do() -> None:
     async def old() -> str:
         return "run `python -m orders migrate`"

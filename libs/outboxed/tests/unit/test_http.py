@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
+from outboxed.errors import TransientError
 from outboxed.telemetry import current_trace_id, current_traceparent
 from outboxed.testing.tokens import KeyPair
 from outboxed.web import (
@@ -28,6 +29,8 @@ ERRORS: dict[str, Exception] = {
     "forbidden": forbidden("not yours"),
     "bug": RuntimeError("canary: a password"),
     "cut": ConnectionResetError("canary"),
+    "refused": ConnectionRefusedError("canary"),
+    "away": TransientError("canary"),
     "pool": exc.TimeoutError("canary"),
 }
 
@@ -93,6 +96,8 @@ def error_of(response: httpx.Response) -> tuple[int, str]:
         ("forbidden", 403, "FORBIDDEN"),
         ("bug", 500, "INTERNAL_ERROR"),
         ("cut", 503, "UNAVAILABLE"),
+        ("refused", 503, "UNAVAILABLE"),
+        ("away", 503, "UNAVAILABLE"),
         ("pool", 503, "UNAVAILABLE"),
     ],
 )

@@ -15,14 +15,7 @@ from outboxed.storage import Clock
 from outboxed.tasks import TaskKind
 from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork
 from outboxed.testing.records import sent_record
-from outboxed.testing.tracking import (
-    Bus,
-    InMemoryParticipant,
-    NotAtRestError,
-    RunningParticipant,
-    StuckRecordError,
-    tracked,
-)
+from outboxed.testing.tracking import Bus, InMemoryPart, NotAtRestError, RunningPart, Session, StuckRecordError, tracked
 from outboxed.testing.tracking.spans import logged_steps
 from outboxed.testing.tracking.story import tell
 
@@ -95,23 +88,25 @@ def diner() -> Diner:
     return Diner()
 
 
-async def test_the_block_ends_when_everything_that_it_set_off_has_happened(diner: Diner) -> None:
+@pytest.fixture
+async def sold(diner: Diner) -> Session:
+    """What came of a dish that was sold."""
     async with tracked(*diner.parts) as session:
         await diner.sell()
+    return session
 
+
+async def test_the_block_ends_when_everything_that_it_set_off_has_happened(diner: Diner, sold: Session) -> None:
     assert diner.served == ["7"]
-    assert session.sequence.names == ["dish.sold.v1", "cook", "dish.cooked.v1"]
-    assert session.sequence.chain("dish.cooked.v1") == "dish.sold.v1 -> cook -> dish.cooked.v1"
-    assert session.published(Cooked).single() == Cooked(table="7")
-    assert session.published("dish.sold.v1").single() == {"table": "7"}
-    session.nothing_else()
+    assert sold.sequence.names == ["dish.sold.v1", "cook", "dish.cooked.v1"]
+    assert sold.sequence.chain("dish.cooked.v1") == "dish.sold.v1 -> cook -> dish.cooked.v1"
+    assert sold.published(Cooked).single() == Cooked(table="7")
+    assert sold.published("dish.sold.v1").single() == {"table": "7"}
+    sold.nothing_else()
 
 
-async def test_the_story_has_a_line_for_each_happening_below_its_cause_with_its_service(diner: Diner) -> None:
-    async with tracked(*diner.parts) as session:
-        await diner.sell()
-
-    lines = [line.split(" s  ", 1)[1] for line in str(session.sequence).splitlines()]
+async def test_the_story_has_a_line_for_each_happening_below_its_cause_with_its_service(sold: Session) -> None:
+    lines = [line.split(" s  ", 1)[1] for line in str(sold.sequence).splitlines()]
     assert lines == [
         "till           dish.sold.v1, handled by kitchen",
         "kitchen          cook",
@@ -119,11 +114,8 @@ async def test_the_story_has_a_line_for_each_happening_below_its_cause_with_its_
     ]
 
 
-async def test_the_story_is_a_sequence_diagram(diner: Diner) -> None:
-    async with tracked(*diner.parts) as session:
-        await diner.sell()
-
-    assert session.sequence.mermaid().splitlines() == [
+async def test_the_story_is_a_sequence_diagram(sold: Session) -> None:
+    assert sold.sequence.mermaid().splitlines() == [
         "sequenceDiagram",
         "    actor client",
         "    till-)kitchen: dish.sold.v1",
@@ -132,13 +124,11 @@ async def test_the_story_is_a_sequence_diagram(diner: Diner) -> None:
     ]
 
 
-async def test_an_event_that_nobody_asked_for_fails_with_the_story(diner: Diner) -> None:
-    async with tracked(*diner.parts) as session:
-        await diner.sell()
-    session.published(Sold).single()
+async def test_an_event_that_nobody_asked_for_fails_with_the_story(sold: Session) -> None:
+    sold.published(Sold).single()
 
     with pytest.raises(AssertionError, match=r"dish\.cooked\.v1 was published, too.*\n.*till +dish\.sold\.v1"):
-        session.nothing_else()
+        sold.nothing_else()
 
 
 async def test_a_missing_or_second_event_fails_with_the_story(diner: Diner) -> None:

@@ -54,7 +54,6 @@ class SmtpMailer:
         self._domain = domain
 
     async def send(self, kind: Kind, email: str, order_id: UUID) -> str:
-        """See ports.Mailer."""
         message = self._message(kind, email, order_id)
         await self._deliver(message)
         return str(message["Message-ID"])

@@ -25,15 +25,11 @@ order_notifications = sa.Table(
 
 
 class SqlNotifications(SqlRepository[OrderNotifications]):
-    """See ports.Notifications."""
-
     def __init__(self, connection: AsyncConnection) -> None:
         super().__init__(connection, order_notifications, to_row=_row, from_row=_order_notifications)
 
 
 class SqlNotificationsUnitOfWork(SqlUnitOfWork):
-    """See ports.UnitOfWork."""
-
     def __init__(self, connection: AsyncConnection, *, source: str, clock: Clock, now: datetime) -> None:
         super().__init__(connection, source=source, clock=clock, now=now)
         self.notifications = SqlNotifications(connection)

@@ -1,19 +1,20 @@
 """notifications <- orders, payments: each expected message does its job here, through the real subscriber."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from notifications.domain import Kind, OrderNotifications
+from notifications.domain import Kind
 from outboxed.consuming import Subscriber
+from outboxed.testing.suites import ConsumedPactsSuite, expectations_of
 from pact_faststream import MessagePact
 
 from ..unit.conftest import Database
 from .expectations import OF_ORDERS, OF_PAYMENTS, ORDER_ID
 
 
-def told_in(database: Database) -> OrderNotifications:
-    told: OrderNotifications = database.state.table("order_notifications")[ORDER_ID]
-    return told
+def told_in(database: Database) -> Any:
+    return database.state.table("order_notifications")[ORDER_ID]
 
 
 async def test_a_confirmed_order_schedules_its_confirmation(database: Database, subscriber: Subscriber) -> None:
@@ -36,14 +37,8 @@ async def test_a_refund_is_remembered_until_the_address_is_known(database: Datab
     assert not database.state.tasks
 
 
-@pytest.mark.parametrize(
-    ("pact", "description"),
-    [(pact, expectation.description) for pact in (OF_ORDERS, OF_PAYMENTS) for expectation in pact.expectations],
-)
-async def test_no_expectation_is_without_effect(
-    pact: MessagePact, description: str, database: Database, subscriber: Subscriber
-) -> None:
-    await pact.receive(description, subscriber, database.outcome)
+class TestExpectations(ConsumedPactsSuite):
+    expectation = expectations_of(OF_ORDERS, OF_PAYMENTS)
 
 
 @pytest.mark.parametrize("pact", [OF_ORDERS, OF_PAYMENTS], ids=["orders", "payments"])

@@ -13,6 +13,9 @@ from mail_catcher.smtp import Login
 from notifications.mailer import SmtpMailer
 from notifications.mailer import SmtpServer as Server
 from outboxed.process import bind
+from outboxed.testing.suites import certificate
+
+__all__ = ["certificate"]
 
 
 @dataclass(frozen=True)

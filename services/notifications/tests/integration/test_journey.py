@@ -5,16 +5,17 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import sqlalchemy as sa
 from backing_services.waiting import eventually
 from notifications.domain import Kind, Status
 from notifications.storage import SqlNotificationsUnitOfWork
 from notifications.tasks import task_kinds
 from outboxed.consuming import ConsumerRole
-from outboxed.storage import SqlTransactions, tables
+from outboxed.storage import SqlTransactions
 from outboxed.tasks import SqlTaskQueue, Worker
+from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.records import consumer_record
 from outboxed.testing.services import running
+from outboxed.testing.suites import DeliverySuite
 from outboxed.testing.topics import Topics
 
 from ..factories import order_cancelled, order_confirmed, payment_refunded
@@ -35,11 +36,6 @@ async def statuses(transactions: Transactions, order_id: UUID) -> dict[Kind, Sta
     async with transactions() as uow:
         order = await uow.notifications.find(order_id)
     return {notification.kind: notification.status for notification in order.notifications} if order else {}
-
-
-async def rows(transactions: Transactions, table: sa.Table) -> int:
-    async with transactions.engine.connect() as connection:
-        return int((await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())
 
 
 def message_ids(mailbox: Mailbox) -> list[str]:
@@ -71,6 +67,16 @@ async def _all_sent(transactions: Transactions, order_id: UUID) -> bool:
     return set((await statuses(transactions, order_id)).values()) == {Status.SENT}
 
 
+class TestDelivery(DeliverySuite):
+    topic = "orders"
+
+    async def event(self, _: Transactions) -> Any:
+        return order_confirmed(uuid4())
+
+    async def is_handled(self, transactions: Transactions, event: Any) -> bool:
+        return await statuses(transactions, UUID(event.key.decode())) == {Kind.CONFIRMATION: Status.PENDING}
+
+
 async def test_an_event_that_is_sent_again_and_again_makes_one_email(
     transactions: Transactions, consumer_role: MakeConsumer, worker: Worker[Any], topics: Topics, mailbox: Mailbox
 ) -> None:
@@ -84,8 +90,8 @@ async def test_an_event_that_is_sent_again_and_again_makes_one_email(
         await eventually(lambda: _all_committed(topics, 4))
 
     assert len(mailbox.store) == 1
-    assert await rows(transactions, tables.inbox) == 1
-    assert await rows(transactions, tables.dead_letters) == 1
+    assert len(await SqlBackend(transactions).inbox()) == 1
+    assert len(await SqlBackend(transactions).dead_letters()) == 1
 
 
 async def _all_committed(topics: Topics, count: int) -> bool:
@@ -115,8 +121,8 @@ async def test_an_address_that_is_refused_ends_as_a_dead_letter_and_is_seen_to_h
         await topics.send(order_confirmed(order_id))
         await eventually(lambda: _has_failed(transactions, order_id))
 
-    assert await rows(transactions, tables.dead_letters) == 1
-    assert await rows(transactions, tables.tasks) == 0
+    assert len(await SqlBackend(transactions).dead_tasks()) == 1
+    assert not await SqlBackend(transactions).tasks()
 
 
 async def _has_failed(transactions: Transactions, order_id: UUID) -> bool:

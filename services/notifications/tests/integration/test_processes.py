@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -61,9 +61,8 @@ async def process(
 
 
 async def test_a_whole_service_sends_an_email_and_stops_in_time(
-    process: Start, topics: Topics, mailbox: Mailbox
+    process: Start, topics: Topics, mailbox: Mailbox, order_id: UUID
 ) -> None:
-    order_id = uuid4()
     service = process("all")
     await service.start()
     await topics.send(order_confirmed(order_id))

@@ -1,11 +1,12 @@
 """Kafka records in, through the test broker and the real subscriber; e-mails to be sent and dead letters out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from outboxed.testing.records import event_record, odd, poison
+from outboxed.testing.records import event_record
+from outboxed.testing.suites import ConsumerSuite, poisoned
 
 from ..factories import EMAIL, order_cancelled, order_confirmed, order_data, payment_refunded
 from .conftest import Consume, Database
@@ -16,18 +17,31 @@ def waiting(database: Database) -> Sequence[str]:
     return [row.new.key for row in sorted(database.state.tasks.values(), key=lambda row: row.id)]
 
 
-async def test_a_confirmed_order_gets_a_confirmation(database: Database, consume: Consume) -> None:
-    order_id = uuid4()
+class TestRecords(ConsumerSuite):
+    group = "notifications"
+    unread = (("orders", "order.placed.v1"), ("payments", "payment.captured.v1"))
+    spoil = poisoned(
+        order_id_no_uuid={"order_id": "7"},
+        no_customer={"customer": None},
+        no_address={"customer": {"email": "nobody"}},
+        two_lines_of_address={"customer": {"email": "a@example.com\nBcc: eve@example.com"}},
+    )
 
+    async def event(self, _: Database, order_id: UUID) -> Any:
+        return order_confirmed(order_id)
+
+    def handled(self, database: Database) -> Sequence[UUID]:
+        return [UUID(key.removeprefix("confirmation.")) for key in waiting(database)]
+
+
+async def test_a_confirmed_order_gets_a_confirmation(database: Database, consume: Consume, order_id: UUID) -> None:
     await consume(order_confirmed(order_id))
 
     assert waiting(database) == [f"confirmation.{order_id}"]
     assert database.state.table("order_notifications")[order_id].email == EMAIL
 
 
-async def test_a_cancelled_order_gets_a_cancellation(database: Database, consume: Consume) -> None:
-    order_id = uuid4()
-
+async def test_a_cancelled_order_gets_a_cancellation(database: Database, consume: Consume, order_id: UUID) -> None:
     await consume(order_cancelled(order_id))
 
     assert waiting(database) == [f"cancellation.{order_id}"]
@@ -42,10 +56,8 @@ async def test_no_confirmation_is_made_after_a_cancellation(database: Database, 
 
 
 async def test_a_refund_waits_for_the_address_and_then_goes_after_the_cancellation(
-    database: Database, consume: Consume
+    database: Database, consume: Consume, order_id: UUID
 ) -> None:
-    order_id = uuid4()
-
     await consume(payment_refunded(order_id))
     before = waiting(database)
     await consume(order_cancelled(order_id))
@@ -56,9 +68,8 @@ async def test_a_refund_waits_for_the_address_and_then_goes_after_the_cancellati
 
 @pytest.mark.parametrize("together", [True, False])
 async def test_the_emails_of_one_order_are_one_group_in_the_order_of_reading(
-    database: Database, consume: Consume, together: bool
+    database: Database, consume: Consume, together: bool, order_id: UUID
 ) -> None:
-    order_id = uuid4()
     events = [order_confirmed(order_id), order_cancelled(order_id), payment_refunded(order_id)]
 
     for batch in [events] if together else [[event] for event in events]:
@@ -66,15 +77,6 @@ async def test_the_emails_of_one_order_are_one_group_in_the_order_of_reading(
 
     assert waiting(database) == [f"{kind}.{order_id}" for kind in ("confirmation", "cancellation", "refund")]
     assert {row.new.group for row in database.state.tasks.values()} == {str(order_id)}
-
-
-async def test_the_same_event_twice_makes_one_email(database: Database, consume: Consume) -> None:
-    event = order_confirmed(uuid4())
-
-    await consume(event, event)
-    await consume(event)
-
-    assert len(waiting(database)) == len(database.state.inbox) == 1
 
 
 async def test_events_replayed_onto_an_empty_inbox_send_nothing(database: Database, consume: Consume) -> None:
@@ -90,30 +92,6 @@ async def test_events_replayed_onto_an_empty_inbox_send_nothing(database: Databa
     assert not waiting(database)
 
 
-def _poison(order_id: UUID) -> Mapping[str, Any]:
-    return poison(
-        order_confirmed(order_id),
-        order_id_no_uuid={"order_id": "7"},
-        no_customer={"customer": None},
-        no_address={"customer": {"email": "nobody"}},
-        two_lines_of_address={"customer": {"email": "a@example.com\nBcc: eve@example.com"}},
-    )
-
-
-@pytest.mark.parametrize("kind", _poison(uuid4()))
-async def test_poison_becomes_one_dead_letter_and_its_neighbours_are_handled(
-    kind: str, database: Database, consume: Consume
-) -> None:
-    neighbour = uuid4()
-
-    await consume(_poison(uuid4())[kind], order_confirmed(neighbour))
-
-    [letter] = database.state.dead_letters.values()
-    assert letter.reason
-    assert letter.group == "notifications"
-    assert waiting(database) == [f"confirmation.{neighbour}"]
-
-
 async def test_a_dead_letters_reason_does_not_repeat_the_customers_data(database: Database, consume: Consume) -> None:
     order_id = uuid4()
     data = order_data(order_id, customer={"email": "canary-address", "name": "Canary"})
@@ -122,21 +100,6 @@ async def test_a_dead_letters_reason_does_not_repeat_the_customers_data(database
 
     [letter] = database.state.dead_letters.values()
     assert "canary" not in letter.reason.lower()
-
-
-async def test_odd_records_that_are_no_poison_leave_no_dead_letter(database: Database, consume: Consume) -> None:
-    order_id = uuid4()
-    confirmed = order_confirmed(order_id)
-
-    await consume(
-        event_record("orders", "order.exploded.v1", {}, key="any"),
-        event_record("orders", "order.placed.v1", {"order_id": str(order_id)}, key=str(order_id)),
-        event_record("payments", "payment.captured.v1", {"order_id": str(order_id)}, key=str(order_id)),
-        odd(confirmed),
-    )
-
-    assert not database.state.dead_letters
-    assert waiting(database) == [f"confirmation.{order_id}"]
 
 
 async def test_a_new_reason_for_a_cancellation_is_survived(database: Database, consume: Consume) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from notifications.domain import Kind, Notification, Status
+from notifications.domain import Kind, Status
 from notifications.handlers import SEND_EMAIL
 from notifications.ports import EmailRefusedError, MailerUnavailableError
 from notifications.settings import Settings
@@ -23,9 +23,16 @@ Deliver = Callable[[], Awaitable[None]]
 BACKOFF = timedelta(minutes=2)  # longer than any
 
 
-def notification(database: Database, order_id: UUID, kind: Kind = Kind.CONFIRMATION) -> Notification:
-    found: Notification = database.state.table("order_notifications")[order_id].get(kind)
-    return found
+@pytest.fixture
+async def confirmed(consume: Consume) -> UUID:
+    """An order whose confirmation is to be sent."""
+    order_id = uuid4()
+    await consume(order_confirmed(order_id))
+    return order_id
+
+
+def notification(database: Database, order_id: UUID, kind: Kind = Kind.CONFIRMATION) -> Any:
+    return database.state.table("order_notifications")[order_id].get(kind)
 
 
 def kinds_sent(mailer: RecordingMailer) -> Sequence[Kind]:
@@ -41,9 +48,8 @@ async def test_an_email_whose_worker_was_killed_comes_again_within_eleven_second
 
 
 async def test_a_successful_order_sends_one_confirmation_to_its_address(
-    database: Database, consume: Consume, deliver: Deliver, mailer: RecordingMailer
+    database: Database, consume: Consume, deliver: Deliver, mailer: RecordingMailer, order_id: UUID
 ) -> None:
-    order_id = uuid4()
     await consume(order_confirmed(order_id, email="ada@example.com"))
 
     await deliver()
@@ -55,9 +61,8 @@ async def test_a_successful_order_sends_one_confirmation_to_its_address(
 
 
 async def test_a_declined_payments_order_gets_a_cancellation_and_no_confirmation(
-    consume: Consume, deliver: Deliver, mailer: RecordingMailer
+    consume: Consume, deliver: Deliver, mailer: RecordingMailer, order_id: UUID
 ) -> None:
-    order_id = uuid4()
     await consume(order_cancelled(order_id, reason="payment_declined"))
 
     await deliver()
@@ -66,9 +71,8 @@ async def test_a_declined_payments_order_gets_a_cancellation_and_no_confirmation
 
 
 async def test_the_emails_of_one_order_go_one_at_a_time_in_order(
-    consume: Consume, worker: Worker[Any], mailer: RecordingMailer
+    consume: Consume, worker: Worker[Any], mailer: RecordingMailer, order_id: UUID
 ) -> None:
-    order_id = uuid4()
     await consume(payment_refunded(order_id), order_confirmed(order_id), order_cancelled(order_id))
 
     sent = []
@@ -78,18 +82,6 @@ async def test_the_emails_of_one_order_go_one_at_a_time_in_order(
     # the refund was heard of first, so it goes as soon as the address is known
     assert [len(kinds) for kinds in sent] == [1, 2, 3]
     assert sent[-1] == [Kind.CONFIRMATION, Kind.REFUND, Kind.CANCELLATION]
-
-
-async def test_a_refund_heard_of_first_goes_after_the_cancellation(
-    consume: Consume, deliver: Deliver, mailer: RecordingMailer
-) -> None:
-    order_id = uuid4()
-    await consume(payment_refunded(order_id))
-    await consume(order_cancelled(order_id))
-
-    await deliver()
-
-    assert kinds_sent(mailer) == [Kind.CANCELLATION, Kind.REFUND]
 
 
 async def test_an_email_that_has_to_wait_holds_back_the_later_ones_of_its_order_and_no_others(
@@ -113,12 +105,10 @@ async def test_an_email_that_has_to_wait_holds_back_the_later_ones_of_its_order_
 
 
 async def test_a_mail_server_that_is_away_is_tried_again_later_and_later(
-    database: Database, consume: Consume, worker: Worker[Any], mailer: RecordingMailer, clock: Clock
+    database: Database, confirmed: UUID, worker: Worker[Any], mailer: RecordingMailer, clock: Clock
 ) -> None:
-    order_id = uuid4()
-    await consume(order_confirmed(order_id))
     mailer.error = MailerUnavailableError("the mail server can't be used: SMTPConnectError")
-    task_of = (SEND_EMAIL, f"confirmation.{order_id}")
+    task_of = (SEND_EMAIL, f"confirmation.{confirmed}")
 
     delays = []
     for _ in range(8):
@@ -130,7 +120,7 @@ async def test_a_mail_server_that_is_away_is_tried_again_later_and_later(
     assert all(
         0.5 * full * 0.9 < delay <= full for delay, full in zip(delays, (0.5, 1, 2, 4, 8, 16, 32, 60), strict=True)
     )
-    assert notification(database, order_id).status is Status.PENDING
+    assert notification(database, confirmed).status is Status.PENDING
 
 
 async def test_an_outage_of_the_mail_server_never_becomes_a_dead_letter(
@@ -149,61 +139,41 @@ async def test_an_outage_of_the_mail_server_never_becomes_a_dead_letter(
     assert kinds_sent(mailer) == [Kind.CONFIRMATION]
 
 
-async def test_a_refused_email_ends_as_a_dead_letter_and_is_seen_to_have_failed(
-    database: Database, consume: Consume, worker: Worker[Any], mailer: RecordingMailer
-) -> None:
-    order_id = uuid4()
-    await consume(order_confirmed(order_id))
+@pytest.fixture
+async def refused(confirmed: UUID, worker: Worker[Any], mailer: RecordingMailer) -> UUID:
+    """An order whose confirmation the mail server will never take, though it takes others."""
     mailer.error = EmailRefusedError("the mail server refused the recipient with 550")
-
     await worker.run_due()
+    mailer.error = None
+    return confirmed
 
+
+async def test_a_refused_email_ends_as_a_dead_letter_and_is_seen_to_have_failed(
+    database: Database, refused: UUID
+) -> None:
     [(task, reason)] = database.state.buried_tasks
-    assert (task.key, reason) == (
-        f"confirmation.{order_id}",
-        "EmailRefusedError: the mail server refused the recipient with 550",
-    )
-    assert notification(database, order_id).status is Status.FAILED
+    assert task.key == f"confirmation.{refused}"
+    assert reason == "EmailRefusedError: the mail server refused the recipient with 550"
+    assert notification(database, refused).status is Status.FAILED
     assert not database.state.tasks
 
 
-async def test_a_refused_email_lets_the_next_of_its_order_go(
-    consume: Consume, worker: Worker[Any], mailer: RecordingMailer
-) -> None:
-    order_id = uuid4()
-    await consume(order_confirmed(order_id), order_cancelled(order_id))
-    mailer.error = EmailRefusedError("550")
-    await worker.run_due()
-    mailer.error = None
-
-    await worker.run_due()
-
-    assert kinds_sent(mailer) == [Kind.CANCELLATION]
-
-
 async def test_a_replayed_task_sends_the_failed_email_after_all(
-    database: Database, consume: Consume, worker: Worker[Any], mailer: RecordingMailer
+    database: Database, refused: UUID, worker: Worker[Any], mailer: RecordingMailer
 ) -> None:
-    order_id = uuid4()
-    await consume(order_confirmed(order_id))
-    mailer.error = EmailRefusedError("550")
-    await worker.run_due()
     [(task, _)] = database.state.buried_tasks
-    mailer.error = None
 
     async with database() as uow:  # what `dead-letters replay` does with a task
         uow.tasks.schedule(NewTask(task.kind, task.key, task.payload, group=task.group))
     await worker.run_due()
 
     assert kinds_sent(mailer) == [Kind.CONFIRMATION]
-    assert notification(database, order_id).status is Status.SENT
+    assert notification(database, refused).status is Status.SENT
 
 
 async def test_an_error_that_nobody_foresaw_is_given_up_after_ten_attempts(
-    database: Database, consume: Consume, worker: Worker[Any], mailer: RecordingMailer, clock: Clock
+    database: Database, confirmed: UUID, worker: Worker[Any], mailer: RecordingMailer, clock: Clock
 ) -> None:
-    order_id = uuid4()
-    await consume(order_confirmed(order_id))
     mailer.error = RuntimeError("a bug")
 
     for attempt in range(1, 11):
@@ -213,24 +183,22 @@ async def test_an_error_that_nobody_foresaw_is_given_up_after_ten_attempts(
 
     [(task, _)] = database.state.buried_tasks
     assert task.attempts == 10
-    assert notification(database, order_id).status is Status.FAILED
+    assert notification(database, confirmed).status is Status.FAILED
 
 
 async def test_an_email_that_was_sent_is_not_sent_again(
-    database: Database, consume: Consume, worker: Worker[Any], mailer: RecordingMailer
+    database: Database, confirmed: UUID, worker: Worker[Any], mailer: RecordingMailer
 ) -> None:
-    order_id = uuid4()
-    await consume(order_confirmed(order_id))
     await worker.run_due()
-    before = notification(database, order_id)
+    before = notification(database, confirmed)
 
     async with database() as uow:
-        payload = {"order_id": str(order_id), "kind": "confirmation"}
-        uow.tasks.schedule(NewTask(SEND_EMAIL, f"confirmation.{order_id}", payload))
+        payload = {"order_id": str(confirmed), "kind": "confirmation"}
+        uow.tasks.schedule(NewTask(SEND_EMAIL, f"confirmation.{confirmed}", payload))
     await worker.run_due()
 
     assert len(mailer.sent) == 1
-    assert notification(database, order_id) == before
+    assert notification(database, confirmed) == before
     assert not database.state.tasks
 
 

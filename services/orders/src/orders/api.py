@@ -151,10 +151,7 @@ async def get_order(order_id: str, caller: Caller, needs: Needs) -> OrderRespons
 
 @router.get("/orders", tags=["orders"], responses=UNAUTHENTICATED)
 async def list_orders(
-    caller: Caller,
-    needs: Needs,
-    cursor: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    caller: Caller, needs: Needs, cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> OrdersResponse:
     after = _page_key(cursor) if cursor is not None else None
     async with needs.unit_of_work() as uow:

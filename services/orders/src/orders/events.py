@@ -1,7 +1,7 @@
 """What this service publishes. A breaking change is a new type beside the old one."""
 
 from decimal import Decimal
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from outboxed.messages import Amount, Event, EventData, Timestamp
@@ -32,6 +32,11 @@ class OrderEvent(Event, topic="orders", key_field="order_id"):
     order_id: UUID
     customer: CustomerData
 
+    @classmethod
+    def _of(cls, order: Order, **data: Any) -> Self:
+        customer = CustomerData(id=order.customer.id, email=order.customer.email, name=order.customer.name)
+        return cls(order_id=order.id, customer=customer, **data)
+
 
 class OrderPlaced(OrderEvent, type="order.placed.v1"):
     items: list[ItemData]
@@ -42,9 +47,8 @@ class OrderPlaced(OrderEvent, type="order.placed.v1"):
 
     @classmethod
     def of(cls, order: Order) -> Self:
-        return cls(
-            order_id=order.id,
-            customer=_customer(order),
+        return cls._of(
+            order,
             items=[ItemData(sku=item.sku, quantity=item.quantity, unit_price=item.unit_price) for item in order.items],
             total=_total(order),
             payment_method=order.payment_method,
@@ -59,12 +63,7 @@ class OrderConfirmed(OrderEvent, type="order.confirmed.v1"):
 
     @classmethod
     def of(cls, order: Order) -> Self:
-        return cls(
-            order_id=order.id,
-            customer=_customer(order),
-            total=_total(order),
-            confirmed_at=order.history[-1].at,
-        )
+        return cls._of(order, total=_total(order), confirmed_at=order.history[-1].at)
 
 
 class OrderCancelled(OrderEvent, type="order.cancelled.v1"):
@@ -76,12 +75,7 @@ class OrderCancelled(OrderEvent, type="order.cancelled.v1"):
         reason = order.cancellation_reason
         if reason is None:
             raise ValueError(f"order {order.id} is not cancelled")
-        return cls(
-            order_id=order.id,
-            customer=_customer(order),
-            reason=reason.value,
-            cancelled_at=order.history[-1].at,
-        )
+        return cls._of(order, reason=reason.value, cancelled_at=order.history[-1].at)
 
 
 PUBLISHED = (OrderPlaced, OrderConfirmed, OrderCancelled)
@@ -96,10 +90,6 @@ def event_of(order: Order) -> OrderEvent:
             return OrderConfirmed.of(order)
         case OrderStatus.CANCELLED:
             return OrderCancelled.of(order)
-
-
-def _customer(order: Order) -> CustomerData:
-    return CustomerData(id=order.customer.id, email=order.customer.email, name=order.customer.name)
 
 
 def _total(order: Order) -> MoneyData:

@@ -43,14 +43,7 @@ class UserResponse(BaseModel):
 
     @classmethod
     def of(cls, user: User) -> Self:
-        return cls(
-            id=user.id,
-            email=user.email,
-            name=user.name,
-            is_member=user.is_member,
-            is_active=user.is_active,
-            created_at=user.created_at,
-        )
+        return cls.model_validate(user, from_attributes=True)
 
 
 class TokenResponse(BaseModel):

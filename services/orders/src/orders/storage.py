@@ -94,13 +94,10 @@ RETENTIONS = (Retention(idempotency_keys, "created_at", IDEMPOTENCY_KEPT),)
 
 
 class SqlOrders(SqlRepository[Order]):
-    """See ports.Orders."""
-
     def __init__(self, connection: AsyncConnection) -> None:
         super().__init__(connection, orders, to_row=_order_row, from_row=_order)
 
     async def newest_of(self, user_id: UUID, *, after: PageKey | None, limit: int) -> Sequence[Order]:
-        """See ports.Orders."""
         conditions: list[sa.ColumnElement[bool]] = [orders.c.user_id == user_id]
         if after is not None:
             position = sa.tuple_(orders.c.placed_at, orders.c.id)
@@ -110,42 +107,33 @@ class SqlOrders(SqlRepository[Order]):
 
 
 class SqlUsers(SqlRepository[User]):
-    """See ports.Users."""
-
     def __init__(self, connection: AsyncConnection) -> None:
         super().__init__(connection, users, to_row=_user_row, from_row=_user)
 
     async def find_by_email(self, email: str) -> User | None:
-        """See ports.Users."""
         found = await self.select(sa.func.lower(users.c.email) == email.lower())
         return found[0] if found else None
 
     async def register(self, user: User) -> None:
-        """See ports.Users."""
         statement = insert(users).values(_user_row(user)).on_conflict_do_nothing().returning(users.c.id)
         if (await self._connection.execute(statement)).first() is None:
             raise EmailTakenError(user.email)
 
 
 class SqlProducts:
-    """See ports.Products."""
-
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def all(self) -> Sequence[Product]:
-        """See ports.Products."""
         return await self._select(sa.select(products).order_by(products.c.sku))
 
     async def find(self, skus: Iterable[str]) -> dict[str, Product]:
-        """See ports.Products."""
         found = await self._select(
             sa.select(products).where(products.c.sku == sa.any_(sa.literal(list(skus), sa.ARRAY(sa.Text))))
         )
         return {product.sku: product for product in found}
 
     async def put(self, new: Iterable[Product]) -> None:
-        """See ports.Products."""
         rows = [vars(product) for product in new]
         statement = insert(products).values(rows)
         replaced = {name: statement.excluded[name] for name in ("name", "unit_price", "currency")}
@@ -156,8 +144,6 @@ class SqlProducts:
 
 
 class SqlIdempotencyKeys:
-    """See ports.IdempotencyKeys."""
-
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         self._connection = connection
         self._now = now
@@ -177,14 +163,11 @@ class SqlIdempotencyKeys:
         return StoredResponse(row.request_hash, row.status, row.body, row.location)
 
     async def store(self, user_id: UUID, key: str, response: StoredResponse) -> None:
-        """See ports.IdempotencyKeys."""
         statement = sa.update(idempotency_keys).where(*_is(user_id, key)).values(vars(response))
         await self._connection.execute(statement)
 
 
 class SqlOrdersUnitOfWork(SqlUnitOfWork):
-    """See ports.UnitOfWork."""
-
     def __init__(self, connection: AsyncConnection, *, source: str, clock: Clock, now: datetime) -> None:
         super().__init__(connection, source=source, clock=clock, now=now)
         self.orders = SqlOrders(connection)

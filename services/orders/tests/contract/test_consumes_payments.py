@@ -1,11 +1,12 @@
 """orders <- payments: each expected message does its job here, through the real subscriber."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from orders.domain import Order, OrderStatus
 from outboxed.consuming import Subscriber
-from pact_faststream import Expectation
+from outboxed.testing.suites import ConsumedPactsSuite, expectations_of
 
 from ..factories import OrderFactory
 from ..fakes import stored
@@ -20,9 +21,8 @@ async def order(database: Database) -> Order:
     return pending
 
 
-def status_of(order: Order, database: Database) -> OrderStatus:
-    found: Order = database.state.table("orders")[order.id]
-    return found.status
+def status_of(order: Order, database: Database) -> Any:
+    return database.state.table("orders")[order.id].status
 
 
 async def test_a_captured_payment_confirms_the_order(database: Database, subscriber: Subscriber, order: Order) -> None:
@@ -37,12 +37,9 @@ async def test_a_declined_payment_cancels_the_order(database: Database, subscrib
     assert status_of(order, database) is OrderStatus.CANCELLED
 
 
-@pytest.mark.parametrize("expectation", OF_PAYMENTS.expectations, ids=lambda expectation: expectation.description)
 @pytest.mark.usefixtures("order")
-async def test_no_expectation_is_without_effect(
-    expectation: Expectation, database: Database, subscriber: Subscriber
-) -> None:
-    await OF_PAYMENTS.receive(expectation.description, subscriber, database.outcome)
+class TestExpectations(ConsumedPactsSuite):
+    expectation = expectations_of(OF_PAYMENTS)
 
 
 def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, write_contracts: bool) -> None:

@@ -1,8 +1,7 @@
 """The API on PostgreSQL: what a customer is told, and what is committed by then."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 from backing_services.postgres import connected
 from fastapi import FastAPI
 from orders import api
-from orders.app import create_app, create_token_issuer
+from orders.app import create_token_issuer
 from orders.domain import User
 from orders.handlers import OrderPolicy
 from orders.rate_limit import RateLimiter
@@ -21,23 +20,11 @@ from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.records import decoded
 from outboxed.testing.services import always
 
-from ..factories import PASSWORD, ProductFactory, UserFactory
+from ..factories import PASSWORD
 from ..fakes import PlainPasswords
+from ..unit.calls import NEW_USER, ORDER, error_of
 
 Transactions = SqlTransactions[SqlOrdersUnitOfWork]
-ORDER: dict[str, Any] = {"items": [{"sku": "ABC", "quantity": 4}], "payment_method": "pm_card_ok"}
-NEW_USER = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
-
-
-@pytest.fixture(scope="session")
-def app(settings: Settings) -> FastAPI:
-    return create_app(settings)
-
-
-@pytest.fixture(scope="session")
-async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders/api/v1") as client:
-        yield client
 
 
 @pytest.fixture
@@ -61,16 +48,6 @@ def use(
 
 
 @pytest.fixture
-async def customer(transactions: Transactions) -> User:
-    """Of a shop that sells one thing."""
-    user = UserFactory.create()
-    async with transactions() as uow:
-        await uow.users.register(user)
-        await uow.products.put([ProductFactory.create(sku="ABC")])
-    return user
-
-
-@pytest.fixture
 def client(
     http: httpx.AsyncClient, use: Callable[[Transactions], None], transactions: Transactions
 ) -> httpx.AsyncClient:
@@ -82,10 +59,6 @@ def client(
 def headers(settings: Settings, transactions: Transactions, customer: User) -> dict[str, str]:
     token = create_token_issuer(settings, transactions.clock).issue(customer)
     return {"Authorization": f"Bearer {token.access_token}", "Idempotency-Key": "key-1"}
-
-
-def error_of(response: httpx.Response) -> tuple[int, str]:
-    return response.status_code, response.json()["error"]["code"]
 
 
 async def test_registering_and_logging_in(client: httpx.AsyncClient) -> None:

@@ -1,10 +1,8 @@
 """``python -m orders ...``: what a person types and is told, on PostgreSQL."""
 
-import asyncio
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,39 +17,20 @@ from orders.storage import SqlOrdersUnitOfWork
 from outboxed.messages import Record
 from outboxed.ports import EventDeadLetter
 from outboxed.storage import SqlTransactions, create_engine, schema_problem
-from typer.testing import CliRunner, Result
+from outboxed.testing.suites import Commands
 
 from ..factories import OrderFactory, payment_captured
 from ..fakes import stored
 
 Transactions = SqlTransactions[SqlOrdersUnitOfWork]
-Command = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture
 def command(
     isolation: DatabaseIsolation,
     transactions: Transactions,  # noqa: ARG001  # which empties the database
-    monkeypatch: pytest.MonkeyPatch,
-) -> Command:
-    """Runs a command in this process, in a thread because each has an event loop of its own."""
-    monkeypatch.setenv("ORDERS_DATABASE_URL", isolation.url)
-    monkeypatch.setenv("COLUMNS", "200")
-    # the test run's own logging stays as it is
-    monkeypatch.setattr("outboxed.process._cli.configure_logs", lambda **_: None)
-
-    async def run(*arguments: str, stdin: bytes | None = None, **environment: str) -> Result:
-        invoke = partial(CliRunner().invoke, input=stdin, env=environment)
-        return await asyncio.to_thread(invoke, command_line.typer, list(arguments))
-
-    return run
-
-
-def refused(result: Result) -> str:
-    """The one line that a person is told."""
-    assert result.exit_code == 1
-    [line] = result.stderr.splitlines()
-    return line
+) -> Commands:
+    return Commands(command_line.typer, {"ORDERS_DATABASE_URL": isolation.url, "COLUMNS": "200"})
 
 
 @pytest.fixture
@@ -70,19 +49,25 @@ async def dead(transactions: Transactions, record: Any, reason: str = "RuntimeEr
         return str((await connection.execute(sa.text("select max(id) from dead_letters"))).scalar_one())
 
 
+async def status_of(transactions: Transactions, order: Order) -> OrderStatus | None:
+    async with transactions() as uow:
+        found = await uow.orders.find(order.id)
+    return found.status if found else None
+
+
 # --- dead letters ---
 
 ARGUMENTS = {"edit": ("--key", "1")}
 
 
-async def test_an_empty_list_of_dead_letters(command: Command) -> None:
+async def test_an_empty_list_of_dead_letters(command: Commands) -> None:
     result = await command("dead-letters", "list")
 
     assert (result.exit_code, "0 open" in result.stdout) == (0, True)
 
 
 async def test_dead_letters_are_listed_with_their_place_and_reason_and_without_their_value(
-    command: Command, transactions: Transactions, order: Order
+    command: Commands, transactions: Transactions, order: Order
 ) -> None:
     record = payment_captured(order.id, offset=1234)
     await dead(transactions, record)
@@ -93,7 +78,7 @@ async def test_dead_letters_are_listed_with_their_place_and_reason_and_without_t
     assert "captured_at" not in result.stdout
 
 
-async def test_a_dead_letter_is_shown_whole(command: Command, transactions: Transactions, order: Order) -> None:
+async def test_a_dead_letter_is_shown_whole(command: Commands, transactions: Transactions, order: Order) -> None:
     record = payment_captured(order.id)
     letter = await dead(transactions, record)
 
@@ -105,36 +90,33 @@ async def test_a_dead_letter_is_shown_whole(command: Command, transactions: Tran
 
 
 async def test_replaying_handles_the_event_and_closes_the_letter(
-    command: Command, transactions: Transactions, order: Order
+    command: Commands, transactions: Transactions, order: Order
 ) -> None:
     letter = await dead(transactions, payment_captured(order.id))
 
     result = await command("dead-letters", "replay", letter)
 
     assert result.exit_code == 0
-    async with transactions() as uow:
-        changed = await uow.orders.find(order.id)
-    assert changed is not None
-    assert changed.status is OrderStatus.CONFIRMED
+    assert await status_of(transactions, order) is OrderStatus.CONFIRMED
     assert "0 open" in (await command("dead-letters", "list")).stdout
     assert "1 replayed" in (await command("dead-letters", "list", "--status", "replayed")).stdout
 
 
 async def test_a_letter_that_is_refused_again_stays_open(
-    command: Command, transactions: Transactions, order: Order
+    command: Commands, transactions: Transactions, order: Order
 ) -> None:
     record = payment_captured(order.id)
     record.value = b"{"
     letter = await dead(transactions, record)
 
-    told = refused(await command("dead-letters", "replay", letter))
+    told = await command.refused("dead-letters", "replay", letter)
 
     assert told.startswith(f"dead letter {letter} was refused again: UndecodableRecordError: payment.captured.v1")
     assert "1 open" in (await command("dead-letters", "list")).stdout
 
 
 async def test_an_edited_letter_is_shown_with_its_original_and_replayed_as_edited(
-    command: Command, transactions: Transactions, order: Order, tmp_path: Path
+    command: Commands, transactions: Transactions, order: Order, tmp_path: Path
 ) -> None:
     record = payment_captured(order.id)
     repaired = tmp_path / "value.json"
@@ -151,14 +133,11 @@ async def test_an_edited_letter_is_shown_with_its_original_and_replayed_as_edite
     assert "edited at: " in shown
     assert f"\nvalue: {repaired.read_text()}\n" in shown
     assert "\noriginal value: {\n" in shown
-    async with transactions() as uow:
-        changed = await uow.orders.find(order.id)
-    assert changed is not None
-    assert changed.status is OrderStatus.CONFIRMED
+    assert await status_of(transactions, order) is OrderStatus.CONFIRMED
 
 
 async def test_key_headers_and_a_value_from_standard_input_are_edited_at_once(
-    command: Command, transactions: Transactions, order: Order
+    command: Commands, transactions: Transactions, order: Order
 ) -> None:
     record = payment_captured(order.id)
     letter = await dead(transactions, record)
@@ -184,18 +163,16 @@ async def test_key_headers_and_a_value_from_standard_input_are_edited_at_once(
     ],
 )
 async def test_a_wrong_edit_is_one_line_and_changes_nothing(
-    command: Command, transactions: Transactions, order: Order, arguments: list[str], told: str
+    command: Commands, transactions: Transactions, order: Order, arguments: list[str], told: str
 ) -> None:
     letter = await dead(transactions, payment_captured(order.id))
 
-    result = await command("dead-letters", "edit", letter, *arguments)
-
-    assert refused(result) == told.format(letter=letter)
+    assert await command.refused("dead-letters", "edit", letter, *arguments) == told.format(letter=letter)
     assert "edited at" not in (await command("dead-letters", "show", letter)).stdout
 
 
 async def test_a_discarded_letter_is_closed_unhandled(
-    command: Command, transactions: Transactions, order: Order
+    command: Commands, transactions: Transactions, order: Order
 ) -> None:
     letter = await dead(transactions, payment_captured(order.id))
 
@@ -208,19 +185,19 @@ async def test_a_discarded_letter_is_closed_unhandled(
 
 @pytest.mark.parametrize("action", ["replay", "discard", "edit"])
 async def test_a_closed_letter_stays_closed(
-    command: Command, transactions: Transactions, order: Order, action: str
+    command: Commands, transactions: Transactions, order: Order, action: str
 ) -> None:
     letter = await dead(transactions, payment_captured(order.id))
     await command("dead-letters", "discard", letter)
 
-    told = refused(await command("dead-letters", action, letter, *ARGUMENTS.get(action, ())))
+    told = await command.refused("dead-letters", action, letter, *ARGUMENTS.get(action, ()))
 
     assert told == f"orders: dead letter {letter} was already discarded"
 
 
 @pytest.mark.parametrize("action", ["show", "replay", "discard", "edit"])
-async def test_an_unknown_letter_is_named(command: Command, action: str) -> None:
-    told = refused(await command("dead-letters", action, "999", *ARGUMENTS.get(action, ())))
+async def test_an_unknown_letter_is_named(command: Commands, action: str) -> None:
+    told = await command.refused("dead-letters", action, "999", *ARGUMENTS.get(action, ()))
 
     assert told == "orders: there is no dead letter 999"
 
@@ -228,14 +205,14 @@ async def test_an_unknown_letter_is_named(command: Command, action: str) -> None
 # --- the service's own ---
 
 
-async def test_an_operator_is_made_once(command: Command, transactions: Transactions) -> None:
+async def test_an_operator_is_made_once(command: Commands, transactions: Transactions) -> None:
     arguments = ("create-operator", "--email", "Op@example.com")
 
     result = await command(*arguments, ORDERS_OPERATOR_PASSWORD="correct horse")
-    again = await command(*arguments, ORDERS_OPERATOR_PASSWORD="correct horse")
+    again = await command.refused(*arguments, ORDERS_OPERATOR_PASSWORD="correct horse")
 
     assert (result.exit_code, result.stdout) == (0, "operator Op@example.com created\n")
-    assert refused(again) == "orders: Op@example.com already has an account"
+    assert again == "orders: Op@example.com already has an account"
     async with transactions() as uow:
         user = await uow.users.find_by_email("op@example.com")
     assert user is not None
@@ -243,13 +220,13 @@ async def test_an_operator_is_made_once(command: Command, transactions: Transact
     assert Argon2Hasher().verify(user.password_hash, "correct horse")
 
 
-async def test_an_operators_password_must_be_set(command: Command) -> None:
-    told = refused(await command("create-operator", "--email", "op@example.com", ORDERS_OPERATOR_PASSWORD="short"))
+async def test_an_operators_password_must_be_set(command: Commands) -> None:
+    told = await command.refused("create-operator", "--email", "op@example.com", ORDERS_OPERATOR_PASSWORD="short")
 
     assert told == "orders: ORDERS_OPERATOR_PASSWORD: String should have at least 8 characters"
 
 
-async def test_the_catalogue_may_be_seeded_again_and_again(command: Command, transactions: Transactions) -> None:
+async def test_the_catalogue_may_be_seeded_again_and_again(command: Commands, transactions: Transactions) -> None:
     first = await command("seed-products")
     second = await command("seed-products")
 
@@ -262,7 +239,7 @@ async def test_the_catalogue_may_be_seeded_again_and_again(command: Command, tra
 # --- every command ---
 
 
-async def test_migrate_brings_an_empty_database_to_the_schema(command: Command, isolation: DatabaseIsolation) -> None:
+async def test_migrate_brings_an_empty_database_to_the_schema(command: Commands, isolation: DatabaseIsolation) -> None:
     async with isolation.private() as url:
         engine = create_engine(url, application_name="tests")
         async with engine.begin() as connection:
@@ -277,16 +254,16 @@ async def test_migrate_brings_an_empty_database_to_the_schema(command: Command, 
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["migrate"], ["dead-letters", "list"], ["seed-products"], []])
-async def test_a_wrong_setting_is_one_line_that_names_the_variable(command: Command, arguments: list[str]) -> None:
-    told = refused(await command(*arguments, ORDERS_HTTP_PORT="eighty"))
+async def test_a_wrong_setting_is_one_line_that_names_the_variable(command: Commands, arguments: list[str]) -> None:
+    told = await command.refused(*arguments, ORDERS_HTTP_PORT="eighty")
 
     assert told.startswith("orders: ORDERS_HTTP_PORT: ")
 
 
-async def test_a_database_that_is_away_is_one_line(command: Command) -> None:
+async def test_a_database_that_is_away_is_one_line(command: Commands) -> None:
     away = "postgresql+asyncpg://nobody@127.0.0.1:1/nowhere"
 
-    told = refused(await command("dead-letters", "list", ORDERS_DATABASE_URL=away))
+    told = await command.refused("dead-letters", "list", ORDERS_DATABASE_URL=away)
 
     assert told.startswith("orders: the database does not answer: ")
 

@@ -1,12 +1,10 @@
 """The service between PostgreSQL and Kafka: relay and consumer as they run in production."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-import pytest
 from backing_services.waiting import eventually
 from orders import handlers
 from orders.domain import OrderStatus, User
@@ -18,22 +16,14 @@ from outboxed.storage import SqlTransactions
 from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.records import consumer_record, event_record
 from outboxed.testing.services import running
+from outboxed.testing.suites import DeliverySuite
 from outboxed.testing.topics import Topics
 
-from ..factories import OrderFactory, ProductFactory, UserFactory, payment_captured, payment_declined
+from ..factories import OrderFactory, payment_captured, payment_declined
 from ..fakes import stored
 
 Transactions = SqlTransactions[SqlOrdersUnitOfWork]
 MakeConsumer = Callable[..., ConsumerRole]
-
-
-@pytest.fixture
-async def customer(transactions: Transactions) -> User:
-    user = UserFactory.create()
-    async with transactions() as uow:
-        await uow.users.register(user)
-        await uow.products.put([ProductFactory.create(sku="ABC")])
-    return user
 
 
 async def place(transactions: Transactions, customer: User, policy: OrderPolicy) -> UUID:
@@ -112,21 +102,19 @@ async def test_of_two_relays_one_sends(
 # --- in ---
 
 
-async def test_an_event_that_is_sent_twice_is_handled_once(
-    transactions: Transactions, consumer_role: MakeConsumer, topics: Topics
-) -> None:
-    order, marker = OrderFactory.create(), OrderFactory.create()
-    await stored(transactions, orders=[order, marker])
-    captured = payment_captured(order.id)
+class TestDelivery(DeliverySuite):
+    topic = "payments"
 
-    async with running(consumer_role().run):
-        await topics.send(captured)
-        await eventually(lambda: has_status(transactions, order.id, OrderStatus.CONFIRMED))
-        await topics.send(captured, captured, payment_captured(marker.id))
-        await eventually(lambda: has_status(transactions, marker.id, OrderStatus.CONFIRMED))
-        await eventually(lambda: _all_committed(topics, 4))
+    async def event(self, transactions: Transactions) -> Any:
+        order = OrderFactory.create()
+        await stored(transactions, orders=[order])
+        return payment_captured(order.id)
 
-    assert len(await SqlBackend(transactions).outbox()) == 2
+    async def is_handled(self, transactions: Transactions, event: Any) -> bool:
+        return await has_status(transactions, UUID(event.key.decode()), OrderStatus.CONFIRMED)
+
+    async def effects(self, backend: SqlBackend) -> int:
+        return len(await backend.outbox())
 
 
 async def _all_committed(topics: Topics, count: int) -> bool:
@@ -163,37 +151,6 @@ async def test_poison_becomes_a_dead_letter_and_its_neighbours_are_handled(
         (tombstone.key, None),
     }
     assert await status_of(transactions, before.id) is OrderStatus.CONFIRMED
-
-
-async def test_offsets_are_committed_after_the_transaction_so_what_a_dead_process_had_in_hand_comes_again(
-    transactions: Transactions, consumer_role: MakeConsumer, topics: Topics
-) -> None:
-    order = OrderFactory.create()
-    await stored(transactions, orders=[order])
-    await topics.send(payment_captured(order.id))
-    in_hand = asyncio.Event()
-
-    @asynccontextmanager
-    async def never_commits() -> AsyncIterator[Any]:
-        async with transactions() as uow:
-            yield uow
-            in_hand.set()
-            await asyncio.Event().wait()
-
-    role = asyncio.ensure_future(consumer_role(never_commits).run(_never()))
-    await eventually(in_hand.is_set)
-    role.cancel()
-    await asyncio.wait({role})
-    assert await topics.committed("payments") == 0
-    assert await status_of(transactions, order.id) is OrderStatus.PENDING
-
-    async with running(consumer_role().run):
-        await eventually(lambda: has_status(transactions, order.id, OrderStatus.CONFIRMED), within=8)
-        await eventually(lambda: _all_committed(topics, 1))
-
-
-def _never() -> Any:
-    return asyncio.Event()
 
 
 async def test_a_batch_comes_again_after_a_transient_error(

@@ -1,6 +1,5 @@
 """What only PostgreSQL can say: constraints, locks, figures over the tables."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ from orders.domain import OrderStatus
 from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, orders, users
 from outboxed.ports import NewTask
 from outboxed.process import Metrics
-from outboxed.storage import Clock, Pruner, SqlTransactions, StaleAggregateError, is_transient
+from outboxed.storage import Clock, Pruner, SqlTransactions, is_transient
 from outboxed.storage._retention import OWN_RETENTIONS
 
 from ..factories import NOW, OrderFactory, UserFactory
@@ -27,31 +26,6 @@ async def test_the_database_itself_refuses_an_address_twice(transactions: Transa
     with pytest.raises(sa.exc.IntegrityError, match="users_email"):
         async with transactions.engine.begin() as connection:
             await connection.execute(sa.insert(users), [row, twin])
-
-
-async def test_a_row_that_was_changed_behind_its_lock_is_not_overwritten(transactions: Transactions) -> None:
-    order = OrderFactory.create()
-    await stored(transactions, orders=[order])
-
-    async def confirm() -> None:
-        async with transactions() as uow:
-            await uow.connection.execute(sa.update(orders).values(version=5))
-            uow.orders.save(order.confirm(NOW))
-
-    with pytest.raises(StaleAggregateError):
-        await confirm()
-
-
-async def test_looking_does_not_wait_for_who_changes(transactions: Transactions) -> None:
-    order = OrderFactory.create()
-    await stored(transactions, orders=[order])
-
-    async with transactions() as writing, transactions() as reading:
-        await writing.orders.get(order.id)
-        writing.orders.save(order.confirm(NOW))
-        seen = await asyncio.wait_for(reading.orders.find(order.id), 2)
-
-    assert seen == order
 
 
 async def test_waiting_for_a_lock_has_an_end_and_may_be_tried_again(transactions: Transactions) -> None:

@@ -1,53 +1,40 @@
 """Whatever happens to a few orders, in whatever order: both adapters end with the same states, events and tasks."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
-from hypothesis import given
 from orders import handlers
 from orders.consumed_events import PaymentCaptured, PaymentDeclined
-from orders.storage import SqlOrdersUnitOfWork
-from outboxed.storage import SqlTransactions
-from outboxed.testing.adapters import Backend, InMemoryBackend, SqlBackend
-from outboxed.testing.histories import ON_A_DATABASE, Histories, History
+from outboxed.testing.adapters import Backend
+from outboxed.testing.histories import Histories
+from outboxed.testing.suites import HistoriesSuite
 
 from ..factories import OrderFactory
-
-HISTORIES = Histories(
-    {
-        "captured": lambda order_id, uow: handlers.confirm_order(PaymentCaptured(order_id=order_id), uow),
-        "declined": lambda order_id, uow: handlers.decline_order(PaymentDeclined(order_id=order_id), uow),
-        "deadline": handlers.expire_order,
-        "cancelled": lambda order_id, uow: handlers.cancel_order(order_id, uow, user_id=None),
-    }
-)
+from ..fakes import stored
 
 
-async def outcome_of(backend: Backend, history: History) -> Any:
-    """Play a history on fresh orders; what came of them, without ids and times."""
-    orders = [OrderFactory.create(order_id=uuid4()) for _ in range(HISTORIES.subjects)]
-    async with backend.database() as uow:
-        for order in orders:
-            uow.orders.add(order)
-    await HISTORIES.play(history, backend.database, [order.id for order in orders])
-    numbers = {str(order.id): number for number, order in enumerate(orders)}
-    async with backend.database() as uow:
-        ended = [await uow.orders.get(order.id) for order in orders]
-    return (
-        [(order.version, [(c.status, c.reason) for c in order.history]) for order in ended if order],
-        [
-            (numbers[record.key], record.headers["ce_type"], record.headers["ce_sequence"])
-            for record in await backend.outbox()
-            if record.key in numbers
-        ],
+class TestHistories(HistoriesSuite):
+    histories = Histories(
+        {
+            "captured": lambda order_id, uow: handlers.confirm_order(PaymentCaptured(order_id=order_id), uow),
+            "declined": lambda order_id, uow: handlers.decline_order(PaymentDeclined(order_id=order_id), uow),
+            "deadline": handlers.expire_order,
+            "cancelled": lambda order_id, uow: handlers.cancel_order(order_id, uow, user_id=None),
+        }
     )
 
+    async def begin(self, database: Any, orders: Sequence[UUID]) -> None:
+        await stored(database, orders=[OrderFactory.create(order_id=order_id) for order_id in orders])
 
-@ON_A_DATABASE
-@given(history=HISTORIES.made_up())
-async def test_every_history_ends_alike_in_memory_and_on_postgresql(
-    in_memory: InMemoryBackend, transactions: SqlTransactions[SqlOrdersUnitOfWork], history: History
-) -> None:
-    expected = await outcome_of(in_memory, history)
-
-    assert await outcome_of(SqlBackend(transactions), history) == expected
+    async def outcome(self, backend: Backend, numbers: Mapping[str, int]) -> Any:
+        async with backend.database() as uow:
+            ended = [await uow.orders.get(UUID(order_id)) for order_id in numbers]
+        return (
+            [(order.version, [(c.status, c.reason) for c in order.history]) for order in ended],
+            [
+                (numbers[record.key], record.headers["ce_type"], record.headers["ce_sequence"])
+                for record in await backend.outbox()
+                if record.key in numbers
+            ],
+        )

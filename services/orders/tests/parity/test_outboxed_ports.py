@@ -28,6 +28,14 @@ async def claim(backend: Backend, kind: str = "call", limit: int = 10) -> list[T
     return await backend.queue.claim(kind, limit=limit, lease=LEASE)
 
 
+@pytest.fixture
+async def task(backend: Backend) -> Task:
+    """The only one, claimed."""
+    await schedule(backend, NewTask("call", "1"))
+    [task] = await claim(backend)
+    return task
+
+
 async def claimed_keys(backend: Backend, kind: str = "call", limit: int = 10) -> list[str]:
     return [task.key for task in await claim(backend, kind, limit)]
 
@@ -247,10 +255,7 @@ async def test_a_task_is_claimed_by_one_of_many_workers(backend: Backend) -> Non
     assert len(keys) == len(set(keys))
 
 
-async def test_a_completed_task_is_gone_and_its_key_is_free(backend: Backend) -> None:
-    await schedule(backend, NewTask("call", "1"))
-    [task] = await claim(backend)
-
+async def test_a_completed_task_is_gone_and_its_key_is_free(backend: Backend, task: Task) -> None:
     await complete(backend, task)
 
     assert not await backend.tasks()
@@ -258,10 +263,7 @@ async def test_a_completed_task_is_gone_and_its_key_is_free(backend: Backend) ->
     assert await claimed_keys(backend) == ["1"]
 
 
-async def test_a_task_completed_in_a_transaction_that_fails_is_still_there(backend: Backend) -> None:
-    await schedule(backend, NewTask("call", "1"))
-    [task] = await claim(backend)
-
+async def test_a_task_completed_in_a_transaction_that_fails_is_still_there(backend: Backend, task: Task) -> None:
     async with failed_transaction(backend.database) as uow:
         await backend.queue.complete(task, uow)
 
@@ -284,9 +286,7 @@ async def test_who_lost_the_lease_may_write_nothing(backend: Backend, end: str) 
 
 
 @pytest.mark.parametrize("end", ["complete", "postpone", "bury"])
-async def test_a_task_that_is_gone_cannot_be_ended_again(backend: Backend, end: str) -> None:
-    await schedule(backend, NewTask("call", "1"))
-    [task] = await claim(backend)
+async def test_a_task_that_is_gone_cannot_be_ended_again(backend: Backend, end: str, task: Task) -> None:
     await complete(backend, task)
 
     with pytest.raises(LeaseLostError):
@@ -304,10 +304,7 @@ async def _ends(backend: Backend, end: str, task: Task) -> None:
             await backend.queue.bury(task, "no such address", uow)
 
 
-async def test_a_postponed_task_comes_again_and_its_attempts_go_on_counting(backend: Backend) -> None:
-    await schedule(backend, NewTask("call", "1"))
-    [task] = await claim(backend)
-
+async def test_a_postponed_task_comes_again_and_its_attempts_go_on_counting(backend: Backend, task: Task) -> None:
     await backend.queue.postpone(task, timedelta(minutes=1), "no answer")
 
     assert not await claim(backend)
@@ -316,10 +313,7 @@ async def test_a_postponed_task_comes_again_and_its_attempts_go_on_counting(back
     assert again.attempts == 2
 
 
-async def test_a_buried_task_is_a_dead_letter_and_no_task_any_more(backend: Backend) -> None:
-    await schedule(backend, NewTask("call", "1"))
-    [task] = await claim(backend)
-
+async def test_a_buried_task_is_a_dead_letter_and_no_task_any_more(backend: Backend, task: Task) -> None:
     await _ends(backend, "bury", task)
 
     assert await backend.dead_tasks() == [("call", "1", "no such address")]

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from orders import api
 from orders.app import create_token_issuer
-from orders.domain import User, UserRole
+from orders.domain import Order, Role, User
 from orders.handlers import OrderPolicy
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
@@ -18,8 +18,8 @@ from outboxed.tasks import Worker
 from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
 from outboxed.testing.services import always
 
-from ..factories import ProductFactory, UserFactory
-from ..fakes import InMemoryOrdersUnitOfWork, PlainPasswords, in_memory_orders
+from ..factories import OrderFactory, ProductFactory, UserFactory
+from ..fakes import InMemoryOrdersUnitOfWork, PlainPasswords, in_memory_orders, stored
 
 Database = InMemoryDatabase[InMemoryOrdersUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
@@ -36,18 +36,24 @@ async def database(clock: Clock) -> Database:
 
 
 @pytest.fixture
+async def order(database: Database) -> Order:
+    """Pending."""
+    order: Order = OrderFactory.create()
+    await stored(database, orders=[order])
+    return order
+
+
+@pytest.fixture
 async def customer(database: Database) -> User:
-    return await _registered(database, UserFactory.create())
+    user: User = UserFactory.create()
+    await stored(database, users=[user])
+    return user
 
 
 @pytest.fixture
 async def operator(database: Database) -> User:
-    return await _registered(database, UserFactory.create(role=UserRole.OPERATOR))
-
-
-async def _registered(database: Database, user: User) -> User:
-    async with database() as uow:
-        await uow.users.register(user)
+    user: User = UserFactory.create(role=Role.OPERATOR)
+    await stored(database, users=[user])
     return user
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from orders.domain import User
+from orders.domain import Order, User
 from outboxed.storage import Clock
 
 from ..factories import OrderFactory
@@ -197,11 +197,8 @@ async def test_a_customer_cancels_their_order_and_may_do_it_twice(
 
 
 async def test_somebody_elses_order_is_not_found_but_an_operator_reads_and_cancels_it(
-    client: httpx.AsyncClient, database: Database, customer: User, operator: User, bearer: Headers
+    client: httpx.AsyncClient, customer: User, operator: User, bearer: Headers, order: Order
 ) -> None:
-    order = OrderFactory.create()
-    await stored(database, orders=[order])
-
     for path in (f"/orders/{order.id}", f"/orders/{uuid4()}", "/orders/no-uuid"):
         assert error_of(await client.get(path, headers=bearer(customer))) == (404, "NOT_FOUND")
     assert error_of(await client.post(f"/orders/{order.id}/cancel", headers=bearer(customer))) == (404, "NOT_FOUND")

@@ -1,6 +1,6 @@
 """What this service publishes. A breaking change is a new type beside the old one."""
 
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from outboxed.messages import Amount, Event, EventData, Timestamp
@@ -19,6 +19,10 @@ class PaymentEvent(Event, topic="payments", key_field="order_id"):
     payment_id: UUID
     order_id: UUID
 
+    @classmethod
+    def _of(cls, payment: Payment, **data: Any) -> Self:
+        return cls(payment_id=payment.id, order_id=payment.order_id, **data)
+
 
 class PaymentCaptured(PaymentEvent, type="payment.captured.v1"):
     amount: MoneyData
@@ -26,12 +30,7 @@ class PaymentCaptured(PaymentEvent, type="payment.captured.v1"):
 
     @classmethod
     def of(cls, payment: Payment) -> Self:
-        return cls(
-            payment_id=payment.id,
-            order_id=payment.order_id,
-            amount=_money(payment),
-            captured_at=payment.history[-1].at,
-        )
+        return cls._of(payment, amount=_money(payment), captured_at=payment.history[-1].at)
 
 
 class PaymentDeclined(PaymentEvent, type="payment.declined.v1"):
@@ -40,7 +39,7 @@ class PaymentDeclined(PaymentEvent, type="payment.declined.v1"):
 
     @classmethod
     def of(cls, payment: Payment, reason: str) -> Self:
-        return cls(payment_id=payment.id, order_id=payment.order_id, reason=reason, declined_at=payment.history[-1].at)
+        return cls._of(payment, reason=reason, declined_at=payment.history[-1].at)
 
 
 class PaymentRefunded(PaymentEvent, type="payment.refunded.v1"):
@@ -49,12 +48,7 @@ class PaymentRefunded(PaymentEvent, type="payment.refunded.v1"):
 
     @classmethod
     def of(cls, payment: Payment) -> Self:
-        return cls(
-            payment_id=payment.id,
-            order_id=payment.order_id,
-            amount=_money(payment),
-            refunded_at=payment.history[-1].at,
-        )
+        return cls._of(payment, amount=_money(payment), refunded_at=payment.history[-1].at)
 
 
 PUBLISHED = (PaymentCaptured, PaymentDeclined, PaymentRefunded)

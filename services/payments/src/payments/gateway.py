@@ -57,7 +57,6 @@ class HttpPaymentGateway:
 
     @failpoint("gateway.charge")
     async def charge(self, charge: Charge, *, idempotency_key: UUID, reference: UUID) -> str:
-        """See ports.PaymentGateway."""
         body = {
             "amount": f"{charge.amount:.2f}",
             "currency": charge.currency,
@@ -75,13 +74,11 @@ class HttpPaymentGateway:
 
     @failpoint("gateway.refund")
     async def refund(self, *, idempotency_key: str) -> str | None:
-        """See ports.PaymentGateway."""
         response = await self._call("POST", "/v1/refunds", json={"idempotency_key": idempotency_key})
         return _parsed(_expected(response, 200), RefundAnswer).refunded_charge
 
     @failpoint("gateway.charges")
     async def charges(self, *, reference: UUID) -> Sequence[GatewayCharge]:
-        """See ports.PaymentGateway."""
         response = await self._call("GET", "/v1/charges", params={"reference": str(reference)})
         items = _parsed(_expected(response, 200), ChargesAnswer).items
         return [GatewayCharge(**vars(item)) for item in items]

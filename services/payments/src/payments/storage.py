@@ -31,20 +31,15 @@ payments = sa.Table(
 
 
 class SqlPayments(SqlRepository[Payment]):
-    """See ports.Payments."""
-
     def __init__(self, connection: AsyncConnection) -> None:
         super().__init__(connection, payments, to_row=_payment_row, from_row=_payment)
 
     async def page(self, *, after: UUID | None, limit: int) -> Sequence[Payment]:
-        """See ports.Payments."""
         conditions = [] if after is None else [payments.c.id > after]
         return await self.select(*conditions, order_by=[payments.c.id], limit=limit)
 
 
 class SqlPaymentsUnitOfWork(SqlUnitOfWork):
-    """See ports.UnitOfWork."""
-
     def __init__(self, connection: AsyncConnection, *, source: str, clock: Clock, now: datetime) -> None:
         super().__init__(connection, source=source, clock=clock, now=now)
         self.payments = SqlPayments(connection)

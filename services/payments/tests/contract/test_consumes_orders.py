@@ -2,19 +2,18 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
-import pytest
 from outboxed.consuming import Subscriber
-from pact_faststream import Expectation
-from payments.domain import Payment, PaymentStatus, payment_id_of
+from outboxed.testing.suites import ConsumedPactsSuite, expectations_of
+from payments.domain import PaymentStatus, payment_id_of
 
 from ..unit.conftest import Database
 from .expectations import OF_ORDERS, ORDER_ID
 
 
-def payment_in(database: Database) -> Payment:
-    payment: Payment = database.state.table("payments")[payment_id_of(ORDER_ID)]
-    return payment
+def payment_in(database: Database) -> Any:
+    return database.state.table("payments")[payment_id_of(ORDER_ID)]
 
 
 async def test_a_placed_order_requests_its_payment(database: Database, subscriber: Subscriber) -> None:
@@ -34,11 +33,8 @@ async def test_a_cancelled_order_is_never_charged(database: Database, subscriber
     assert not database.state.tasks
 
 
-@pytest.mark.parametrize("expectation", OF_ORDERS.expectations, ids=lambda expectation: expectation.description)
-async def test_no_expectation_is_without_effect(
-    expectation: Expectation, database: Database, subscriber: Subscriber
-) -> None:
-    await OF_ORDERS.receive(expectation.description, subscriber, database.outcome)
+class TestExpectations(ConsumedPactsSuite):
+    expectation = expectations_of(OF_ORDERS)
 
 
 def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, write_contracts: bool) -> None:

@@ -1,22 +1,21 @@
 """The service between Kafka, PostgreSQL and the gateway: consumer, worker and relay as they run in production."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import sqlalchemy as sa
 from backing_services.waiting import eventually
 from outboxed.consuming import ConsumerRole
 from outboxed.ports import NewTask
 from outboxed.relay import Relay
-from outboxed.storage import SqlTransactions, tables
+from outboxed.storage import SqlTransactions
 from outboxed.tasks import SqlTaskQueue, Worker
+from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.records import consumer_record
 from outboxed.testing.services import running
+from outboxed.testing.suites import DeliverySuite
 from outboxed.testing.topics import Topics
 from payments.domain import Payment, PaymentStatus, payment_id_of
 from payments.gateway import HttpPaymentGateway
@@ -48,11 +47,6 @@ async def find(transactions: Transactions, order_id: UUID) -> Payment | None:
 async def has_status(transactions: Transactions, order_id: UUID, status: PaymentStatus) -> bool:
     payment = await find(transactions, order_id)
     return payment is not None and payment.status is status
-
-
-async def rows(transactions: Transactions, table: sa.Table) -> int:
-    async with transactions.engine.connect() as connection:
-        return int((await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())
 
 
 async def test_a_placed_order_is_charged_and_a_cancelled_one_gets_its_money_back(
@@ -94,25 +88,14 @@ def _parent(trace_id: str) -> bytes:
     return f"00-{trace_id}-00f067aa0ba902b7-01".encode()
 
 
-async def test_an_event_that_is_sent_twice_asks_for_one_payment(
-    transactions: Transactions, consumer_role: MakeConsumer, topics: Topics
-) -> None:
-    order_id, marker = uuid4(), uuid4()
-    placed = order_placed(order_id)
+class TestDelivery(DeliverySuite):
+    topic = "orders"
 
-    async with running(consumer_role().run):
-        await topics.send(placed)
-        await eventually(lambda: has_status(transactions, order_id, PaymentStatus.REQUESTED))
-        await topics.send(placed, placed, order_placed(marker))
-        await eventually(lambda: has_status(transactions, marker, PaymentStatus.REQUESTED))
-        await eventually(lambda: _all_committed(topics, 4))
+    async def event(self, _: Transactions) -> Any:
+        return order_placed(uuid4())
 
-    assert await rows(transactions, tables.inbox) == 2
-    assert await rows(transactions, tables.tasks) == 2
-
-
-async def _all_committed(topics: Topics, count: int) -> bool:
-    return await topics.committed("orders") == count
+    async def is_handled(self, transactions: Transactions, event: Any) -> bool:
+        return await has_status(transactions, UUID(event.key.decode()), PaymentStatus.REQUESTED)
 
 
 async def test_poison_becomes_a_dead_letter_and_its_neighbours_are_handled(
@@ -128,40 +111,12 @@ async def test_poison_becomes_a_dead_letter_and_its_neighbours_are_handled(
         await eventually(lambda: has_status(transactions, before, PaymentStatus.VOIDED))
         await eventually(lambda: has_status(transactions, after, PaymentStatus.REQUESTED))
 
-    assert await rows(transactions, tables.dead_letters) == 1
-
-
-async def test_offsets_are_committed_after_the_transaction_so_what_a_dead_process_had_in_hand_comes_again(
-    transactions: Transactions, consumer_role: MakeConsumer, topics: Topics
-) -> None:
-    order_id = uuid4()
-    await topics.send(order_placed(order_id))
-    in_hand = asyncio.Event()
-
-    @asynccontextmanager
-    async def never_commits() -> AsyncIterator[Any]:
-        async with transactions() as uow:
-            yield uow
-            in_hand.set()
-            await asyncio.Event().wait()
-
-    never: Any = asyncio.Event()
-    role = asyncio.ensure_future(consumer_role(never_commits).run(never))
-    await eventually(in_hand.is_set)
-    role.cancel()
-    await asyncio.wait({role})
-    assert await topics.committed("orders") == 0
-    assert await find(transactions, order_id) is None
-
-    async with running(consumer_role().run):
-        await eventually(lambda: has_status(transactions, order_id, PaymentStatus.REQUESTED), within=8)
-        await eventually(lambda: _all_committed(topics, 1))
+    assert len(await SqlBackend(transactions).dead_letters()) == 1
 
 
 async def test_a_task_of_a_worker_that_died_is_done_by_the_next_when_its_lease_ends(
-    transactions: Transactions, worker: Worker[Any], topics: Topics, consumer_role: MakeConsumer
+    transactions: Transactions, worker: Worker[Any], topics: Topics, consumer_role: MakeConsumer, order_id: UUID
 ) -> None:
-    order_id = uuid4()
     async with running(consumer_role().run):
         await topics.send(order_placed(order_id))
         await eventually(lambda: has_status(transactions, order_id, PaymentStatus.REQUESTED))
@@ -194,4 +149,4 @@ async def test_several_workers_charge_each_order_once(
 
 
 async def _no_tasks(transactions: Transactions) -> bool:
-    return await rows(transactions, tables.tasks) == 0
+    return not await SqlBackend(transactions).tasks()

@@ -1,11 +1,12 @@
 """Kafka records in, through FastStream's test broker and the real subscriber; state, tasks and dead letters out."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from outboxed.testing.records import event_record, odd, poison
+from outboxed.testing.records import event_record
+from outboxed.testing.suites import ConsumerSuite, poisoned
 from payments.domain import PaymentStatus, payment_id_of
 from payments.handlers import CHARGE, REFUND
 
@@ -14,14 +15,32 @@ from ..fakes import stored
 from .conftest import Consume, Database
 
 
-def status_of(order_id: UUID, database: Database) -> PaymentStatus:
-    found: PaymentStatus = database.state.table("payments")[payment_id_of(order_id)].status
-    return found
+def status_of(order_id: UUID, database: Database) -> Any:
+    return database.state.table("payments")[payment_id_of(order_id)].status
 
 
-async def test_a_placed_order_is_to_be_charged(database: Database, consume: Consume) -> None:
-    order_id = uuid4()
+class TestRecords(ConsumerSuite):
+    group = "payments"
+    unread = (("orders", "order.confirmed.v1"),)
+    spoil = poisoned(
+        order_id_no_uuid={"order_id": "7"},
+        amount_a_number={"total": {"amount": 50.0, "currency": "EUR"}},
+        amount_negative={"total": {"amount": "-1.00", "currency": "EUR"}},
+        amount_not_a_number={"total": {"amount": "NaN", "currency": "EUR"}},
+        amount_in_tenths_of_a_cent={"total": {"amount": "1.001", "currency": "EUR"}},
+        currency_unknown_in_kind={"total": {"amount": "1.00", "currency": "Euro"}},
+        deadline_without_a_zone={"pay_before": "2026-01-15T12:00:00"},
+        no_payment_method={"payment_method": None},
+    )
 
+    async def event(self, _: Database, order_id: UUID) -> Any:
+        return order_placed(order_id)
+
+    def handled(self, database: Database) -> Sequence[UUID]:
+        return [payment.order_id for payment in database.state.table("payments").values()]
+
+
+async def test_a_placed_order_is_to_be_charged(database: Database, consume: Consume, order_id: UUID) -> None:
     await consume(order_placed(order_id))
 
     assert status_of(order_id, database) is PaymentStatus.REQUESTED
@@ -45,16 +64,6 @@ async def test_an_order_placed_and_cancelled_in_one_batch_is_voided(database: Da
     assert status_of(order_id, database) is PaymentStatus.VOIDED
 
 
-async def test_the_same_event_twice_asks_for_one_payment(database: Database, consume: Consume) -> None:
-    event = order_placed(uuid4())
-
-    await consume(event, event)
-    await consume(event)
-
-    assert len(database.state.table("payments")) == 1
-    assert len(database.state.inbox) == 1
-
-
 @pytest.mark.parametrize("status", [PaymentStatus.DECLINED, PaymentStatus.VOIDED, PaymentStatus.REFUNDED])
 async def test_events_replayed_onto_an_empty_inbox_change_nothing_and_call_nobody(
     database: Database, consume: Consume, status: PaymentStatus
@@ -67,42 +76,6 @@ async def test_events_replayed_onto_an_empty_inbox_change_nothing_and_call_nobod
     assert database.state.table("payments") == {payment.id: payment}
     assert not database.state.tasks
     assert not database.state.outbox
-
-
-async def test_many_orders_are_handled_in_one_batch(database: Database, consume: Consume) -> None:
-    orders = [uuid4() for _ in range(20)]
-
-    await consume(*(order_placed(order_id) for order_id in orders))
-
-    assert {status_of(order_id, database) for order_id in orders} == {PaymentStatus.REQUESTED}
-
-
-def _poison(order_id: UUID) -> Mapping[str, Any]:
-    return poison(
-        order_placed(order_id),
-        order_id_no_uuid={"order_id": "7"},
-        amount_a_number={"total": {"amount": 50.0, "currency": "EUR"}},
-        amount_negative={"total": {"amount": "-1.00", "currency": "EUR"}},
-        amount_not_a_number={"total": {"amount": "NaN", "currency": "EUR"}},
-        amount_in_tenths_of_a_cent={"total": {"amount": "1.001", "currency": "EUR"}},
-        currency_unknown_in_kind={"total": {"amount": "1.00", "currency": "Euro"}},
-        deadline_without_a_zone={"pay_before": "2026-01-15T12:00:00"},
-        no_payment_method={"payment_method": None},
-    )
-
-
-@pytest.mark.parametrize("kind", _poison(uuid4()))
-async def test_poison_becomes_one_dead_letter_and_its_neighbours_are_handled(
-    kind: str, database: Database, consume: Consume
-) -> None:
-    poisoned, neighbour = uuid4(), uuid4()
-
-    await consume(_poison(poisoned)[kind], order_placed(neighbour))
-
-    [letter] = database.state.dead_letters.values()
-    assert letter.reason
-    assert letter.group == "payments"
-    assert list(database.state.table("payments")) == [payment_id_of(neighbour)]
 
 
 async def test_an_event_that_its_handler_refuses_is_the_only_dead_letter(
@@ -121,20 +94,6 @@ async def test_an_event_that_its_handler_refuses_is_the_only_dead_letter(
     assert letter.reason.startswith("RuntimeError: a bug (test_consumers.py:")
     assert status_of(neighbour, database) is PaymentStatus.REQUESTED
     assert "refused" not in database.state.inbox
-
-
-async def test_odd_records_that_are_no_poison_leave_no_dead_letter(database: Database, consume: Consume) -> None:
-    order_id = uuid4()
-    placed = order_placed(order_id)
-
-    await consume(
-        event_record("orders", "order.exploded.v1", {}, key="any"),
-        event_record("orders", "order.confirmed.v1", {"order_id": str(order_id)}, key=str(order_id)),
-        odd(placed),
-    )
-
-    assert not database.state.dead_letters
-    assert status_of(order_id, database) is PaymentStatus.REQUESTED
 
 
 async def test_a_new_reason_for_a_cancellation_is_survived(database: Database, consume: Consume) -> None:

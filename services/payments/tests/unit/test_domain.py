@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from payments.domain import TRANSITIONS, Payment, PaymentInput, PaymentStatus, payment_id_of
@@ -58,9 +58,7 @@ def test_a_decline_and_a_void_have_no_charge() -> None:
     assert PaymentFactory.create().void(NOW).charge_id is None
 
 
-def test_an_order_has_the_same_payment_id_however_often_it_is_asked_for() -> None:
-    order_id = uuid4()
-
+def test_an_order_has_the_same_payment_id_however_often_it_is_asked_for(order_id: UUID) -> None:
     assert payment_id_of(order_id) == payment_id_of(order_id) == PaymentFactory.create(order_id=order_id).id
     assert payment_id_of(order_id) != payment_id_of(uuid4())
 

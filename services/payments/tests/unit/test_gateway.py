@@ -41,10 +41,8 @@ async def test_a_charge_that_succeeds_gives_its_id(gateway: HttpPaymentGateway, 
 
 
 async def test_a_charge_is_made_once_however_often_it_is_asked_for(
-    gateway: HttpPaymentGateway, sandbox: Sandbox
+    gateway: HttpPaymentGateway, sandbox: Sandbox, order_id: UUID
 ) -> None:
-    order_id = uuid4()
-
     asked = {await charge(gateway, order_id) for _ in range(3)}
 
     assert asked == set(sandbox.charges(order_id))
@@ -67,8 +65,7 @@ async def test_a_declined_card_and_an_unknown_one_are_a_final_no(
         await charge(gateway, payment_method=payment_method)
 
 
-async def test_a_key_that_was_refunded_charges_no_more(gateway: HttpPaymentGateway) -> None:
-    order_id = uuid4()
+async def test_a_key_that_was_refunded_charges_no_more(gateway: HttpPaymentGateway, order_id: UUID) -> None:
     await refund(gateway, order_id)
 
     with pytest.raises(PaymentDeclinedError, match="key_refunded"):
@@ -86,8 +83,7 @@ async def test_a_refund_of_nothing_returns_nothing(gateway: HttpPaymentGateway) 
     assert await refund(gateway, uuid4()) is None
 
 
-async def test_an_orders_charges_are_found_by_its_reference(gateway: HttpPaymentGateway) -> None:
-    order_id = uuid4()
+async def test_an_orders_charges_are_found_by_its_reference(gateway: HttpPaymentGateway, order_id: UUID) -> None:
     charge_id = await charge(gateway, order_id)
     await charge(gateway)
 
@@ -97,8 +93,7 @@ async def test_an_orders_charges_are_found_by_its_reference(gateway: HttpPayment
     assert found.succeeded
 
 
-async def test_a_charge_whose_money_went_back_is_listed_as_such(gateway: HttpPaymentGateway) -> None:
-    order_id = uuid4()
+async def test_a_charge_whose_money_went_back_is_listed_as_such(gateway: HttpPaymentGateway, order_id: UUID) -> None:
     await charge(gateway, order_id)
     await refund(gateway, order_id)
 
@@ -112,10 +107,8 @@ async def test_an_order_that_was_never_charged_has_no_charges(gateway: HttpPayme
 
 
 async def test_a_charge_that_is_not_answered_in_time_may_have_been_made(
-    gateway: HttpPaymentGateway, sandbox: Sandbox
+    gateway: HttpPaymentGateway, sandbox: Sandbox, order_id: UUID
 ) -> None:
-    order_id = uuid4()
-
     with pytest.raises(ServiceTimeoutError, match="no answer from the gateway within 5 s"):
         await charge(gateway, order_id, payment_method="pm_card_timeout_after_charge")
 

@@ -74,9 +74,8 @@ async def happens(database: Database, name: str, order_id: UUID) -> None:
         await HAPPENINGS[name](order_id, uow)
 
 
-def payment_of(database: Database, order_id: UUID) -> Payment:
-    payment: Payment = database.state.table("payments")[payment_id_of(order_id)]
-    return payment
+def payment_of(database: Database, order_id: UUID) -> Any:
+    return database.state.table("payments")[payment_id_of(order_id)]
 
 
 @pytest.mark.parametrize(("state", "name"), TABLE)
@@ -107,8 +106,7 @@ async def test_where_the_table_has_no_entry_nothing_is_stored_scheduled_or_publi
     assert not database.state.outbox
 
 
-async def test_a_payment_asks_for_what_the_order_says(database: Database) -> None:
-    order_id = uuid4()
+async def test_a_payment_asks_for_what_the_order_says(database: Database, order_id: UUID) -> None:
     event = placed(order_id)
 
     async with database() as uow:
@@ -120,9 +118,7 @@ async def test_a_payment_asks_for_what_the_order_says(database: Database) -> Non
     assert charge.pay_before == event.pay_before
 
 
-async def test_a_cancelled_order_that_is_placed_afterwards_is_never_charged(database: Database) -> None:
-    order_id = uuid4()
-
+async def test_a_cancelled_order_that_is_placed_afterwards_is_never_charged(database: Database, order_id: UUID) -> None:
     await happens(database, "order.cancelled", order_id)
     await happens(database, "order.placed", order_id)
 

@@ -14,8 +14,14 @@ from ..sandbox import Sandbox
 from .conftest import Database, PutFaults
 
 
-async def charged_twice(gateway: HttpPaymentGateway, faults: PutFaults, payment: Payment) -> tuple[str, str]:
-    """A charge under the payment's key, and one more by a gateway that ignores the key."""
+@pytest.fixture
+def payment() -> Payment:
+    return PaymentFactory.create()
+
+
+@pytest.fixture
+async def charges(gateway: HttpPaymentGateway, faults: PutFaults, payment: Payment) -> tuple[str, str]:
+    """One under the payment's key, and one more by a gateway that ignores the key."""
     first = await _charge(gateway, payment.order_id)
     await faults({"operation": "charge", "action": "ignore_key"})
     return first, await _charge(gateway, payment.order_id)
@@ -30,19 +36,17 @@ async def unclaimed_ids(database: Database, gateway: HttpPaymentGateway) -> list
 
 
 async def test_where_every_charge_has_its_payment_nothing_is_found(
-    database: Database, gateway: HttpPaymentGateway
+    database: Database, gateway: HttpPaymentGateway, payment: Payment
 ) -> None:
-    payment = PaymentFactory.create()
     await stored(database, payment.capture(await _charge(gateway, payment.order_id), NOW))
 
     assert await unclaimed_ids(database, gateway) == []
 
 
 async def test_the_charge_too_many_of_a_captured_payment_is_found_and_returned(
-    database: Database, gateway: HttpPaymentGateway, faults: PutFaults, sandbox: Sandbox
+    database: Database, gateway: HttpPaymentGateway, sandbox: Sandbox, payment: Payment, charges: tuple[str, str]
 ) -> None:
-    payment = PaymentFactory.create()
-    first, extra = await charged_twice(gateway, faults, payment)
+    first, extra = charges
     await stored(database, payment.capture(first, NOW))
 
     [found] = await unclaimed_charges(database, gateway)
@@ -54,10 +58,9 @@ async def test_the_charge_too_many_of_a_captured_payment_is_found_and_returned(
 
 
 async def test_a_captured_payments_own_key_is_never_returned(
-    database: Database, gateway: HttpPaymentGateway, faults: PutFaults
+    database: Database, gateway: HttpPaymentGateway, payment: Payment, charges: tuple[str, str]
 ) -> None:
-    payment = PaymentFactory.create()
-    own, extra = await charged_twice(gateway, faults, payment)
+    own, extra = charges
     await stored(database, payment.capture(extra, NOW))
 
     [found] = await unclaimed_charges(database, gateway)
@@ -66,13 +69,11 @@ async def test_a_captured_payments_own_key_is_never_returned(
 
 
 async def test_a_charge_that_is_under_way_is_claimed_by_its_key(
-    database: Database, gateway: HttpPaymentGateway, faults: PutFaults
+    database: Database, gateway: HttpPaymentGateway, payment: Payment, charges: tuple[str, str]
 ) -> None:
-    payment = PaymentFactory.create()
-    _, extra = await charged_twice(gateway, faults, payment)
     await stored(database, payment)
 
-    assert await unclaimed_ids(database, gateway) == [extra]
+    assert await unclaimed_ids(database, gateway) == [charges[1]]
 
 
 @pytest.mark.parametrize("end", ["decline", "void", "refund"])

@@ -1,7 +1,7 @@
 """Charges and refunds against the sandbox gateway, through the worker: what is retried, adopted, ended, returned."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -24,11 +24,13 @@ from ..factories import order_cancelled, order_placed
 from ..sandbox import Sandbox
 from .conftest import Consume, Database, PutFaults
 
+Place = Callable[..., Awaitable[UUID]]
+Retry = Callable[..., Awaitable[None]]
 BACKOFF = timedelta(minutes=2)  # longer than any
 
 
 @pytest.fixture
-def placed(consume: Consume) -> Callable[..., Any]:
+def placed(consume: Consume) -> Place:
     async def place(payment_method: str = "pm_card_ok") -> UUID:
         order_id = uuid4()
         await consume(order_placed(order_id, payment_method=payment_method))
@@ -38,7 +40,7 @@ def placed(consume: Consume) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def retried(worker: Worker[Any], clock: Clock) -> Callable[..., Any]:
+def retried(worker: Worker[Any], clock: Clock) -> Retry:
     """Runs what is due, then again after every back-off is over, so many times in all."""
 
     async def run(times: int = 2) -> None:
@@ -49,9 +51,8 @@ def retried(worker: Worker[Any], clock: Clock) -> Callable[..., Any]:
     return run
 
 
-def status_of(order_id: UUID, database: Database) -> PaymentStatus:
-    status: PaymentStatus = database.state.table("payments")[payment_id_of(order_id)].status
-    return status
+def status_of(order_id: UUID, database: Database) -> Any:
+    return database.state.table("payments")[payment_id_of(order_id)].status
 
 
 def published(database: Database) -> Sequence[str]:
@@ -63,7 +64,7 @@ def waiting(database: Database, kind: str, order_id: UUID) -> StoredTask:
 
 
 async def test_a_placed_order_is_charged_and_announced_as_captured(
-    database: Database, worker: Worker[Any], sandbox: Sandbox, placed: Callable[..., Any]
+    database: Database, worker: Worker[Any], sandbox: Sandbox, placed: Place
 ) -> None:
     order_id = await placed()
 
@@ -76,7 +77,7 @@ async def test_a_placed_order_is_charged_and_announced_as_captured(
 
 
 async def test_a_declined_card_is_announced_and_never_tried_again(
-    database: Database, retried: Callable[..., Any], sandbox: Sandbox, placed: Callable[..., Any]
+    database: Database, retried: Retry, sandbox: Sandbox, placed: Place
 ) -> None:
     order_id = await placed("pm_card_declined")
 
@@ -88,7 +89,7 @@ async def test_a_declined_card_is_announced_and_never_tried_again(
 
 
 async def test_a_time_out_is_no_decline_and_is_tried_again_later(
-    database: Database, worker: Worker[Any], placed: Callable[..., Any]
+    database: Database, worker: Worker[Any], placed: Place
 ) -> None:
     order_id = await placed("pm_card_slow")
 
@@ -102,7 +103,7 @@ async def test_a_time_out_is_no_decline_and_is_tried_again_later(
 
 
 async def test_a_charge_that_was_made_but_not_answered_is_adopted_by_the_next_attempt(
-    database: Database, retried: Callable[..., Any], sandbox: Sandbox, placed: Callable[..., Any]
+    database: Database, retried: Retry, sandbox: Sandbox, placed: Place
 ) -> None:
     order_id = await placed("pm_card_timeout_after_charge")
 
@@ -116,12 +117,7 @@ async def test_a_charge_that_was_made_but_not_answered_is_adopted_by_the_next_at
 
 @pytest.mark.parametrize("fault", [{"action": "garbage"}, {"action": "timeout_after"}])
 async def test_whatever_the_first_answer_was_an_order_is_charged_once(
-    database: Database,
-    retried: Callable[..., Any],
-    sandbox: Sandbox,
-    placed: Callable[..., Any],
-    faults: PutFaults,
-    fault: dict[str, Any],
+    database: Database, retried: Retry, sandbox: Sandbox, placed: Place, faults: PutFaults, fault: dict[str, Any]
 ) -> None:
     await faults({"operation": "charge", **fault})
     order_id = await placed()
@@ -133,7 +129,7 @@ async def test_whatever_the_first_answer_was_an_order_is_charged_once(
 
 
 async def test_a_gateway_that_fails_for_a_while_is_asked_under_the_same_key_until_it_answers(
-    database: Database, retried: Callable[..., Any], sandbox: Sandbox, placed: Callable[..., Any]
+    database: Database, retried: Retry, sandbox: Sandbox, placed: Place
 ) -> None:
     order_id = await placed("pm_card_flaky")
 
@@ -144,7 +140,7 @@ async def test_a_gateway_that_fails_for_a_while_is_asked_under_the_same_key_unti
 
 
 async def test_a_charge_that_cannot_be_looked_up_is_not_made_blindly(
-    retried: Callable[..., Any], sandbox: Sandbox, placed: Callable[..., Any], faults: PutFaults
+    retried: Retry, sandbox: Sandbox, placed: Place, faults: PutFaults
 ) -> None:
     await faults({"operation": "charge", "action": "status", "status": 503}, {"operation": "list", "action": "garbage"})
     order_id = await placed()
@@ -155,7 +151,7 @@ async def test_a_charge_that_cannot_be_looked_up_is_not_made_blindly(
 
 
 async def test_a_gateway_that_names_a_time_is_left_alone_until_then(
-    database: Database, worker: Worker[Any], clock: Clock, placed: Callable[..., Any], faults: PutFaults
+    database: Database, worker: Worker[Any], clock: Clock, placed: Place, faults: PutFaults
 ) -> None:
     await faults({"operation": "charge", "action": "status", "status": 429, "seconds": 30})
     order_id = await placed()
@@ -170,7 +166,7 @@ async def test_a_gateway_that_names_a_time_is_left_alone_until_then(
 
 
 async def test_a_charge_ends_when_its_order_is_cancelled(
-    database: Database, consume: Consume, retried: Callable[..., Any], sandbox: Sandbox, placed: Callable[..., Any]
+    database: Database, consume: Consume, retried: Retry, sandbox: Sandbox, placed: Place
 ) -> None:
     order_id = await placed()
     await consume(order_cancelled(order_id))
@@ -184,7 +180,7 @@ async def test_a_charge_ends_when_its_order_is_cancelled(
 
 
 async def test_nothing_is_asked_of_the_gateway_once_the_deadline_has_passed(
-    database: Database, worker: Worker[Any], sandbox: Sandbox, clock: Clock, placed: Callable[..., Any]
+    database: Database, worker: Worker[Any], sandbox: Sandbox, clock: Clock, placed: Place
 ) -> None:
     order_id = await placed()
     clock.advance(timedelta(minutes=15))
@@ -196,12 +192,7 @@ async def test_nothing_is_asked_of_the_gateway_once_the_deadline_has_passed(
 
 
 async def test_a_charge_of_unknown_outcome_at_its_deadline_is_returned_with_the_cancellation(
-    database: Database,
-    consume: Consume,
-    retried: Callable[..., Any],
-    sandbox: Sandbox,
-    clock: Clock,
-    placed: Callable[..., Any],
+    database: Database, consume: Consume, retried: Retry, sandbox: Sandbox, clock: Clock, placed: Place
 ) -> None:
     order_id = await placed("pm_card_timeout_after_charge")
     await retried(1)
@@ -217,7 +208,7 @@ async def test_a_charge_of_unknown_outcome_at_its_deadline_is_returned_with_the_
 
 
 async def test_a_captured_payment_of_a_cancelled_order_is_returned(
-    database: Database, consume: Consume, worker: Worker[Any], sandbox: Sandbox, placed: Callable[..., Any]
+    database: Database, consume: Consume, worker: Worker[Any], sandbox: Sandbox, placed: Place
 ) -> None:
     order_id = await placed()
     await worker.run_due()
@@ -231,12 +222,7 @@ async def test_a_captured_payment_of_a_cancelled_order_is_returned(
 
 
 async def test_a_refund_never_gives_up(
-    database: Database,
-    consume: Consume,
-    retried: Callable[..., Any],
-    sandbox: Sandbox,
-    placed: Callable[..., Any],
-    faults: PutFaults,
+    database: Database, consume: Consume, retried: Retry, sandbox: Sandbox, placed: Place, faults: PutFaults
 ) -> None:
     order_id = await placed()
     await retried(1)
@@ -253,7 +239,7 @@ async def test_a_refund_never_gives_up(
 
 
 async def test_a_charge_never_gives_up_before_its_deadline(
-    database: Database, worker: Worker[Any], clock: Clock, placed: Callable[..., Any], faults: PutFaults
+    database: Database, worker: Worker[Any], clock: Clock, placed: Place, faults: PutFaults
 ) -> None:
     await faults({"operation": "charge", "action": "status", "status": 500, "times": 12})
     order_id = await placed()
@@ -268,7 +254,7 @@ async def test_a_charge_never_gives_up_before_its_deadline(
 
 
 async def test_a_worker_that_lost_its_lease_writes_nothing(
-    database: Database, worker: Worker[Any], clock: Clock, placed: Callable[..., Any]
+    database: Database, worker: Worker[Any], clock: Clock, placed: Place
 ) -> None:
     order_id = await placed()
     queue = InMemoryTaskQueue(database)
@@ -296,7 +282,7 @@ async def test_a_charge_or_refund_whose_worker_was_killed_comes_again_within_ten
 
 
 async def test_several_charges_are_under_way_at_once_and_do_not_hold_up_refunds(
-    database: Database, consume: Consume, placed: Callable[..., Any]
+    database: Database, consume: Consume, placed: Place
 ) -> None:
     cancelled = await placed()
     await consume(order_cancelled(cancelled))
