@@ -14,7 +14,7 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Customer:
-    """Somebody with an account, logged in; patient for ``within`` seconds. ``subjects(email)`` says what came."""
+    """Somebody with an account, logged in; patient for `within` seconds. `subjects(email)` says what came."""
 
     email: str
     http: httpx.AsyncClient
@@ -24,7 +24,7 @@ class Customer:
 
     @classmethod
     async def registered(cls, http: httpx.AsyncClient, subjects: Subjects, *, within: float = 15) -> "Customer":
-        """A new one; ``http`` knows the base URL of orders' API."""
+        """A new one; `http` knows the base URL of orders' API."""
         email = f"customer{next(_numbers)}@example.com"
         api = OrdersApi(http)
         (await api.register(email)).raise_for_status()
@@ -35,7 +35,7 @@ class Customer:
         return OrdersApi(self.http)
 
     async def orders(self, payment_method: str, *, at: httpx.AsyncClient | None = None) -> str:
-        """Place an order, ``at`` another address of the same API if one is given, and return its id."""
+        """Place an order, `at` another address of the same API if one is given, and return its id."""
         api, key = OrdersApi(at or self.http), f"key-{next(_numbers)}"
         response = await api.place(order_of(payment_method), key=key, headers=self.headers)
         assert response.status_code == 201, response.text

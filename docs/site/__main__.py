@@ -1,4 +1,4 @@
-"""``python -m docs.site``: the documentation as a site; with it, what the tests know of behaviours and journeys."""
+"""`python -m docs.site`: the documentation as a site; with it, what the tests know of behaviours and journeys."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""``python -m docs.site.domain``: the state tables of docs/domain.md, made of the services' own."""
+"""`python -m docs.site.domain`: the state tables of docs/domain.md, made of the services' own."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -110,7 +110,7 @@ def reading_both() -> Sequence[Route[Any]]:
         uow.received.append((event.parcel_id, event.grams))
 
     routes = [Route(ParcelShippedV2, receive_v2), Route(ParcelShippedV1, receive_v1)]
-    return routes  # noqa: RET504  # the page shows the line above
+    return routes  # noqa: RET504 - the page shows the line above
 
 
 READING_V1 = [Route(ParcelShippedV1, receive_v1)]

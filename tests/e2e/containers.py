@@ -57,7 +57,7 @@ class Project:
         }
 
     def output(self, *arguments: str) -> str:
-        """What ``docker compose`` prints. Raises ComposeError."""
+        """What `docker compose` prints. Raises ComposeError."""
         return _output([*self._compose.docker_compose_command(), *arguments], **self._settings)
 
     def __enter__(self) -> Self:
@@ -106,7 +106,7 @@ class ComposedShop:
         answer.raise_for_status()
 
     async def run(self, *arguments: str) -> str:
-        """What ``docker compose`` prints. Raises ComposeError."""
+        """What `docker compose` prints. Raises ComposeError."""
         return await asyncio.to_thread(self.project.output, *arguments)
 
     async def crash(self, *services: str) -> None:

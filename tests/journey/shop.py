@@ -14,7 +14,7 @@ from tests.customer import Customer
 
 @dataclass(frozen=True)
 class Shop:
-    """What a test may touch: the API, the gateway; ``mails`` says which kinds an address got."""
+    """What a test may touch: the API, the gateway; `mails` says which kinds an address got."""
 
     http: httpx.AsyncClient
     gateway: httpx.AsyncClient

@@ -31,7 +31,7 @@ AFTER_ARRIVAL = ("gives no answer in time", "drops the connection")
 
 @dataclass(eq=False)
 class Call:
-    """A request on its way; ``reply`` is what the other side answered when it arrived."""
+    """A request on its way; `reply` is what the other side answered when it arrived."""
 
     to: str
     asks: str

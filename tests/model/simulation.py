@@ -163,7 +163,7 @@ class Simulation:
     # --- what workers do, and what becomes of them ---
 
     def work(self, first: int) -> bool:
-        """A worker claims one due task and makes its call; the kinds take turns, from ``first`` on."""
+        """A worker claims one due task and makes its call; the kinds take turns, from `first` on."""
         kinds = [(service, kind) for service, worker in self._workers.items() for kind in worker.kinds]
         return any(self._claim(*kinds[(first + turn) % len(kinds)]) for turn in range(len(kinds)))
 

@@ -13,7 +13,7 @@ from services.notifications.tests.fakes import SentEmail
 
 @dataclass(frozen=True)
 class Gateway:
-    """The processor's memory of one order: amounts by idempotency key; ``accepts`` is the customer's card."""
+    """The processor's memory of one order: amounts by idempotency key; `accepts` is the customer's card."""
 
     accepts: bool
     charged: tuple[tuple[str, Decimal], ...] = ()
@@ -22,7 +22,7 @@ class Gateway:
 
 @dataclass(frozen=True)
 class SagaState:
-    """Where everything is; steps make new ones. ``calls`` are outcomes that are not recorded yet."""
+    """Where everything is; steps make new ones. `calls` are outcomes that are not recorded yet."""
 
     databases: dict[str, State]
     gateway: Gateway

@@ -1,6 +1,6 @@
 """Several orders at once, in hundreds of random stories of everything that may happen; the rules hold at every step.
 
-``MODEL_EXAMPLES=20000 make model`` tells more stories. A story that breaks a rule is printed at its shortest.
+`MODEL_EXAMPLES=20000 make model` tells more stories. A story that breaks a rule is printed at its shortest.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class BadEndingError(AssertionError):
 
 
 class SagaRules(RuleBasedStateMachine):
-    """Rules are what may happen next; ``pick`` chooses among those that it may happen to."""
+    """Rules are what may happen next; `pick` chooses among those that it may happen to."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""``python -m shop_demo``: ``run`` sends a file of orders through the system, ``up`` leaves it running."""
+"""`python -m shop_demo`: `run` sends a file of orders through the system, `up` leaves it running."""
 
 import asyncio
 import errno

@@ -29,7 +29,7 @@ class ShopError(RuntimeError):
 
 @dataclass(frozen=True)
 class Rejected:
-    """A line that was refused; ``code`` is the API's."""
+    """A line that was refused; `code` is the API's."""
 
     number: int
     status: int
@@ -108,7 +108,7 @@ class Customers:
 
 @dataclass(frozen=True)
 class Pace:
-    """At most ``rate`` lines a second, in time with a clock: an answer that is late does not slow the others down."""
+    """At most `rate` lines a second, in time with a clock: an answer that is late does not slow the others down."""
 
     rate: float
     begun: float = field(default_factory=time.monotonic)
@@ -121,7 +121,7 @@ class Pace:
 async def place_all(
     customers: Customers, lines: Sequence[OrderLine], *, orders: int | None, pace: Pace, sent: Callable[[], None]
 ) -> Outcome:
-    """Send every line once; or, with ``orders``, lines over and over until so many orders are accepted."""
+    """Send every line once; or, with `orders`, lines over and over until so many orders are accepted."""
     outcome = Outcome()
     source = enumerate(repeated(lines))
     if orders is None:

@@ -1,7 +1,7 @@
-"""``orders.jsonl``: a line is an order, with a few words for the demo around it; a bad line is sent as it is.
+"""`orders.jsonl`: a line is an order, with a few words for the demo around it; a bad line is sent as it is.
 
-``customer`` names who orders (created at need), ``member`` makes that customer a member, ``cancel`` is "at_once" or
-"when_confirmed", ``idempotency_key`` is the request's (else one of the line's own). All else is the request's body.
+`customer` names who orders (created at need), `member` makes that customer a member, `cancel` is "at_once" or
+"when_confirmed", `idempotency_key` is the request's (else one of the line's own). All else is the request's body.
 """
 
 import json
@@ -16,7 +16,7 @@ GUEST = "guest"
 
 @dataclass(frozen=True)
 class OrderLine:
-    """``body`` is what POST /orders gets."""
+    """`body` is what POST /orders gets."""
 
     number: int
     body: bytes

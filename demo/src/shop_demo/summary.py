@@ -30,7 +30,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Summary:
-    """``broken`` are the rules that don't hold, each a sentence."""
+    """`broken` are the rules that don't hold, each a sentence."""
 
     figures: Figures
     outcome: Outcome

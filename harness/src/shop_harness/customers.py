@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 API = "/api/v1"
-PASSWORD = "correct horse"  # noqa: S105  # lives as long as the shop that it is for
+PASSWORD = "correct horse"  # noqa: S105 - lives as long as the shop that it is for
 ANSWERED_WITH_ERROR = frozenset({429, 500, 502, 503, 504})
 Headers = Mapping[str, str]
 
@@ -33,7 +33,7 @@ class Placed:
 
 @dataclass(frozen=True)
 class Patience:
-    """How many seconds a customer asks again, and after which statuses; pauses grow from ``first`` to ``cap``."""
+    """How many seconds a customer asks again, and after which statuses; pauses grow from `first` to `cap`."""
 
     within: float
     again_on: AbstractSet[int] = ANSWERED_WITH_ERROR
@@ -42,7 +42,7 @@ class Patience:
 
     def pause(self, attempt: int) -> float:
         """Seconds before the next attempt; no two customers take the same."""
-        return min(self.cap, self.first * float(2 ** min(attempt, 16))) * random.uniform(0.5, 1)  # noqa: S311  # no secret
+        return min(self.cap, self.first * float(2 ** min(attempt, 16))) * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
 
 ONCE = Patience(0, again_on=frozenset())
@@ -52,7 +52,7 @@ ONCE = Patience(0, again_on=frozenset())
 class OrdersApi:
     """It asks one address after the other until it is answered: all that it asks for takes effect once.
 
-    ``addresses`` are URLs of the API; an empty one is the client's own. Raises NoAnswerError.
+    `addresses` are URLs of the API; an empty one is the client's own. Raises NoAnswerError.
     """
 
     http: httpx.AsyncClient

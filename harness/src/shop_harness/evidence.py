@@ -30,7 +30,7 @@ class OrderRow:
 
 @dataclass(frozen=True)
 class PaymentRow:
-    """A payment in payments' database; ``amount`` is 0 where the order was cancelled before it was seen."""
+    """A payment in payments' database; `amount` is 0 where the order was cancelled before it was seen."""
 
     order_id: str
     status: str
@@ -55,7 +55,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Mail:
-    """An e-mail that arrived; a Message-ID is ``kind.order_id@domain``."""
+    """An e-mail that arrived; a Message-ID is `kind.order_id@domain`."""
 
     to: str
     message_id: str
@@ -63,7 +63,7 @@ class Mail:
 
     @property
     def name(self) -> str:
-        """What it is about: ``kind.order_id``."""
+        """What it is about: `kind.order_id`."""
         return self.message_id.partition("@")[0]
 
     @property
@@ -83,7 +83,7 @@ class Letter:
 class Evidence:
     """Everything that the rules judge by. What a collector can't see stays empty, and is not judged.
 
-    An e-mail goes by its name, ``kind.order_id``; a dictionary by service or order has their names as keys.
+    An e-mail goes by its name, `kind.order_id`; a dictionary by service or order has their names as keys.
     """
 
     # the databases

@@ -129,7 +129,7 @@ async def at_rest(
 ) -> Evidence:
     """The evidence once it was quiet and the same so many times: an e-mail too many would come last.
 
-    Where nothing has moved for ``stuck_after`` seconds, the evidence as it is.
+    Where nothing has moved for `stuck_after` seconds, the evidence as it is.
     """
     clock = asyncio.get_running_loop().time
     seen: object = None

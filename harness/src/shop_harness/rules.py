@@ -17,10 +17,10 @@ from shop_harness.services import readers
 
 @dataclass(frozen=True)
 class Rule:
-    """``sentence`` says what must hold, and ``breaches`` where it doesn't.
+    """`sentence` says what must hold, and `breaches` where it doesn't.
 
-    ``checked`` is how many things the rule looks at: a rule that looks at nothing proves nothing. One that holds
-    ``at_rest`` only may be broken while something is still under way.
+    `checked` is how many things the rule looks at: a rule that looks at nothing proves nothing. One that holds
+    `at_rest` only may be broken while something is still under way.
     """
 
     sentence: str

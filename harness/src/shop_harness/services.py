@@ -18,10 +18,10 @@ class ServiceTableError(ValueError):
 
 @dataclass(frozen=True)
 class Service:
-    """The table ``[tool.shop]``: ``publishes`` has topics and partitions, ``prepare`` commands for a new database.
+    """The table `[tool.shop]`: `publishes` has topics and partitions, `prepare` commands for a new database.
 
-    ``environment`` is what it needs beside database, Kafka and port, without its prefix; values name what the harness
-    knows, such as ``{gateway_url}``.
+    `environment` is what it needs beside database, Kafka and port, without its prefix; values name what the harness
+    knows, such as `{gateway_url}`.
     """
 
     name: str

@@ -30,7 +30,7 @@ from shop_harness.services import ALL, LISTENERS, SERVICES, TOPICS
 
 MOCK_LIMITS = {"KAFKA_SESSION_TIMEOUT_MS": "2000", "KAFKA_FETCH_MAX_WAIT_MS": "20"}
 OPERATOR_EMAIL = "operator@shop.example"
-OPERATOR_PASSWORD = "operator of the harness"  # noqa: S105  # lives as long as the system
+OPERATOR_PASSWORD = "operator of the harness"  # noqa: S105 - lives as long as the system
 LOOPBACK = "127.0.0.1"
 READY_WITHIN = 60.0
 MAIL_CATCHER_ROOM = "1000000"
@@ -90,8 +90,8 @@ def _port(variable: str, default: int) -> int:
 class System:
     """An async context manager: everything runs inside, and no process is left afterwards.
 
-    ``say(line)`` tells a person what happens. ``folder`` gets logs and ledgers, a temporary one unless given.
-    ``rate_limit_per_minute`` is orders' own setting. A subclass chooses other servers, or other processes of a service.
+    `say(line)` tells a person what happens. `folder` gets logs and ledgers, a temporary one unless given.
+    `rate_limit_per_minute` is orders' own setting. A subclass chooses other servers, or other processes of a service.
     Raises one of FOR_A_PERSON.
     """
 
@@ -132,7 +132,7 @@ class System:
         return self.postgres.url(service)
 
     def environment(self, service: str, port: int = 0) -> dict[str, str]:
-        """The variables of a process of a service, which listens at ``port``."""
+        """The variables of a process of a service, which listens at `port`."""
         database_url, bootstrap_servers = self._addresses(service)
         settings = {
             "DATABASE_URL": database_url,

@@ -16,7 +16,7 @@ Test = TypeVar("Test", bound=Callable[..., Any])
 def canary(distribution: str, *, breaks: str, mend: str) -> Callable[[Test], Test]:
     """Let a test, whose name begins with the distribution's, say what it means for us that it fails.
 
-    ``breaks`` says what of ours breaks, ``mend`` which file to look at. ``make upgrade-check`` reads the names.
+    `breaks` says what of ours breaks, `mend` which file to look at. `make upgrade-check` reads the names.
     """
 
     def decorate(test: Test) -> Test:
@@ -41,7 +41,7 @@ def canary(distribution: str, *, breaks: str, mend: str) -> Callable[[Test], Tes
 def _told(distribution: str, breaks: str, mend: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001  # whatever it is, the dependency is another
+    except Exception as error:  # noqa: BLE001 - whatever it is, the dependency is another
         what = str(error).partition("\n")[0] or type(error).__name__
     else:
         return

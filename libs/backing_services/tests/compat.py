@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 def modules_of_pytest() -> Sequence[str]:
     """What every run of pytest imports."""
-    from _pytest import config  # noqa: PLC0415  # the one place that knows
+    from _pytest import config  # noqa: PLC0415 - the one place that knows
 
     return [f"_pytest.{name}" for name in getattr(config, "default_plugins", ())]
 
 
 def run_exit_functions() -> None:
     """What os._exit leaves out."""
-    atexit._run_exitfuncs()  # noqa: SLF001  # see above
+    atexit._run_exitfuncs()  # noqa: SLF001 - see above

@@ -22,7 +22,7 @@ def run(*arguments: str) -> Run:
 
 
 def set_only(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], **values: str) -> None:
-    """Forget what the machine says of a broker, of CI and of proxies; then set ``values``."""
+    """Forget what the machine says of a broker, of CI and of proxies; then set `values`."""
     for name in environment:
         if name.startswith(("PACT_", "WEBHOOK_", "GITHUB_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name, raising=False)

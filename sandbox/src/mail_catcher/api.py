@@ -26,7 +26,7 @@ class Deletion(BaseModel):
 
 @dataclass(frozen=True)
 class MailCatcher:
-    """What the calls need; a test overrides ``mail_catcher`` with its own."""
+    """What the calls need; a test overrides `mail_catcher` with its own."""
 
     store: Store
     faults: Faults

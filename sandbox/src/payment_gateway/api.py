@@ -24,7 +24,7 @@ Job = Callable[[], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Gateway:
-    """What the calls need; a test overrides ``gateway`` with its own."""
+    """What the calls need; a test overrides `gateway` with its own."""
 
     ledger: Ledger
     processor: Processor

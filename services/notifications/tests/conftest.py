@@ -5,7 +5,7 @@ from notifications.app import NAME, create_app
 from notifications.consumers import ROUTES
 from notifications.settings import Settings
 from notifications.storage import SqlNotificationsUnitOfWork
-from outboxed.testing.fixtures import *  # noqa: F403  # fixtures of this service's own
+from outboxed.testing.fixtures import *  # noqa: F403 - fixtures of this service's own
 from outboxed.testing.fixtures import ServiceUnderTest
 from outboxed.testing.suites import keys, order_id
 from outboxed.testing.tokens import KeyPair

@@ -13,7 +13,7 @@ NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 EMAIL = "ada@example.com"
 
 
-def _order_notifications(id: UUID, email: str | None, kinds: Sequence[Kind], version: int) -> OrderNotifications:  # noqa: A002  # the aggregate's name for it
+def _order_notifications(id: UUID, email: str | None, kinds: Sequence[Kind], version: int) -> OrderNotifications:  # noqa: A002 - the aggregate's name for it
     return OrderNotifications(id, email, tuple(Notification(kind) for kind in kinds), version)
 
 

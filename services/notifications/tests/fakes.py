@@ -31,7 +31,7 @@ class SentEmail:
 
 @dataclass
 class RecordingMailer:
-    """A mail server's stand-in: takes everything, or raises ``error`` while it is set."""
+    """A mail server's stand-in: takes everything, or raises `error` while it is set."""
 
     sent: list[SentEmail] = field(default_factory=list)
     error: Exception | None = None

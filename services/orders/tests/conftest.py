@@ -9,7 +9,7 @@ from orders.handlers import OrderPolicy
 from orders.pricing import PricingService
 from orders.settings import Settings
 from orders.storage import SqlOrdersUnitOfWork
-from outboxed.testing.fixtures import *  # noqa: F403  # fixtures of this service's own
+from outboxed.testing.fixtures import *  # noqa: F403 - fixtures of this service's own
 from outboxed.testing.fixtures import ServiceUnderTest
 
 PAYMENT_DEADLINE = timedelta(minutes=15)

@@ -57,7 +57,7 @@ class InMemoryIdempotencyKeys:
         self._rows = rows
         self._now = now
 
-    async def claim(self, user_id: UUID, key: str, request_hash: str) -> StoredResponse | None:  # noqa: ARG002  # SQL keeps it at once
+    async def claim(self, user_id: UUID, key: str, request_hash: str) -> StoredResponse | None:  # noqa: ARG002 - SQL keeps it at once
         row = self._rows.get((user_id, key))
         if row is not None and row.created_at > self._now - timedelta(hours=24):
             return row.response

@@ -1,7 +1,7 @@
 """What every level of this service's tests builds on."""
 
 import pytest
-from outboxed.testing.fixtures import *  # noqa: F403  # fixtures of this service's own
+from outboxed.testing.fixtures import *  # noqa: F403 - fixtures of this service's own
 from outboxed.testing.fixtures import ServiceUnderTest
 from outboxed.testing.suites import keys, order_id
 from outboxed.testing.tokens import KeyPair

@@ -42,7 +42,7 @@ class ImpatientTransport(httpx.AsyncBaseTransport):
 
 @dataclass(frozen=True)
 class Sandbox:
-    """One for all tests: every order has keys and references of its own. ``faults`` are a test's."""
+    """One for all tests: every order has keys and references of its own. `faults` are a test's."""
 
     ledger: Ledger
     http: httpx.AsyncClient

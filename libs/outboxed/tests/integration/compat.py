@@ -36,7 +36,7 @@ async def _say_nothing() -> None:
 
 
 def with_bytes_changed(batch: Any, old: bytes, new: bytes) -> Any:
-    """A batch for ``send_batch`` whose bytes are changed after they were built."""
+    """A batch for `send_batch` whose bytes are changed after they were built."""
     build = batch._build
 
     def rebuild() -> bytes:

@@ -53,11 +53,11 @@ async def count(engine: AsyncEngine, table: sa.Table) -> int:
 
 async def kill_consumer(role: ConsumerRole, running: "asyncio.Task[None]") -> None:
     """As SIGKILL looks from outside: nothing is finished or committed, and the group isn't told."""
-    client: Any = role._subscriber.consumer  # noqa: SLF001  # a role has no such way to end
+    client: Any = role._subscriber.consumer  # noqa: SLF001 - a role has no such way to end
     if client is None:
         return
     leave_without_a_word(client)
-    for task in role._subscriber.tasks:  # noqa: SLF001  # as above
+    for task in role._subscriber.tasks:  # noqa: SLF001 - as above
         task.cancel()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

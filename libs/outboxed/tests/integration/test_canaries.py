@@ -25,7 +25,7 @@ async def test_asyncpg_asks_for_array_types_in_a_method_that_can_be_overridden(i
     class Connection(asyncpg.Connection):
         async def _introspect_types(self, typeoids: Any, *limit: Any) -> Any:
             parent: Any = super()
-            asked.append(await parent._introspect_types(typeoids, *limit))  # noqa: SLF001  # whether it's there is the point
+            asked.append(await parent._introspect_types(typeoids, *limit))  # noqa: SLF001 - whether it's there is the point
             return asked[-1]
 
     connection = await asyncpg.connect(asyncpg_url(isolation.url), connection_class=Connection)

@@ -112,13 +112,13 @@ async def test_a_consumer_that_starts_before_kafka_says_so_once_and_consumes_whe
     account_id = uuid4()
     await own_topics.send(moved(account_id))
     own_kafka.set_down()
-    start, attempts = own_role._broker.start, []  # noqa: SLF001  # several attempts are to be seen
+    start, attempts = own_role._broker.start, []  # noqa: SLF001 - several attempts are to be seen
 
     async def counted() -> None:
         attempts.append(1)
         await start()
 
-    monkeypatch.setattr(own_role._broker, "start", counted)  # noqa: SLF001  # as above
+    monkeypatch.setattr(own_role._broker, "start", counted)  # noqa: SLF001 - as above
     with structlog.testing.capture_logs() as logs:
         async with running(own_role.run):
             await eventually(lambda: len(attempts) >= 3)
@@ -188,7 +188,7 @@ async def test_a_bad_deploy_halts_the_consumer_and_loses_nothing(
 
     async with running(role.run):
         await eventually(lambda: bool(consumer.progress.halted))
-        await eventually(lambda: role._subscriber.consumer is None)  # noqa: SLF001  # it has left the group
+        await eventually(lambda: role._subscriber.consumer is None)  # noqa: SLF001 - it has left the group
 
     assert await count(transactions.engine, tables.dead_letters) == 3
     assert await topics.committed("moves") <= 2

@@ -144,7 +144,7 @@ async def test_what_one_connection_learnt_of_array_types_the_next_one_knows(
     asked: list[int] = []
     introspect = getattr(asyncpg.Connection, INTROSPECT)
 
-    async def counted(connection: Any, typeoids: Any, timeout: Any) -> Any:  # noqa: ASYNC109  # asyncpg's own
+    async def counted(connection: Any, typeoids: Any, timeout: Any) -> Any:  # noqa: ASYNC109 - asyncpg's own
         asked.append(1)
         return await introspect(connection, typeoids, timeout)
 

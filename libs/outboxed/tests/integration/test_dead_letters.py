@@ -49,7 +49,7 @@ async def test_a_dead_letter_keeps_its_record_byte_by_byte(
 
 
 async def test_a_letter_whose_cause_was_repaired_is_handled_by_its_replay_and_republishes_nothing(
-    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], account_id: UUID
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts], account_id: UUID
 ) -> None:
     await consumer.handle([raw(moved(account_id, "13.00", event_id="bad"))])
     [letter] = await letters.list()
@@ -93,7 +93,7 @@ async def _dead_task(transactions: Transactions, *, payload: dict[str, str]) -> 
 
 
 async def test_an_edited_letter_is_replayed_as_edited_and_its_original_is_kept(
-    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], account_id: UUID
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts], account_id: UUID
 ) -> None:
     broken = raw(replace(moved(account_id), value=b"{"))
     repaired = raw(moved(account_id, "5.00"))
@@ -163,7 +163,7 @@ async def test_a_tasks_value_stays_a_json_object(
         await letters.edit(letter.id, Edit(value=value))
 
 
-ACTIONS: dict[str, Callable[[DeadLetters[SqlAccounts], int], Awaitable[Any]]] = {
+ACTIONS: dict[str, Callable[[DeadLetterQueue[SqlAccounts], int], Awaitable[Any]]] = {
     "show": lambda letters, number: letters.show(number),
     "replay": lambda letters, number: letters.replay(number),
     "discard": lambda letters, number: letters.discard(number),
@@ -174,7 +174,7 @@ ACTIONS: dict[str, Callable[[DeadLetters[SqlAccounts], int], Awaitable[Any]]] = 
 @pytest.mark.parametrize("closed", ["replay", "discard"])
 @pytest.mark.parametrize("again", ["replay", "discard", "edit"])
 async def test_a_letter_is_closed_once_and_then_not_edited(
-    consumer: BatchConsumer[Any], letters: DeadLetters[SqlAccounts], closed: str, again: str
+    consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts], closed: str, again: str
 ) -> None:
     await consumer.handle([raw(moved(amount="13.00"))])
     [letter] = await letters.list()
@@ -186,7 +186,7 @@ async def test_a_letter_is_closed_once_and_then_not_edited(
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-async def test_an_unknown_letter_is_named(letters: DeadLetters[SqlAccounts], action: str) -> None:
+async def test_an_unknown_letter_is_named(letters: DeadLetterQueue[SqlAccounts], action: str) -> None:
     with pytest.raises(DeadLetterError, match="there is no dead letter 4711"):
         await ACTIONS[action](letters, 4711)
 

@@ -32,7 +32,7 @@ def server() -> Iterator[str]:
 
 def healthcheck(url: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "outboxed.healthcheck", url]
-    return subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603  # our own command
+    return subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own command
 
 
 @pytest.mark.parametrize("status", [200, 204])

@@ -1,6 +1,6 @@
 """The order of a key and what commits promise, while writers, relays and consumers come, go and die at random.
 
-``ORDERING_SEED`` repeats a schedule; a failure prints it.
+`ORDERING_SEED` repeats a schedule; a failure prints it.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from ..sample import Account, AccountCredited
 from .compat import bury
 from .conftest import TOPICS, Transactions, kill_consumer
 
-SEED = int(os.environ.get("ORDERING_SEED") or random.randrange(2**16))  # noqa: S311  # a schedule, no secret
+SEED = int(os.environ.get("ORDERING_SEED") or random.randrange(2**16))  # noqa: S311 - a schedule, no secret
 STEPS = 10
 WRITERS = 3
 KEYS = 12
@@ -122,7 +122,7 @@ class Part:
         self._running = asyncio.create_task(run(self._stop))
 
     async def stop(self) -> None:
-        client: Any = self._role and self._role._subscriber.consumer  # noqa: SLF001  # a role keeps it to itself
+        client: Any = self._role and self._role._subscriber.consumer  # noqa: SLF001 - a role keeps it to itself
         self._stop.set()
         await self._running
         if client is not None:
@@ -232,8 +232,8 @@ def _header(record: Any, name: str) -> str:
 async def test_keys_keep_their_order_and_commits_pass_nothing_unhandled_whoever_comes_goes_or_dies(
     topics: Topics, transactions: Transactions
 ) -> None:
-    chance = random.Random(SEED)  # noqa: S311  # as above
-    accounts = Accounts(transactions, random.Random(SEED))  # noqa: S311  # as above
+    chance = random.Random(SEED)  # noqa: S311 - as above
+    accounts = Accounts(transactions, random.Random(SEED))  # noqa: S311 - as above
     watch = Watch(topics, transactions)
     await accounts.open()
     fleet = Fleet(lambda kind: Part(topics, transactions, accounts, kind), chance)

@@ -36,7 +36,7 @@ async def append(transactions: Transactions, *keys: UUID, first: int = 1) -> Non
 
 
 async def close(relay: Relay) -> None:
-    await relay._abandon_producer()  # noqa: SLF001  # what run() does at its end
+    await relay._abandon_producer()  # noqa: SLF001 - what run() does at its end
 
 
 @pytest.fixture
@@ -135,14 +135,14 @@ async def test_rows_stay_until_the_acknowledgement_and_nothing_new_is_sent_befor
     await append(transactions, key, first=2)
 
     assert await own_relay.send_once() == 0
-    producer = own_relay._producer  # noqa: SLF001  # that it's the same one is the point
+    producer = own_relay._producer  # noqa: SLF001 - that it's the same one is the point
     await append(transactions, key, first=3)
     assert await own_relay.send_once() == 0
     assert await count(transactions.engine, tables.outbox) == 2
     own_kafka.set_up()
     await eventually(lambda: _sends_the_rest(own_relay, transactions))
 
-    assert own_relay._producer is producer  # noqa: SLF001  # as above
+    assert own_relay._producer is producer  # noqa: SLF001 - as above
     assert sequences(await own_topics.read("accounts", 3), key) == [1, 2, 3]
     assert await own_topics.size("accounts") == 3
 
@@ -226,7 +226,7 @@ async def test_a_relay_stops_in_time_though_kafka_never_answers(
     before = asyncio.all_tasks()
 
     async def stopper(stop: Any) -> None:
-        await eventually(lambda: bool(own_relay._in_flight))  # noqa: SLF001  # it has sent, and waits
+        await eventually(lambda: bool(own_relay._in_flight))  # noqa: SLF001 - it has sent, and waits
         os.kill(os.getpid(), signal.SIGTERM)
         await stop.wait()
 
@@ -235,5 +235,5 @@ async def test_a_relay_stops_in_time_though_kafka_never_answers(
 
     assert await count(transactions.engine, tables.outbox) == 1
     await eventually(lambda: asyncio.all_tasks() <= before, describe=lambda: str(asyncio.all_tasks() - before))
-    assert not own_relay._in_flight  # noqa: SLF001  # as above
+    assert not own_relay._in_flight  # noqa: SLF001 - as above
     assert not [record for record in caplog.records if "never retrieved" in record.getMessage()]

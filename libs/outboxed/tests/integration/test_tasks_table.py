@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 from outboxed.ports import NewTask
 from outboxed.storage import tables
-from outboxed.tasks import SqlTaskQueue, Task
+from outboxed.tasks import LeaseLostError, SqlTaskQueue, Task
 
-from .conftest import Transactions
+from .conftest import Transactions, count
 
 LEASE = timedelta(seconds=30)
 
@@ -58,13 +58,36 @@ async def test_claims_find_the_due_ones_by_the_index(transactions: Transactions)
 
     async with transactions.engine.begin() as connection:
         await connection.execute(sa.text("set local enable_seqscan = off"))
-        now = queue._now()  # noqa: SLF001  # the expression itself is what matters
+        now = queue._now()  # noqa: SLF001 - the expression itself is what matters
         due = sa.select(tables.tasks.c.id).where(tables.tasks.c.kind == "call", tables.tasks.c.due_at <= now)
         compiled = due.compile(dialect=transactions.engine.dialect, compile_kwargs={"literal_binds": True})
         plan = (await connection.execute(sa.text(f"explain {compiled}".replace(":", r"\:")))).scalars().all()
         statements.extend(plan)
 
     assert any("Index Cond" in line and "due_at" in line for line in statements)
+
+
+async def test_a_lease_that_ended_lets_the_next_worker_in_and_the_first_out(
+    transactions: Transactions, queue: SqlTaskQueue
+) -> None:
+    await schedule(transactions, NewTask("call", "1"))
+    [first] = await claim(queue)
+
+    before = await claim(queue)
+    transactions.clock.advance(LEASE + timedelta(seconds=1))
+    [second] = await claim(queue)
+
+    assert not before
+    assert second.attempts == 2
+    with pytest.raises(LeaseLostError):
+        await queue.postpone(first, timedelta(0), "late")
+    async with transactions() as uow:
+        with pytest.raises(LeaseLostError):
+            await queue.complete(first, uow)
+        with pytest.raises(LeaseLostError):
+            await queue.bury(first, "late", uow)
+        await queue.complete(second, uow)
+    assert await count(transactions.engine, tables.tasks) == 0
 
 
 async def test_a_task_whose_outcome_is_being_recorded_is_nobody_elses_though_its_lease_ends_meanwhile(

@@ -50,7 +50,7 @@ def test_aiokafka_does_not_read_a_header_name_that_is_no_utf8() -> None:
 
 @canary("aiokafka", breaks=ODD_HEADERS, mend=AIOKAFKA)
 def test_aiokafka_has_a_slow_parser_that_reads_what_the_fast_one_reads() -> None:
-    slow = default_records._DefaultRecordBatchPy  # noqa: SLF001  # whether it is there is the point
+    slow = default_records._DefaultRecordBatchPy  # noqa: SLF001 - whether it is there is the point
 
     assert read(slow(built(b"name"))) == read(default_records.DefaultRecordBatch(built(b"name")))
 
@@ -102,11 +102,11 @@ def test_aiokafka_splits_a_fetch_into_batches_one_after_the_other() -> None:
 async def test_aiokafka_producer_can_be_ended_without_flushing() -> None:
     producer: Any = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
     closed = getattr(producer, "_closed", None)
-    producer._closed = True  # noqa: SLF001  # whether it is there is the point
+    producer._closed = True  # noqa: SLF001 - whether it is there is the point
 
     try:
         assert closed is False, "a producer has no `_closed` any more"
-        await producer._sender.close()  # noqa: SLF001  # same
+        await producer._sender.close()  # noqa: SLF001 - same
         await producer.client.close()
     finally:
         await producer.stop()

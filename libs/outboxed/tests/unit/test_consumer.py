@@ -305,7 +305,7 @@ async def test_progress_counts_failed_attempts_and_what_is_in_hand(counts: Count
     failed = consumer_of(failing, counts, Seconds())
     failed.progress.last_attempt = 0.0
 
-    with pytest.raises(OSError):  # noqa: PT011  # just this one, without a text
+    with pytest.raises(OSError):  # noqa: PT011 - just this one, without a text
         await handle(failed, moved(), moved())
 
     assert seen == [2]

@@ -199,7 +199,7 @@ def test_whatever_the_bytes_are_a_record_is_read_or_undecodable(
     try:
         decode(odd, attributes_of(odd), MoneyMoved)
     except UndecodableRecordError as error:
-        assert str(error)  # noqa: PT017  # any other error is the failure
+        assert str(error)  # noqa: PT017 - any other error is the failure
 
 
 def versions_of(*events: Event) -> list[OutgoingRecord]:

@@ -42,7 +42,7 @@ def test_a_time_is_sent_in_utc_with_z(at: datetime, wire: str) -> None:
 
 def test_a_time_without_a_zone_cannot_be_sent() -> None:
     with pytest.raises(ValidationError):
-        on_the_wire(at=datetime(2026, 1, 15, 12))  # noqa: DTZ001  # that is the point
+        on_the_wire(at=datetime(2026, 1, 15, 12))  # noqa: DTZ001 - that is the point
 
 
 def test_an_event_has_no_field_that_nobody_declared() -> None:

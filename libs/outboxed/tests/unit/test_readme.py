@@ -48,7 +48,7 @@ async def test_the_readmes_service_can_be_built_and_handles_its_event(monkeypatc
     monkeypatch.setattr("outboxed.process.CommandLine", CommandLine)
     code = snippet(README, "class MoneyMoved(")
     names = dict(NAMES)
-    exec(code, names)  # noqa: S102  # it's our own README
+    exec(code, names)  # noqa: S102 - it's our own README
     account, database = Account(uuid4()), in_memory_accounts()
     [(name, settings, build)] = CommandLine.made
 

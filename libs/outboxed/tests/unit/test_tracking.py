@@ -15,7 +15,15 @@ from outboxed.storage import Clock
 from outboxed.tasks import TaskKind
 from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork
 from outboxed.testing.records import sent_record
-from outboxed.testing.tracking import Bus, InMemoryPart, NotAtRestError, RunningPart, Session, StuckRecordError, tracked
+from outboxed.testing.tracking import (
+    Bus,
+    InMemoryParticipant,
+    NotAtRestError,
+    RunningParticipant,
+    Session,
+    StuckRecordError,
+    tracked,
+)
 from outboxed.testing.tracking.spans import logged_steps
 from outboxed.testing.tracking.story import tell
 
@@ -37,7 +45,7 @@ class CookedToServe(ConsumedEvent, type="dish.cooked.v1", topic="kitchen", key_f
 
 
 class Diner:
-    """The two services; ``refuses`` is raised by the kitchen's handler, ``oven`` by its task."""
+    """The two services; `refuses` is raised by the kitchen's handler, `oven` by its task."""
 
     def __init__(self) -> None:
         clock = Clock()

@@ -27,7 +27,7 @@ MakeWorker = Callable[..., Worker[Any]]
 
 @dataclass
 class Outside:
-    """The outside world: answers, fails with ``error``, or keeps its callers waiting while ``open`` is not set."""
+    """The outside world: answers, fails with `error`, or keeps its callers waiting while `open` is not set."""
 
     calls: list[str] = field(default_factory=list)
     error: Exception | None = None
@@ -364,7 +364,7 @@ async def test_a_place_that_becomes_free_is_taken_while_the_other_calls_go_on(
 
 
 class Failing(InMemoryTaskQueue[Any]):
-    """Fails with ``errors``, one at each call of ``method``, and then works."""
+    """Fails with `errors`, one at each call of `method`, and then works."""
 
     def __init__(self, database: Database, method: str, *errors: Exception) -> None:
         super().__init__(database)

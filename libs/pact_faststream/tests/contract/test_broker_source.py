@@ -42,7 +42,7 @@ def broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]
 
 
 def verified_by_pact(source: BrokerSource, order: Mapping[str, Any] = ORDER_PLACED, *, publish: bool = True) -> bool:
-    """One run; each message of orders has ``order`` as its data."""
+    """One run; each message of orders has `order` as its data."""
 
     def answer(request: Mapping[str, Any]) -> Reply:
         return message(json.dumps(order).encode(), {"topic": request["description"]})

@@ -25,7 +25,7 @@ class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field=
     price: Amount = Decimal("4.50")
     carrier: str = "by bike"
     shipped_at: Timestamp = datetime(2026, 1, 15, 12, tzinfo=UTC)
-    stops: list[Stop] = [Stop(town="Ulm")]  # noqa: RUF012  # pydantic copies it
+    stops: list[Stop] = [Stop(town="Ulm")]  # noqa: RUF012 - pydantic copies it
 
 
 class ParcelWeighed(Event, type="parcel.weighed.v1", topic="parcels", key_field="parcel_id"):

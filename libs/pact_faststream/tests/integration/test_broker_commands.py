@@ -81,7 +81,7 @@ def test_publish_is_not_done_when_the_broker_took_fewer_pacts(broker: StandIn) -
 
 
 def accept_publication(broker: StandIn, *providers: str, taken: int = 2) -> None:
-    """The recorded answer to one pact, with as many links to pacts as are ``taken``."""
+    """The recorded answer to one pact, with as many links to pacts as are `taken`."""
     [exchange] = recorded("publish")
     [contract] = exchange.request.body["contracts"]
     pact = recorded_pact("publish")

@@ -63,7 +63,7 @@ def test_pact_python_cli_takes_our_options(command: str, options: list[str]) -> 
     program = str(Path(sys.executable).with_name("pact"))
 
     command_line = [program, "broker", command, "--help"]
-    done = subprocess.run(command_line, check=True, capture_output=True, text=True)  # noqa: S603  # its help
+    done = subprocess.run(command_line, check=True, capture_output=True, text=True)  # noqa: S603 - its help
 
     gone = [option for option in options if option not in done.stdout]
     assert not gone, f"`pact broker {command}` has no {gone} any more"

@@ -15,7 +15,7 @@ from notifications.schemas import NotificationsResponse
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What the calls need; a test overrides ``dependencies`` with its own."""
+    """What the calls need; a test overrides `dependencies` with its own."""
 
     unit_of_work: UnitOfWorkFactory[UnitOfWork]
 

@@ -39,7 +39,7 @@ class NotificationInput(StrEnum):
 
 @dataclass(frozen=True)
 class Made:
-    """The notification that an input makes, unless the customer was told one of ``unless`` before."""
+    """The notification that an input makes, unless the customer was told one of `unless` before."""
 
     kind: Kind
     unless: tuple[Kind, ...] = ()
@@ -51,7 +51,7 @@ NOTIFICATIONS: Mapping[NotificationInput, Made] = {
     NotificationInput.ORDER_CANCELLED: Made(Kind.CANCELLATION),
     NotificationInput.PAYMENT_REFUNDED: Made(Kind.REFUND),
 }
-"""What each input makes; each kind once. ``docs/domain.md`` is made of it."""
+"""What each input makes; each kind once. `docs/domain.md` is made of it."""
 
 
 class Status(StrEnum):
@@ -62,7 +62,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Notification:
-    """One message to a customer; ``message_id`` and ``sent_at`` are known once it is sent."""
+    """One message to a customer; `message_id` and `sent_at` are known once it is sent."""
 
     kind: Kind
     status: Status = Status.PENDING
@@ -72,9 +72,9 @@ class Notification:
 
 @dataclass(frozen=True)
 class OrderNotifications:
-    """All notifications about one order; ``id`` is the order's.
+    """All notifications about one order; `id` is the order's.
 
-    ``email`` is None until an event brought it: a refund that is heard of first has to wait for it.
+    `email` is None until an event brought it: a refund that is heard of first has to wait for it.
     """
 
     id: UUID

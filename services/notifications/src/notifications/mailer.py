@@ -22,7 +22,7 @@ GOODBYE_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class SmtpServer:
-    """Where to send; ``timeout`` in seconds, for the whole conversation."""
+    """Where to send; `timeout` in seconds, for the whole conversation."""
 
     host: str
     port: int
@@ -46,7 +46,7 @@ _TEXTS = {
 
 
 class SmtpMailer:
-    """See ports.Mailer. ``domain`` is the right side of every Message-ID."""
+    """See ports.Mailer. `domain` is the right side of every Message-ID."""
 
     def __init__(self, server: SmtpServer, *, sender: str, domain: str) -> None:
         self._server = server
@@ -117,7 +117,7 @@ async def _say_goodbye(client: aiosmtplib.SMTP) -> None:
 
 
 def _is_one_address(message: EmailMessage, email: str) -> bool:
-    """Whether the To header is read as it was meant: ``a,b@example.com`` would be two recipients."""
+    """Whether the To header is read as it was meant: `a,b@example.com` would be two recipients."""
     read = [address.addr_spec for address in message["To"].addresses]
     return read == [email] and "@" in email and email.isprintable()
 

@@ -29,7 +29,7 @@ class Mailer(Protocol):
 
 
 class Notifications(Protocol):
-    """The e-mails by order; ``get`` locks, ``find`` only looks."""
+    """The e-mails by order; `get` locks, `find` only looks."""
 
     async def get(self, key: UUID) -> OrderNotifications | None: ...
     async def find(self, key: UUID) -> OrderNotifications | None: ...

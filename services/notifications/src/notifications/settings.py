@@ -15,7 +15,7 @@ AUDIENCE = "shop"
 
 
 class Settings(ServiceSettings):
-    """Environment variables with the prefix ``NOTIFICATIONS_``."""
+    """Environment variables with the prefix `NOTIFICATIONS_`."""
 
     model_config = SettingsConfigDict(env_prefix="NOTIFICATIONS_", frozen=True, extra="ignore")
     development_only: ClassVar[frozenset[str]] = frozenset({"database_url", "jwt_public_keys"})

@@ -18,7 +18,7 @@ MAX_UNEXPECTED = 10
 def task_kinds(
     unit_of_work: UnitOfWorkFactory[UnitOfWork], mailer: Mailer, *, smtp_timeout: float
 ) -> list[TaskKind[UnitOfWork]]:
-    """``smtp_timeout`` (seconds) is for the whole conversation."""
+    """`smtp_timeout` (seconds) is for the whole conversation."""
 
     async def send(task: Task) -> str | None:
         return await handlers.send_email(*_email_of(task), unit_of_work, mailer)

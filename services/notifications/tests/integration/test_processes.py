@@ -1,4 +1,4 @@
-"""``python -m notifications`` as a process: it serves its health, stops in time, and says in one line what is wrong."""
+"""`python -m notifications` as a process: it serves its health, stops in time, and says in one line what is wrong."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ async def process(
     isolation: DatabaseIsolation,
     topics: Topics,
     mailbox: Mailbox,
-    transactions: SqlTransactions[SqlNotificationsUnitOfWork],  # noqa: ARG001  # empties the database afterwards
+    transactions: SqlTransactions[SqlNotificationsUnitOfWork],  # noqa: ARG001 - empties the database afterwards
 ) -> AsyncIterator[Start]:
     """Makes a process with a role; none outlives its test."""
     made: list[ManagedProcess] = []

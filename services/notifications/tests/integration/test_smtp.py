@@ -72,7 +72,7 @@ async def test_a_server_that_hangs_is_given_up_after_the_time_out(mailbox: Mailb
 
 @asynccontextmanager
 async def slow_mailbox(*, seconds: float = 0, goodbye: bool = True) -> AsyncIterator[Mailbox]:
-    """A server that takes ``seconds`` for each answer, and may leave QUIT without one."""
+    """A server that takes `seconds` for each answer, and may leave QUIT without one."""
 
     conversations = []
 

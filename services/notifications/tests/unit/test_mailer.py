@@ -14,7 +14,7 @@ SERVER = SmtpServer(host="smtp", port=25, starttls=False, username="", password=
 
 
 class Outgoing:
-    """In the place of aiosmtplib's client: keeps the message, or raises ``error``."""
+    """In the place of aiosmtplib's client: keeps the message, or raises `error`."""
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []

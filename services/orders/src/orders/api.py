@@ -41,7 +41,7 @@ NOT_FOUND: Responses = {**UNAUTHENTICATED, 404: {"model": ErrorResponse}}
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What the calls need; a test overrides ``dependencies`` with its own."""
+    """What the calls need; a test overrides `dependencies` with its own."""
 
     unit_of_work: UnitOfWorkFactory[UnitOfWork]
     policy: OrderPolicy

@@ -65,7 +65,7 @@ TRANSITIONS: Mapping[OrderStatus, Mapping[OrderInput, Change | None]] = {
         OrderInput.CANCEL_CALL: None,
     },
 }
-"""For each status what each input changes; None: nothing. ``docs/domain.md`` is made of it."""
+"""For each status what each input changes; None: nothing. `docs/domain.md` is made of it."""
 
 
 class UserRole(StrEnum):
@@ -95,7 +95,7 @@ class UnknownSkuError(Exception):
 
 @dataclass(frozen=True)
 class User:
-    """A person with an account; ``email`` is unique whatever its case."""
+    """A person with an account; `email` is unique whatever its case."""
 
     id: UUID
     email: str
@@ -173,7 +173,7 @@ class Order:
     currency: str = CURRENCY
 
     @classmethod
-    def place(  # noqa: PLR0913  # an order has that many parts
+    def place(  # noqa: PLR0913 - an order has that many parts
         cls,
         *,
         order_id: UUID,

@@ -30,7 +30,7 @@ PAYMENT_DEADLINE = "payment_deadline"
 
 @dataclass(frozen=True)
 class PlaceOrder:
-    """``quantities`` by sku."""
+    """`quantities` by sku."""
 
     user_id: UUID
     quantities: Mapping[str, int]
@@ -96,7 +96,7 @@ async def expire_order(order_id: UUID, uow: UnitOfWork) -> None:
 
 
 async def cancel_order(order_id: UUID, uow: UnitOfWork, *, user_id: UUID | None) -> Order:
-    """Cancel for the customer ``user_id``, or for an operator (None). Raises OrderNotFoundError."""
+    """Cancel for the customer `user_id`, or for an operator (None). Raises OrderNotFoundError."""
     order = await uow.orders.get(order_id)
     if order is None or user_id not in {None, order.customer.id}:
         raise OrderNotFoundError(str(order_id))

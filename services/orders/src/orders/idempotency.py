@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: the first answer under a key is the answer of every later request with the same body."""
+"""`Idempotency-Key`: the first answer under a key is the answer of every later request with the same body."""
 
 import hashlib
 import json

@@ -20,12 +20,12 @@ class PageKey:
 
 
 class Orders(Protocol):
-    """The orders; ``get`` locks, ``find`` only looks."""
+    """The orders; `get` locks, `find` only looks."""
 
     async def get(self, key: UUID) -> Order | None: ...
     async def find(self, key: UUID) -> Order | None: ...
     async def newest_of(self, user_id: UUID, *, after: PageKey | None, limit: int) -> Sequence[Order]:
-        """A customer's orders, newest first, from behind ``after``."""
+        """A customer's orders, newest first, from behind `after`."""
         ...
 
     def add(self, aggregate: Order) -> None: ...

@@ -19,7 +19,7 @@ class InvalidDiscountError(ValueError):
 
 
 def check_amount(amount: Decimal) -> None:
-    """Raises InvalidAmountError; ``1.000`` has three decimals even though the last is zero."""
+    """Raises InvalidAmountError; `1.000` has three decimals even though the last is zero."""
     if not amount.is_finite():
         raise InvalidAmountError(f"{amount} is not a finite amount")
     if amount < 0:
@@ -31,7 +31,7 @@ def check_amount(amount: Decimal) -> None:
 
 @dataclass(frozen=True)
 class DiscountRule:
-    """From ``min_amount`` on, ``percentage`` off."""
+    """From `min_amount` on, `percentage` off."""
 
     min_amount: Decimal
     percentage: Decimal
@@ -64,7 +64,7 @@ class PricingService:
     def __init__(self, discount_rules: Sequence[DiscountRule] = STANDARD_RULES) -> None:
         self._rules = sorted(discount_rules, key=lambda rule: rule.min_amount)
 
-    def calculate_total(self, subtotal: Decimal, is_member: bool) -> Price:  # noqa: FBT001  # the published signature
+    def calculate_total(self, subtotal: Decimal, is_member: bool) -> Price:  # noqa: FBT001 - the published signature
         """Raises InvalidAmountError. The discount is rounded half-even to cents."""
         check_amount(subtotal)
         percentage = self._percentage(subtotal, is_member=is_member)

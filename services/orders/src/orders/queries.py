@@ -10,7 +10,7 @@ from orders.ports import PageKey, UnitOfWork
 
 @dataclass(frozen=True)
 class Page:
-    """Some of a customer's orders, newest first; ``more`` says whether others follow."""
+    """Some of a customer's orders, newest first; `more` says whether others follow."""
 
     orders: Sequence[Order]
     more: bool
@@ -30,7 +30,7 @@ async def products(uow: UnitOfWork) -> Sequence[Product]:
 
 
 async def order(order_id: UUID, uow: UnitOfWork, *, user_id: UUID | None) -> Order:
-    """An order of the customer ``user_id``, or for an operator (None) anybody's. Raises OrderNotFoundError."""
+    """An order of the customer `user_id`, or for an operator (None) anybody's. Raises OrderNotFoundError."""
     found = await uow.orders.find(order_id)
     if found is None or user_id not in {None, found.customer.id}:
         raise OrderNotFoundError(str(order_id))
@@ -38,6 +38,6 @@ async def order(order_id: UUID, uow: UnitOfWork, *, user_id: UUID | None) -> Ord
 
 
 async def orders(user_id: UUID, uow: UnitOfWork, *, after: PageKey | None, limit: int) -> Page:
-    """A page of a customer's orders, from behind ``after``."""
+    """A page of a customer's orders, from behind `after`."""
     found = await uow.orders.newest_of(user_id, after=after, limit=limit + 1)
     return Page(found[:limit], more=len(found) > limit)

@@ -7,7 +7,7 @@ from outboxed.web import ApiError
 
 
 class RateLimiter:
-    """``per_minute`` 0 is no limit."""
+    """`per_minute` 0 is no limit."""
 
     def __init__(self, per_minute: int) -> None:
         self._limit = parse(f"{per_minute}/minute") if per_minute else None

@@ -48,7 +48,7 @@ class UserResponse(BaseModel):
 
 class TokenResponse(BaseModel):
     access_token: str
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105  # the scheme's name
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the scheme's name
     expires_in: int
 
 

@@ -21,7 +21,7 @@ MCowBQYDK2VwAyEAum1ZtrMHdVDGw/cYckBGVigUV/FNCI4Tqx7GzVuE3Is=
 
 
 class Settings(ServiceSettings):
-    """Environment variables with the prefix ``ORDERS_``."""
+    """Environment variables with the prefix `ORDERS_`."""
 
     model_config = SettingsConfigDict(env_prefix="ORDERS_", frozen=True, extra="ignore")
     development_only: ClassVar[frozenset[str]] = frozenset({"database_url", "jwt_private_key"})
@@ -36,7 +36,7 @@ class Settings(ServiceSettings):
     rate_limit_per_minute: Annotated[int, Field(ge=0)] = 10
     """A client address's calls of POST /tokens and POST /users; 0 is no limit."""
     operator_password: SecretStr = SecretStr("")
-    """Only for ``create-operator``."""
+    """Only for `create-operator`."""
 
     @field_validator("jwt_private_key")
     @classmethod
@@ -46,7 +46,7 @@ class Settings(ServiceSettings):
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PrivateKey):
-            raise ValueError("must be an Ed25519 private key in PEM, without a password")  # noqa: TRY004  # pydantic's
+            raise ValueError("must be an Ed25519 private key in PEM, without a password")  # noqa: TRY004 - pydantic's
         return value
 
     @field_validator("jwt_public_keys")

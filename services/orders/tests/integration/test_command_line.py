@@ -1,4 +1,4 @@
-"""``python -m orders ...``: what a person types and is told, on PostgreSQL."""
+"""`python -m orders ...`: what a person types and is told, on PostgreSQL."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ Transactions = SqlTransactions[SqlOrdersUnitOfWork]
 @pytest.fixture
 def command(
     isolation: DatabaseIsolation,
-    transactions: Transactions,  # noqa: ARG001  # which empties the database
+    transactions: Transactions,  # noqa: ARG001 - which empties the database
 ) -> Commands:
     return Commands(command_line.typer, {"ORDERS_DATABASE_URL": isolation.url, "COLUMNS": "200"})
 

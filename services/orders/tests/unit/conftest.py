@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from orders import api
 from orders.app import create_token_issuer
-from orders.domain import Order, Role, User
+from orders.domain import Order, User, UserRole
 from orders.handlers import OrderPolicy
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
@@ -52,7 +52,7 @@ async def customer(database: Database) -> User:
 
 @pytest.fixture
 async def operator(database: Database) -> User:
-    user: User = UserFactory.create(role=Role.OPERATOR)
+    user: User = UserFactory.create(role=UserRole.OPERATOR)
     await stored(database, users=[user])
     return user
 
@@ -83,7 +83,7 @@ def client(http: httpx.AsyncClient, app: FastAPI, dependencies: api.Dependencies
 
 @pytest.fixture
 def bearer(dependencies: api.Dependencies) -> Headers:
-    """Being logged in, in one line: ``headers=bearer(customer)``."""
+    """Being logged in, in one line: `headers=bearer(customer)`."""
 
     def headers(user: User) -> dict[str, str]:
         return {"Authorization": f"Bearer {dependencies.tokens.issue(user).access_token}"}

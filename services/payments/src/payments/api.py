@@ -15,7 +15,7 @@ from payments.schemas import PaymentResponse, PaymentsResponse
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What calls and commands need; a test overrides ``dependencies`` with its own."""
+    """What calls and commands need; a test overrides `dependencies` with its own."""
 
     unit_of_work: UnitOfWorkFactory[UnitOfWork]
     gateway: PaymentGateway

@@ -37,5 +37,5 @@ def build(settings: Settings, clock: Clock | None = None) -> Service[SqlPayments
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The HTTP app alone, without a lifespan; a test overrides ``api.dependencies``."""
+    """The HTTP app alone, without a lifespan; a test overrides `api.dependencies`."""
     return build(settings or Settings()).create_app()

@@ -81,7 +81,7 @@ TRANSITIONS: Mapping[PaymentStatus | None, _Row] = {
     PaymentStatus.DECLINED: _NOTHING,
     PaymentStatus.REFUNDED: _NOTHING,
 }
-"""For each status (None: there is no payment yet) what each input leads to. ``docs/domain.md`` is made of it."""
+"""For each status (None: there is no payment yet) what each input leads to. `docs/domain.md` is made of it."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def payment_id_of(order_id: UUID) -> UUID:
 class Payment:
     """Its methods read TRANSITIONS; one that changes nothing returns the payment itself.
 
-    ``charge`` is None where the order was cancelled before it was seen; ``charge_id`` is the gateway's.
+    `charge` is None where the order was cancelled before it was seen; `charge_id` is the gateway's.
     """
 
     id: UUID

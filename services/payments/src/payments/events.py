@@ -57,7 +57,7 @@ PUBLISHED = (PaymentCaptured, PaymentDeclined, PaymentRefunded)
 def event_of(payment: Payment, *, reason: str = "") -> PaymentEvent | None:
     """The event that tells of the payment's newest change; None where no other service has to know of it.
 
-    ``reason`` is the gateway's, for a declined one.
+    `reason` is the gateway's, for a declined one.
     """
     match payment.status:
         case PaymentStatus.REQUESTED | PaymentStatus.VOIDED:

@@ -49,7 +49,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class HttpPaymentGateway:
-    """See ports.PaymentGateway. ``timeout`` (seconds) is for a whole call; ``client`` knows the base URL."""
+    """See ports.PaymentGateway. `timeout` (seconds) is for a whole call; `client` knows the base URL."""
 
     def __init__(self, client: httpx.AsyncClient, *, timeout: float) -> None:
         self._client = client

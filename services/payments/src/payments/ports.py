@@ -26,7 +26,7 @@ class GatewayUnavailableError(TransientError):
 
 @dataclass(frozen=True)
 class GatewayCharge:
-    """A charge as the gateway has it; ``status`` is succeeded or refunded."""
+    """A charge as the gateway has it; `status` is succeeded or refunded."""
 
     id: str
     idempotency_key: str
@@ -57,12 +57,12 @@ class PaymentGateway(Protocol):
 
 
 class Payments(Protocol):
-    """The payments; ``get`` locks, ``find`` only looks."""
+    """The payments; `get` locks, `find` only looks."""
 
     async def get(self, key: UUID) -> Payment | None: ...
     async def find(self, key: UUID) -> Payment | None: ...
     async def page(self, *, after: UUID | None, limit: int) -> Sequence[Payment]:
-        """All payments by id, from behind ``after``."""
+        """All payments by id, from behind `after`."""
         ...
 
     def add(self, aggregate: Payment) -> None: ...

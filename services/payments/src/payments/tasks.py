@@ -14,7 +14,7 @@ from payments.ports import PaymentGateway, UnitOfWork
 def task_kinds(
     unit_of_work: UnitOfWorkFactory[UnitOfWork], gateway: PaymentGateway, *, gateway_timeout: float
 ) -> list[TaskKind[UnitOfWork]]:
-    """``gateway_timeout`` (seconds) is for one call; a charge may need two."""
+    """`gateway_timeout` (seconds) is for one call; a charge may need two."""
 
     async def charge(task: Task) -> ChargeOutcome:
         return await handlers.charge_payment(UUID(task.key), task.attempts, unit_of_work, gateway)

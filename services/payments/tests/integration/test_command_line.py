@@ -1,4 +1,4 @@
-"""``python -m payments reconcile`` on PostgreSQL and a gateway behind HTTP."""
+"""`python -m payments reconcile` on PostgreSQL and a gateway behind HTTP."""
 
 from collections.abc import AsyncIterator
 
@@ -21,7 +21,7 @@ Transactions = SqlTransactions[SqlPaymentsUnitOfWork]
 @pytest.fixture
 def command(
     isolation: DatabaseIsolation,
-    transactions: Transactions,  # noqa: ARG001  # which empties the database
+    transactions: Transactions,  # noqa: ARG001 - which empties the database
     gateway_server: GatewayServer,
 ) -> Commands:
     urls = {"PAYMENTS_DATABASE_URL": isolation.url, "PAYMENTS_GATEWAY_URL": gateway_server.url}

@@ -36,7 +36,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def faults(sandbox: Sandbox) -> AsyncIterator[PutFaults]:
-    """What goes wrong at the gateway: ``await faults({"operation": "charge", "action": "garbage"})``."""
+    """What goes wrong at the gateway: `await faults({"operation": "charge", "action": "garbage"})`."""
     yield sandbox.put_faults
     await sandbox.put_faults()
 

@@ -64,7 +64,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def each_of(*params: Any, ids: Any = None) -> Any:
-    """A fixture of a suite's subclass, under the name that it is given there: a test runs for each of ``params``."""
+    """A fixture of a suite's subclass, under the name that it is given there: a test runs for each of `params`."""
 
     @pytest.fixture(params=params, ids=ids)
     def one(_: object, request: pytest.FixtureRequest) -> Any:
@@ -74,12 +74,12 @@ def each_of(*params: Any, ids: Any = None) -> Any:
 
 
 def wrong_settings(*pairs: tuple[str, str]) -> Any:
-    """The fixture ``wrong`` of a SettingsSuite: variables without their prefix, each with a value to be refused."""
+    """The fixture `wrong` of a SettingsSuite: variables without their prefix, each with a value to be refused."""
     return each_of(*pairs, ids=" ".join)
 
 
 class SettingsSuite:
-    """Needs the fixture ``wrong``; variables are without their prefix."""
+    """Needs the fixture `wrong`; variables are without their prefix."""
 
     settings: ClassVar[type[ServiceSettings]]
     key: ClassVar[tuple[str, str]] = (
@@ -157,7 +157,7 @@ def _unsigned(keys: KeyPair) -> str:
 
 @dataclass(frozen=True)
 class Commands:
-    """``python -m SERVICE ...`` in this process; ``environment`` is that of each command."""
+    """`python -m SERVICE ...` in this process; `environment` is that of each command."""
 
     typer: Typer
     environment: Mapping[str, str]
@@ -179,7 +179,7 @@ class Commands:
 
 
 class OperatorsPageSuite:
-    """A list that operators look at by order. Needs the fixtures ``client`` and ``keys``."""
+    """A list that operators look at by order. Needs the fixtures `client` and `keys`."""
 
     path: ClassVar[str]
 
@@ -219,7 +219,7 @@ Spoil = Callable[[Any], Any]
 
 
 def poisoned(**refused: Mapping[str, Any]) -> Any:
-    """The fixture ``spoil`` of a ConsumerSuite: all that any reader refuses, and ``refused``, as in records.poison."""
+    """The fixture `spoil` of a ConsumerSuite: all that any reader refuses, and `refused`, as in records.poison."""
 
     def spoil(kind: str, good: Any) -> Any:
         return poison(good, **refused)[kind]
@@ -229,7 +229,7 @@ def poisoned(**refused: Mapping[str, Any]) -> Any:
 
 
 class ConsumerSuite:
-    """Records from Kafka. Needs the fixtures ``database`` (in memory), ``consume`` and ``spoil``."""
+    """Records from Kafka. Needs the fixtures `database` (in memory), `consume` and `spoil`."""
 
     group: ClassVar[str]
     unread: ClassVar[Sequence[tuple[str, str]]]
@@ -293,13 +293,13 @@ class ConsumerSuite:
 
 
 def expectations_of(*pacts: Any) -> Any:
-    """The fixture ``expectation`` of a ConsumedPactsSuite: of each pact_faststream.MessagePact all expectations."""
+    """The fixture `expectation` of a ConsumedPactsSuite: of each pact_faststream.MessagePact all expectations."""
     each = [(pact, expectation.description) for pact in pacts for expectation in pact.expectations]
     return each_of(*each, ids=[description for _, description in each])
 
 
 class ConsumedPactsSuite:
-    """What a service expects of others. Needs the fixtures ``database``, ``subscriber`` and ``expectation``."""
+    """What a service expects of others. Needs the fixtures `database`, `subscriber` and `expectation`."""
 
     async def test_no_expectation_is_without_effect(
         self, expectation: tuple[Any, str], database: InMemoryDatabase[Any], subscriber: Any
@@ -309,7 +309,7 @@ class ConsumedPactsSuite:
 
 
 class RepositorySuite:
-    """Aggregates of a service, in memory and on PostgreSQL. Needs the fixtures ``backend`` and ``transactions``."""
+    """Aggregates of a service, in memory and on PostgreSQL. Needs the fixtures `backend` and `transactions`."""
 
     table: ClassVar[sa.Table]
     repository: ClassVar[str]
@@ -455,7 +455,7 @@ class RepositorySuite:
 
 
 class DeliverySuite:
-    """Events from Kafka to PostgreSQL. Needs the fixtures ``transactions``, ``topics`` and ``consumer_role``."""
+    """Events from Kafka to PostgreSQL. Needs the fixtures `transactions`, `topics` and `consumer_role`."""
 
     topic: ClassVar[str]
 
@@ -518,7 +518,7 @@ class DeliverySuite:
 
 
 class HistoriesSuite:
-    """Whatever happens to a few orders, in whatever order. Needs the fixtures ``in_memory`` and ``transactions``."""
+    """Whatever happens to a few orders, in whatever order. Needs the fixtures `in_memory` and `transactions`."""
 
     histories: ClassVar[Histories]
 
