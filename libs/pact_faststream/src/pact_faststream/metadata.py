@@ -34,8 +34,13 @@ def metadata_expected(event: ConsumedMessage) -> Mapping[str, str]:
 
 def metadata_sent(record: OutboxRecord) -> Mapping[str, str]:
     """The same, of a record that a provider really wrote."""
-    contracted = {name: record.headers[name] for name in CONTRACTED_HEADERS if name in record.headers}
-    return {**contracted, TOPIC: record.topic, KEY_FIELD: _key_field(record)}
+    return metadata_of(record.topic, record.key, record.value, record.headers)
+
+
+def metadata_of(topic: str, key: str, value: bytes, headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The same, of a record's parts."""
+    contracted = {name: headers[name] for name in CONTRACTED_HEADERS if name in headers}
+    return {**contracted, TOPIC: topic, KEY_FIELD: _key_field(key, value)}
 
 
 def record_of(body: str | bytes | None, metadata: Mapping[str, object]) -> Any:
@@ -48,13 +53,13 @@ def record_of(body: str | bytes | None, metadata: Mapping[str, object]) -> Any:
     return consumer_record(WireRecord(str(metadata[TOPIC]), 0, 0, raw_key, value, raw_headers))
 
 
-def _key_field(record: OutboxRecord) -> str:
+def _key_field(key: str, value: bytes) -> str:
     try:
-        data = json.loads(record.value)
+        data = json.loads(value)
     except ValueError:
         return NO_FIELD
     fields = data.items() if isinstance(data, dict) else ()
-    return next((name for name, value in fields if _canonical(value) == record.key), NO_FIELD)
+    return next((name for name, field in fields if _canonical(field) == key), NO_FIELD)
 
 
 def _canonical(value: object) -> object:

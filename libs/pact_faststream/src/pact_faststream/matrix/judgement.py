@@ -15,7 +15,7 @@ from pact import Pact, Verifier
 from pact_faststream._compat.pact import found_by, message_asked
 from pact_faststream.callbacks import MESSAGE, Reply, message, served
 from pact_faststream.matrix.mutants import Mutant, mutants_of, wire
-from pact_faststream.metadata import metadata_sent
+from pact_faststream.metadata import metadata_of
 from pact_faststream.records import OutboxRecord, WireRecord
 
 Handle = Callable[[WireRecord], Awaitable[object]]
@@ -137,8 +137,7 @@ def _passes(style: Style, mutants: Sequence[Mutant]) -> Sequence[bool]:
 
     def answer(request: Mapping[str, Any]) -> Reply:
         description, _ = message_asked(request)
-        sent = _outgoing(mutants[int(description)].record)
-        return message(sent.value, {**sent.headers, **metadata_sent(sent)})
+        return _sent(mutants[int(description)].record)
 
     with tempfile.TemporaryDirectory() as folder, served({MESSAGE: answer}) as port:
         path = Path(folder) / "pact.json"
@@ -159,24 +158,12 @@ def _numbered(interaction: Mapping[str, Any], number: int) -> dict[str, Any]:
     return {**copied, "description": str(number)}
 
 
-@dataclass(frozen=True)
-class _Sent:
-    topic: str
-    key: str
-    value: bytes
-    headers: Mapping[str, str]
-
-    def raw_headers(self) -> Sequence[tuple[str, bytes]]:
-        return [(name, text.encode()) for name, text in self.headers.items()]
-
-
-def _outgoing(record: WireRecord) -> OutboxRecord:
+def _sent(record: WireRecord) -> Reply:
     """As a provider would have sent it: without what can't be read; the first of two headers counts."""
     headers: dict[str, str] = {}
     for name, raw in record.headers:
-        try:
-            headers.setdefault(name, (raw or b"").decode()) if raw is not None else None
-        except UnicodeDecodeError:
-            continue
-    key = (record.key or b"").decode(errors="replace")
-    return _Sent(record.topic, key, record.value or b"", headers)
+        with suppress(UnicodeDecodeError):
+            if raw is not None:
+                headers.setdefault(name, raw.decode())
+    key, value = (record.key or b"").decode(errors="replace"), record.value or b""
+    return message(value, {**headers, **metadata_of(record.topic, key, value, headers)})
