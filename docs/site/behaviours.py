@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 WRITTEN = {"sql", "http", "smtp", "json", "api", "id", "ids", "utc", "url", "sigterm"}
@@ -51,9 +52,20 @@ def _title(module: ast.Module, path: Path) -> str:
 
 
 def _tests(module: ast.Module) -> Iterator[str]:
+    suites = {
+        name.asname or name.name: (node.module, name.name)
+        for node in module.body
+        if isinstance(node, ast.ImportFrom) and node.module and "suite" in node.module
+        for name in node.names
+    }
     for node in ast.walk(module):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             yield node.name
+        if isinstance(node, ast.ClassDef):
+            for base in node.bases:
+                if isinstance(base, ast.Name) and base.id in suites:
+                    source, suite = suites[base.id]
+                    yield from (name for name in dir(getattr(import_module(source), suite)) if name.startswith("test_"))
 
 
 def _word(word: str) -> str:

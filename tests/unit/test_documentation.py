@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from docs.site.behaviours import page as behaviours
 from docs.site.behaviours import sentence
 
 ROOT = Path(__file__).parents[2]
@@ -87,3 +88,9 @@ def test_every_python_snippet_is_python_and_imports_what_there_is(page: Path) ->
 )
 def test_the_name_of_a_test_is_a_sentence(name: str, told: str) -> None:
     assert sentence(name) == told
+
+
+def test_what_a_service_does_includes_what_its_suites_test() -> None:
+    shown = behaviours("payments", ROOT / "services" / "payments" / "tests")
+
+    assert "- Concurrent runs wait for each other and end at the same schema." in shown
