@@ -67,9 +67,9 @@ ci: .venv ## the pipeline of SERVICE alone: lint, types, layers, its tests, and 
 		echo "ci: there is no $(AGAINST) here, so nobody asked whether a published event breaks its consumers"; \
 	fi
 	@if [ -n "$${PACT_BROKER_BASE_URL:-}" ]; then \
-		$(BROKER) publish $(SERVICE) && $(BROKER) verify $(SERVICE) && $(BROKER) can-i-deploy $(SERVICE); \
+		$(BROKER) publish $(SERVICE) && $(BROKER) verify $(SERVICE); \
 	else \
-		echo "ci: PACT_BROKER_BASE_URL is not set, so nothing was published, verified or asked"; \
+		echo "ci: PACT_BROKER_BASE_URL is not set, so nothing was published or verified"; \
 	fi
 
 .PHONY: ci-alone

@@ -12,6 +12,10 @@ class NoPactsError(AssertionError):
     """There is nothing to verify, which must not look like success."""
 
 
+class NoConsumersError(NoPactsError):
+    """Nobody expects anything of this provider yet, which is as it should be for a service that provides nothing."""
+
+
 class PactSource(Protocol):
     """Gives pacts to a verifier, and takes its results where somebody waits for them."""
 

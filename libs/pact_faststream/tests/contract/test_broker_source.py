@@ -287,14 +287,28 @@ def test_verify_fails_when_tests_are_skipped_since_nothing_arrives(broker: Stand
     assert "no result of orders 1.0.0 for the pact of payments 1.0.0" in done.err
 
 
-def test_verify_fails_when_the_tests_fail(broker: StandIn) -> None:
+@pytest.mark.parametrize(
+    ("arrived", "reason"),
+    [
+        ("broken", "orders breaks what payments 1.0.0 expects"),
+        ("kept", "orders keeps each pact, but its tests failed, or could not run to their end"),
+        ("nothing", "the broker has no result of orders 1.0.0 for the pact of payments 1.0.0"),
+    ],
+)
+def test_verify_says_why_the_tests_failed_by_what_arrived(broker: StandIn, arrived: str, reason: str) -> None:
+    [row] = recorded("can-i-deploy-unverified" if arrived == "nothing" else "matrix-verified")
+    response = json.loads(json.dumps(row.response))
+    if arrived == "broken":
+        response["matrix"][0]["verificationResult"]["success"] = False
     broker.replay("verify")
+    broker.answer(matrix("payments 1.0.0", "1.0.0", response))
     Path("test_provides.py").write_text("def test_it(): raise RuntimeError")
 
     done = run("verify", "orders", "--tests", "test_provides.py")
 
     assert (done.status, done.out) == (1, "")
-    assert done.err == "contracts: orders breaks a contract, or its tests could not run: pytest ended with 1\n"
+    assert done.err.startswith(f"contracts: pytest ended with 1: {reason}")
+    assert len(done.err.splitlines()) == 1
 
 
 def test_verify_ends_tests_that_wait_for_a_broker_that_fell_silent(broker: StandIn) -> None:
@@ -307,18 +321,19 @@ def test_verify_ends_tests_that_wait_for_a_broker_that_fell_silent(broker: Stand
     assert done.err == "contracts: the provider tests were ended after 0.1 s: did the broker fall silent?\n"
 
 
-def test_verify_without_pacts_runs_nothing(broker: StandIn) -> None:
+def test_a_service_of_which_nobody_expects_anything_has_nothing_to_verify(broker: StandIn) -> None:
     broker.answer(selection(recorded("verify-nothing-selected")[-1]))
 
     done = run("verify", "orders", "--tests", provides())
 
-    assert (done.status, done.out) == (1, "")
-    assert done.err.startswith("contracts: the broker has no pact to verify for 'orders'")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("nothing to verify: the broker has no pact to verify for 'orders'")
 
 
-def test_verify_needs_tests(broker: StandIn) -> None:
+def test_a_provider_without_tests_is_no_service_without_consumers(broker: StandIn) -> None:
+    broker.replay("verify")
+
     done = run("verify", "orders")
 
     assert (done.status, done.out) == (1, "")
-    assert "no provider tests services/orders/tests/contract/test_provides.py: name them with --tests" in done.err
-    assert not broker.received
+    assert "no provider tests services/orders/tests/contract/test_provides.py, but payments expects" in done.err

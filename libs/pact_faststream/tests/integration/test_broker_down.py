@@ -81,7 +81,7 @@ def refusing_address() -> Iterator[str]:
 def process(*arguments: str, url: str) -> "subprocess.CompletedProcess[str]":
     """A real one; its limit leaves room for a busy machine, and none for the 64 s of the command line's own retries."""
     command = [sys.executable, "-m", "pact_faststream.broker", *arguments]
-    environment = {**os.environ, "PACT_BROKER_BASE_URL": url}
+    environment = {**os.environ, "PACT_BROKER_BASE_URL": url, "PACT_BROKER_TIMEOUT": "0.5"}
     return subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=20)  # noqa: S603
 
 
@@ -89,7 +89,10 @@ def test_a_silent_broker_is_told_at_once(silent_address: str) -> None:
     done = process("can-i-deploy", "payments", url=silent_address)
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"contracts: the Pact Broker at {silent_address} did not answer within 1 s\n"
+    assert (
+        done.stderr
+        == f"contracts: the Pact Broker at {silent_address} did not answer within 0.5 s (PACT_BROKER_TIMEOUT)\n"
+    )
 
 
 def test_a_broker_that_is_down_is_told_at_once(refusing_address: str) -> None:
@@ -112,7 +115,7 @@ def test_an_address_that_can_not_be_one_is_told_likewise(monkeypatch: pytest.Mon
 
 
 def test_an_answer_that_never_ends_is_silence_too(monkeypatch: pytest.MonkeyPatch, dribbling_address: str) -> None:
-    monkeypatch.setattr("pact_faststream.broker.client.INDEX_WITHIN", 0.2)
+    monkeypatch.setenv("PACT_BROKER_TIMEOUT", "0.2")
     monkeypatch.setenv("PACT_BROKER_BASE_URL", dribbling_address)
 
     done = run("publish", "payments")
@@ -138,7 +141,7 @@ def test_the_pact_command_line_is_ended_when_the_broker_falls_silent(
 def test_a_publication_that_the_broker_never_answers_is_unknown_rather_than_done(
     broker: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pact_faststream.broker.client.ANSWER_WITHIN", 0.2)
+    monkeypatch.setenv("PACT_BROKER_TIMEOUT", "0.2")
     pact = Path("contracts/pacts/payments-orders.json")
     [exchange] = recorded("publish")
     [contract] = exchange.request.body["contracts"]
@@ -187,7 +190,7 @@ def test_no_command_begins_with_a_broker_that_is_unavailable(broker: StandIn, co
         (Exchange(INDEX, 200, {}, '{"_links": {"pb:environments": "/x"}}'), "is no Pact Broker"),
         (Exchange(INDEX, 200, {}, '{"_links": {}}'), "names no pb:environments"),
         (Exchange(INDEX, 200, {}, ""), "is no Pact Broker"),
-        (Exchange(INDEX, 302, {"location": "/login"}), "answered 302 Found"),
+        (Exchange(INDEX, 302, {"location": "/login"}), "sends elsewhere (302 Found, to /login): is there a login"),
         (Exchange(INDEX, 500, {}, "<html>\n" * 100), "answered 500 Internal Server Error"),
     ],
     ids=["html", "a list", "null", "a text", "no links", "empty", "login page", "error page"],

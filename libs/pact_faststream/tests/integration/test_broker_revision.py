@@ -66,8 +66,11 @@ def test_a_question_about_a_version_may_be_asked_beside_changed_files(commit: st
         ({"GITHUB_HEAD_REF": "feat/y", "GITHUB_REF_NAME": "5/merge"}, "feat/y"),
         ({"GITHUB_HEAD_REF": "", "GITHUB_REF_NAME": "main", "GITHUB_REF_TYPE": "branch"}, "main"),
         ({"GITHUB_REF_NAME": "5/merge", "PACT_BRANCH": "feat/z"}, "feat/z"),
+        ({"GITHUB_REF_NAME": "gh-readonly-queue/main/pr-5-0a1b2c"}, "main"),
+        ({"GITHUB_REF_NAME": "gh-readonly-queue/release/1.x/pr-17-0a1b2c"}, "release/1.x"),
+        ({"GITHUB_REF_NAME": "gh-readonly-queue/not-one"}, "gh-readonly-queue/not-one"),
     ],
-    ids=["pull request", "push", "said"],
+    ids=["pull request", "push", "said", "merge queue", "merge queue of a branch with a slash", "like a merge queue"],
 )
 def test_where_ci_checked_out_a_commit_its_variables_say_the_branch(
     commit: str, monkeypatch: pytest.MonkeyPatch, ci: dict[str, str], branch: str

@@ -14,10 +14,6 @@ from pact_faststream.broker.settings import BrokerSettings
 
 __all__ = ["Broker", "BrokerError"]
 
-INDEX_WITHIN = 1.0
-"""Seconds: with the start of Python, a broker that is down is told within 2 s."""
-ANSWER_WITHIN = 10.0
-"""Seconds for anything else: a big matrix takes its time."""
 NEEDED = (
     "pb:environments",
     "pb:pacticipant-version",
@@ -38,13 +34,14 @@ class Broker:
 
     @classmethod
     def connect(cls, settings: BrokerSettings) -> Self:
-        """Raises BrokerError within a second unless a Pact Broker answers that takes the credentials."""
+        """Raises BrokerError unless a Pact Broker that takes the credentials answers within PACT_BROKER_TIMEOUT."""
+        seconds = settings.broker_timeout
         where = f"the Pact Broker at {settings.broker_base_url}"
         try:
             # httpx limits each read, but neither their sum nor the look-up of a name
-            response = _in_time(lambda: _send(settings, "GET", settings.broker_base_url, INDEX_WITHIN), INDEX_WITHIN)
+            response = _in_time(lambda: _send(settings, "GET", settings.broker_base_url), seconds)
         except (TimeoutError, httpx.TimeoutException):
-            raise BrokerError(f"{where} did not answer within {INDEX_WITHIN:g} s") from None
+            raise BrokerError(f"{where} did not answer within {seconds:g} s (PACT_BROKER_TIMEOUT)") from None
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last of a name that can't be one
             raise BrokerError(f"{where} can't be reached: {error}") from None
         if response.status_code != HTTPStatus.OK:
@@ -87,7 +84,7 @@ class Broker:
 
     def _send(self, method: str, link: Link, body: Any = None) -> httpx.Response:
         try:
-            return _send(self._settings, method, self.at_home(link.href), ANSWER_WITHIN, body)
+            return _send(self._settings, method, self.at_home(link.href), body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             unsure = "" if method == "GET" else "; whether it heard is unknown, but doing it again does no harm"
             raise BrokerError(f"{self} stopped answering ({str(error) or type(error).__name__}){unsure}") from None
@@ -102,11 +99,11 @@ class Broker:
         return f"the Pact Broker at {self._settings.broker_base_url}"
 
 
-def _send(settings: BrokerSettings, method: str, url: str, seconds: float, body: Any = None) -> httpx.Response:
+def _send(settings: BrokerSettings, method: str, url: str, body: Any = None) -> httpx.Response:
     headers = {"Accept": "application/hal+json, application/json"}
     if settings.token:
         headers["Authorization"] = f"Bearer {settings.token}"
-    with httpx.Client(auth=settings.login, timeout=seconds, verify=_trusted(url)) as client:
+    with httpx.Client(auth=settings.login, timeout=settings.broker_timeout, verify=_trusted(url)) as client:
         return client.request(method, url, headers=headers, json=body)
 
 
@@ -153,6 +150,12 @@ def _refusal(settings: BrokerSettings, response: httpx.Response) -> str:
             return (
                 f"refuses the token ({status}): one with user and password takes no token, "
                 "only PACT_BROKER_USERNAME and PACT_BROKER_PASSWORD"
+            )
+        case _ if response.is_redirect:
+            target = httpx.URL(response.headers["location"])
+            return (
+                f"sends elsewhere ({status}, to {target.copy_with(query=None)}): is there a login before the broker, "
+                "or has it moved? PACT_BROKER_BASE_URL is the address that answers as the broker itself"
             )
         case _:
             return f"answered {status}{_errors(response)}"

@@ -1,6 +1,7 @@
 """What is published is named after what was tested: the version is git's commit, the branch git's branch."""
 
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from pact_faststream.broker.settings import BrokerSettingError, BrokerSettings
 
 SHOWN = 3
 """So many changed files are named."""
+MERGE_QUEUE = re.compile(r"gh-readonly-queue/(?P<branch>.+)/pr-\d+-[0-9a-f]+")
+"""The branch of a merge queue; what it holds becomes `branch` as it is, under the same commit."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,11 @@ def _checked_out_branch() -> str:
 
 
 def _github_branch() -> str:
-    return "" if os.environ.get("GITHUB_REF_TYPE") == "tag" else os.environ.get("GITHUB_REF_NAME", "")
+    if os.environ.get("GITHUB_REF_TYPE") == "tag":
+        return ""
+    name = os.environ.get("GITHUB_REF_NAME", "")
+    queued = MERGE_QUEUE.fullmatch(name)
+    return queued["branch"] if queued else name
 
 
 def _git(*arguments: str) -> str:

@@ -21,6 +21,7 @@ class BrokerSettings(BaseSettings):
     broker_token: SecretStr | None = None
     broker_username: str | None = None
     broker_password: SecretStr | None = None
+    broker_timeout: float = Field(default=10, gt=0, description="seconds for one answer: a cold broker takes its time")
     version: str | None = Field(default=None, description="instead of git's commit")
     branch: str | None = Field(default=None, description="instead of git's branch")
     url: str | None = Field(default=None, description="the one pact to verify, as a webhook names it")

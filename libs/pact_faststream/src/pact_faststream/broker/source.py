@@ -12,7 +12,7 @@ from pact_faststream.broker.answers import BrokerError, Link, Matrix, PactsForVe
 from pact_faststream.broker.client import Broker
 from pact_faststream.broker.revision import Revision, revision_to_publish
 from pact_faststream.broker.settings import BrokerSettings, load_settings
-from pact_faststream.sources import NoPactsError
+from pact_faststream.sources import NoConsumersError, NoPactsError
 
 WORK_IN_PROGRESS = timedelta(days=90)
 """A feature branch that nobody has touched for longer is forgotten rather than in progress."""
@@ -66,7 +66,7 @@ class BrokerSource:
     def pacts(self, provider: str) -> list[PublishedPact]:
         """What is to be verified, as it was when first asked: a verified work in progress is none any more.
 
-        Raises NoPactsError, BrokerError.
+        Raises NoConsumersError, NoPactsError, BrokerError.
         """
         if provider not in self._pacts:
             links = [Link(href=self.settings.url)] if self.settings.url else list(self._selected(provider))
@@ -86,7 +86,7 @@ class BrokerSource:
         found = self.broker.post(address, self._selection(), PactsForVerification)
         if found is None or not found.embedded.pacts:
             known = "knows no provider" if found is None else "has no pact to verify for"
-            raise NoPactsError(
+            raise NoConsumersError(
                 f"the broker {known} {provider!r}: the consumers publish their pacts first (is the name right?)"
             )
         for pact in found.embedded.pacts:
@@ -138,7 +138,7 @@ class BrokerSource:
 
 
 def source_from_environment() -> BrokerSource:
-    """The broker in PACT_BROKER_BASE_URL, for `--pact-broker`. Raises BrokerSettingError, BrokerError within 2 s."""
+    """The broker in PACT_BROKER_BASE_URL, for `--pact-broker`. Raises BrokerSettingError, BrokerError."""
     settings = load_settings()
     revision = revision_to_publish(settings)
     return BrokerSource(Broker.connect(settings), settings, revision)

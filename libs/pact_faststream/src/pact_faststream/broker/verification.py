@@ -9,25 +9,46 @@ from pathlib import Path
 
 from pact_faststream.broker.answers import BrokerError
 from pact_faststream.broker.source import BrokerSource, source_from_environment
+from pact_faststream.sources import NoConsumersError
 
 
 def verify(service: str, tests: Path, seconds: float) -> list[str]:
     """Run the provider's tests against the broker's pacts; says what the broker then holds.
 
+    A service of which nobody expects anything has nothing to verify, and says so.
+
     Raises BrokerSettingError, NoPactsError, BrokerError: also if the tests take longer than `seconds`, since the
     verifier waits for a silent broker without end.
     """
-    if not tests.exists():
-        raise BrokerError(f"there are no provider tests {tests}: name them with --tests")
     source = source_from_environment()
-    pacts = source.pacts(service)
+    try:
+        pacts = source.pacts(service)
+    except NoConsumersError as error:
+        return [f"nothing to verify: {error}"]
+    if not tests.exists():
+        consumers = ", ".join(sorted({pact.consumer.name for pact in pacts}))
+        raise BrokerError(
+            f"there are no provider tests {tests}, but {consumers} expects something of {service}: "
+            "name them with --tests"
+        )
     status = _run_tests(source, tests, seconds)
     if status != 0:
-        raise BrokerError(f"{service} breaks a contract, or its tests could not run: pytest ended with {status}")
+        raise BrokerError(f"pytest ended with {status}: {_reason(source, service)}")
     results = source.results(service)  # the tests may have been skipped, and the verifier only logs a refusal
     lines = [f"{result.pact}: {'kept' if result.success else 'broken, but not binding yet'}" for result in results]
     head = f"verified {len(pacts)} pacts of {service} {source.revision.version}; the broker has the results:"
     return [head, *(f"  {line}" for line in lines)]
+
+
+def _reason(source: BrokerSource, service: str) -> str:
+    """Why the tests failed, by what the broker then holds."""
+    try:
+        broken = [result.pact for result in source.results(service) if not result.success]
+    except BrokerError as error:
+        return str(error)
+    if broken:
+        return f"{service} breaks what {', '.join(broken)} expects"
+    return f"{service} keeps each pact, but its tests failed, or could not run to their end"
 
 
 def _run_tests(source: BrokerSource, tests: Path, seconds: float) -> int:
