@@ -1,4 +1,4 @@
-"""A provider verifies its consumers' pacts by its own tests, and the broker is asked whether it heard of it."""
+"""Verifies consumers' pacts by the provider's own tests, then checks that the broker has the results."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ from pact_faststream.broker.source import BrokerSource, source_from_environment
 
 
 def verify(service: str, tests: Path, seconds: float) -> list[str]:
-    """Run the provider's tests against the broker's pacts; says what the broker then holds.
+    """Run the provider's tests against the broker's pacts; returns what the broker then holds, for a person.
 
-    Raises BrokerSettingError, NoPactsError, BrokerError: also if the tests take longer than `seconds`, since the
-    verifier waits for a silent broker without end.
+    Raises BrokerSettingError, NoPactsError, BrokerError. BrokerError also ends tests that take longer than `seconds`:
+    the verifier waits for a silent broker for ever.
     """
     if not tests.exists():
         raise BrokerError(f"there are no provider tests {tests}: name them with --tests")
@@ -24,7 +24,7 @@ def verify(service: str, tests: Path, seconds: float) -> list[str]:
     status = _run_tests(source, tests, seconds)
     if status != 0:
         raise BrokerError(f"{service} breaks a contract, or its tests could not run: pytest ended with {status}")
-    results = source.results(service)  # the tests may have been skipped, and the verifier only logs a refusal
+    results = source.results(service)  # tests may have been skipped, and the verifier only logs a refusal
     lines = [f"{result.pact}: {'kept' if result.success else 'broken, but not binding yet'}" for result in results]
     head = f"verified {len(pacts)} pacts of {service} {source.revision.version}; the broker has the results:"
     return [head, *(f"  {line}" for line in lines)]
@@ -38,7 +38,7 @@ def _run_tests(source: BrokerSource, tests: Path, seconds: float) -> int:
         "PACT_DO_NOT_TRACK": "true",
     }
     command = [sys.executable, "-m", "pytest", "-q", "--pact-broker", str(tests)]
-    # a group of its own, so that what the tests started ends with them
+    # a group of its own, so that all processes of the tests can be ended
     process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
     try:
         return process.wait(seconds)
