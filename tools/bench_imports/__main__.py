@@ -33,7 +33,7 @@ SUBJECTS: Mapping[str, Sequence[str]] = {
     "notifications": (*LIBRARIES, "aiosmtplib"),
 }
 LIMIT = 1.5
-"""Times what the libraries take; the rest is ours, models and routers that are built at import among it."""
+"""Times the libraries' own import; our share has the models and routers that are built at import."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Timing:
         return self.service / self.libraries
 
 
-def main(rounds: Annotated[int, typer.Option(min=1, help="Of which the best counts.")] = 5) -> None:
+def main(rounds: Annotated[int, typer.Option(min=1, help="Rounds; the best one counts.")] = 5) -> None:
     """Exit with 1 where a service takes more than LIMIT times what its libraries take."""
     table = Table("service", "its libraries", "all of it", "ratio", title="seconds to import, a new process each time")
     ratios = []
@@ -62,7 +62,7 @@ def main(rounds: Annotated[int, typer.Option(min=1, help="Of which the best coun
 
 
 def _timed(service: str, libraries: Sequence[str], rounds: int) -> Timing:
-    """In turns, so that what else the machine does meets both."""
+    """Time both in turns, so that other load of the machine meets both."""
     codes = ("import sys", f"import {', '.join(libraries)}", f"import {service}.app")
     times = [[_seconds(code) for code in codes] for _ in range(rounds)]
     nothing, of_libraries, of_service = map(min, zip(*times, strict=True))

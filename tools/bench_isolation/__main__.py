@@ -1,8 +1,8 @@
 """`python -m tools.bench_isolation`: what each way to isolate tests that use a database costs, side by side.
 
-Each test of each way commits a row in two tables of the orders service's own schema, which is not timed; what is timed
-is what the way does before and after it. The ways take turns, so that a busy moment of the machine meets all of them,
-each with a few tests in a row, as in a suite: the first after another way's tables were made and dropped is slower.
+A test commits a row in two tables of the orders service's schema. Only what a way does before and after its tests is
+timed. The ways take turns, so that a busy moment of the machine meets all of them. Each turn has a few tests in a row,
+as in a suite: the first test after another way has made and dropped tables is slower.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ EVENT = sa.insert(tables.outbox).values(topic="orders", key="1", value=b"{}", he
 
 
 class Way(ABC):
-    """A way to isolate tests; `real` says what the code under test may do that it may do in production, too."""
+    """A way to isolate tests; `real` says which of production's operations the code under test may use."""
 
     name: str
     real: str
@@ -58,7 +58,7 @@ class Way(ABC):
             await connection.execute(EVENT)
 
     async def database(self, name: str, stack: AsyncExitStack, *, empty: bool = False) -> AsyncEngine:
-        """A database of one's own, and an engine on it."""
+        """A new database, and an engine on it."""
         await self.server.create_database(name)
         if not empty:
             await create_all(self.server.url(name))
@@ -68,7 +68,7 @@ class Way(ABC):
 
 
 class Rollback(Way):
-    """One connection for everybody, in a transaction that is rolled back; a commit of the code is a savepoint's."""
+    """One connection for everybody, in a transaction that is rolled back; the code under test commits savepoints."""
 
     name, real = "rollback of one shared connection", "no commit, one connection"
     _connection: AsyncConnection
@@ -108,7 +108,7 @@ class Delete(Way):
 
 
 class Truncate(Way):
-    """As one statement."""
+    """Truncates all tables in one statement."""
 
     name, real = "truncate all tables", "everything but DDL"
 
@@ -123,7 +123,7 @@ class Truncate(Way):
 
 
 class Clone(Way):
-    """A copy of a template for each test; its private database."""
+    """Each test gets a private copy of a template."""
 
     name, real = "clone a template (DatabaseIsolation.private)", "everything"
 

@@ -43,13 +43,13 @@ OURS, HAND_TYPED, NAIVE = "ours", "hand-typed", "naive"
 
 
 class StoppedClock(Clock):
-    """Two runs are compared, so no time may pass between them."""
+    """Stopped, because two runs are compared: no time may pass between them."""
 
     def now(self) -> datetime:
         return NOW
 
 
-# what a careful person writes with Pact's matchers, of the fields that the consumer uses
+# what a careful person would write with Pact's matchers, for the fields that the consumer uses
 HAND_TYPED_BODIES: Mapping[tuple[str, str], Any] = {
     ("payments", "order.placed.v1"): {
         "order_id": match.uuid("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10"),
@@ -131,7 +131,7 @@ def _handle(consumer: str, sent: OutgoingRecord) -> Handle:
 
 
 async def _consumer(name: str, order_id: UUID) -> tuple[InMemoryDatabase[Any], Any]:
-    """A consumer that has what it needs to do its job."""
+    """A consumer, with the state that it needs to handle the message."""
     if name == "payments":
         return in_memory_payments(StoppedClock()), payments.consumers.ROUTES
     if name == "notifications":

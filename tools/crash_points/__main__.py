@@ -1,4 +1,4 @@
-"""Kill each process before and after each of its steps, start it again, and hold what came of it to the rules."""
+"""Kill each process before and after each of its steps, start it again, and judge the outcome by the rules."""
 
 import asyncio
 import os
@@ -31,11 +31,11 @@ from tools.crash_points.system import SystemByRole
 
 say = partial(print, flush=True)
 ALONE = "notifications worker"
-"""It crashes when all else is at rest: else other orders' e-mails may come twice, too."""
+"""This process crashes when all others are at rest; else e-mails of other orders may come twice, too."""
 
 
 def main(only: Annotated[str, typer.Option(help="Points that have this in their name.")] = "") -> None:
-    """Exit with 1 if a rule fell, with 2 if the harness is at fault."""
+    """Exit with 1 if a rule was broken, with 2 if the harness is at fault."""
     points = [point for point in POINTS if only in str(point)]
     if not points:
         sys.exit(f"crash-points: no point has {only!r} in its name")
@@ -62,7 +62,7 @@ def main(only: Annotated[str, typer.Option(help="Points that have this in their 
 
 
 async def count_violations(points: Sequence[Point]) -> int:
-    """Crash at each point, print what fell, and count it."""
+    """Crash at each point; print and count the violations."""
     async with AsyncExitStack() as stack:
         system = await stack.enter_async_context(SystemByRole(Ports.free(), say))
         ledgers = await stack.enter_async_context(Ledgers(system))
@@ -77,7 +77,7 @@ async def count_violations(points: Sequence[Point]) -> int:
 
 
 class Matrix:
-    """Crashes, and the cases that they left."""
+    """The crashes, and the cases that result from them."""
 
     def __init__(self, system: SystemByRole, ledgers: Ledgers, runner: ScenarioRunner) -> None:
         self._system = system
@@ -86,7 +86,7 @@ class Matrix:
         self._cases: list[Case] = []
 
     async def crash_at_all(self, points: Sequence[Point]) -> None:
-        """One process's crashes come one after the other, side by side with the other processes'."""
+        """Crashes of one process come one after another; different processes crash in parallel."""
         by_process = sorted(points, key=lambda point: point.process)
         lanes = {process: crashes_at(list(own)) for process, own in groupby(by_process, lambda point: point.process)}
         alone = lanes.pop(ALONE, ())
@@ -98,7 +98,7 @@ class Matrix:
             await self._crash(crash)
 
     async def judge(self) -> int:
-        """Print what fell and count it."""
+        """Print and count the violations."""
         await self._at_rest()
         evidence = judged(await self._ledgers.read_all(), self._cases)
         fallen = [f"{case.crash}: {fall}" for case in self._cases for fall in unlike_its_scenario(case, evidence)]
@@ -121,7 +121,7 @@ class Matrix:
         begun = time.monotonic()
         role, process = self._system.roles[crash.point.process], crash.point.process
         trial = await self._runner.prepare(crash.point.scenario)
-        # its work waits for it: it shall come to the point with this order, not with nothing to do
+        # stopped, so that work waits: the process must reach the point with this order, not while idle
         await role.stop()
         running = asyncio.create_task(self._runner.run(trial))
         try:

@@ -1,4 +1,4 @@
-"""What really happened, read outside the services, with what the crashes and a careless producer explain."""
+"""What really happened, read outside the services, with the effects that crashes and a careless producer explain."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from tools.crash_points.scenarios import Trial
 
 @dataclass(frozen=True)
 class Case:
-    """A crash, its order, and the id that the same request was answered with in the end."""
+    """A crash, its order, and the id in the final answer to the same request."""
 
     crash: Crash
     trial: Trial
@@ -20,13 +20,13 @@ class Case:
 
     @property
     def mails(self) -> Sequence[str]:
-        """The e-mails that its scenario has in it, refused ones among them."""
+        """The e-mails of its scenario, refused ones included."""
         kinds = ("confirmation",) if self.trial.scenario.mail_refused else self.trial.scenario.mails
         return [f"{kind}.{self.trial.order_id}" for kind in kinds]
 
 
 def judged(evidence: Evidence, cases: Sequence[Case]) -> Evidence:
-    """The evidence with what was done on purpose, and what it explains."""
+    """The evidence, with what the harness did on purpose and the effects that this explains."""
     refused_by = {case.trial.record_key.encode(): case.trial.scenario.refused_by for case in cases}
     sent = {position(record): refused_by[record.key] for record in evidence.records if record.key in refused_by}
     refused = {name for case in cases if case.trial.scenario.mail_refused for name in case.mails}
@@ -48,7 +48,7 @@ def judged(evidence: Evidence, cases: Sequence[Case]) -> Evidence:
 
 
 def unlike_its_scenario(case: Case, evidence: Evidence) -> Iterator[str]:
-    """Where an order's end isn't the one that its scenario is an example of, whatever the rules say of it."""
+    """How an order's end differs from the end of its scenario, even if all rules hold."""
     scenario, order_id = case.trial.scenario, case.trial.order_id
     order, payment = evidence.orders.get(order_id), evidence.payments.get(order_id)
     if order is None or order.status != scenario.status:

@@ -25,9 +25,9 @@ SIDES: Sequence[Side] = ("before", "after")
 
 @dataclass(frozen=True)
 class Point:
-    """A step in a process ("orders api"); the `nth` time that it comes to the step.
+    """A step in a process ("orders api"), at the `nth` time that the process reaches the step.
 
-    `mail_again` are the sides where the mail server has the e-mail and nobody has written that down.
+    `mail_again` are the sides at which the mail server has the e-mail, but the service has not recorded it.
     """
 
     process: str
@@ -49,13 +49,13 @@ class Crash:
 
     @property
     def failpoint(self) -> str:
-        """As OUTBOXED_FAILPOINT has it."""
+        """The value of OUTBOXED_FAILPOINT."""
         nth = f"@{self.point.nth}" if self.point.nth > 1 else ""
         return f"{self.point.step}:{self.side}{nth}"
 
     @property
     def more_copies(self) -> int:
-        """Copies of an e-mail that this crash explains: SMTP knows no idempotency."""
+        """Copies of an e-mail that this crash explains: SMTP has no idempotency."""
         return int(self.side in self.point.mail_again)
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ def steps_without_a_point() -> Sequence[str]:
 
 
 def crashes_at(points: Sequence[Point]) -> Iterator[Crash]:
-    """Two of each."""
+    """Two crashes at each point: before and after."""
     return (Crash(point, side) for point in points for side in SIDES)
 
 

@@ -1,4 +1,4 @@
-"""Roles as processes of their own, forked from one that has imported their libraries: half the cost of a start.
+"""Roles as processes, forked from one that has imported their libraries, which halves the cost of a start.
 
 Nothing of ours is imported before the fork, so a process reads its environment as `python -m orders` would.
 """
@@ -27,13 +27,13 @@ PRELOADED = (
     "sqlalchemy.dialects.postgresql.asyncpg",
 )
 READY_WITHIN = 60.0  # seconds: many start at once
-ENDS_WITHIN = 180.0  # seconds: what leads there is being killed, too
+ENDS_WITHIN = 180.0  # seconds: the processes that lead there are being killed, too
 STOPS_WITHIN = 5.0  # seconds
 TAIL = 20  # log lines in an error
 
 
 class NotReachedError(RuntimeError):
-    """A process did not come where it should: the harness leads nobody there, or the step is no more."""
+    """A process did not reach its point: the scenario doesn't lead there, or the step is gone."""
 
 
 class Readiness(Protocol):
@@ -72,7 +72,7 @@ class RoleProcess:
         await _end_of(self._process, within=STOPS_WITHIN)
 
     async def end_at(self, failpoint: Mapping[str, str]) -> None:
-        """Start it with a failpoint's variable and wait until that has killed it. Raises NotReachedError."""
+        """Start it with a failpoint and wait until the failpoint has killed it. Raises NotReachedError."""
         process = self._spawn(failpoint)
         await _end_of(process, within=ENDS_WITHIN)
         if process.exitcode != -signal.SIGKILL:
@@ -99,7 +99,7 @@ class RoleProcess:
 
 
 async def _end_of(process: BaseProcess, *, within: float) -> None:
-    """Return when it has ended, or after `within` seconds."""
+    """Return when the process has ended, or after `within` seconds."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(process.sentinel, ended.set)
     try:
@@ -110,7 +110,7 @@ async def _end_of(process: BaseProcess, *, within: float) -> None:
 
 
 def _become(command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-    """Be `python -m <command>` from here on."""
+    """Turn this process into `python -m <command>`."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(environment)
     with log.open("ab") as file:
@@ -121,7 +121,7 @@ def _become(command: Sequence[str], environment: Mapping[str, str], log: Path) -
 
 
 def _end_with_parent() -> None:
-    """However the harness ends, nothing of it is left."""
+    """End with the harness, even if the harness is killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

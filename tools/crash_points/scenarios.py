@@ -1,4 +1,4 @@
-"""What customers, and a careless producer, do to lead a process to a point; and what must come of it."""
+"""What customers, and a careless producer, do to lead a process to a point, and the expected outcome."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from outboxed.testing.records import consumer_record, event_record
 from outboxed.testing.topics import Topics
 from shop_harness.customers import OrdersApi, Patience, order_of
 
-PATIENCE = 180.0  # seconds: others' processes are being killed meanwhile
+PATIENCE = 180.0  # seconds: other processes are being killed meanwhile
 ASKS_AGAIN = Patience(PATIENCE, again_on=frozenset(range(500, 600)), first=0.05, cap=0.05)
 
 
@@ -19,7 +19,7 @@ ASKS_AGAIN = Patience(PATIENCE, again_on=frozenset(range(500, 600)), first=0.05,
 class Scenario:
     """`money` and `mails` are what the gateway decided and what the customer got, in the end.
 
-    `record` makes one that somebody else sends; it becomes a dead letter in the services of `refused_by`.
+    `record` makes a record that a careless producer sends; it becomes a dead letter in the services of `refused_by`.
     """
 
     payment_method: str = "pm_card_ok"
@@ -38,7 +38,7 @@ def _unreadable(key: str) -> Any:
 
 
 def _refused(key: str) -> Any:
-    """Well-formed, but PostgreSQL takes no NUL."""
+    """A well-formed record with a NUL, which PostgreSQL refuses."""
     total = {"amount": "1.00", "currency": "EUR"}
     data = {"order_id": key, "total": total, "payment_method": "\0", "pay_before": "2100-01-01T00:00:00Z"}
     return event_record("orders", "order.placed.v1", data, key=key)
@@ -61,7 +61,7 @@ REFUSED_MAIL = Scenario(mails=(), mail_refused=True, refused_by=("notifications"
 
 @dataclass
 class Trial:
-    """A scenario as far as it has come: one customer, one order, and the key of the record that was sent."""
+    """A scenario's present state: one customer, one order, and the key of the record that was sent."""
 
     scenario: Scenario
     name: str = field(default_factory=lambda: uuid4().hex[:12])
@@ -77,7 +77,7 @@ class Trial:
 class ScenarioRunner:
     """Speaks to the shop as its customers do, who try again until they are answered.
 
-    `status_of` asks the database, so that no customer who only looks comes to a point.
+    `status_of` asks the database, so that merely looking at an order reaches no point.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class ScenarioRunner:
         self._status_of = status_of
 
     async def prepare(self, scenario: Scenario) -> Trial:
-        """All that comes before the crash."""
+        """Do what comes before the crash."""
         trial = Trial(scenario)
         await self._api.register(trial.email)
         trial.headers = await self._api.log_in(trial.email)
@@ -103,7 +103,7 @@ class ScenarioRunner:
         return trial
 
     async def run(self, trial: Trial) -> None:
-        """What leads to the crash."""
+        """Do what leads to the crash."""
         if trial.scenario.record is not None:
             await self._topics.send(trial.scenario.record(trial.record_key))
         if trial.scenario.cancels:
@@ -112,7 +112,7 @@ class ScenarioRunner:
             trial.order_id = await self.order_again(trial)
 
     async def order_again(self, trial: Trial) -> str:
-        """The id of the order that the same request under the same key is answered with."""
+        """Send the same request under the same key again; returns the order's id in the answer."""
         order = order_of(trial.scenario.payment_method)
         answer = await self._api.place(order, key=trial.name, headers=trial.headers)
         order_id: str = answer.raise_for_status().json()["id"]

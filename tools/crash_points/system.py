@@ -1,4 +1,4 @@
-"""The whole shop with a process for each role, any of which can be stopped, sent to a failpoint, and started again."""
+"""The whole shop with a process for each role; each can be stopped, sent to a failpoint, and started again."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,9 +15,9 @@ ROLES = {
     "payments": ("consumer", "relay", "worker"),
     "notifications": ("consumer", "worker"),
 }
-"""Those that do something for an order."""
+"""The roles that do something for an order."""
 SHORT = {
-    # who was killed keeps its partitions for a session and its tasks for a lease, which follows from these time-outs
+    # a killed process keeps its partitions for a session and its tasks for a lease, which follows from these time-outs
     "KAFKA_SESSION_TIMEOUT_MS": "1500",
     "GATEWAY_TIMEOUT_SECONDS": "0.5",
     "SMTP_TIMEOUT_SECONDS": "1",  # no shorter: a slow machine's time-out after DATA is one more copy of an e-mail
@@ -28,18 +28,18 @@ WAITING = {
         select exists (select from tasks where greatest(due_at, leased_until) <= clock_timestamp())
     """,
 }
-"""Whether a role has something to do that nobody else takes; an API and a consumer do nothing until they are asked."""
+"""Whether a role has work that no other process takes; an API and a consumer wait until they are asked."""
 
 
 class SystemByRole(System):
-    """See System; the names of its roles are such as "orders api"."""
+    """See System; a role's name is such as "orders api"."""
 
     def __init__(self, ports: Ports, say: Callable[[str], None]) -> None:
         super().__init__(ports, say)
         self.roles: dict[str, RoleProcess] = {}
 
     def environment(self, service: str, port: int = 0) -> dict[str, str]:
-        """With time-outs that are short."""
+        """The environment, with short time-outs."""
         short = {f"{service}_{name}".upper(): value for name, value in SHORT.items()}
         return {**super().environment(service, port), **short}
 
@@ -57,7 +57,7 @@ class SystemByRole(System):
 
     async def _start_role(self, service: str, name: str) -> None:
         ready: Readiness = LineReady('"consuming"' if name == "consumer" else '"starting"')
-        port = 0  # a service has one port, and here several processes
+        port = 0  # a service has one port, but several processes here
         if name == "api":
             port = self.ports[service]
             ready = HttpReady(f"{self.ports.url(service)}/health/ready")

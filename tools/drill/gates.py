@@ -1,4 +1,4 @@
-"""What a change has to pass on its way out, cheapest first; each gate is what `make ci` runs, a part at a time."""
+"""The gates that a change has to pass, cheapest first; each gate is a part of what `make ci` runs."""
 
 import re
 import subprocess
@@ -26,13 +26,13 @@ class Project:
 
     @property
     def contracts(self) -> str:
-        """Where its contract tests are: a library's are those of everybody who stands on it."""
+        """Where its contract tests are; a library's contract tests are those of all projects that use it."""
         return "services/*/tests/contract" if self.folder.startswith("libs/") else f"{self.folder}/tests/contract"
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Where a change was stopped, after how many seconds in all, and what its author reads."""
+    """The gate that stopped a change, the seconds until then, and what the author reads."""
 
     gate: str
     seconds: float
@@ -52,7 +52,7 @@ SANDBOX = Project("sandbox", ("payment_gateway", "mail_catcher", "sandbox_proces
 
 def stopped(project: Project, scratch: Scratch) -> Stop | None:
     """Make the contracts again, as an author does, then go through the gates. Raises GateError."""
-    _run((*WRITE, *_files(scratch.folder, f"{project.contracts}/*.py")), scratch)  # what it refuses, the gates find
+    _run((*WRITE, *_files(scratch.folder, f"{project.contracts}/*.py")), scratch)  # the gates find what this refuses
     started = time.monotonic()
     packages = [part for package in project.packages for part in ("-p", package)]
     for command in (("mypy", *packages), ("mypy", f"{project.folder}/tests")):
@@ -73,7 +73,7 @@ def _levels(project: Project, root: Path) -> Mapping[str, Sequence[str]]:
     patterns = {
         "unit": (f"{tests}/unit/*.py",),
         "contract consumer": (f"{contracts}/test_consumes_*.py",),
-        # the pacts that this project made reach its providers through the broker, or as here as files
+        # this project's pacts reach its providers through the broker, or here as files
         "contract provider": ("services/*/tests/contract/test_provides.py", "sandbox/tests/contract/*.py"),
         "AsyncAPI gate": (f"{contracts}/test_asyncapi.py",),
         "integration": (f"{tests}/parity/*.py", f"{tests}/integration/*.py"),
@@ -82,7 +82,7 @@ def _levels(project: Project, root: Path) -> Mapping[str, Sequence[str]]:
 
 
 def _level_of(message: Sequence[str], levels: Mapping[str, Sequence[str]]) -> str:
-    """The gate of the test that pytest names first. Raises GateError."""
+    """The gate of the first test that pytest names. Raises GateError."""
     failed = re.match(r"(?:FAILED|ERROR) ([^:]+)", message[0] if message else "")
     for level, files in levels.items():
         if failed and failed[1] in files:

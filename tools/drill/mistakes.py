@@ -1,4 +1,4 @@
-"""Mistakes that people make on a Friday, each as the edits that make it; own tests adapted where their author would."""
+"""Mistakes that people make, each as edits of the code, and of the tests that the author would adapt."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from tools.drill.scratch import Edit
 
 @dataclass(frozen=True)
 class Mistake:
-    """What somebody did, whose gates it meets, and which of them must stop it: another one stops something else."""
+    """A mistake, the project whose gates it meets, and the one gate that must stop it."""
 
     title: str
     project: Project

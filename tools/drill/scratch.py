@@ -1,4 +1,4 @@
-"""A copy of the tree in which a mistake can be made, and taken back."""
+"""A copy of the tree in which a mistake can be made and undone."""
 
 import os
 import re
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class EditError(Exception):
-    """A mistake that can't be made any more, since the code has changed."""
+    """A mistake can't be made any more, because the code has changed."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Edit:
 
 @dataclass
 class Scratch:
-    """The files that git knows or would know, with caches of their own."""
+    """A copy of all files that git tracks or would add, with its own caches."""
 
     folder: Path
     _before: dict[Path, str] = field(default_factory=dict)
@@ -41,13 +41,13 @@ class Scratch:
     def environment(self) -> Mapping[str, str]:
         """The copy's packages come before those that are installed."""
         sources = [self.folder / path for path in _sources()]
-        # no REQUIRE: what a developer has not got is not what is drilled here
+        # no REQUIRE: the drill doesn't test which programs a developer has
         kept = {name: value for name, value in os.environ.items() if name not in {"REQUIRE", "PYTHONPATH"}}
         return {**kept, "PYTHONPATH": os.pathsep.join(map(str, sources)), "COLUMNS": "200"}
 
     @contextmanager
     def with_edits(self, edits: tuple[Edit, ...]) -> Iterator[None]:
-        """Make the edits, and put every file back at the end, contracts that were made again included.
+        """Make the edits, and restore every file at the end, also contracts that were made again.
 
         Raises EditError if one of them changes nothing.
         """
@@ -86,7 +86,7 @@ class Scratch:
 
 
 def copy_tree(folder: Path) -> None:
-    """Copy what git knows or would know, uncommitted changes included."""
+    """Copy all files that git tracks or would add, with uncommitted changes."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
     for name in filter(None, names.split("\0")):
@@ -107,7 +107,7 @@ def copied_tree(prefix: str) -> Iterator[Path]:
 
 @contextmanager
 def scratch() -> Iterator[Scratch]:
-    """A copy of the tree, and what mypy knows of it."""
+    """A copy of the tree, with mypy's cache."""
     with copied_tree("drill-") as folder:
         if (cache := ROOT / ".mypy_cache").exists():
             shutil.copytree(cache, folder / ".mypy_cache")

@@ -31,14 +31,14 @@ from tools.faults.system import ProxiedSystem
 HARNESS_ERRORS = (*FOR_A_PERSON, FaultError, NoAnswerError)
 SHOWN = 10
 MANY_CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=50)
-"""After an outage everybody asks at once, and nobody waits for others' connections."""
+"""After an outage all customers ask at once, and none may wait for another's connection."""
 ANSWER_LIMIT = 10.0
-"""Longer than orders waits for a connection (5 s): who leaves before the answer and asks again adds to the load."""
+"""Longer than orders waits for a connection (5 s): customers who give up early and ask again add to the load."""
 STORM_TIME, MEASURED_KILLS, QUIET_RATE = 0.4, 0.35, 0.4
-"""Shares: of the time, for the storm of all faults; of the kills, for those that are measured one at a time; of the
-rate, meanwhile. A machine that has no room left would show how long its queue is, not how soon it recovers."""
+"""The storm's share of the time; the share of the kills that are measured one at a time; the share of the rate during
+the measurements. At the full rate, a busy machine would show the length of its queue, not how soon it recovers."""
 LIMITS = {"service kill": 15.0, "PostgreSQL": 3.0, "Kafka": 10.0}
-"""Seconds within which 95 of 100 new orders have to be confirmed after it."""
+"""Seconds after a fault within which 95 of 100 new orders have to be confirmed."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(log_path=False, highlight=False, soft_wrap=True)
@@ -46,7 +46,7 @@ console = Console(log_path=False, highlight=False, soft_wrap=True)
 
 @dataclass(frozen=True)
 class Run:
-    """What was asked for; times in seconds, the rate in orders a second."""
+    """The options of a run; times in seconds, the rate in orders a second."""
 
     seed: int
     orders: int
@@ -58,35 +58,35 @@ class Run:
 
     @property
     def measured_kills(self) -> int:
-        """Those that happen one at a time."""
+        """The kills that happen one at a time."""
         return int(self.kills * MEASURED_KILLS) if self.measure else 0
 
     @property
     def storm_orders(self) -> int:
-        """Those that are placed in the storm; the others are placed while recoveries are measured."""
+        """The orders that are placed in the storm; the others are placed while recoveries are measured."""
         return round(self.orders * STORM_TIME / _mean_rate(measure=True)) if self.measure else self.orders
 
 
 def _mean_rate(*, measure: bool) -> float:
-    """Of a whole run, as a share of the storm's."""
+    """The mean rate of a whole run, as a share of the storm's rate."""
     return STORM_TIME + (1 - STORM_TIME) * QUIET_RATE if measure else 1.0
 
 
 @app.command()
-def main(  # one a knob
+def main(  # one argument for each option
     orders: Annotated[int, typer.Option(min=100, help="So many orders in all.")] = 2000,
     seed: Annotated[int | None, typer.Option(help="Repeats a plan; a new one unless given.")] = None,
-    rate: Annotated[float, typer.Option(min=1, help="Orders a second in the storm, unless --minutes says it.")] = 10,
+    rate: Annotated[float, typer.Option(min=1, help="Orders a second in the storm, unless --minutes is given.")] = 10,
     minutes: Annotated[float | None, typer.Option(min=1, help="How long all the orders take.")] = None,
     replicas: Annotated[int, typer.Option(min=1, max=5, help="Processes of each service.")] = 2,
     kills: Annotated[int, typer.Option(min=1, help="SIGKILLs to services; other faults in proportion.")] = 32,
     stuck: Annotated[
-        float, typer.Option(help="Seconds without progress until it is judged as it is; back-off takes up to 60.")
+        float, typer.Option(help="Seconds without progress until the end; back-off takes up to 60.")
     ] = 120,
     *,
     measure: Annotated[bool, typer.Option(help="After the storm, measure recoveries, one fault at a time.")] = True,
 ) -> None:
-    """Exit with 1 where a rule fell, with 2 where the harness itself is at fault."""
+    """Exit with 1 if a rule was broken, with 2 if the harness itself is at fault."""
     seed = random.randrange(10_000) if seed is None else seed  # noqa: S311 - a plan, not a secret
     if minutes:
         rate = orders / (minutes * 60 * _mean_rate(measure=measure))
@@ -143,7 +143,7 @@ async def _run(folder: Path, run: Run) -> int:
             await calm(system)
             await _measure(run, faults, customers)
         console.print("all orders are placed and all faults are over; waiting until nothing moves")
-        async with Ledgers(system) as ledgers:  # only now: connections don't outlive a server
+        async with Ledgers(system) as ledgers:  # opened only now, because connections don't outlive a server
             evidence = await evidence_at_rest(ledgers, customers, injected, stuck_after=run.stuck)
             fallen = _judge(evidence)
             if run.measure:
@@ -166,7 +166,7 @@ async def _measure(run: Run, faults: Injector, customers: Customers) -> None:
     orders, rate = run.orders - run.storm_orders, run.rate * QUIET_RATE
     plan = planned(faults.measured(kills=run.measured_kills), seed=run.seed, over=orders / rate)
     async with asyncio.TaskGroup() as group:
-        group.create_task(customers.place(orders - len(plan), rate=rate))  # each measurement places one
+        group.create_task(customers.place(orders - len(plan), rate=rate))  # each measurement places one order
         await faults.measure(plan, _tell)
 
 

@@ -1,4 +1,4 @@
-"""What a person does after such a day: replay what was given up and return what was overpaid."""
+"""What a person does after the faults: replay dead letters, return extra charges, restore a backup."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ RESTORED_WITHIN = 120.0
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What is there when the orders are placed and the faults are over. Each deed returns what is wrong."""
+    """The system after the orders and the faults. Each function below takes it, and returns what is wrong."""
 
     system: ProxiedSystem
     ledgers: Ledgers
@@ -38,14 +38,14 @@ class Aftermath:
 
 
 async def back_up_payments(system: ProxiedSystem) -> None:
-    """A copy of payments' database, as a backup would be."""
+    """Copy payments' database, like a backup."""
     async with system.without("payments"):
         await system.postgres.clone("payments", BACKUP)
     system.backed_up_at = datetime.now(UTC)
 
 
 async def restore_payments(after: Aftermath) -> Sequence[str]:
-    """As docs/how-to/restore-a-database.md says: the backup, the group a little before it, a start, reconcile."""
+    """Follow docs/how-to/restore-a-database.md: restore the backup, rewind the group to before it, start, reconcile."""
     system = after.system
     assert system.backed_up_at is not None
     async with Ledgers(system) as before_it:
@@ -81,7 +81,7 @@ async def restore_payments(after: Aftermath) -> Sequence[str]:
 
 
 def _money(evidence: Evidence) -> dict[str, tuple[str, str | None]]:
-    """What each payment says of money; one that was declined is only void, where its order was cancelled already."""
+    """What each payment says of money; a declined payment may be void instead, if its order was cancelled before."""
     return {
         order_id: ("NONE" if payment.status in {"DECLINED", "VOIDED"} else payment.status, payment.charge_id)
         for order_id, payment in evidence.payments.items()
@@ -89,7 +89,7 @@ def _money(evidence: Evidence) -> dict[str, tuple[str, str | None]]:
 
 
 async def replay_refused_mails(after: Aftermath) -> Sequence[str]:
-    """The mailboxes exist now: each e-mail that is replayed arrives."""
+    """Each replayed e-mail arrives, because the mailboxes exist now."""
     system = after.system
     async with httpx.AsyncClient() as http:
         (await http.put(f"{system.ports.url('mail_catcher')}/_faults", json={"faults": []})).raise_for_status()
@@ -113,7 +113,7 @@ async def replay_refused_mails(after: Aftermath) -> Sequence[str]:
 
 
 async def repair_and_replay(after: Aftermath) -> Sequence[str]:
-    """A record whose value a person has repaired is handled like any other."""
+    """A record with a repaired value is handled like any other."""
     system, problems = after.system, []
     for letter, value in list(after.injected.repairs.items())[:REPAIRED]:
         group, at = letter.service, letter.of
@@ -133,7 +133,7 @@ async def repair_and_replay(after: Aftermath) -> Sequence[str]:
 
 
 async def return_extra_charges(after: Aftermath) -> Sequence[str]:
-    """A gateway that ignores its idempotency keys charges again: reconcile finds each and returns it."""
+    """Reconcile finds and returns each extra charge of a gateway that ignores idempotency keys."""
     extra = await _charged_again(after)
     environment = after.system.environment("payments")
     found = await run_command("payments", "reconcile", "--fix", environment=environment)
@@ -147,7 +147,7 @@ async def return_extra_charges(after: Aftermath) -> Sequence[str]:
 
 
 async def _charged_again(after: Aftermath) -> Sequence[str]:
-    """What a request that the network repeats does at such a gateway; returns the new charges' ids."""
+    """Repeat requests, as a network may, at a gateway that ignores their keys; returns the new charges' ids."""
     extra = []
     async with httpx.AsyncClient(base_url=after.system.ports.url("gateway")) as http:
         entries = (await http.get("/_ledger")).raise_for_status().json()["entries"]

@@ -15,7 +15,7 @@ from tools.faults.system import Replica
 
 CUSTOMERS = 24
 REFUSED_CUSTOMERS = 2
-"""Whose mailboxes don't exist: each of their e-mails is a dead letter."""
+"""Customers without a mailbox: each of their e-mails is a dead letter."""
 CARDS = {
     "pm_card_ok": 62,
     "pm_card_declined": 12,
@@ -26,16 +26,16 @@ CARDS = {
 CANCELS, REPEATS, CHANGES_BODY = 0.15, 0.1, 0.03
 CANCEL_AFTER = (0.0, 0.3, 2.0, 5.0)
 AT_ONCE = 40
-"""So that an outage isn't followed by an overload, which would be another test."""
+"""A limit, because an overload after an outage would be another test."""
 PASSWORDS_AT_ONCE = 4
-"""To hash one takes a good part of a second of a core."""
+"""A limit, because hashing a password takes a large part of a second of a core."""
 PATIENCE = Patience(within=120, first=0.2, cap=3)
 POLL = 0.1
 
 
 @dataclass
 class Customers:
-    """All of them; `wrong_answers` are sentences about answers that no customer should get."""
+    """All customers; `wrong_answers` are sentences about answers that no customer should get."""
 
     replicas: Sequence[Replica]
     http: httpx.AsyncClient
@@ -86,13 +86,13 @@ class Customers:
                 group.create_task(shop(next(self._numbers)))
 
     async def probe(self) -> float:
-        """Place an order that nothing of its own delays; the seconds until its e-mail has arrived."""
+        """Place an order with a fast card; returns the seconds until the order's e-mail has arrived."""
         begun = asyncio.get_running_loop().time()
         number = next(self._numbers)
         placed = await self._place(number, f"customer{number % CUSTOMERS}@example.com", "pm_card_ok")
         search = f"{self.mail_catcher_url}/api/v1/search"
         query = {"query": f"message-id:confirmation.{placed.order_id}"}
-        # a customer looks for it: there is nothing to wait on in another process
+        # polled like a customer would: another process has no event to wait for
         while not (await self.http.get(search, params=query)).raise_for_status().json()["messages_count"]:  # noqa: ASYNC110
             await asyncio.sleep(POLL)
         return asyncio.get_running_loop().time() - begun

@@ -21,12 +21,12 @@ CALM_SECONDS = 8.0
 CALM_WITHIN = 90.0
 """Longer than the longest back-off of a task."""
 CLOCKS_APART = timedelta(seconds=1)
-"""Between a fault's begin as we saw it and the mail server's clock: both are on this machine."""
+"""The tolerance between our time of a fault's begin and the mail server's clock; both are on this machine."""
 
 
 @dataclass(frozen=True)
 class Interruption:
-    """A time in which an e-mail may have been under way and not yet recorded."""
+    """A span in which an e-mail may have been sent but not yet recorded."""
 
     begun: datetime
     ended: datetime
@@ -34,19 +34,19 @@ class Interruption:
 
 @dataclass
 class Injected:
-    """What the faults did that the ledgers have to show, or must not."""
+    """What the faults did, to compare with the ledgers."""
 
     letters: set[Letter] = field(default_factory=set)
     made_up: set[Position] = field(default_factory=set)
     repairs: dict[Letter, bytes] = field(default_factory=dict)
-    """What the value of a letter's record would have to be."""
+    """The repaired value for a letter's record."""
     interruptions: list[Interruption] = field(default_factory=list)
     kills: int = 0
     deaths: list[str] = field(default_factory=list)
 
 
 def judged(evidence: Evidence, injected: Injected, customers: Customers) -> Evidence:
-    """The evidence with what was done on purpose, and what it explains."""
+    """The evidence, with what the faults did on purpose and the effects that this explains."""
     refused = {
         name for name in evidence.expected_mails if evidence.orders[name.partition(".")[2]].email in customers.refused
     }
@@ -78,13 +78,13 @@ def more_copies(mails: Iterable[Mail], interruptions: Sequence[Interruption]) ->
 async def evidence_at_rest(
     ledgers: Ledgers, customers: Customers, injected: Injected, *, stuck_after: float
 ) -> Evidence:
-    """All there is once nothing moves."""
+    """All evidence, once nothing moves."""
     await at_rest(ledgers.read_with_lag, looks=QUIET_LOOKS, stuck_after=stuck_after, every=LOOK_EVERY)
     return judged(await ledgers.read_all(), injected, customers)
 
 
 async def calm(system: ProxiedSystem) -> None:
-    """Wait until what piled up is worked off and the groups have settled; but no longer than CALM_WITHIN."""
+    """Wait until the backlog is gone and the groups have settled, but no longer than CALM_WITHIN."""
 
     async def is_worked_off() -> bool:
         async with Ledgers(system) as ledgers:

@@ -1,4 +1,4 @@
-"""Everything that goes wrong in a run; each fault is a method that does it, takes it back, and says so."""
+"""The faults of a run; each is a method that injects the fault, ends it, and returns what was done."""
 
 import asyncio
 import random
@@ -25,10 +25,10 @@ from tools.faults.system import ProxiedSystem, Replica
 
 MAILS = "notifications"
 PAUSE = (7.0, 9.0)
-"""Longer than the consumers' session (6 s): the group goes on without the paused one."""
+"""Longer than the consumers' session (6 s), so that the group goes on without the paused member."""
 SETTLED = {"service kill": 12.0, "PostgreSQL": 6.0, "Kafka": 16.0}
-"""Seconds from a measured fault to the next: what was killed has started and joined its group again, and the group has
-buried the one it was, so that each is measured alone."""
+"""Seconds from a measured fault to the next, so that each is measured alone: the killed process has joined its group
+again, and the group has removed the old member."""
 OUTAGE = (0.0, 3.0)
 SHORT = (1.0, 4.0)
 SLOW_MS = (50, 400)
@@ -57,9 +57,9 @@ SMTP = (
 
 @dataclass
 class Injector:
-    """`injected` and `recoveries` are what it leaves behind.
+    """Injects faults, and records them in `injected` and `recoveries`.
 
-    Recoveries are the seconds from a fault's end until a new order is confirmed by e-mail, by the part that failed.
+    `recoveries` has, by the part that failed, the seconds from a fault's end until a new order is confirmed by e-mail.
     """
 
     system: ProxiedSystem
@@ -73,16 +73,16 @@ class Injector:
     _busy: set[str] = field(default_factory=set)
 
     async def begin(self) -> None:
-        """What stands for the whole run."""
+        """Set the faults that last for the whole run."""
         await self._put(f"{self.system.ports.url('mail_catcher')}/_faults", self._refusals())
 
     async def end(self) -> None:
-        """Take back what no call has used up."""
+        """Remove faults that no call has used up."""
         await self._put(f"{self.system.ports.url('gateway')}/_faults", [])
         await self.begin()
 
     def storm(self, *, kills: int) -> list[Fault]:
-        """All faults that can be had here, so many times each; the numbers of the others follow from `kills`."""
+        """All faults that are possible here, with their numbers, which follow from `kills`."""
         times = max(1, kills // 10)
         faults = [
             Fault("kill", kills, self.kill),
@@ -104,7 +104,7 @@ class Injector:
         return faults
 
     def measured(self, *, kills: int) -> list[Fault]:
-        """Those after which it is measured how soon all is well, to happen one at a time."""
+        """The faults whose recovery is measured, one at a time."""
         return [
             Fault("service kill", kills, self.kill),
             Fault("PostgreSQL", max(1, kills // 2), self.postgres_crash),
@@ -112,7 +112,7 @@ class Injector:
         ]
 
     async def measure(self, plan: Sequence[Planned], tell: Callable[[float, Planned, str], None]) -> None:
-        """Let each happen when the one before is over, and place an order that shows when it is."""
+        """Inject one fault after another; after each, an order's confirmation shows when the system has recovered."""
         clock = asyncio.get_running_loop().time
         for one in plan:
             begun = clock()
@@ -131,7 +131,7 @@ class Injector:
         return f"SIGKILL to {replica.name}"
 
     async def pause(self, rng: random.Random) -> str:
-        """SIGSTOP until the group has gone on without it, then SIGCONT: it believes that no time has passed."""
+        """SIGSTOP until the group has gone on without the replica, then SIGCONT; the replica sees no pause."""
         replica, seconds = self._idle(rng), rng.uniform(*PAUSE)
         with self._busy_with(replica), self._interrupted_mails(replica.service):
             replica.process.pause()
@@ -140,7 +140,7 @@ class Injector:
         return f"SIGSTOP to {replica.name} for {seconds:.1f} s"
 
     async def kafka_crash(self, rng: random.Random) -> str:
-        """SIGKILL to Kafka, and a new start a little later."""
+        """SIGKILL to Kafka, which is started again a little later."""
         seconds = rng.uniform(*OUTAGE)
         self.injected.kills += 1
         self.system.kafka.kill()
@@ -183,7 +183,7 @@ class Injector:
         return f"{what} {how} for {seconds:.1f} s"
 
     async def full_disk(self, rng: random.Random) -> str:
-        """No room left for PostgreSQL; if that ends it, it's started again."""
+        """Leave no room on PostgreSQL's disk; if PostgreSQL ends, start it again."""
         assert self.system.disk is not None
         seconds = rng.uniform(*SHORT)
         with self._interrupted_mails():
@@ -208,7 +208,7 @@ class Injector:
         return f"{replica.name} and guests came and went"
 
     async def _started(self, start: Callable[[], Awaitable[None]]) -> None:
-        """Start a process, again where it ends by itself: that is against a rule, and no reason to end the run."""
+        """Start a process, and again if it ends by itself: that breaks a rule, but must not end the run."""
         while True:
             try:
                 await start()
@@ -229,7 +229,7 @@ class Injector:
         return "the gateway: " + ", ".join(f"{one['operation']} {one['action']}" for one in chosen)
 
     async def smtp_fault(self, rng: random.Random) -> str:
-        """Until it is taken back, any e-mail may have been interrupted: nobody knows which."""
+        """A fault of the mail server; any e-mail may be interrupted until the fault is removed."""
         chosen = rng.choice(SMTP)
         begun = datetime.now(UTC)
         await self._put(f"{self.system.ports.url('mail_catcher')}/_faults", [*self._refusals(), chosen])
@@ -240,14 +240,14 @@ class Injector:
         return f"the mail server: {chosen['action']} {chosen.get('status', '')}".rstrip()
 
     def _refusals(self) -> list[dict[str, Any]]:
-        """The mail server's standing faults: it knows no such mailboxes."""
+        """The mail server's lasting faults: the mailboxes that don't exist."""
         return [
             {"recipient": email, "action": "status", "status": 550, "times": FOR_EVER}
             for email in self.customers.refused
         ]
 
     async def copies(self, rng: random.Random) -> str:
-        """Records come again, at the end of their own partition: some from just before, some from long ago."""
+        """Send records again, at the end of their own partition: some recent ones, some old ones."""
         records = await self._records()
         chosen = [
             *rng.sample(records[-50:], min(COPIES, len(records[-50:]))),
@@ -275,7 +275,7 @@ class Injector:
         return inject
 
     async def _records(self) -> Sequence[Record]:
-        """What the topics hold, oldest first within each partition; poison is not copied, to keep the count simple."""
+        """The topics' records, oldest first in each partition, without poison, to keep the count simple."""
         poisoned = {letter.of for letter in self.injected.letters}
         now = asyncio.get_running_loop().time()
         while not self._log or now - self._read_at > OLD:
@@ -297,7 +297,7 @@ class Injector:
         return Position(record.topic, sent.partition, sent.offset)
 
     async def _put(self, url: str, faults: Sequence[Mapping[str, Any]]) -> None:
-        """Set a sandbox's faults; it may be starting again."""
+        """Set a sandbox's faults, with retries, because the sandbox may be starting again."""
         while True:
             try:
                 (await self.http.put(url, json={"faults": list(faults)})).raise_for_status()
@@ -307,7 +307,7 @@ class Injector:
                 return
 
     def _idle(self, rng: random.Random) -> Replica:
-        """A replica that runs and that no other fault has in hand."""
+        """A running replica that no other fault uses."""
         idle = [one for one in self.system.replicas if one.process.is_running and one.name not in self._busy]
         return rng.choice(idle)
 
@@ -321,7 +321,7 @@ class Injector:
 
     @contextmanager
     def _interrupted_mails(self, service: str = MAILS) -> Iterator[None]:
-        """What happens inside may end an e-mail's worker, or its database, between sending and recording."""
+        """The block may end an e-mail's worker, or its database, between sending and recording."""
         begun = datetime.now(UTC)
         try:
             yield

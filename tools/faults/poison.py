@@ -1,4 +1,4 @@
-"""Records that nobody can handle, and odd ones that everybody can: what each is, and who makes a dead letter of it."""
+"""Records that no group can handle, and odd ones that all can: which groups make a dead letter of each."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -17,10 +17,10 @@ DIGITS = 6_000
 
 @dataclass(frozen=True)
 class Oddity:
-    """What is done to a good record, and what of it is refused.
+    """A change of a good record, and which part of the record is refused.
 
-    The `envelope`: every group that reads the topic makes a dead letter of it. The `data`: every group that reads
-    the type does. None: nobody does.
+    If the `envelope` is refused, every group that reads the topic makes a dead letter of the record. If the `data` are
+    refused, every group that reads the type does. None: no group does.
     """
 
     name: str
@@ -40,7 +40,7 @@ def groups_that_refuse(oddity: Oddity, record: Record) -> Sequence[str]:
 
 
 def with_new_id(record: Record) -> Record:
-    """The same fact under another id: the inbox can't know it, so the state itself has to refuse it."""
+    """The same fact under another id: the inbox doesn't know the id, so the aggregate has to refuse the fact."""
     return _with_header("ce_id", str(uuid4()).encode())(record)
 
 

@@ -1,4 +1,4 @@
-"""The whole shop under test: replicas of each service as processes, and everything that they reach behind a proxy."""
+"""The whole shop under test: replicas of each service as processes, which reach Kafka and PostgreSQL by proxies."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -16,9 +16,9 @@ from shop_harness.system import LOOPBACK, Ports, System
 
 DISK_BYTES = 600 * 2**20
 POSTGRES_SETTINGS = {"max_wal_size": "96MB", "min_wal_size": "32MB"}
-"""So that the small disk is full when it is filled, not before."""
+"""Little write-ahead log, so that the small disk is full only when it is filled."""
 SKEW_SECONDS = {"orders": 600, "payments": 1800, "notifications": -3600}
-"""Of each service's last replica: payments' is beyond every payment deadline."""
+"""The clock skew of each service's last replica; payments' skew is beyond every payment deadline."""
 MANY_LIVES = 10**6
 END_CONNECTIONS = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1"
 
@@ -38,7 +38,7 @@ class Replica:
 
 
 class ProxiedSystem(System):
-    """See System; `missing` says which faults can't be had here, and why. Raises FaultError, too."""
+    """See System; `missing` says which faults are impossible here, and why. Also raises FaultError."""
 
     kafka: ApacheKafka
 
@@ -67,7 +67,7 @@ class ProxiedSystem(System):
 
     @asynccontextmanager
     async def without(self, service: str) -> AsyncIterator[None]:
-        """No process of the service runs, and nobody is connected to its database."""
+        """While the block runs, no process of the service runs, and nobody is connected to its database."""
         for replica in self.of(service):
             await self.supervisor.stop(replica.name)
         async with self.postgres.administration() as connection:

@@ -1,6 +1,6 @@
-"""`python -m tools.faults_drill`: plant a bug in a copy of the tree, one at a time; which check sees it, and how?
+"""`python -m tools.faults_drill`: plant bugs in a copy of the tree, one at a time, and show which check sees each.
 
-What makes the harness's zeros believable: with any of these guards gone, it or the tests must fail.
+The drill shows that the harness's zeros mean something: without any one of these guards, a check must fail.
 """
 
 import subprocess
@@ -20,7 +20,7 @@ TELLING = ("FELL: ", "VIOLATION ", "FAILED ", "ERROR ", "E   ")
 
 
 class CheckError(Exception):
-    """A check that didn't judge: it could not run."""
+    """A check could not run."""
 
 
 def main(
@@ -64,8 +64,8 @@ def _drilled(planted: Sequence[Planted], copy: Scratch) -> Iterator[bool]:
 
 
 def _failure(check: Sequence[str], copy: Scratch) -> Sequence[str] | None:
-    """What a check says of the tree; None where it finds nothing wrong. Raises CheckError."""
-    (copy.folder / "tmp").mkdir(mode=0o755, exist_ok=True)  # what a failed run leaves goes with the copy
+    """What a check says of the tree; None if it finds nothing wrong. Raises CheckError."""
+    (copy.folder / "tmp").mkdir(mode=0o755, exist_ok=True)  # leftovers of a failed run are removed with the copy
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", *check],
         cwd=copy.folder,

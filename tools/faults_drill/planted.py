@@ -1,6 +1,6 @@
-"""Bugs that lose or double something, each the removal of one guard, and the check that must see it.
+"""Bugs that lose or double something: each removes one guard, and one check must see the bug.
 
-They are edits of a copy of the tree: nothing of them is in the code that is shipped.
+The bugs are edits of a copy of the tree: the shipped code has none of them.
 """
 
 from dataclasses import dataclass
@@ -29,18 +29,18 @@ RUN = (
 
 
 def cut(point: str) -> tuple[str, ...]:
-    """The matrix of crash points, at one of them."""
+    """A check: the crash points, at one point only."""
     return ("tools.crash_points", "--only", point)
 
 
 def tests(*paths: str) -> tuple[str, ...]:
-    """Tests of the pyramid."""
+    """A check: tests of the usual levels."""
     return ("pytest", "-q", "-p", "no:cacheprovider", "-x", "--tb=short", "--no-header", *paths)
 
 
 @dataclass(frozen=True)
 class Planted:
-    """What was removed, and the module with arguments that must fail."""
+    """A removed guard, and the module with arguments that must fail."""
 
     title: str
     check: tuple[str, ...]

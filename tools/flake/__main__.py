@@ -1,8 +1,7 @@
 """`python -m tools.flake`: all levels that need no Docker, again and again, in another order each time.
 
-A test that fails once in a hundred runs is no test. Runs take turns: all tests in one process, then spread over the
-processors; a seed that is the run's number, then one that nobody has tried. Each failure is printed with the command
-that repeats its order.
+A test that fails once in a hundred runs is no test. Runs alternate between one process and all processors, and between
+the run's number and a random seed. Each failure is printed with the command that repeats its order.
 """
 
 import os
@@ -24,7 +23,7 @@ import typer
 EMBEDDED = "not e2e and not real_kafka"
 PARALLEL = ("-n", "auto", "--dist", "worksteal")
 TESTS_FAILED = 1
-"""pytest's exit status; higher ones mean that it could not run."""
+"""pytest's exit status; higher ones mean that pytest could not run."""
 
 
 class FlakeError(Exception):
@@ -33,14 +32,14 @@ class FlakeError(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the tests: which order, and in how many processes."""
+    """One run of the tests: the seed of its order, and whether in parallel."""
 
     seed: int
     parallel: bool
 
     @property
     def options(self) -> Sequence[str]:
-        """What pytest is told, beside what to run."""
+        """pytest's options, without the selection of tests."""
         return ("-q", f"--shuffle={self.seed}", *(PARALLEL if self.parallel else ()))
 
 
@@ -54,14 +53,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many tests ran, and those that failed."""
+    """How many tests ran, and which failed."""
 
     executions: int
     failures: Sequence[Failure]
 
 
 def planned(runs: int) -> Iterator[Run]:
-    """Alone and in parallel, and of each kind with a fixed seed and with a new one."""
+    """Runs in one process and in parallel, each with fixed and with random seeds."""
     for number in range(runs):
         fixed = number // 2 % 2 == 0
         yield Run(number if fixed else random.randrange(2**16), parallel=number % 2 == 1)  # noqa: S311 - an order
@@ -94,10 +93,8 @@ def perform(run: Run, selection: Sequence[str], report: Path) -> Outcome:
 
 
 def main(
-    runs: Annotated[int, typer.Option(min=1, help="How often.")] = 10,
-    jobs: Annotated[
-        int, typer.Option(min=1, help="So many runs at once: on a machine that is busy, tests fail sooner.")
-    ] = 1,
+    runs: Annotated[int, typer.Option(min=1, help="How many runs.")] = 10,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once: on a busy machine, tests fail sooner.")] = 1,
     select: Annotated[str, typer.Option(metavar="MARKERS", help="pytest's -m.")] = EMBEDDED,
 ) -> None:
     """Exit with 1 after any failure, with 2 if the tests could not be run."""
@@ -126,7 +123,7 @@ def main(
         print(f"flake: {error}", file=sys.stderr)
         sys.exit(2)
     finally:
-        pool.shutdown(cancel_futures=True)  # also after Ctrl-C, which has reached the runs at hand by itself
+        pool.shutdown(cancel_futures=True)  # also after Ctrl-C, which the current runs get by themselves
     print(f"flake: {runs} runs, {executions} executions, {failures} failures")
     sys.exit(failures > 0)
 

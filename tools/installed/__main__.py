@@ -1,7 +1,7 @@
-"""`python -m tools.installed`: each library in an environment of somebody else's, with pip, as its README says.
+"""`python -m tools.installed`: installs each library with pip, as its README says, in an environment of its own.
 
-Nothing of this project's environment is used: a new virtual environment a library, the packages of `pip install`, its
-import, and the files of backing_services' minimal example.
+For each library: a new virtual environment, the `pip install` of the README, the imports, and for backing_services the
+minimal example. Nothing of this project's environment is used.
 """
 
 import os
@@ -24,7 +24,7 @@ IMPORTS = {
     "pact_faststream": "import pact_faststream.broker.__main__, pact_faststream.matrix; pact_faststream.MessagePact",
     "asyncapi_gate": "import asyncapi_gate.__main__, asyncapi_gate",
 }
-"""What of a library must be there with what its README's last command installs."""
+"""The code of each library that must work after its README's last install command."""
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     for library, imports in IMPORTS.items():
         readme = ROOT / "libs" / library / "README.md"
         with tempfile.TemporaryDirectory(prefix="installed-") as folder:
-            Path(folder).chmod(0o755)  # as root the embedded PostgreSQL runs as nobody, who has to come in
+            Path(folder).chmod(0o755)  # as root the embedded PostgreSQL runs as nobody, who needs access
             environment, repository = Path(folder) / "venv", Path(folder) / "repository"
             venv.create(environment, with_pip=True)
             for command in INSTALL.findall(readme.read_text()):
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _tested(readme: Path, environment: Path, repository: Path) -> str:
-    """What the README's example says, where there is one."""
+    """Run the README's example, if there is one, and return its result."""
     if not (example := files(readme)):
         return ""
     for name, content in example.items():

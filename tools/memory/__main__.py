@@ -1,7 +1,8 @@
-"""`python -m tools.memory`: does a service that has handled many events hold more memory than after the first ones?
+"""`python -m tools.memory`: whether a service holds more memory after many events than after the first ones.
 
-Each service runs alone as a process, on Apache Kafka and PostgreSQL, and reads made-up events: most of them end in its
-database, orders' in its outbox and through its relay, and one in fifty in a call to the payment gateway or an e-mail.
+Each service runs alone as a process, on Apache Kafka and PostgreSQL, and reads made-up events. Most events only change
+its database; those of orders also go through its outbox. One in fifty leads to a call to the payment gateway or to an
+e-mail.
 """
 
 import asyncio
@@ -64,7 +65,7 @@ EVENTS: dict[str, Callable[[UUID, int], Any]] = {
 
 @dataclass(frozen=True)
 class Growth:
-    """Of a process: its resident memory in MB, after each part of the events."""
+    """A process's resident memory in MB, after each part of the events."""
 
     service: str
     sizes: Sequence[float]
@@ -83,7 +84,7 @@ def main(
     late: Annotated[int, typer.Option(min=200, help="Events before the second look.")] = 50_000,
     within: Annotated[float, typer.Option(help="Percent by which a service may have grown.")] = 2,
 ) -> None:
-    """Exit with 1 if a service has grown by more than that, with 2 where it could not be measured."""
+    """Exit with 1 if a service has grown by more than --within, with 2 if it could not be measured."""
     try:
         with tempfile.TemporaryDirectory(prefix="memory-") as folder:
             grown = asyncio.run(_measured(Path(folder), early, late))
@@ -100,7 +101,7 @@ async def _measured(folder: Path, early: int, late: int) -> Sequence[Growth]:
 
 
 class QuietSystem(System):
-    """On Apache Kafka; no service runs until it is measured, and then alone."""
+    """A system on Apache Kafka in which a service runs only while it is measured, and alone."""
 
     async def _start_servers(self) -> None:
         self.postgres = self._stack.enter_context(EmbeddedPostgres(port=0))
@@ -111,14 +112,14 @@ class QuietSystem(System):
             await self.kafka.create_topics(_prefixed(service, TOPICS))
 
     def environment(self, service: str, port: int = 0) -> dict[str, str]:
-        """With topics of its own."""
+        """The environment, with a topic prefix for each service."""
         own = {f"{service}_KAFKA_TOPIC_PREFIX".upper(): f"{service}-", f"{service}_LOG_LEVEL".upper(): "WARNING"}
         return {**super().environment(service, port), **own}
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One service, while it handles events."""
+    """Measures one service while it handles events."""
 
     service: str
     system: QuietSystem
@@ -127,7 +128,7 @@ class Measurement:
         process = await self.system.start_service(self.service)
         try:
             sizes = []
-            for _ in range(late // early):  # in equal parts: a backlog ten times as long would be another load
+            for _ in range(late // early):  # in equal parts, because a ten times longer backlog would be another load
                 await self._handled(early)
                 sizes.append(_resident(process.pid))
             print(f"{self.service}: {' '.join(f'{size:.1f}' for size in sizes)} MB", flush=True)
@@ -136,7 +137,7 @@ class Measurement:
             await self.system.supervisor.stop(self.service)
 
     async def _handled(self, events: int) -> None:
-        """Send so many events, and wait until nothing of them is left to do."""
+        """Send so many events, and wait until all their work is done."""
         for first in range(0, events, CHUNK):
             ids = [uuid4() for _ in range(min(CHUNK, events - first))]
             if self.service == "orders":
@@ -155,7 +156,7 @@ class Measurement:
         return self.system.kafka.bootstrap_servers
 
     async def _place(self, ids: Iterable[UUID]) -> None:
-        """The orders that the events are about, as the service itself would have stored them."""
+        """Store the orders that the events are about, as the service itself would."""
         service = build(Settings(database_url=self.system.database_url("orders")))
         async with service.transactions() as uow:
             for order_id in ids:

@@ -1,4 +1,4 @@
-"""`python -m tools.mutation`: change the code in a thousand small ways; which of them does no unit test see?"""
+"""`python -m tools.mutation`: make a thousand small changes to the code, and show which ones no unit test sees."""
 
 import ast
 import re
@@ -28,7 +28,7 @@ console = Console(highlight=False, soft_wrap=True)
 def main(
     against: Annotated[str, typer.Option(help="Only functions that were changed since this revision.")] = "",
 ) -> None:
-    """Exit with 1 where a survivor has no reason or too few are killed, with 2 where nothing could be judged."""
+    """Exit with 1 if a survivor has no reason or too few mutants are killed, with 2 if nothing could be judged."""
     begun = time.monotonic()
     try:
         only = list(_changed(against)) if against else []
@@ -46,7 +46,7 @@ def main(
     score = 100 * killed / len(mutants) if mutants else 100.0
     print(f"judged in {time.monotonic() - begun:.0f} s")
     print(f"mutation: {score:.1f} % of {len(mutants):,} mutants killed")
-    sys.exit(unexplained > 0 or (score < LIMIT and not against))  # of few mutants one explained is too many
+    sys.exit(unexplained > 0 or (score < LIMIT and not against))  # one explained survivor of few misses the limit
 
 
 def _show(mutants: Sequence[Mutant]) -> int:

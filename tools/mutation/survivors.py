@@ -7,7 +7,7 @@ from tools.mutation.workspace import Mutant
 
 @dataclass(frozen=True)
 class Explained:
-    """All mutants of `module` that `after` is a part of, as the changed line reads."""
+    """The mutants of `module` whose changed line contains `after`."""
 
     module: str
     after: str
@@ -42,5 +42,5 @@ EXPLAINED = (
 
 
 def reason_for(mutant: Mutant) -> str | None:
-    """Why it may live; None where nobody said so."""
+    """Why a mutant may live; None if no reason is given."""
     return next((one.reason for one in EXPLAINED if one.covers(mutant)), None)

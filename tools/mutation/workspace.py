@@ -35,13 +35,13 @@ MUTATED = (
     "payments/handlers.py",
     "payments/reconciliation.py",
 )
-"""Domain, pricing and handlers of each service, and what of outboxed needs no database, no Kafka and no HTTP."""
+"""Domain, pricing and handlers of each service, and the modules of outboxed without database, Kafka and HTTP."""
 NOT_MUTATED = (
-    r"^\s*log\.",  # what a log says beside the behaviour is asserted where an operator relies on it
+    r"^\s*log\.",  # tests assert a log line only where an operator relies on it
     r"^\s*(form = re\.compile|if isinstance\(value, Decimal|raise ValueError\(f.must be a|return BeforeValidator)",
-    # of events.py: runs when a model is defined, before mutmut chooses a mutant
+    # in _events.py: runs when a model is defined, before mutmut chooses a mutant
 )
-"""Lines, by regular expression."""
+"""Regular expressions of lines that are not mutated."""
 UNIT_TESTS = (
     "libs/outboxed/tests/unit",
     *(f"services/{name}/tests/unit" for name in SERVICES),
@@ -51,7 +51,7 @@ COPIED = ("contracts", "harness", "libs", "sandbox", "services", "tests", "tools
 
 
 class MutmutError(Exception):
-    """mutmut did not judge; the message is the end of what it said."""
+    """mutmut did not judge; the message is the end of mutmut's output."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Workspace:
     folder: Path
 
     def judge(self, only: Sequence[str] = ()) -> list[Mutant]:
-        """Run the unit tests with each mutant, or with those whose names match; survivors know their lines.
+        """Run the unit tests with each mutant, or with those whose names match; survivors have their lines.
 
         Raises MutmutError.
         """

@@ -1,4 +1,4 @@
-"""`python -m tools.upgrade_check`: which upper bound can be raised, by the newest versions of all dependencies."""
+"""`python -m tools.upgrade_check`: which upper bounds the newest versions of all dependencies allow to raise."""
 
 import subprocess
 import sys
@@ -64,9 +64,9 @@ def _tried_alone(environment: Environment, rows: Sequence[Row]) -> Mapping[str, 
 def _failures_with(environment: Environment, name: str) -> Sequence[str]:
     try:
         environment.install([name])
-    except UpgradeCheckError as error:  # the others, as they are locked, don't allow it
+    except UpgradeCheckError as error:  # the locked versions of the others don't allow this one
         return [str(error)]
-    return [*dict.fromkeys(environment.canaries().failed + environment.unit_tests().failed)]  # some are both
+    return [*dict.fromkeys(environment.canaries().failed + environment.unit_tests().failed)]  # some tests are in both
 
 
 def _show(rows: Sequence[Row], verdicts: Sequence[Verdict]) -> None:

@@ -1,4 +1,4 @@
-"""Upper bounds in pyproject.toml files, versions in uv.lock, and what follows from a run with the newest versions."""
+"""Upper bounds in pyproject.toml files, versions in uv.lock, and the verdicts of a run with the newest versions."""
 
 import re
 import tomllib
@@ -37,7 +37,7 @@ class Row:
 
     @property
     def canaries_told(self) -> str:
-        """How many of its canaries live, or which fell."""
+        """How many of its canaries passed, or which failed."""
         total = len(self.canaries.passed) + len(self.canaries.failed)
         return "\n".join(self.canaries.failed) or f"{total}/{total}"
 
@@ -47,7 +47,7 @@ class Row:
         return not SpecifierSet(self.bound).contains(self.newest, prereleases=True)
 
     def verdict(self, *, works: bool) -> Verdict:
-        """`works`: everything passed with the newest version, or with this one alone moved."""
+        """`works`: everything passed with all newest versions, or with this dependency's alone."""
         if not self.bound:
             return "no bound"
         if not self.needs_more:
@@ -80,7 +80,7 @@ def versions_in(lock: str) -> Mapping[str, str]:
 
 
 def dependency_of(canary: str, names: Iterable[str]) -> str | None:
-    """Whose a canary is, by the beginning of its name."""
+    """The dependency of a canary, by the beginning of the canary's name."""
     fitting = [name for name in names if canary.startswith(f"test_{name.replace('-', '_')}_")]
     return max(fitting, key=len, default=None)
 
@@ -104,7 +104,7 @@ def rows_of(
 
 
 def summary(verdicts: Sequence[Verdict], unit: Outcome) -> str:
-    """The last line."""
+    """The last line of the report."""
     bounds = len(verdicts) - verdicts.count("no bound")
     failed = f" and {len(unit.failed):,} failed" if unit.failed else ""
     return (

@@ -20,7 +20,7 @@ FOREIGN = ("PYTEST_", "PYTHONPATH", "REQUIRE", "UV_PROJECT", "VIRTUAL_ENV")
 SECONDS = 900
 """The longest that a step may take."""
 SHOWN = 400
-"""Characters of what uv says when it fails."""
+"""The number of characters shown of uv's output when uv fails."""
 
 
 class UpgradeCheckError(Exception):
@@ -44,9 +44,9 @@ class Environment:
     folder: Path
 
     def install(self, names: Iterable[str] | None = None) -> Mapping[str, str]:
-        """The newest versions of these dependencies, whatever their bounds, or of all; returns all versions.
+        """Install the newest versions of these dependencies, or of all, in spite of their bounds; returns all versions.
 
-        What isn't named stays as it is locked, as far as the named ones allow it. Raises UpgradeCheckError.
+        Other dependencies stay at their locked versions as far as possible. Raises UpgradeCheckError.
         """
         chosen = None if names is None else list(names)
         for path in files_of_tree(PYPROJECTS):
@@ -59,11 +59,11 @@ class Environment:
         return versions_in((self.folder / "uv.lock").read_text())
 
     def canaries(self) -> Outcome:
-        """Run them all."""
+        """Run all canaries."""
         return self._pytest(*(str(path.relative_to(ROOT)) for path in files_of_tree(CANARIES)))
 
     def unit_tests(self) -> Outcome:
-        """Run them all, but for the one that wants the bounds."""
+        """Run all unit tests but the one that checks the bounds."""
         return self._pytest("-n", "auto", "-m", "unit", f"--deselect={OF_BOUNDS}")
 
     def _uv(self, *arguments: str) -> None:
@@ -106,7 +106,7 @@ def _failed(case: ET.Element) -> bool:
 
 @contextmanager
 def scratch_environment() -> Iterator[Environment]:
-    """Nothing of the tree, its lock or its environment is changed."""
+    """A copy of the tree with its own environment; the tree, its lock and its environment stay unchanged."""
     with copied_tree("upgrade-check-") as folder:
         for command in (["git", "init", "--quiet"], ["git", "add", "--all"]):  # some tests ask git for the pages
             subprocess.run(command, cwd=folder, check=True, capture_output=True)  # noqa: S603

@@ -1,4 +1,4 @@
-"""`python -m asyncapi_gate --against REVISION`: do the work tree's documents break what consumers read."""
+"""`python -m asyncapi_gate --against REVISION`: finds what the work tree's documents break for consumers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def _gate(
     against: Annotated[str, typer.Option(help="The git revision that consumers were built on.")],
     files: Annotated[list[Path] | None, typer.Argument(help=f"Documents; else all in {FOLDER}.")] = None,
 ) -> None:
-    """Fail, with a line for each, if there are breaking changes of published events."""
+    """Fail, with a line for each change, if there are breaking changes of published events."""
     try:
         changes = list(_changes(against, files))
     except (RevisionError, UnreadableDocumentError) as error:
@@ -45,7 +45,7 @@ def _changes(revision: str, files: Sequence[Path] | None) -> Iterator[Change]:
 
 
 def _document(path: Path) -> Mapping[str, Any]:
-    """A document that was deleted publishes nothing any more."""
+    """A document; one that was deleted publishes nothing any more."""
     return read_document(path).content if path.exists() else NOTHING
 
 

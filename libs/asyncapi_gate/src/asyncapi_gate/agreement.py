@@ -1,4 +1,4 @@
-"""Document, pact and code say the same: three views of one event that are made in three places."""
+"""Compares document, pact and code: three views of one event, made in three places."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ Pact = Mapping[str, Any]
 
 
 class UndocumentedRecordError(AssertionError):
-    """A service sends something else than it says."""
+    """A service sends something else than its document says."""
 
 
 def assert_published_as_documented(document: Mapping[str, Any], records: Sequence[Any]) -> None:
@@ -21,7 +21,7 @@ def assert_published_as_documented(document: Mapping[str, Any], records: Sequenc
 
     A row has `topic` and `key` (text), `value` (JSON as bytes) and `headers` (texts by name).
 
-    Raises UndocumentedRecordError with a line for each difference, also for an event of which there is no row.
+    Raises UndocumentedRecordError with a line for each difference, and for each event without a row.
     """
     read = Document(document)
     lines = [line for record in records for line in _differences(read, record)]
@@ -51,10 +51,10 @@ def _differences(document: Document, record: Any) -> Iterator[str]:
 
 
 def disagreements(service: str, contracts: Path) -> list[str]:
-    """What a service's document and the pact files that name the service say differently, one line each.
+    """The differences between a service's document and the pact files that name the service, one line each.
 
-    `contracts` has `pacts/` and `asyncapi/`. As a provider, the service sends what its consumers expect, and as a
-    consumer it receives what its pacts name, no more and no less. Pacts over HTTP have no part in it.
+    `contracts` has `pacts/` and `asyncapi/`. As a provider, the service must send what its consumers expect. As a
+    consumer, it must receive exactly what its pacts name. Pacts over HTTP are not compared.
     """
     paths = {path.stem: path for path in sorted((contracts / "asyncapi").glob("*.json"))}
     if service not in paths:

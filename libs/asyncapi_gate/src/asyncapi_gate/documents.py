@@ -1,4 +1,4 @@
-"""The checked-in documents: taken from the running app, never edited, and never made to hide a breaking change."""
+"""The checked-in documents: taken from the running app, never edited, and never overwritten by a breaking change."""
 
 import json
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from asyncapi_gate.gate import breaking_changes
 from asyncapi_gate.reading import read_document
 
 VERSION = "as checked in"
-"""Not the package's: a release that changes no event changes no document. An event's own version is in its type."""
+"""Not the package's version, so that a release without a changed event changes no document."""
 
 
 class StaleDocumentError(AssertionError):
@@ -19,11 +19,11 @@ class StaleDocumentError(AssertionError):
 
 
 class BreakingChangeError(AssertionError):
-    """What the app serves now would break consumers of what is checked in."""
+    """The app's document would break consumers of the checked-in one."""
 
 
 async def served_document(app: Any) -> dict[str, Any]:
-    """What an ASGI app serves at `/asyncapi.json`. Raises httpx.HTTPStatusError."""
+    """The document that an ASGI app serves at `/asyncapi.json`. Raises httpx.HTTPStatusError."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
         answer = await client.get("/asyncapi.json")
     served: dict[str, Any] = answer.raise_for_status().json()
@@ -31,10 +31,10 @@ async def served_document(app: Any) -> dict[str, Any]:
 
 
 def check_document(document: Mapping[str, Any], folder: Path, *, write: bool) -> None:
-    """Compare the file of the document's service with the document; `write` makes it again instead.
+    """Compare the document with the file of its service, or with `write` make the file again.
 
-    Raises StaleDocumentError; BreakingChangeError where the file publishes an event that the document breaks, and
-    UnreadableDocumentError where nobody can tell: then nothing is written.
+    Raises StaleDocumentError. Raises BreakingChangeError if the document breaks an event of the file, and
+    UnreadableDocumentError if the two can't be compared; nothing is written then.
     """
     path = folder / f"{document['info']['title']}.json"
     current = written(document)

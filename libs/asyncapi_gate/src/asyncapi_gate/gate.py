@@ -1,7 +1,7 @@
-"""The gate: what of a change to a published event breaks the consumers that were built on the event as it was.
+"""The gate: which changes of a published event break consumers that were built on the earlier event.
 
-A consumer can read what the earlier document allows, and ignores fields that it doesn't know. So a change is harmless
-if all that the later document allows was allowed before, fields that are new aside.
+A consumer can read what the earlier document allows, and ignores unknown fields. So a change is harmless if the earlier
+document allows all that the later one allows, apart from new fields.
 """
 
 import json
@@ -20,7 +20,7 @@ VERSION = re.compile(r"\.v(\d+)$")
 
 @dataclass(frozen=True)
 class Change:
-    """A breaking change: of which event, where in it, what, and what to do instead.
+    """A breaking change: the event, the field, what has changed, and what to do instead.
 
     `field` is a path such as `items[].quantity`, `prices.*`, `header ce_type`, or empty for the event itself.
     """
@@ -61,7 +61,7 @@ def _next_version(event: str, document: Document) -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where in an event; `around` has the pairs of schemas that lead here: a recursive model comes back to one."""
+    """A place in an event; `around` has the pairs of schemas above it, which stop the walk of a recursive model."""
 
     path: str = ""
     around: frozenset[tuple[int, int]] = frozenset()
@@ -105,7 +105,7 @@ class _Comparison:
     def _of_option(self, place: _Place, allowed: list[Schema], said: Schema, *, alone: bool) -> Iterator[Finding]:
         found = [list(self._of_words(place, option, said)) for option in allowed]
         if not all(found):
-            return  # one of the alternatives allows all of this one
+            return  # an earlier alternative allows all that this one allows
         of_its_type = [index for index, option in enumerate(allowed) if option.get("type") == said.get("type")]
         if alone:
             yield from found[0]
@@ -148,7 +148,7 @@ class _Comparison:
                 yield place.below(name).path, "was removed"
 
     def _of_others(self, place: _Place, before: Schema, after: Schema) -> Iterator[Finding]:
-        """The values of a mapping, those that have a name of their own now included."""
+        """Compare the values of a mapping, also those that are named fields now."""
         promised, said = before["additionalProperties"], after.get("additionalProperties")
         for name, schema in after.get("properties", {}).items():
             if name not in before.get("properties", {}):
@@ -165,7 +165,7 @@ class _Comparison:
 
 
 def _kept_headers(before: Schema, after: Schema) -> Schema:
-    """Those that a consumer could count on, and those that there still are."""
+    """The earlier headers without optional ones that are gone: no consumer could rely on those."""
     required, left = before.get("required", []), after.get("properties", {})
     kept = {name: schema for name, schema in before.get("properties", {}).items() if name in required or name in left}
     return {**before, "properties": kept}

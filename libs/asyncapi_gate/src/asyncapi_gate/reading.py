@@ -1,4 +1,4 @@
-"""An AsyncAPI 3 document as its reader sees it: which messages it sends and receives, and what each is made of."""
+"""An AsyncAPI 3 document as its reader sees it: the messages that a service sends and receives, with their parts."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Any
 Schema = Mapping[str, Any]
 
 KEY_FIELD = "x-key-field"
-"""In a message's Kafka binding: the field of the payload that the record's key equals."""
+"""An entry of a message's Kafka binding: the name of the payload field that equals the record's key."""
 
 
 class UnreadableDocumentError(ValueError):
@@ -30,9 +30,9 @@ class Message:
 
 @dataclass(frozen=True)
 class Document:
-    """A document and what it says; its parts are read on demand, and never copied.
+    """A document; its parts are read on demand and never copied.
 
-    Everything raises UnreadableDocumentError where the document lacks what it needs.
+    Every method raises UnreadableDocumentError if the document lacks a part that the method needs.
     """
 
     content: Mapping[str, Any]
@@ -49,16 +49,16 @@ class Document:
 
     @property
     def sent(self) -> Mapping[str, Message]:
-        """What the service publishes, by type."""
+        """The messages that the service publishes, by type."""
         return {message.type: message for message in self._messages("send")}
 
     @property
     def received(self) -> Mapping[str, Message]:
-        """What the service consumes, by type."""
+        """The messages that the service consumes, by type."""
         return {message.type: message for message in self._messages("receive")}
 
     def resolved(self, node: Any) -> Any:
-        """Follow references until there is none."""
+        """Follow a node's references to their end."""
         seen: set[str] = set()
         while isinstance(node, dict) and "$ref" in node:
             reference = str(node["$ref"])
@@ -73,7 +73,7 @@ class Document:
             if _part(operation, "action") != action:
                 continue
             channel = self.resolved(_part(operation, "channel"))
-            # without a list of its own, an operation is about all messages of its channel
+            # an operation without a list has all messages of its channel
             for reference in operation.get("messages", channel.get("messages", {}).values()):
                 yield self._message(self.resolved(reference), str(_part(channel, "address")))
 
@@ -90,12 +90,12 @@ class Document:
 
 
 def read_document(path: Path) -> Document:
-    """Raises UnreadableDocumentError, FileNotFoundError."""
+    """Read a file. Raises UnreadableDocumentError, FileNotFoundError."""
     return parsed(path.read_text(), path.name)
 
 
 def parsed(text: str, name: str) -> Document:
-    """Raises UnreadableDocumentError, which says the name."""
+    """Parse a document. Raises UnreadableDocumentError, which has the name."""
     try:
         document = Document(json.loads(text))
         document.check()

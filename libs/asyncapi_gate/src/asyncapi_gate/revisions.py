@@ -8,15 +8,15 @@ from asyncapi_gate.reading import Document, parsed
 
 
 class RevisionError(Exception):
-    """Git can't say; the message is one line for a person."""
+    """Git failed; the message is one line for a person."""
 
 
 def documents_at(revision: str, folder: Path) -> Mapping[str, Document]:
     """The documents that a folder of a work tree had at a revision, by file name; none where there was no such folder.
 
-    Of a branch that went on since, they are those of the last commit that the two share: what it published later was
-    never here to be broken. Raises RevisionError: there is no git, no repository, no such revision, no such commit; and
-    UnreadableDocumentError.
+    The documents are those of the last commit that the revision and this branch share: this branch never had what the
+    revision published later. Raises RevisionError if git, the repository, the revision or a shared commit is missing,
+    and UnreadableDocumentError.
     """
     here = next(place for place in (folder, *folder.parents) if place.is_dir())
     below = folder.relative_to(here).as_posix()

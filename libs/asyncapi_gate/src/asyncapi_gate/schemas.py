@@ -17,12 +17,12 @@ NULL: Schema = {"type": "null"}
 
 
 def says_nothing(word: str) -> bool:
-    """Whether a keyword is for people, or somebody's extension, such as Zalando's `x-extensible-enum`."""
+    """Whether a keyword is for people, or an extension such as Zalando's `x-extensible-enum`."""
     return word in ANNOTATIONS or word.startswith("x-")
 
 
 def alternatives(schema: Any, document: Document) -> list[Schema]:
-    """A schema as those parts of it of which one has to fit: of `anyOf`, `oneOf`, a list of types; else itself."""
+    """The alternatives in a schema's `anyOf`, `oneOf` or list of types, one of which must fit; else the schema."""
     schema = unwrapped(schema, document)
     for word in ("anyOf", "oneOf"):
         if word in schema:
@@ -45,9 +45,9 @@ def unwrapped(schema: Any, document: Document) -> Schema:
 
 
 def plain(node: Any, document: Document, around: frozenset[str] = frozenset()) -> Any:
-    """A part of a schema, to be compared as a whole: without names of references, and without words for people.
+    """A part of a schema to compare as a whole: without names of references, and without keywords for people.
 
-    `around` has the references that lead here: a recursive model comes back to one.
+    `around` has the references that lead here, which end the walk of a recursive model.
     """
     if isinstance(node, list):
         return [plain(item, document, around) for item in node]
@@ -62,7 +62,7 @@ def plain(node: Any, document: Document, around: frozenset[str] = frozenset()) -
 
 
 def _plain_word(word: str, meant: Any, document: Document, around: frozenset[str]) -> Any:
-    if word in OF_FIELDS:  # whose names may be those of keywords
+    if word in OF_FIELDS:  # names of fields may look like keywords
         return {name: plain(schema, document, around) for name, schema in meant.items()}
     compared = plain(meant, document, around)
     return sorted(compared) if word in UNORDERED else compared
@@ -74,11 +74,11 @@ def below(path: str, name: str) -> str:
 
 
 def canonical(value: Any) -> str:
-    """A JSON value as text, to be compared: to Python, True is 1."""
+    """A JSON value as text, for comparisons: in Python, True equals 1."""
     return json.dumps(value, sort_keys=True)
 
 
 def shown(meant: Any) -> str:
-    """What a keyword says, for a person: short, and `none` where it is missing."""
+    """A keyword's value, for a person: shortened, and `none` if it is missing."""
     text = "none" if meant is None else meant if isinstance(meant, str) else json.dumps(meant, ensure_ascii=False)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."

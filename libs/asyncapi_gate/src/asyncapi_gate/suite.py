@@ -1,4 +1,4 @@
-"""What each service's document must hold: `class TestDocument(DocumentSuite)` in its contract tests."""
+"""Tests of each service's document: `class TestDocument(DocumentSuite)` in its contract tests."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ class DocumentSuite:
 
     @pytest.fixture
     async def document(self, app: Any) -> dict[str, Any]:
-        """What the app serves."""
+        """The document that the app serves."""
         return await served_document(app)
 
     def test_the_checked_in_document_is_what_the_app_serves(

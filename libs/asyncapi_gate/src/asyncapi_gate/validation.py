@@ -1,4 +1,4 @@
-"""Values against the schemas of a document, by the jsonschema library."""
+"""Checks values against the schemas of a document, with the jsonschema library."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -12,10 +12,10 @@ FORMATS = FormatChecker()
 
 
 def violations(value: Any, schema: Schema, document: Document, *, partial: bool = False) -> Iterator[str]:
-    """What a JSON value breaks of a schema, one line each, with the path of the field.
+    """How a JSON value breaks a schema, one line for each field, with the field's path.
 
-    `partial`: the value may leave out fields, as a consumer's example does. Raises NotImplementedError for a format
-    that nobody checks, which the library would let pass.
+    With `partial` the value may leave out fields, as a consumer's example does. Raises NotImplementedError for a format
+    without a check, which the library would accept silently.
     """
     rooted = {"components": document.content.get("components", {}), "allOf": [schema]}  # where references start
     validator = _PARTIAL if partial else _WHOLE
@@ -37,5 +37,5 @@ _PARTIAL = extend(_WHOLE, {"required": lambda *_: None})
 
 
 def _path(parts: Iterable[str | int]) -> str:
-    """Such as `items[].quantity`."""
+    """A path such as `items[].quantity`."""
     return "".join("[]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")

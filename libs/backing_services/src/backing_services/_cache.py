@@ -11,7 +11,7 @@ from pathlib import Path
 def cache_folder() -> Path:
     """`$BACKING_CACHE`, else `~/.cache/backing-services`, else a folder of this user's in the temporary one.
 
-    The last is for containers that run with an empty or unwritable HOME.
+    The temporary one is for containers with an empty or unwritable HOME.
     """
     if given := os.environ.get("BACKING_CACHE"):
         return Path(given).expanduser()
@@ -22,10 +22,10 @@ def cache_folder() -> Path:
 
 
 def published(target: Path, build: Callable[[Path], None]) -> Path:
-    """Return the folder `target`, letting `build` fill it first where it is missing.
+    """Return the folder `target`; if it is missing, `build` fills it first.
 
-    `build` gets an empty folder beside it, which is then renamed: nobody sees half of it, and of several processes that
-    build at once one wins and all use its work.
+    `build` fills an empty folder beside the target, which is then renamed, so nobody sees a half-filled folder. Of
+    several processes that build at once, one wins and all use its result.
     """
     if target.exists():
         return target
@@ -40,7 +40,7 @@ def published(target: Path, build: Callable[[Path], None]) -> Path:
 
 
 def fetch_command(fetch: Callable[[], Path], refused: type[Exception]) -> None:
-    """Run as a program: print where it is now, or the one line of what was `refused`."""
+    """Run `fetch` as a program: print the path that it returns, or in one line the error `refused`."""
     try:
         print(fetch())  # noqa: T201 - a command
     except refused as error:
@@ -58,6 +58,6 @@ def _rename_unless_there(staging: Path, target: Path) -> None:
 def _private_temporary_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"backing-services-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():  # somebody else guessed the name: what lies there is not ours to run
+    if folder.stat().st_uid != os.getuid():  # another user made the folder: its programs must not run
         raise PermissionError(f"{folder} belongs to another user; set BACKING_CACHE to a folder of your own")
     return folder

@@ -30,7 +30,7 @@ class Report:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Give the seed to a worker of xdist, which would choose another one."""
+        """Give the seed to a worker of xdist, which would otherwise choose its own."""
         node.workerinput["shuffle"] = node.config.getoption("shuffle")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -16,9 +16,9 @@ class NotATestSystemError(RuntimeError):
 def refuse_unless_test_system(address: str) -> None:
     """Raise NotATestSystemError unless `address` is marked as one that tests may wipe.
 
-    A database url is if the word "test" is in the database's name, as it is in every name that this library makes up. A
-    Kafka cluster says nothing about itself. So either may also be named by `$BACKING_I_AM_A_TEST_SYSTEM`, which
-    holds the exact address (several: separated by spaces), or for a database host:port/name without the credentials.
+    The word "test" in a database's name marks a database url; all names that this library makes up have the word. A
+    Kafka cluster has no such name. `$BACKING_I_AM_A_TEST_SYSTEM` marks either: it holds the exact address (several
+    are separated by spaces), or for a database host:port/name without the credentials.
     """
     marked = os.environ.get(MARK, "").split()
     if "://" not in address:

@@ -25,12 +25,12 @@ ANSWER_LIMIT = 2.0  # seconds
 
 
 class WrongChoiceError(ValueError):
-    """An environment variable asks for something that there is not."""
+    """An environment variable asks for something that doesn't exist."""
 
 
 @dataclass(frozen=True)
 class Unavailable:
-    """Something that can't be had here: `what` for `REQUIRE` (see plugin.py), and why."""
+    """Something is missing here: `what`, as `REQUIRE` names it (see plugin.py), and why."""
 
     what: str
     why: str
@@ -57,7 +57,7 @@ def choose_kafka() -> KafkaCluster:
 
 
 def choose_real_kafka() -> KafkaCluster | Unavailable:
-    """Return a real Kafka, not started yet: the chosen one, else a process, else a container, else why there's none."""
+    """Return a real Kafka, not started yet: the chosen one, else a process, else a container, else why not."""
     if os.environ.get(BOOTSTRAP_SERVERS) or _kind(KAFKA_KIND, "embedded", "process", "container") != "embedded":
         return choose_kafka()
     no_process = why_unavailable()
@@ -74,7 +74,7 @@ def why_no_containers() -> str | None:
     from testcontainers.core.docker_client import get_docker_host  # noqa: PLC0415 - 0.3 s for those who need it
 
     address = urlsplit(get_docker_host() or DEFAULT_ENGINE)
-    # By hand: the docker package leaks a socket where nobody answers.
+    # Not with the docker package, which leaks a socket if nobody answers.
     family, target = (
         (socket.AF_UNIX, address.path)
         if address.scheme == "unix"

@@ -11,7 +11,7 @@ LEVELS = {
     "integration": "with PostgreSQL and Kafka, embedded or in containers",
     "parity": "one suite on the in-memory and on the SQL ports",
     "model": "the rules of the saga, walked in memory through every interleaving",
-    "journey": "one order through all services in one process",
+    "journey": "one saga through all services in one process",
     "e2e": "the images of docker-compose.yml",
     "faults": "kills, pauses, duplicates, outages, with a ledger outside",
 }
@@ -38,7 +38,7 @@ class Costs:
 
     def table(self) -> list[str]:
         """Lines: level, tests, seconds in all, median of a test in milliseconds."""
-        from statistics import median  # noqa: PLC0415 - for the end of a run, not for each start
+        from statistics import median  # noqa: PLC0415 - needed at the end of a run, not at each start
 
         lines = [f"{'level':<12}{'tests':>7}{'seconds':>10}{'median ms':>11}"]
         for level in (*LEVELS, OTHER):

@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         const=random.randrange(2**16),  # noqa: S311 - an order of tests, not a secret
         metavar="SEED",
-        help="run the tests in another order each time, or in that of SEED (write --shuffle=SEED)",
+        help="run the tests in another order each time, or in the order of SEED (write --shuffle=SEED)",
     )
 
 
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "pytest_asyncio.plugin" in sys.modules:
         config.pluginmanager.import_plugin(TASKS_GUARD)
     if not structlog.is_configured():
-        # by itself it draws each exception with rich, which takes seconds for a deep one
+        # structlog's default renders each exception with rich, which takes seconds for a deep one
         processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.KeyValueRenderer()]
         structlog.configure(processors=processors)
     if (workerinput := getattr(config, "workerinput", None)) is None:
@@ -92,7 +92,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Keep the garbage collector away from what is imported here, all of which stays: it would look again and again."""
+    """Turn garbage collection off during imports: imported objects stay, and each collection would visit them all."""
     gc.disable()
     try:
         return (yield)
@@ -102,7 +102,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_pycollect_makemodule(module_path: Path) -> None:
-    """Refuse an __init__.py in a tests folder; as an error of collection, which reaches xdist's controller too."""
+    """Refuse an __init__.py in a tests folder, by a collection error, which also reaches xdist's controller."""
     below_tests = (folder for folder in module_path.parents if "tests" in folder.parts)
     for package in (folder / "__init__.py" for folder in below_tests):
         if package.exists():
@@ -126,7 +126,7 @@ ATTEMPTS = pytest.StashKey[list[str]]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    item.stash[THREADS] = Threads.now()  # those of fixtures are the fixtures'
+    item.stash[THREADS] = Threads.now()  # threads of fixtures are not the test's
     outcome = yield
     if attempts := item.stash.get(ATTEMPTS, []):
         raise SocketBlockedError(message(attempts[0]))  # the code under test had swallowed it
@@ -135,7 +135,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    """What the test leaves behind fails it. After the last one the session's fixtures end too: a database's, say."""
+    """Fail a test that leaves something behind. After the last test the session's fixtures end here, too."""
     if nextitem is not None:
         outcome = yield
     else:
@@ -154,12 +154,12 @@ THREADS = pytest.StashKey[Threads]()
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
 ) -> Generator[None, object, object]:
-    """What a fixture of several tests sets when it begins, and takes back when it ends, is none of their leaks."""
+    """Accept changes that a fixture of several tests makes at its begin and end: they are not a test's leaks."""
     if fixturedef.scope == "function":
         return (yield)
     stash = request.config.stash
     before: list[ProcessSettings] = [ProcessSettings.now()]
-    # finalizers run backwards: the first of these after the fixture's own, the second before them
+    # finalizers run in reverse order: this one runs after the fixture's own, the one below before them
     fixturedef.addfinalizer(lambda: stash[SETTINGS].accept(before.pop()))
     outcome = yield
     stash[SETTINGS].accept(before.pop())

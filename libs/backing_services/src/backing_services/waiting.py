@@ -39,8 +39,8 @@ async def eventually(
     """Call `condition` every `every` seconds until it returns something true, and return that.
 
     None counts as true: a condition may consist of assertions, and is true once none of them fails. After `within`
-    seconds raises StillWaitingError with the last value or failed assertion, and with `describe`, a text or a call
-    that tells how things stand. Any other exception comes through at once.
+    seconds raises StillWaitingError with the last value or failed assertion, and with `describe`, a text or a function
+    that returns one. Any other exception comes through at once.
     """
     deadline = asyncio.get_running_loop().time() + within
     while True:
@@ -61,7 +61,7 @@ class _NotYet:
 
 
 async def _attempt(condition: Callable[[], Any], deadline: float) -> Any:
-    """One look. An awaitable condition is cut off at the deadline, so that a hanging one is reported as such."""
+    """Check once. An awaitable condition is cut off at the deadline, so that a hanging one is reported."""
     limit = asyncio.timeout_at(max(deadline, asyncio.get_running_loop().time() + 0.01))
     try:
         async with limit:

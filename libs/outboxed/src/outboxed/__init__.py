@@ -1,1 +1,1 @@
-"""What every service needs at run time and none is about."""
+"""The runtime of a service over Kafka and PostgreSQL: outbox, inbox, tasks, dead letters, HTTP, logs, metrics."""

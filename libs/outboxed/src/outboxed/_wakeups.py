@@ -27,13 +27,13 @@ class Wakeup:
 
 
 class Subscription:
-    """One loop's end of a signal."""
+    """One waiting loop's view of a wake-up."""
 
     def __init__(self, event: asyncio.Event) -> None:
         self._event = event
 
     async def wait(self, at_most: float) -> bool:
-        """Whether there was a notification within `at_most` seconds."""
+        """Wait for a notification, at most `at_most` seconds; returns whether one came."""
         try:
             async with asyncio.timeout(at_most):
                 await self._event.wait()
@@ -44,21 +44,21 @@ class Subscription:
 
 
 class Idling:
-    """How long a loop that found nothing to do waits; the longer the less often it found something.
+    """The pauses of a loop that finds no work; each is longer than the last.
 
-    A notification and work end the idling: what another process left behind is found POLL_SECONDS later while there is
-    traffic, IDLE_POLL_SECONDS later after a quiet time.
+    A notification or found work makes the pauses short again. So work of another process is found within POLL_SECONDS
+    during traffic, and within IDLE_POLL_SECONDS after a quiet time.
     """
 
     def __init__(self) -> None:
         self._looks = 0
 
     async def wait(self, wake: Subscription) -> None:
-        """Wait once more."""
+        """Wait for the next pause, or until a notification."""
         self._looks += 1
         if await wake.wait(backoff(self._looks, first=POLL_SECONDS, cap=IDLE_POLL_SECONDS)):
             self.end()
 
     def end(self) -> None:
-        """Something was found."""
+        """Make the pauses short again: the loop has found work."""
         self._looks = 0

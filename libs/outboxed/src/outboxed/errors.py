@@ -7,7 +7,7 @@ from typing import Any
 class TransientError(Exception):
     """The same call may succeed later: back off and try again.
 
-    `retry_after` is in seconds, where the other side named a time.
+    `retry_after` is the wait in seconds that the other side asked for, if any.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -16,11 +16,11 @@ class TransientError(Exception):
 
 
 class EventTooLargeError(ValueError):
-    """An event's value is over `envelope.MAX_VALUE_BYTES`; it was not appended."""
+    """An event's value is over `MAX_VALUE_BYTES`; the event was not appended."""
 
 
 class UndecodableRecordError(Exception):
-    """A record that no attempt will make readable; the message is the dead letter's reason."""
+    """A record that can never be decoded; the message becomes the dead letter's reason."""
 
 
 class ConfigurationError(Exception):
@@ -32,6 +32,6 @@ class ConsumerHaltedError(Exception):
 
 
 def message_of(problem: Mapping[str, Any]) -> str:
-    """What one of pydantic's problems is, in the words of the validator that raised it where one of ours did."""
+    """The message of one of pydantic's problems; for a validator of ours, without pydantic's prefix."""
     raised = problem.get("ctx", {}).get("error")
     return str(raised) if isinstance(raised, ValueError) else str(problem["msg"])

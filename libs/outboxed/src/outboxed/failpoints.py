@@ -1,8 +1,8 @@
 """Failpoints: the steps between "received" and "done" at which a test can end the process, as a crash would.
 
-`OUTBOXED_FAILPOINT=relay.delete:before` ends a process by SIGKILL when it comes to that step, `:after` when the
-step is done, `:after@2` when it is done for the second time. The variable is read once, when this module is imported:
-without it a step is the plain function and costs nothing. Production refuses it: see settings.py.
+`OUTBOXED_FAILPOINT=relay.delete:before` kills the process (SIGKILL) when it reaches that step, `:after` when the step
+is done, `:after@2` when the step is done for the second time. The variable is read once, at import. Without the
+variable a step is the plain function and costs nothing. Production refuses the variable: see settings.py.
 """
 
 import inspect
@@ -18,7 +18,7 @@ from outboxed.errors import ConfigurationError
 
 VARIABLE = "OUTBOXED_FAILPOINT"
 CHOSEN = os.environ.get(VARIABLE, "")
-"""What the variable said when this process began; empty in a normal process."""
+"""The variable's value when this process began; empty in a normal process."""
 _FORM = re.compile(r"(?P<step>[a-z_.]+):(?P<side>before|after)(@(?P<nth>[1-9][0-9]*))?")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,7 +27,7 @@ _steps: set[str] = set()
 
 
 def failpoint(step: str) -> Callable[[F], F]:
-    """Name a function or a coroutine function as a step; it is returned as it is, unless it was chosen."""
+    """Name a function or a coroutine function as a step; it is returned unchanged unless the step was chosen."""
 
     def mark(function: F) -> F:
         _steps.add(step)
@@ -45,7 +45,7 @@ def steps() -> Sequence[str]:
 
 
 def refuse_unknown_failpoint() -> None:
-    """To be called when all modules are imported. Raises ConfigurationError, which lists what there is."""
+    """Call this after all imports. Raises ConfigurationError, which lists the steps, for an unknown one."""
     if CHOSEN and (_chosen is None or _chosen["step"] not in _steps):
         raise ConfigurationError(
             f"{VARIABLE}={CHOSEN}: must be a step and a side, such as relay.delete:before or relay.delete:after@2; "
@@ -58,7 +58,7 @@ def _deadly(function: Any, *, side: str, nth: int) -> Any:
 
     def reached(now: str) -> None:
         if now == side and next(times) == nth:
-            # no exception and no exit handler: nothing of this process may tidy up after it
+            # not an exception or an exit: no cleanup of this process may run
             os.kill(os.getpid(), signal.SIGKILL)
 
     if inspect.iscoroutinefunction(function):

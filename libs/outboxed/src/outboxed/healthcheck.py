@@ -1,6 +1,6 @@
 """`python -m outboxed.healthcheck URL`: status 0 if the URL answers with 2xx, else 1 and the reason, for containers.
 
-It imports next to nothing, because it runs every few seconds for as long as the container does.
+It imports very little, because a container runs it every few seconds.
 """
 
 import http.client
@@ -11,7 +11,7 @@ TIMEOUT_SECONDS = 3.0
 
 
 def problem(url: str) -> str | None:
-    """Ask once; None is good health, a text says what is wrong."""
+    """Ask once; returns None for good health, else what is wrong."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
     try:

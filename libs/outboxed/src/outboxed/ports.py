@@ -15,9 +15,9 @@ class Events(Protocol):
     def append(self, event: Event, *other_versions: Event, sequence: int) -> None:
         """Append an event of the aggregate whose version is `sequence`.
 
-        `other_versions` say the same to consumers of another version of its type. All are sent under one id, so that
-        a consumer that reads several handles the first of them and no more: give the newest first. Raises
-        EventTooLargeError over 512 KiB, ValueError where two are of one type.
+        `other_versions` are the same fact in other versions of the event's type. All have one id, so a consumer that
+        reads several handles only the first: give the newest first. Raises EventTooLargeError over 512 KiB, ValueError
+        for two of one type.
         """
         ...
 
@@ -26,7 +26,7 @@ class Events(Protocol):
 class NewTask:
     """Work to be done after the transaction has committed; unique by (kind, key).
 
-    Tasks of one `group` run one at a time, in the order of their making.
+    Tasks of one `group` run one at a time, in the order in which they were scheduled.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class Tasks(Protocol):
     """Work that must not be part of the transaction: outside calls and deadlines."""
 
     def schedule(self, task: NewTask) -> None:
-        """Schedule a task; one of the same kind and key that still waits is left as it is."""
+        """Schedule a task, unless one of the same kind and key still waits."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Settings from the environment, one class a service; a wrong one is a clear line that names the variable."""
+"""Settings from the environment, one class for each service; an error is one line that names the variable."""
 
 import os
 import ssl
@@ -38,11 +38,11 @@ class KafkaSettings:
     ssl_ca_file: str | None = None
     topic_prefix: str = ""
     session_timeout_ms: int = 6000
-    """After a kill the group waits this long for the lost member: the least that Apache Kafka takes, unless it is told
-    otherwise (`group.min.session.timeout.ms`)."""
+    """The group waits this long for a killed member. Six seconds are the default minimum of Apache Kafka
+    (`group.min.session.timeout.ms`)."""
     fetch_max_wait_ms: int = 100
-    """A fetch that finds nothing waits this long. Shorter costs processor time with nothing to do, here and in Kafka;
-    longer may delay a record, since a broker gets no second fetch before it has answered the first."""
+    """A fetch that finds nothing waits this long. A shorter wait costs idle processor time, here and in Kafka. A longer
+    one may delay a record: a broker gets no second fetch before it has answered the first."""
 
     def topic(self, name: str) -> str:
         """The topic's name on this cluster."""
@@ -63,7 +63,7 @@ class KafkaSettings:
         return options
 
     def faststream_security(self) -> BaseSecurity | None:
-        """The same for a FastStream broker."""
+        """The security options for a FastStream broker."""
         context = self._ssl_context() if "SSL" in self.security_protocol else None
         if "SASL" not in self.security_protocol:
             return BaseSecurity(ssl_context=context, use_ssl=True) if context else None
@@ -80,7 +80,7 @@ class KafkaSettings:
 
 
 class _NotJSONError(ValueError):
-    """The message is the field's name, which pydantic-settings tells in a text for people only."""
+    """A value isn't JSON; the message is the field's name, which pydantic-settings has only inside a sentence."""
 
 
 class _Environment(EnvSettingsSource):
@@ -138,7 +138,7 @@ class ServiceSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - there are none
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - there are none
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What the caller gives, and then the environment."""
+        """The caller's arguments come first, then the environment."""
         return init_settings, _Environment(settings_cls)
 
     @classmethod
@@ -180,7 +180,7 @@ class ServiceSettings(BaseSettings):
 
     @staticmethod
     def _secrets(value: object) -> set[str]:
-        """What is secret in a value: of a database's URL the password, of PEM keys their text without blanks."""
+        """The secrets in a value: the password of a database URL, the text of PEM keys without blanks."""
         if isinstance(value, SecretStr):
             value = value.get_secret_value()
         if isinstance(value, str) and "://" in value:

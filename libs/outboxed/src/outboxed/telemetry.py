@@ -1,4 +1,4 @@
-"""Traces: one trace follows an order through HTTP, the outbox, Kafka and the tasks, as W3C `traceparent`."""
+"""Traces: one trace follows a request through HTTP, the outbox, Kafka and the tasks, as W3C `traceparent`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 tracer_provider = TracerProvider()
-"""Where a span processor is added that exports spans; without one they live in logs and headers only."""
+"""Add a span processor here to export spans; without one, spans show only in logs and headers."""
 
 _propagator = TraceContextTextMapPropagator()
 _tracer = tracer_provider.get_tracer("outboxed")
@@ -31,9 +31,9 @@ def current_trace_id() -> str | None:
 
 @contextmanager
 def continued_trace(name: str, traceparent: str | None, **log_fields: object) -> Iterator[None]:
-    """Run a block as a child span of `traceparent`, else in a new trace; ids and fields are on span and log lines.
+    """Run a block as a child span of `traceparent`, else in a new trace; span and log lines have the ids and fields.
 
-    Never a child of whatever happens to run: tasks and requests inherit contexts that are not their cause.
+    The current span is never the parent: tasks and requests inherit contexts that did not cause them.
     """
     carrier = {"traceparent": traceparent} if traceparent else {}
     parent = _propagator.extract(carrier, context=Context())
@@ -46,7 +46,7 @@ def continued_trace(name: str, traceparent: str | None, **log_fields: object) ->
 
 
 def _ids(span: trace.Span, parent: Context) -> dict[str, str]:
-    """A line's place in its trace, under the names that OpenTelemetry's log correlation gives."""
+    """The trace fields of a log line, named as in OpenTelemetry's log correlation."""
     context, above = span.get_span_context(), trace.get_current_span(parent).get_span_context()
     ids = {"trace_id": trace.format_trace_id(context.trace_id), "span_id": trace.format_span_id(context.span_id)}
     return {**ids, "parent_span_id": trace.format_span_id(above.span_id)} if above.is_valid else ids
@@ -58,5 +58,5 @@ def set_outcome(outcome: str) -> None:
 
 
 def add_log_fields(**fields: object) -> None:
-    """Put fields on every further log line of what runs now, such as the id of an order that was just placed."""
+    """Put fields, such as the id of a new order, on all further log lines of the running request or task."""
     structlog.contextvars.bind_contextvars(**fields)

@@ -7,7 +7,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# the library tells its makers of each run, unless told not to; tests talk to loopback only
+# pact reports each run to its makers by default; tests must talk to loopback only
 os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
 
 if TYPE_CHECKING:

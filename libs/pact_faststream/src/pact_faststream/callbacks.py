@@ -1,7 +1,7 @@
 """The HTTP server through which Pact's verifier asks for messages and for states.
 
-pact-python has one too, but that one lets its free port go before it binds it, which fails now and then, leaks its
-socket, and takes half a second to stop.
+pact-python's own server closes its free port before it binds the port again, which sometimes fails. That server also
+leaks its socket and takes half a second to stop.
 """
 
 import json
@@ -15,14 +15,14 @@ from typing import Any
 from pact_faststream._compat.pact import message_headers
 
 MESSAGE, STATE = "/_pact/message", "/_pact/state"
-"""Where the verifier asks; the paths are ours to choose."""
+"""The paths at which the verifier asks; we may choose them."""
 
 POLL_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent back, with status 200."""
+    """An answer with status 200."""
 
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -39,9 +39,9 @@ Answer = Callable[[Any], Reply]
 
 @contextmanager
 def served(answers: Mapping[str, Answer]) -> Iterator[int]:
-    """Answer POSTs, by path, on loopback while the block runs; gives the port.
+    """Answer POSTs by path, on loopback, while the block runs; yields the port.
 
-    An error becomes a status 500: keep the error, since Pact would take the page for a message.
+    An error in an answer becomes status 500, whose page Pact takes for a message: the caller must keep the error.
     """
     server = _Server(("127.0.0.1", 0), _Handler)
     server.answers = answers
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         try:
             reply = self.server.answers[self.path](asked)
-        except Exception as error:  # noqa: BLE001 - its maker has it
+        except Exception as error:  # noqa: BLE001 - the answer's maker keeps the error
             self.send_error(500, explain=str(error))
             return
         self.send_response(200)
@@ -77,4 +77,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Say nothing: Pact reports."""
+        """Log nothing: Pact reports."""

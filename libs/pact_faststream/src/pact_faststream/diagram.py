@@ -13,7 +13,7 @@ SECTION = re.compile(f"(?<={re.escape(BEGIN)}\n).*?(?={re.escape(END)})", re.DOT
 
 
 class DiagramError(ValueError):
-    """There is nothing to draw, or no place for it; the message is one line for a person."""
+    """There is no pact file, or no place in the page; the message is one line for a person."""
 
 
 def diagram(pacts: Path) -> str:
@@ -28,7 +28,7 @@ def diagram(pacts: Path) -> str:
 
 
 def with_diagram(page: str, pacts: Path) -> str:
-    """A page with its drawing made again. Raises DiagramError where it has no place for one."""
+    """A page with its drawing made again. Raises DiagramError if the page has no place for a drawing."""
     if not SECTION.search(page):
         raise DiagramError(f"the page has no lines {BEGIN!r} and {END!r}, between which the drawing goes")
     return SECTION.sub(lambda _: diagram(pacts), page)

@@ -1,4 +1,4 @@
-"""Pact files: generated, never edited, and never out of step with the expectations."""
+"""Pact files: generated, never edited, and always in step with the expectations."""
 
 import tempfile
 from collections.abc import Callable
@@ -16,8 +16,7 @@ class StalePactError(AssertionError):
 class PactFile:
     """The file of one consumer and provider; `make` gives the pact with all interactions.
 
-    One pact, one file, one writer: its bytes depend on the expectations only, not on the order or the process in which
-    tests run.
+    The file's bytes depend on the expectations only, not on the order or the process in which tests run.
     """
 
     folder: Path
@@ -31,7 +30,7 @@ class PactFile:
         return self.folder / f"{self.consumer}-{self.provider}.json"
 
     def check(self, *, write: bool) -> None:
-        """Compare the file with the expectations; `write` makes it again instead. Raises StalePactError."""
+        """Compare the file with the expectations, or with `write` make the file again. Raises StalePactError."""
         current = self._document()
         if write:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from pact_faststream.sources import PactSource
 from pact_faststream.verification import Result, raise_for, verified
 
 Arrange = Callable[..., Awaitable[None]]
-"""Brings the provider into a state; gets the state's parameters by name."""
+"""Brings the provider into a state; called with the state's parameters by name."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What the client needs of an answer: the status, and its own view of the body with every field that it reads set.
+    """What the client needs of an answer: the status, and its view of the body, with all fields set that it reads.
 
     Matching rules are derived from the body's model; `rules`, by JSON path, replace single ones.
     """
@@ -69,10 +69,10 @@ class HttpPact:
 
     @contextmanager
     def served(self, description: str) -> Iterator[str]:
-        """Answer one expected request while the block runs; gives the base URL.
+        """Answer one expected request while the block runs; yields the base URL.
 
-        Raises LookupError for an unknown description, and Pact's error at the end of the block where another request
-        came, or none.
+        Raises LookupError for an unknown description. Raises Pact's error at the end of the block if no request or
+        another one came.
         """
         with self._pact([self._expectation(description)]).serve() as server:
             yield str(server.url)
@@ -110,8 +110,8 @@ async def verify_http_provider(
 ) -> Sequence[Result]:
     """Verify everything that the source's consumers expect of an ASGI app, served on loopback.
 
-    `states` has an async function by provider state. Returns one result for each interaction. Raises
-    ProviderVerificationError where one that is not pending fails, NoPactsError where there is nothing to verify.
+    `states` has an async function for each provider state. Returns one result for each interaction. Raises
+    ProviderVerificationError if an interaction that is not pending fails, NoPactsError if there is nothing to verify.
     """
     arranger = _Arranger(states, asyncio.get_running_loop())
     async with _running(app) as url:
@@ -129,7 +129,7 @@ async def verify_http_provider(
 
 @dataclass
 class _Arranger:
-    """Never answers with an error: Pact would try again for two minutes."""
+    """Keeps errors and answers without one, because Pact would retry for two minutes."""
 
     states: Mapping[str, Arrange]
     loop: asyncio.AbstractEventLoop
@@ -143,7 +143,7 @@ class _Arranger:
         try:
             arranged = _awaited(self.states[name](**parameters))
             asyncio.run_coroutine_threadsafe(arranged, self.loop).result()
-        except Exception as error:  # noqa: BLE001 - it is in the result
+        except Exception as error:  # noqa: BLE001 - the result has the error
             self.failed[name] = f"{name!r}: {type(error).__name__}: {error}"
         return Reply()
 

@@ -18,11 +18,11 @@ from pact_faststream.records import ConsumedMessage
 from pact_faststream.rules import Rule, body_rules
 
 Outcome = Callable[[], object]
-"""The consumer's own state, to compare: a new value each time, or an awaitable of one."""
+"""Returns the consumer's state, to compare: a new value each time, or an awaitable of one."""
 
 
 class ExpectationError(ValueError):
-    """An expectation that would ask for less, or for more, than it seems to."""
+    """An expectation would check less than it seems to."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Expectation:
 
     `example` is the consumer's own view of the event, with every field that it needs set; `given` names the
     provider's state, `parameters` its parameters. Matching rules are derived from the example's model; `rules`, by
-    JSON path, replace single ones. Raises ExpectationError where the example leaves something unchecked.
+    JSON path, replace single ones. Raises ExpectationError if the example leaves something unchecked.
     """
 
     description: str
@@ -65,9 +65,9 @@ class MessagePact:
     async def receive(self, description: str, subscriber: Subscriber, outcome: Outcome) -> None:
         """Give the message that Pact builds of an expectation to the service's real subscriber.
 
-        `subscriber` belongs to a broker under TestKafkaBroker; `outcome` returns the consumer's own state, which
-        must be another one afterwards. Raises LookupError for an unknown description, AssertionError where the
-        message was not handled, and whatever the subscriber raises.
+        `subscriber` belongs to a broker under TestKafkaBroker. `outcome` returns the consumer's own state, which the
+        message must change. Raises LookupError for an unknown description, AssertionError if the message was not
+        handled, and whatever the subscriber raises.
         """
         received = _Receiver(subscriber, asyncio.get_running_loop())
         before = await _resolved(outcome())
@@ -103,7 +103,7 @@ class MessagePact:
 
 
 class _Receiver:
-    """Called by Pact from a thread of its own; the subscriber belongs to the test's loop."""
+    """Pact calls this in a thread of its own; the subscriber runs on the test's loop."""
 
     def __init__(self, subscriber: Subscriber, loop: asyncio.AbstractEventLoop) -> None:
         self._subscriber = subscriber

@@ -1,4 +1,4 @@
-"""What of a record's address and headers belongs to the contract, and how a record is told to Pact and made of it."""
+"""The parts of a record's address and headers that belong to the contract, and their translation to and from Pact."""
 
 import json
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from pact_faststream.records import ConsumedMessage, OutboxRecord, WireRecord, c
 from pact_faststream.rules import Rule
 
 CONTRACTED_HEADERS = ("ce_type", "ce_id")
-"""Without these two a record is a dead letter; what else a provider sends is its own affair."""
+"""A record without these two headers is a dead letter; the contract says nothing of other headers."""
 
 TOPIC = "kafka_topic"
 KEY_FIELD = "kafka_key_field"
-"""A relation can't be told to Pact, so both sides say which field of the data equals the key."""
+"""Pact can't express that two values are equal, so both sides name the field of the data that equals the key."""
 
 NO_FIELD = "none"
 RULES: Mapping[str, Rule] = {
@@ -22,7 +22,7 @@ RULES: Mapping[str, Rule] = {
 
 
 def metadata_expected(event: ConsumedMessage) -> Mapping[str, str]:
-    """What a consumer needs beside the data."""
+    """The metadata that a consumer needs."""
     model = type(event)
     return {
         "ce_type": model.type,
@@ -44,7 +44,7 @@ def metadata_of(topic: str, key: str, value: bytes, headers: Mapping[str, str]) 
 
 
 def record_of(body: str | bytes | None, metadata: Mapping[str, object]) -> Any:
-    """A consumer record of what Pact built; `ce_id` is new, as for every event."""
+    """A consumer record from a message that Pact built; `ce_id` is new, as for every event."""
     value = body.encode() if isinstance(body, str) else body
     key = json.loads(value or b"{}").get(str(metadata[KEY_FIELD]))
     headers = {"ce_type": str(metadata["ce_type"]), "ce_id": str(uuid4())}
@@ -63,7 +63,7 @@ def _key_field(key: str, value: bytes) -> str:
 
 
 def _canonical(value: object) -> object:
-    """A key is compared with the field's value as its consumers read it: a UUID in lower case with hyphens."""
+    """A key or value as consumers compare it: a UUID in lower case with hyphens."""
     try:
         return str(UUID(value)) if isinstance(value, str) else value
     except ValueError:

@@ -23,13 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    # as pact_faststream does when it is imported, which may be in the middle of a test
+    # set now, because pact_faststream sets it at import, which may be during a test
     os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let nobody read the contracts while others write them."""
+    """Keep tests from reading the contracts while other tests write them."""
     if not config.getoption("write_contracts"):
         return
     others = [item for item in items if "write_contracts" not in getattr(item, "fixturenames", ())]
@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def contracts_folder(pytestconfig: pytest.Config) -> Path:
-    """Has `pacts/`, and `asyncapi/` where there are documents; `--write-contracts` makes what is in them again."""
+    """The folder of `pacts/`, and `asyncapi/` if there are documents; `--write-contracts` makes its files again."""
     return pytestconfig.rootpath / str(pytestconfig.getini("contracts_folder"))
 
 
@@ -58,7 +58,7 @@ def pact_folder(contracts_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def pact_source(pytestconfig: pytest.Config, pact_folder: Path) -> "PactSource":
-    """Where a provider's pacts come from: the pact files, or with `--pact-broker` the broker."""
+    """The source of a provider's pacts: the pact files, or with `--pact-broker` the broker."""
     if pytestconfig.getoption("pact_broker"):
         from pact_faststream.broker import source_from_environment  # noqa: PLC0415 - see the module's docstring
 

@@ -16,7 +16,7 @@ from pact_faststream.sources import PactSource
 from pact_faststream.verification import Interaction, Result, raise_for, verified
 
 Produce = Callable[..., Awaitable[object]]
-"""Runs a use case; gets the provider state's parameters by name, and returns nothing that matters."""
+"""Runs a use case; called with the provider state's parameters by name."""
 
 Outbox = Callable[[], Awaitable[Sequence[OutboxRecord]]]
 """All rows of the outbox so far, oldest first, as the relay sends them."""
@@ -24,10 +24,10 @@ Outbox = Callable[[], Awaitable[Sequence[OutboxRecord]]]
 
 @dataclass(frozen=True)
 class ProviderState:
-    """A provider state: the event that it leads to, and every way in which the service can come to publish it.
+    """A provider state: the event that it leads to, and every way in which the service can publish that event.
 
-    A verification sees only the message that it is given: what another input would put into it (a null, another member
-    of an enum, a second item) is seen only if it is a variant, too. `variants` has a use case by name.
+    A verification sees only the messages of the variants. A null, another member of an enum or a second item is checked
+    only if a variant's message has it. `variants` has a use case by name.
     """
 
     event: type[PublishedType]
@@ -44,8 +44,8 @@ async def verify_provider(
     """Verify everything that the source's consumers expect, with every variant; `states` by provider state.
 
     Returns one result for each interaction and variant. Raises ProviderVerificationError where an interaction that is
-    not pending fails, naming the variant; NoPactsError where there is nothing to verify. With a source that publishes,
-    one more run publishes the outcome: that of the variant that failed, if one did.
+    not pending fails, naming the variant; NoPactsError if there is nothing to verify. If the source publishes, one more
+    run publishes the result: that of a variant that failed, if any did.
     """
     answers = _Answers(states, outbox, asyncio.get_running_loop())
     results: list[Result] = []
@@ -68,7 +68,7 @@ async def _run(
     with served({MESSAGE: answers.answer}) as port:
         verifier = Verifier(provider, host="127.0.0.1").add_transport(protocol="message", port=port, path=MESSAGE)
         source.add_to(verifier, provider, publish=publish)
-        # not on this loop, which the use cases need
+        # in a thread, because the use cases need this loop
         results = await asyncio.to_thread(verified, verifier)
     return [replace(result, **answers.made.get(result.interaction, {})) for result in results]
 
@@ -84,7 +84,7 @@ class _Answers:
     made: dict[Interaction, dict[str, Any]] = field(default_factory=dict)
 
     def begin(self, chosen: Mapping[str, int]) -> None:
-        """Choose a variant, by number, for each state; one with fewer variants offers its last again."""
+        """Choose a variant, by number, for each state; a state with fewer variants uses its last one."""
         self.chosen = chosen
         self.made = {}
 
@@ -100,7 +100,7 @@ class _Answers:
             records = asyncio.run_coroutine_threadsafe(written, self.loop).result()
             return _message(_one(records, state.event))
         except Exception as error:
-            # Pact would take the page with status 500 for the message: whatever it thinks of it, this has failed
+            # this has failed, even if Pact takes the page with status 500 for a message and accepts it
             made["mismatches"] = (f"{type(error).__name__}: {error}",)
             raise
 

@@ -1,4 +1,4 @@
-"""What the bridge asks of a project's own messages: protocols, so that any outbox and any pydantic model will do."""
+"""Protocols for a project's own messages, so that any outbox and any pydantic model will do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +65,7 @@ class WireRecord:
 
 
 def consumer_record(record: WireRecord) -> Any:
-    """The same as aiokafka hands it to FastStream."""
+    """A record as aiokafka hands it to FastStream."""
     return ConsumerRecord(
         **vars(record),
         timestamp=0,

@@ -1,4 +1,4 @@
-"""Matching rules from a reader's own model: what it needs, not what the example happens to hold."""
+"""Matching rules from a reader's own model: what the reader needs, not what the example has by chance."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ def body_rules(model: type[Model]) -> dict[str, Rule]:
     return dict(_rules("$", schema, schema.get("$defs", {})))
 
 
-def _rules(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, Rule]]:  # noqa: C901 - one case a type
+def _rules(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, Rule]]:  # noqa: C901 - one case for each type
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:
@@ -64,9 +64,9 @@ def _nullable(path: str, options: list[Any], definitions: Schema) -> Iterator[tu
             f"{path}: a union of several types has no matching rule; give the expectation `rules`"
         )
     rules = dict(_rules(path, others[0], definitions))
-    own = rules.pop(path, _all_of(TYPE))  # an object has rules for its fields only
+    own = rules.pop(path, _all_of(TYPE))  # rules of an object are those of its fields only
     if len(own["matchers"]) > 1:
-        # "this and that, or null" can't be said: the pattern alone decides about strings, and only strings match it
+        # Pact can't say "(string and pattern) or null"; the pattern is enough, because only strings match one
         own = _all_of(*[matcher for matcher in own["matchers"] if matcher["match"] == "regex"])
     yield path, {"combine": "OR", "matchers": [*own["matchers"], NULL]}
     yield from rules.items()

@@ -17,19 +17,19 @@ class NoConsumersError(NoPactsError):
 
 
 class PactSource(Protocol):
-    """Gives pacts to a verifier, and takes its results where somebody waits for them."""
+    """Gives pacts to a verifier, and may publish its results."""
 
     @property
     def publishes(self) -> bool:
-        """Whether results are published: then the last run of a verification is made with `publish`."""
+        """Whether results are published: the last run of a verification is then made with `publish`."""
         ...
 
     def add_to(self, verifier: Verifier, provider: str, *, publish: bool) -> None:
-        """Add the provider's pacts. Raises NoPactsError where it can be known that there are none."""
+        """Add the provider's pacts. Raises NoPactsError if there are none, as far as the source can tell."""
         ...
 
     def confirm_published(self, provider: str) -> None:
-        """Raise unless the results of the last run have arrived: the verifier only logs that they didn't."""
+        """Raise unless the results of the last run have arrived, because the verifier only logs a refusal."""
         ...
 
 

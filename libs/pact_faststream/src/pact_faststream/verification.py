@@ -1,4 +1,4 @@
-"""What Pact's verifier said, as results of which none can be overlooked."""
+"""The results of Pact's verifier, none of which can be overlooked."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class ProviderVerificationError(AssertionError):
 
 @dataclass(frozen=True)
 class Interaction:
-    """What an interaction is told apart by, within what one provider is asked for."""
+    """What identifies an interaction among the pacts of one provider and consumer."""
 
     description: str
     states: tuple[str, ...]
@@ -23,7 +23,7 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Result:
-    """One interaction with one variant; `pending`: its failure is its consumer's business, not the provider's."""
+    """One interaction with one variant; the failure of a `pending` one doesn't count against the provider."""
 
     consumer: str
     interaction: Interaction
@@ -38,11 +38,11 @@ class Result:
 
     @property
     def fails(self) -> bool:
-        """Whether the provider may not go out like this."""
+        """Whether this result blocks the provider's release."""
         return not self.ok and not self.pending
 
     def lines(self) -> Iterator[str]:
-        """For a person."""
+        """The result as lines for a person."""
         variant = f" ({self.variant})" if self.variant else ""
         yield f"  {self.consumer} expects {self.interaction.description!r}{variant}:"
         for mismatch in self.mismatches:
@@ -50,7 +50,7 @@ class Result:
 
 
 def verified(verifier: Verifier) -> Sequence[Result]:
-    """Run a verifier and read its results. Raises NoPactsError where it found nothing to verify."""
+    """Run a verifier and read its results. Raises NoPactsError if it found nothing to verify."""
     problem = ""
     try:
         verifier.verify()
@@ -65,7 +65,7 @@ def verified(verifier: Verifier) -> Sequence[Result]:
 
 
 def raise_for(provider: str, results: Sequence[Result]) -> None:
-    """Raises ProviderVerificationError that tells of each interaction that fails."""
+    """Raise ProviderVerificationError, which names each interaction that fails, if any does."""
     failures = list(dict.fromkeys(result for result in results if result.fails))
     if failures:
         lines = [line for failure in failures for line in failure.lines()]

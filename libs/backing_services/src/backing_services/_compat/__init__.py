@@ -1,5 +1,5 @@
-"""What is used of dependencies beside their public interface: one module a dependency, one canary test a use.
+"""Uses of private parts of dependencies: one module for each dependency, one canary test for each use.
 
-A name that may go is looked up when it is used, so that it breaks a function and its canary, and no import.
+A private name is looked up at use, not at import. A release without the name then breaks one function and its canary.
 `make upgrade-check` says which bound in pyproject.toml can be raised.
 """

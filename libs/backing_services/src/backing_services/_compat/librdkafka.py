@@ -1,10 +1,10 @@
 """librdkafka's mock cluster, by its C interface. Bound: `confluent-kafka<2.17`, whose wheel carries the library.
 
-confluent-kafka offers `test.mock.num.brokers` only: a mock inside one client, which tells its address to nobody and
-can't be cut off. Used:
+confluent-kafka offers only `test.mock.num.brokers`: a mock inside one client, whose address is unknown and whose
+connections can't be cut. Used:
 
 - `rdkafka_mock.h`, which librdkafka calls experimental and subject to change;
-- where the wheel keeps the library, whose file name contains a hash.
+- the library's place in the wheel; its file name contains a hash.
 """
 
 import ctypes
@@ -37,7 +37,7 @@ SIGNATURES: Mapping[str, tuple[Any, list[Any]]] = {
     "rd_kafka_mock_push_request_errors_array": (None, [_POINTER, _SHORT, _SIZE, ctypes.POINTER(_NUMBER)]),
     "rd_kafka_mock_clear_request_errors": (None, [_POINTER, _SHORT]),
 }
-"""Results and arguments: ctypes would take each for a 32-bit int, and so cut pointers in half."""
+"""Results and arguments: by default ctypes takes each as a 32-bit int, which cuts pointers in half."""
 
 
 @cache

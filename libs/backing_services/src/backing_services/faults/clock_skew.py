@@ -16,7 +16,7 @@ PLACES = (
 def skewed(seconds: float) -> Mapping[str, str]:
     """The environment of a process whose clock is so many seconds ahead, or behind if negative.
 
-    Its monotonic clock is left alone, as a host's is by NTP: only the time of day is wrong. Raises FaultError.
+    Only the time of day is wrong; the monotonic clock is left alone, as NTP leaves a host's. Raises FaultError.
     """
     return {
         "LD_PRELOAD": str(_library()),

@@ -20,12 +20,12 @@ REQUEST_LIMIT = 10.0  # seconds
 
 
 def binary() -> Path:
-    """Where `python -m backing_services.faults.fetch` puts the program and we look for it."""
+    """Where `python -m backing_services.faults.fetch` puts the program."""
     return cache_folder() / "toxiproxy" / VERSION / "server"
 
 
 def program() -> Path:
-    """Toxiproxy's server: from the PATH, else the one that was fetched. Raises FaultError."""
+    """Toxiproxy's server from the PATH, else the fetched one. Raises FaultError."""
     if found := shutil.which("toxiproxy-server"):
         return Path(found)
     if binary().exists():
@@ -37,7 +37,7 @@ def program() -> Path:
 
 @dataclass(frozen=True)
 class Proxy:
-    """One address on loopback that leads to another, for better or worse. Methods raise FaultError."""
+    """One address on loopback that leads to another, and can be disturbed. Methods raise FaultError."""
 
     name: str
     port: int
@@ -48,17 +48,17 @@ class Proxy:
         await self._post(f"/proxies/{self.name}", {"enabled": False})
 
     async def slow(self, milliseconds: int) -> None:
-        """Every answer comes that much later, give or take a quarter, until `restore()`."""
+        """Delay every answer by so many milliseconds, plus or minus a quarter, until `restore()`."""
         attributes = {"latency": milliseconds, "jitter": milliseconds // 4}
         await self._post(f"/proxies/{self.name}/toxics", {"name": "slow", "type": "latency", "attributes": attributes})
 
     async def freeze(self) -> None:
-        """Connections stay open and nothing comes through, as where a firewall drops packets; `restore()` cuts them."""
+        """Keep connections open but let nothing through, like a firewall that drops packets; `restore()` cuts them."""
         toxic = {"name": "freeze", "type": "timeout", "attributes": {"timeout": 0}}
         await self._post(f"/proxies/{self.name}/toxics", toxic)
 
     async def restore(self) -> None:
-        """All is well again."""
+        """End all disturbances."""
         await self._post(f"/proxies/{self.name}", {"enabled": True})
         toxics = await self._get(f"/proxies/{self.name}/toxics")
         for toxic in toxics:
@@ -81,7 +81,7 @@ class Toxiproxy:
         self._http = httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{self._port}", timeout=REQUEST_LIMIT)
 
     async def proxy(self, name: str, upstream_port: int, *, port: int | None = None) -> Proxy:
-        """A new way to a port on loopback, from `port` or a free one. Raises FaultError."""
+        """A new proxy to a port on loopback, listening on `port` or a free one. Raises FaultError."""
         port = port or free_port()
         body = {
             "name": name,

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 class Fault:
     """Something that goes wrong `times` times in a run.
 
-    `inject(random)` makes it happen, takes it back where it lasts, and returns what was done, in words; every choice of
-    its own it takes from `random`. Two that need the same thing (`needs`) never overlap; any others may.
+    `inject(random)` makes the fault happen, ends a lasting one, and returns in words what was done; it takes every
+    choice from `random`. Faults that need the same thing (`needs`) never overlap; any others may.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Planned:
-    """A fault at its time, in seconds from the start; `seed` is for its own choices."""
+    """A fault with its time in seconds from the start; `seed` is for the fault's own choices."""
 
     at: float
     fault: Fault
@@ -31,9 +31,9 @@ class Planned:
 
 
 def planned(faults: Iterable[Fault], *, seed: int, over: float) -> list[Planned]:
-    """Spread each fault's times over so many seconds: one in each part of equal length, anywhere in it.
+    """Divide `over` seconds into equal parts, one for each time of a fault, which happens anywhere in its part.
 
-    The same seed and faults give the same plan. What happens between two faults is up to the machine.
+    The same seed and faults give the same plan, though not the same run.
     """
     rng = random.Random(seed)  # noqa: S311 - a plan, not a secret
     plan = [
@@ -45,10 +45,10 @@ def planned(faults: Iterable[Fault], *, seed: int, over: float) -> list[Planned]
 
 
 async def play(plan: Sequence[Planned], told: Callable[[float, Planned, str], None]) -> None:
-    """Let it all happen, and return when the last fault is over.
+    """Inject all faults of a plan, and return when the last one is over.
 
-    `told(seconds, planned, words)` hears of each one's end. Raises what an injection raised, after the others were
-    cancelled.
+    `told(seconds, planned, words)` is called at the end of each fault. Raises what an injection raised, after the
+    others were cancelled.
     """
     clock = asyncio.get_running_loop().time
     begun = clock()

@@ -1,4 +1,4 @@
-"""A disk that is full when a test says so: a small one in memory that only this process and its children see."""
+"""A small disk in memory that a test can fill; only this process and its children see the disk."""
 
 import ctypes
 import os
@@ -18,8 +18,8 @@ BLOCK = 2**20
 class SmallDisk:
     """A context manager with a folder `path` of so many bytes.
 
-    It is mounted in a mount namespace of this process's own, which needs root: nobody else sees it, and it is gone with
-    the last process that does, however that ends. Enter it before starting threads or processes. Raises FaultError.
+    Only this process and its children see the disk, in a mount namespace of their own, which needs root. The disk is
+    gone when the last of them ends, even by SIGKILL. Enter it before starting threads or processes. Raises FaultError.
     """
 
     def __init__(self, size: int) -> None:

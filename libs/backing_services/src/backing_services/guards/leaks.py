@@ -13,23 +13,23 @@ from typing import Any, Self
 import structlog
 
 SECONDS = 0.5
-"""How long a thread or a task may need to end by itself, such as one that was cancelled at the end of the test."""
+"""How long a thread or a task may take to end by itself, such as one that was cancelled at the end of the test."""
 POOLS = ("asyncio_", "AnyIO worker thread")
-"""Threads of these names belong to their event loop, whoever used one first."""
+"""Threads with these names belong to an event loop, not to the test that first used one."""
 OF_PYTEST = b"PYTEST_"
 
 
 class LeakError(AssertionError):
-    """A test left something behind; it is taken back, so that the next test starts as this one did."""
+    """A test left something behind. The guard has undone it, so that the next test starts as this one did."""
 
 
 _test: ContextVar[object] = ContextVar("backing_services_test")
 
 
 class Tasks:
-    """Those that a test, its fixtures and their tasks make on a loop, from the start to the end of watching.
+    """The tasks that a test, its fixtures and their tasks make on a loop while the loop is watched.
 
-    Tasks of others, such as of a session's fixtures, don't count: whose a task is, its context tells.
+    Other tasks, such as those of a session's fixtures, don't count: a task's context tells whose task it is.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -51,7 +51,7 @@ class Tasks:
         return task
 
     def end(self) -> None:
-        """Stop watching, while the loop stands still. Raises LeakError for those that don't end; they are cancelled."""
+        """Stop watching, while the loop stands still. Cancels tasks that don't end, and raises LeakError for them."""
         _test.reset(self._token)
         self._loop.set_task_factory(self._factory)
         running = [task for task in self._made if not task.done()]
@@ -60,7 +60,7 @@ class Tasks:
 
 
 async def _cancelled(running: Sequence[asyncio.Future[Any]]) -> list[str]:
-    """Cancel what doesn't end by itself in a moment; the names of those."""
+    """Cancel the tasks that don't end by themselves in a moment, and return their names."""
     _, left = await asyncio.wait(running, timeout=SECONDS)
     for task in left:
         task.cancel()
@@ -78,17 +78,17 @@ def _named(task: Any) -> str:
 
 @dataclass(frozen=True)
 class Threads:
-    """Those that ran at a moment."""
+    """The threads that ran at a moment."""
 
     before: frozenset[threading.Thread]
 
     @classmethod
     def now(cls) -> Self:
-        """At this moment."""
+        """The threads of this moment."""
         return cls(frozenset(threading.enumerate()))
 
     def leaks(self) -> Iterator[str]:
-        """Sentences about those that run now and did not then, after a moment to end."""
+        """Wait a moment for threads to end, then yield a sentence about each thread that did not run before."""
         for thread in set(threading.enumerate()) - self.before:
             if thread.name.startswith(POOLS):
                 continue
@@ -99,7 +99,7 @@ class Threads:
 
 @dataclass
 class ProcessSettings:
-    """What all tests of a process share."""
+    """The settings that all tests of a process share."""
 
     environment: dict[bytes, bytes]
     folder: Path
@@ -108,13 +108,13 @@ class ProcessSettings:
 
     @classmethod
     def now(cls) -> Self:
-        """As they are."""
+        """The present settings."""
         configuration = structlog.get_config()
         configuration["processors"] = [*configuration["processors"]]  # the list itself may be changed in place
         return cls({**os.environb}, Path.cwd(), logging.getLogger().level, configuration)
 
     def accept(self, before: Self) -> None:
-        """Take over what was changed since then, on purpose."""
+        """Accept what was changed on purpose since `before`."""
         now = self.now()
         for name in _changed(before.environment, now.environment):
             if name in now.environment:
@@ -129,7 +129,7 @@ class ProcessSettings:
             self.structlog = now.structlog
 
     def leaks(self) -> Iterator[str]:
-        """Sentences about what is another than it was; it is put back."""
+        """Put back what has changed, and yield a sentence about each change."""
         now = self.now()
         for name in _changed(self.environment, now.environment):
             if not name.startswith(OF_PYTEST):

@@ -1,7 +1,7 @@
 """No network in unit tests: an audit hook sees every connect, bind and look-up that Python's own socket module makes.
 
-It costs nothing per test, unlike replacing `socket.socket`, and can't be bypassed by an early import. Code in C with
-sockets of its own (uvloop, librdkafka) it doesn't see. `socketpair`, which asyncio needs, stays possible.
+The hook costs nothing per test, unlike replacing `socket.socket`, and an early import can't bypass it. The hook doesn't
+see code in C with sockets of its own (uvloop, librdkafka). `socketpair`, which asyncio needs, stays possible.
 """
 
 import sys
@@ -37,9 +37,9 @@ def message(attempt: str) -> str:
 
 @contextmanager
 def no_sockets() -> Iterator[list[str]]:
-    """Raise SocketBlockedError at every use of the network inside; yields the list of attempts, for those swallowed."""
+    """Raise SocketBlockedError at every use of the network inside; yields the attempts, swallowed ones too."""
     if not _guard.installed:
-        sys.addaudithook(_guard)  # for the rest of the process: such a hook can't be removed
+        sys.addaudithook(_guard)  # for the rest of the process: an audit hook can't be removed
         _guard.installed = True
     outer = _guard.blocking, _guard.attempts
     _guard.blocking, _guard.attempts = True, []
@@ -51,7 +51,7 @@ def no_sockets() -> Iterator[list[str]]:
 
 @contextmanager
 def sockets_again() -> Iterator[None]:
-    """Lift the guard inside, for what ends after the last unit test but isn't part of it."""
+    """Lift the guard inside, for fixtures that end after the last unit test but don't belong to it."""
     blocking, _guard.blocking = _guard.blocking, False
     try:
         yield

@@ -15,7 +15,7 @@ SCOPES = ("function", "class", "module", "package", "session")
 
 
 def watch(item: pytest.Function) -> None:
-    """Give the guard of its loop to this test, unless it is no coroutine of pytest-asyncio's."""
+    """Give a coroutine test of pytest-asyncio the guard of its event loop."""
     if not pytest_asyncio.is_async_test(item) or not takes_fixtures(item):
         return
     marker = item.get_closest_marker("asyncio")
@@ -23,12 +23,12 @@ def watch(item: pytest.Function) -> None:
     scope = given or item.config.getini("asyncio_default_test_loop_scope") or "function"
     fixtures = definitions_of(item)
     if _guard_of(scope) in fixtures:
-        return  # a function's items share its fixtures
+        return  # all items of a function share its fixtures
     insert_fixture(item, _first_of_the_test(item, fixtures), _guard_of(scope), with_its_own=[_loop_of(scope)])
 
 
 def _first_of_the_test(item: pytest.Function, fixtures: Definitions) -> int:
-    """The place of the first fixture that is this test's alone: tasks of the others' fixtures are not its tasks."""
+    """The place of the test's first own fixture: tasks of fixtures that several tests share don't count."""
     scopes = [fixtures[name][-1].scope if name in fixtures else "function" for name in item.fixturenames]
     return scopes.index("function") if "function" in scopes else len(scopes)
 
@@ -44,7 +44,7 @@ def _loop_of(scope: str) -> str:
 def _loop(scope: Any) -> Callable[[], Awaitable[asyncio.AbstractEventLoop]]:
     @pytest_asyncio.fixture(scope=scope, loop_scope=scope, name=_loop_of(scope))
     async def loop() -> asyncio.AbstractEventLoop:
-        """Looked up once a loop: a fixture that runs in the loop takes as long as a short test."""
+        """Looked up once for each loop: running a fixture in the loop takes as long as a short test."""
         return asyncio.get_running_loop()
 
     return loop
@@ -52,7 +52,7 @@ def _loop(scope: Any) -> Callable[[], Awaitable[asyncio.AbstractEventLoop]]:
 
 def _guard(scope: str) -> Callable[..., Iterator[None]]:
     def guard(**loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-        """A task that the test leaves running fails it."""
+        """Fail a test that leaves a task running."""
         tasks = Tasks(loop[_loop_of(scope)])
         tasks.watch()
         yield

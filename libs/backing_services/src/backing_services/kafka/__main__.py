@@ -1,7 +1,7 @@
 """Run the mock cluster as a process of its own: `python -m backing_services.kafka --topic orders=3 --topic payments=3`.
 
-The first line it prints is the bootstrap address (the mock chooses its port, none can be asked for). It ends with
-SIGTERM, SIGINT, or with the end of its standard input, so that a caller who dies takes it along.
+The first line of its output is the bootstrap address; the mock chooses its port. The process ends with SIGTERM, SIGINT,
+or the end of its standard input, and so also when its caller dies.
 """
 
 import argparse
@@ -29,16 +29,16 @@ def main() -> None:
 
 
 def _wait() -> None:
-    """For a signal or the end of standard input.
+    """Wait for a signal or the end of standard input.
 
-    Not by a handler that raises: Python runs it only after a read that began just when the signal came.
+    A signal handler that raises won't do: Python would run the handler only after a read that has just begun.
     """
     Thread(target=_ask_for_the_end_with_the_input, daemon=True).start()
     signal.sigwait(ENDS)
 
 
 def _ask_for_the_end_with_the_input() -> None:
-    while os.read(0, 4096):  # not by sys.stdin, whose lock the interpreter needs at its end
+    while os.read(0, 4096):  # not sys.stdin: the interpreter needs its lock at exit
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -21,10 +21,9 @@ STOP_LIMIT = 20.0  # seconds
 MEMORY = ("-Xms256m", "-Xmx512m")  # 410 MB seen in use
 LOGGING = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
 
-# Partitions of a topic that appears on use: as the mock has them. The broker's session is short, because a broker that
-# was killed comes back only when its old session is over (9 s by default); likewise a group gives the partitions of a
-# member that was killed to the next one only after its session, which may be as short as a test wants (6 s by default).
-# The rest is what one node alone needs.
+# A topic that appears on use has as many partitions as in the mock. The broker's session is short, because a killed
+# broker comes back only after its old session (9 s by default). A group gives a killed member's partitions away only
+# after the member's session (6 s by default), which a test may shorten. One node alone needs the rest.
 PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -56,7 +55,7 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:
 
 
 def jars_folder(version: str = VERSION) -> Path:
-    """Where `python -m backing_services.kafka.fetch` puts the jars and ApacheKafka looks for them."""
+    """Where `python -m backing_services.kafka.fetch` puts the jars for ApacheKafka."""
     return cache_folder() / "kafka" / version / "libs"
 
 
@@ -72,11 +71,11 @@ def why_unavailable() -> str | None:
 class ApacheKafka(Started):
     """A single node on 127.0.0.1, as a context manager or by `start()` and `stop()`. It dies with this process.
 
-    `port` 0 takes a free one; it stays the same over `stop()` or `kill()` and another `start()`, and so do the data.
-    `directory` keeps the data between runs; else they are temporary. `start()` raises KafkaError.
+    `port` 0 takes a free port. Port and data stay the same over `stop()` or `kill()` and another `start()`.
+    `directory` keeps the data between runs; by default the data are temporary. `start()` raises KafkaError.
 
-    With `proxy_port` there is a second way in: a proxy on that port has to lead to `proxied_port`, and clients that
-    start there are told to come back there.
+    `proxy_port` opens a second listener for a proxy: the proxy listens on `proxy_port` and leads to `proxied_port`.
+    The node tells clients of that listener to connect through the proxy.
     """
 
     is_real = True
@@ -97,7 +96,7 @@ class ApacheKafka(Started):
 
     @property
     def administration(self) -> str:
-        """The address at which this object itself speaks to the node."""
+        """The address at which this object speaks to the node."""
         return self.bootstrap_servers
 
     @property
@@ -202,7 +201,7 @@ class ApacheKafka(Started):
 
 
 def _format(folder: Path) -> None:
-    """Format a data folder. What it writes doesn't depend on ports, so it's done once: 1.5 s of Java."""
+    """Format a data folder, which takes 1.5 s of Java. The result doesn't depend on ports, so once is enough."""
     properties = folder / "format.properties"
     properties.write_text(PROPERTIES.format(port=9092, controller_port=9093, data=folder.resolve()))
     command = _java((), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties))

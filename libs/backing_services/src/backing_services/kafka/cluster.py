@@ -32,7 +32,7 @@ class KafkaCluster(Protocol):
         """Create the topics with so many partitions each and wait until they can be used. Raises KafkaError."""
 
     def stop(self) -> None:
-        """Stop what was started; a cluster that was given by its address is left alone."""
+        """Stop a cluster that was started here; a cluster that was given by its address is left alone."""
 
 
 class Started:
@@ -57,7 +57,7 @@ class Started:
 
 
 def administration_client(bootstrap_servers: str) -> Any:
-    """A client that speaks to a cluster at once when it comes up, and logs nothing while it's away."""
+    """A client that reconnects at once when a cluster comes up, and logs nothing while the cluster is away."""
     from confluent_kafka.admin import AdminClient  # noqa: PLC0415 - 0.1 s for those who need it
 
     return AdminClient(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 CONTROLLER_PORT = 9093
 START_LIMIT = 60.0  # seconds
-# The image takes its own defaults only as long as no variable is set, so all of them are.
+# One variable turns off all defaults of the image, so all settings are here.
 ENVIRONMENT = {
     "KAFKA_NODE_ID": "1",
     "KAFKA_PROCESS_ROLES": "broker,controller",
@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
     "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
 }
-# The image's own command, as soon as the broker can be told what address it has outside.
+# Waits until the broker's outside address is known, then runs the image's own command.
 WAIT_FOR_ADDRESS = (
     "until [ -s /tmp/advertised ]; do sleep 0.05; done; KAFKA_ADVERTISED_LISTENERS=$(cat /tmp/advertised)"
 )
@@ -49,8 +49,8 @@ class ContainerKafka(Started):
         """Start the container and block until the broker answers."""
         from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - 0.3 s for those who need it
 
-        # A broker tells its clients where to find it. The port is the same inside and outside, because it finds itself
-        # there, too; the host, where these tests run in a container themselves, is known only once this one runs.
+        # A broker tells its clients and itself one address, so the port is the same inside and outside. If the tests
+        # run in a container too, the host is known only once this container runs.
         port = free_port()
         container = DockerContainer(self.image).with_bind_ports(port, port).with_envs(**ENVIRONMENT)
         container.with_env("KAFKA_LISTENERS", f"PLAINTEXT://:{port},CONTROLLER://:{CONTROLLER_PORT}")

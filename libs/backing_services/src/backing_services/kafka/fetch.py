@@ -9,7 +9,7 @@ from backing_services._cache import fetch_command, published
 from backing_services.kafka.apache import VERSION, jars_folder
 from backing_services.kafka.cluster import KafkaError
 
-# slf4j-simple: without a binding Kafka would say nothing when it can't start.
+# slf4j-simple: without a binding Kafka logs nothing when it can't start.
 POM = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>

@@ -22,4 +22,4 @@ class GivenKafka:
         await create_topics(self.bootstrap_servers, partitions)
 
     def stop(self) -> None:
-        """Leave it running: it was there before us."""
+        """Leave it running: these tests did not start it."""

@@ -39,7 +39,7 @@ class MockKafka(Started):
         self._cluster = library.rd_kafka_mock_cluster_new(self._client, 1)
         if not self._cluster:
             raise KafkaError("librdkafka could not start its mock cluster")
-        # Else the first member of a group waits 3 s for others to join.
+        # By default the first member of a group waits 3 s for others to join.
         library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
         self.bootstrap_servers = library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
 
@@ -58,7 +58,7 @@ class MockKafka(Started):
             self.create_topic(topic, count)
 
     def create_topic(self, topic: str, partitions: int) -> None:
-        """Create one topic, without an event loop. The mock knows no CreateTopics request: this is the only way."""
+        """Create one topic, without an event loop. The mock has no CreateTopics request, so this is the only way."""
         if self._topics.get(topic) == partitions:
             return
         code = librdkafka().rd_kafka_mock_topic_create(self._running, topic.encode(), partitions, 1)
@@ -87,18 +87,18 @@ class MockKafka(Started):
         librdkafka().rd_kafka_mock_push_request_errors_array(self._running, api_key, len(errors), array)
 
     def clear_request_errors(self, api_key: int) -> None:
-        """Forget the errors that were pushed for this kind of request and not given out yet."""
+        """Forget the pushed errors of this kind of request that were not used yet."""
         librdkafka().rd_kafka_mock_clear_request_errors(self._running, api_key)
 
     @property
     def _running(self) -> int:
-        if not self._cluster:  # the C code would crash the process
+        if not self._cluster:  # else the C code would crash the process
             raise KafkaError("this mock Kafka is not running: call start() first")
         return self._cluster
 
 
 def _new_client(library: ctypes.CDLL) -> int:
-    """The client instance that a mock cluster lives in; it speaks to nobody itself."""
+    """The client instance that holds a mock cluster; the client itself connects to nobody."""
     message = ctypes.create_string_buffer(512)
     configuration = library.rd_kafka_conf_new()
     if library.rd_kafka_conf_set(configuration, b"log_level", LOG_EMERGENCIES, message, len(message)):

@@ -1,4 +1,4 @@
-"""Apache Kafka as a local process that lets clients in by SASL_SSL only, with a certificate authority of its own."""
+"""Apache Kafka as a local process that accepts clients by SASL_SSL only, with its own certificate authority."""
 
 from pathlib import Path
 from typing import Literal
@@ -29,8 +29,8 @@ ssl.keystore.location={keystore}
 class SecuredKafka(ApacheKafka):
     """The same node, but its clients need TLS, the user `username` and its `password` (SCRAM-SHA-512).
 
-    `ca_file` is the certificate authority to trust, in PEM; it is there after the first start. The node itself and this
-    object speak over another listener, on a port that nobody is told.
+    `ca_file` is the certificate authority to trust, in PEM; the file exists after the first start. The node and this
+    object speak over another listener, on a port that no client is told.
     """
 
     mechanism: Literal["SCRAM-SHA-512"] = "SCRAM-SHA-512"

@@ -1,4 +1,4 @@
-"""PostgreSQL in a container, for those who want the very server of production."""
+"""PostgreSQL in a container, for tests on the same server as in production."""
 
 import os
 from typing import TYPE_CHECKING

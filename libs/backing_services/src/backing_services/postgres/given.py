@@ -18,7 +18,7 @@ class GivenPostgres(PostgresServer):
         return self._parts._replace(path=f"/{quote(database)}").geturl()
 
     def start(self) -> None:
-        """Do nothing: it runs already, or the first connection says that it doesn't."""
+        """Do nothing: the server runs already, or the first connection fails."""
 
     def close(self) -> None:
-        """Leave it running: it was there before us."""
+        """Leave it running: these tests did not start it."""

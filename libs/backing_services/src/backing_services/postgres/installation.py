@@ -16,7 +16,7 @@ from backing_services._compat import pgserver
 from backing_services.postgres.errors import PostgresNotInstalledError, PostgresStartError
 from backing_services.processes.parent_death import bound_to_this_process
 
-# 1 MB of write-ahead log instead of 16 makes the copy small; C locale makes it the same everywhere.
+# 1 MB of write-ahead log instead of 16 makes the copy small; the C locale is the same everywhere.
 INITDB = (
     "--username=postgres",
     "--auth=trust",
@@ -67,7 +67,7 @@ def server_account() -> tuple[int, int] | None:
 
 
 def refuse_out_of_reach(installation: Installation) -> None:
-    """Say which folder keeps the server's account from its own program. Raises PostgresStartError."""
+    """Check that the server's account can reach its program. Raises PostgresStartError, which names the folder."""
     if server_account() is None:
         return
     for folder in installation.folder.resolve().parents:

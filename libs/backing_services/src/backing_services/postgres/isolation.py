@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PRIVATE_DATABASE = "private_database"
 """The marker of a test that gets a clone of its own."""
 ALWAYS_KEPT = "alembic_version"
-LOCK_LIMIT = "1s"  # for how long clean() waits for a row that somebody still holds
+LOCK_LIMIT = "1s"  # the longest wait of clean() for a row that somebody still holds
 OWN_TABLES = """
 select nspname, relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace
 where relkind in ('r', 'p') and not relispartition
@@ -64,13 +64,13 @@ class DatabaseIsolation:
     async def create(
         cls, server: PostgresServer, *, name: str, fingerprint: str, migrate: Migrate, keep: Sequence[str] = ()
     ) -> Self:
-        """Clone the template `name` for this worker, making it first by awaiting `migrate(url)` if it's not there.
+        """Clone the template `name` for this worker; a missing template is made first, by awaiting `migrate(url)`.
 
         `fingerprint` changes when the migrations do. `keep` names tables (`name` or `schema.name`) whose rows stay.
         """
         template = await migrated_template(server, name=name, fingerprint=fingerprint, migrate=migrate)
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-        # The pid: on a server that was given to us, two test runs may work at the same time.
+        # The pid is in the name, because two test runs may share a given server.
         isolation = cls(server, template, f"{name}_test_{worker}_{os.getpid()}", keep)
         refuse_unless_test_system(isolation.url)
         await server.drop_database(isolation._database)
@@ -90,8 +90,8 @@ class DatabaseIsolation:
     async def clean(self) -> None:
         """Delete all rows of all tables except the kept ones, in one round trip.
 
-        Raises IsolationError, after the deletion where that's possible, if a watched engine misses a connection or if
-        somebody still holds a row: so the test at fault fails, and not the next one.
+        Raises IsolationError if a watched engine misses a connection or somebody still holds a row, so that the test at
+        fault fails, and not the next one. The rows are deleted first where that is possible.
         """
         leaked = self._leaked_connections()
         connection = await self._cleaner()
@@ -115,7 +115,7 @@ class DatabaseIsolation:
     async def of_test(self, item: "pytest.Item") -> AsyncIterator[str]:
         """The url of the database for a test (`request.node`): this worker's, empty again afterwards.
 
-        With `@pytest.mark.private_database` a clone of its own.
+        With `@pytest.mark.private_database` the test gets a clone of its own.
         """
         if item.get_closest_marker(PRIVATE_DATABASE):
             async with self.private() as url:
@@ -132,7 +132,7 @@ class DatabaseIsolation:
         await self._server.drop_database(self._database)
 
     def _leaked_connections(self) -> int:
-        """Count connections that went missing since the last look; one that leaked is blamed on one test only."""
+        """Count connections that were lost since the last count, so that each leak fails only one test."""
         leaked = 0
         for key, (engine, before) in list(self._engines.items()):
             now = _checked_out(engine)
@@ -141,7 +141,7 @@ class DatabaseIsolation:
         return leaked
 
     async def _cleaner(self) -> "Connection":
-        """The connection of our own, and with it the statement, which knows the tables of the template."""
+        """This object's own connection; the first call also makes the statement, from the tables of the template."""
         import asyncpg  # noqa: PLC0415 - see backing_services.postgres.server.connected
 
         if self._connection is None or self._connection.is_closed():
@@ -167,10 +167,10 @@ class DatabaseIsolation:
 
 @asynccontextmanager
 async def rolled_back(engine: "AsyncEngine") -> AsyncIterator["AsyncSession"]:
-    """A session whose work is undone at the end of the block, even what it commits: its commits are savepoints.
+    """A session whose work is undone at the end of the block, commits included: a commit ends only a savepoint.
 
-    For a test that needs no more than one session. Whatever needs a second connection, or what only a commit
-    does (deferred constraints, NOTIFY, another `now()`), needs `DatabaseIsolation.of_test`.
+    For a test with one session. A test that needs a second connection, or an effect of a real commit (deferred
+    constraints, NOTIFY, another `now()`), needs `DatabaseIsolation.of_test`.
     """
     from sqlalchemy.ext.asyncio import AsyncSession  # noqa: PLC0415 - this module is loaded where no SQLAlchemy is used
 
@@ -184,7 +184,7 @@ async def rolled_back(engine: "AsyncEngine") -> AsyncIterator["AsyncSession"]:
 
 
 def _checked_out(engine: Engine) -> int:
-    count = getattr(engine.pool, "checkedout", None)  # a NullPool keeps nothing that could leak
+    count = getattr(engine.pool, "checkedout", None)  # a NullPool keeps no connections that could leak
     return count() if count else 0
 
 

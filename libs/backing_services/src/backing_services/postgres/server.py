@@ -33,7 +33,7 @@ async def connected(url: str) -> AsyncIterator["Connection"]:
     finally:
         try:
             await connection.close()
-        except OSError:  # the server went first
+        except OSError:  # the server has gone first
             connection.terminate()
 
 
@@ -53,7 +53,7 @@ class PostgresServer(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give the server back: stop what was started, leave alone what was not."""
+        """Stop a server that was started here; leave a given server alone."""
 
     def __enter__(self) -> Self:
         try:

@@ -1,4 +1,4 @@
-"""Programs that a test starts, watches, kills and waits for; and the free ports that they listen on."""
+"""Programs that a test starts, watches, kills and waits for, and free ports for them."""
 
 from backing_services.processes.free_ports import free_port, is_free
 from backing_services.processes.managed import ManagedProcess, ProcessFailedError, ProcessSpec

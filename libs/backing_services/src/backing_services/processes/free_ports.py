@@ -10,16 +10,16 @@ from pathlib import Path
 from threading import Lock
 
 RANGE = range(20_000, 32_768)
-"""Below those that Linux gives to connections: nobody has one of these without having chosen it."""
+"""Below the ports that Linux gives to connections, so only a process that chose one of these ports has it."""
 _given: set[int] = set()
 _giving = Lock()
 
 
 def free_port() -> int:
-    """Return a TCP port on 127.0.0.1 that is free, and that this function gives to nobody else meanwhile.
+    """Return a free TCP port on 127.0.0.1, which no other call returns while this process lives.
 
-    "Meanwhile" is as long as this process lives, and "nobody" means no process of this user: tests run side by side,
-    and a service may take a second until it listens. Raises OSError when there is none left.
+    That holds for all processes of this user: tests run side by side, and a service may take a second until it listens.
+    Raises OSError when no port is left.
     """
     with _giving:
         for port in random.sample(RANGE, len(RANGE)):
@@ -41,7 +41,7 @@ def _claim(port: int) -> bool:
 
 @cache
 def _claims() -> int:
-    """A file without content, in which a process locks the byte of each of its ports; its end unlocks them."""
+    """An empty file in which a process locks one byte for each of its ports; the process's end unlocks them."""
     path = Path(tempfile.gettempdir()) / f"backing-ports-{os.getuid()}.lock"
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 

@@ -22,7 +22,7 @@ class ProcessFailedError(RuntimeError):
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """What to run: a command, variables on top of this process's own, a file for its output, when it counts as ready.
+    """What to run: a command, extra environment variables, a file for its output, and when it counts as ready.
 
     `ready_within` is in seconds.
     """
@@ -37,9 +37,9 @@ class ProcessSpec:
 
 
 class ManagedProcess:
-    """One process, in a session of its own: Ctrl-C in the terminal reaches only us, and our death reaches it.
+    """One process, in a session of its own: Ctrl-C in the terminal doesn't reach it, but it dies with this process.
 
-    Start it from a thread that lives as long as it should (see parent_death.py): the main one.
+    Start it from a thread that lives as long as the process should: the main one (see parent_death.py).
     """
 
     def __init__(self, spec: ProcessSpec) -> None:
@@ -70,7 +70,7 @@ class ManagedProcess:
         await self.wait_until_ready()
 
     async def spawn(self) -> None:
-        """Start it and return at once; the log goes on where it was."""
+        """Start it and return at once; output is appended to the log."""
         if self.is_running:
             raise ProcessFailedError(f"{self.name} is running already, as process {self.pid}")
         self.spec.log.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ class ManagedProcess:
         return await self._started.wait()
 
     def terminate(self) -> None:
-        """SIGTERM to the process itself: it knows how to end its children."""
+        """SIGTERM to the process alone, which ends its own children."""
         self._signal_process(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -118,7 +118,7 @@ class ManagedProcess:
         self._signal_group(signal.SIGKILL)
 
     def pause(self) -> None:
-        """SIGSTOP: it holds its connections and locks and does nothing, as on a host that hangs."""
+        """SIGSTOP: the process keeps its connections and locks but does nothing, as on a host that hangs."""
         self._signal_group(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -138,13 +138,13 @@ class ManagedProcess:
             await self.wait()
 
     def output(self) -> str:
-        """What it wrote since its last start."""
+        """What the process wrote since its last start."""
         with self.spec.log.open("rb") as log:
             log.seek(self._log_start)
             return log.read().decode(errors="replace")
 
     def failure(self, what: str) -> ProcessFailedError:
-        """An error that says so and shows the last lines of the log."""
+        """An error that says `what` and shows the last lines of the log."""
         tail = "\n".join(self.output().splitlines()[-TAIL:])
         return ProcessFailedError(f"{self.name} {what}. The end of {self.spec.log}:\n{tail}")
 
@@ -165,7 +165,7 @@ class ManagedProcess:
 
 
 def end(process: subprocess.Popen[Any], how: signal.Signals, *, within: float, otherwise: signal.Signals) -> None:
-    """Send a signal and wait for the end; after `within` seconds, send the other one."""
+    """Send the signal `how` and wait for the end; after `within` seconds, send `otherwise`."""
     process.send_signal(how)
     try:
         process.wait(within)

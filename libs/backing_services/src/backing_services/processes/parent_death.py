@@ -1,8 +1,8 @@
-"""Run a command that the kernel ends when the process that started it dies, however it died.
+"""Run a command that the kernel ends when the process that started it dies, even by SIGKILL.
 
-`bound_to_this_process` wraps the command in this very file, run as a script: it drops root where asked, asks the kernel
-for the signal (`prctl(PR_SET_PDEATHSIG)`) and becomes the command. A script, not `preexec_fn`: that is unsafe, and on
-Python 3.12 warns, in a process with threads, and every Kafka client has threads. It costs about 40 ms.
+`bound_to_this_process` wraps the command in this file, run as a script. The script drops root where asked, asks the
+kernel for the signal (`prctl(PR_SET_PDEATHSIG)`) and becomes the command, in about 40 ms. `preexec_fn` won't do: in a
+process with threads, as every Kafka client has, it is unsafe, and Python 3.12 warns.
 
 On systems without `prctl` the command just runs; there, only an orderly end stops it.
 """
@@ -37,20 +37,20 @@ def become(arguments: Sequence[str]) -> None:
     """Turn this process into the command: (parent pid, signal, uid, gid, command...)."""
     parent, death_signal, uid, gid = map(int, arguments[:4])
     command = list(arguments[4:])
-    # Python ignores these two and an ignored signal stays ignored across exec.
+    # Python ignores SIGPIPE and SIGXFSZ, and an ignored signal stays ignored across exec.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     if uid >= 0:
         _drop_root(uid, gid)
     if sys.platform == "linux":
         _prctl(PR_SET_PDEATHSIG, death_signal)  # after setuid, which clears it
-    if os.getppid() != parent:  # it died before the kernel knew of our wish
+    if os.getppid() != parent:  # the parent died before the call of prctl
         sys.exit(1)
     os.execvp(command[0], command)  # noqa: S606 - becoming the command is this file's job
 
 
 def _drop_root(uid: int, gid: int) -> None:
-    """Become another user, but go on reading folders closed to others, as /root and pytest's tmp_path are."""
+    """Become another user who can still read folders that are closed to others, such as /root and pytest's tmp_path."""
     if sys.platform == "linux":
         _prctl(PR_SET_KEEPCAPS, 1)
     os.setgroups([])
@@ -61,8 +61,8 @@ def _drop_root(uid: int, gid: int) -> None:
 
 
 def _keep_file_access() -> None:
-    """Carry CAP_DAC_OVERRIDE over the exec. Where the container withholds it, the command runs without."""
-    import ctypes  # noqa: PLC0415 - 25 ms that only the script pays, not whoever imports this module
+    """Keep CAP_DAC_OVERRIDE over the exec. Where the container withholds it, the command runs without it."""
+    import ctypes  # noqa: PLC0415 - 25 ms for the script, not for importers of this module
 
     capability = 1 << CAP_DAC_OVERRIDE
     header = (ctypes.c_uint32 * 2)(LINUX_CAPABILITY_VERSION_3, 0)

@@ -13,7 +13,7 @@ ANSWER_LIMIT = 2.0  # seconds
 
 class Readiness(Protocol):
     async def wait(self, output: Callable[[], str]) -> None:
-        """Return when it's true. `output()` is what the process wrote since its start."""
+        """Return when the process is ready. `output()` is what the process wrote since its start."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class HttpReady:
     url: str
 
     async def wait(self, output: Callable[[], str]) -> None:  # noqa: ARG002 - the protocol's
-        while not await self._answers():  # noqa: ASYNC110 - nor has a socket in another process
+        while not await self._answers():  # noqa: ASYNC110 - a socket in another process has no event
             await asyncio.sleep(POLL)
 
     async def _answers(self) -> bool:
-        """Ask by hand: an HTTP client's start costs more than most services' answer."""
+        """Send one request by hand: to start an HTTP client takes longer than most answers."""
         parts = urlsplit(self.url)
         path = parts.path or "/"
         try:

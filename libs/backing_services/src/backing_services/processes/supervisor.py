@@ -1,4 +1,4 @@
-"""Keeps a set of processes running: one that dies is started again, one that can't live is given up with its log."""
+"""Keeps processes running: one that dies is started again, one that dies too often is given up with its log."""
 
 import asyncio
 from collections import deque
@@ -15,9 +15,9 @@ WITHIN = 30.0  # seconds
 class Supervisor:
     """An async context manager that starts processes, restarts those that die, and stops all in reverse order.
 
-    A process that dies, by its own fault or by `kill()`, is started again at once and `on_restart(name, status)` is
-    told. One that dies `lives` times within 30 s is given up: `failure()` returns the reason, and leaving the context
-    raises it (ProcessFailedError). `grace` is how many seconds each has to end after SIGTERM before it gets SIGKILL.
+    A process that dies, by itself or by `kill()`, is started again at once, and `on_restart(name, status)` is called.
+    A process that dies `lives` times within 30 s is given up: `failure()` returns the reason, and the end of the
+    context raises it (ProcessFailedError). A process gets SIGKILL `grace` seconds after SIGTERM.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Supervisor:
             await self.stop(name)
 
     async def failure(self) -> ProcessFailedError:
-        """Wait until a process is given up and return the reason; while all goes well, wait."""
+        """Wait until a process is given up, and return the reason."""
         return await asyncio.shield(self._given_up)
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Temporary folders that don't outlive their process, even one that was killed."""
+"""Temporary folders that don't outlive their process for long, even if it was killed."""
 
 import fcntl
 import os
@@ -8,16 +8,16 @@ import time
 import weakref
 from pathlib import Path
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - the name of Linux's tmpfs; what we put there has a private folder
+MEMORY = Path("/dev/shm")  # noqa: S108 - Linux's tmpfs; our files are in a private folder
 ROOM_IN_MEMORY = 512 * 2**20  # bytes; Docker gives a container 64 MB there unless told otherwise
 SETTLED = 60.0  # seconds: a younger folder may belong to a process that is about to lock it
 
 
 class TemporaryFolder:
-    """A private folder, in memory where there is room and `in_memory` asks for it; `remove` it, or let exit do so.
+    """A private folder, in memory if `in_memory` is set and there is room; `remove` it, or the process's exit does.
 
-    Its owner holds a lock in it. A folder whose lock is free was left by a killed process, and the next one to make a
-    folder removes it: memory is too dear to leak.
+    The owner holds a lock in the folder. A free lock means that the owner was killed; the next process that makes a
+    folder removes the old one, so that no memory leaks.
     """
 
     def __init__(self, prefix: str, *, in_memory: bool) -> None:
@@ -44,7 +44,7 @@ def _remove_abandoned(parent: Path, prefix: str) -> None:
             if time.time() - folder.stat().st_ctime < SETTLED:
                 continue
             lock = os.open(folder / "owner.lock", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:  # somebody else's, or gone in the meantime
+        except OSError:  # another user's folder, or already removed
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

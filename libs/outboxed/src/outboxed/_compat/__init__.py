@@ -1,5 +1,5 @@
-"""What is used of dependencies beside their public interface: one module a dependency, one canary test a use.
+"""Uses of private parts of dependencies: one module for each dependency, one canary test for each use.
 
-A name that may go is looked up when it is used. So a dependency that lost one breaks a function and its canary in
-tests/unit/test_canaries.py, and not the import of every service. `make upgrade-check` says which bound can be raised.
+A private name is looked up at use, not at import. A release without the name then breaks one function and its canary
+in tests/unit/test_canaries.py, not the import of every service. `make upgrade-check` says which bound can be raised.
 """

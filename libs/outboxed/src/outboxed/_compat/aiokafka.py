@@ -1,11 +1,10 @@
 """aiokafka: records with any header name, and a producer that ends without Kafka. Bound: `aiokafka<0.15`.
 
-- A header name that is no UTF-8, which librdkafka's clients can send, raises out of `getmany`: the record is never
-  seen, its partition stops for ever, and what the same call fetched from other partitions is lost. There is no hook for
-  the parser. Used: `consumer.fetcher.MemoryRecords` (replaced for the whole process), and of
-  `record.default_records._DefaultRecordBatchPy`, the parser without C, `_maybe_uncompress` and `_buffer`.
-  Nobody has reported it upstream, as far as we know.
-- `AIOKafkaProducer.stop()` waits for every acknowledgement, without Kafka for ever
+- `getmany` raises on a header name that isn't UTF-8, which librdkafka's clients can send. The record's partition then
+  stops for ever, and records that the same call fetched from other partitions are lost. aiokafka has no hook for its
+  parser. Used: `consumer.fetcher.MemoryRecords` (replaced for the whole process), and `_maybe_uncompress` and `_buffer`
+  of the parser in Python, `record.default_records._DefaultRecordBatchPy`. We know of no report upstream.
+- `AIOKafkaProducer.stop()` waits for every acknowledgement, and so for ever without Kafka
   (https://github.com/aio-libs/aiokafka/issues/1101). Used: `_closed`, `_sender` and `client`.
 """
 
@@ -25,7 +24,7 @@ BATCH_HEAD = struct.Struct(">qi")
 
 
 class _Lenient(bytearray):
-    """Bytes whose slices decode whatever they hold, with an escape in place of what is no UTF-8."""
+    """Bytes whose slices always decode: an escape replaces each byte that isn't UTF-8."""
 
     def __getitem__(self, index: Any) -> Any:
         part = super().__getitem__(index)
@@ -37,7 +36,7 @@ class _Lenient(bytearray):
 
 @cache
 def _lenient_batch() -> Any:
-    """The parser without C, where what it reads from can be replaced."""
+    """The parser in Python, reading from a lenient buffer; the buffer of the parser in C can't be replaced."""
     slow: Any = default_records._DefaultRecordBatchPy  # noqa: SLF001 - see the module's docstring
 
     class LenientBatch(slow):  # type: ignore[misc]  # aiokafka is untyped
@@ -51,7 +50,7 @@ def _lenient_batch() -> Any:
 
 
 class _Batch:
-    """aiokafka's own fast batch, read once more by the slow and lenient one where that fails."""
+    """aiokafka's fast batch; if reading it fails, the slow and lenient parser reads the batch again."""
 
     def __init__(self, batch: Any, raw: memoryview) -> None:
         self._batch = batch
@@ -71,7 +70,7 @@ class _Batch:
 
 
 class LenientRecords:
-    """What a fetch brought, as aiokafka splits it into batches."""
+    """The bytes of a fetch, split into batches as aiokafka splits them."""
 
     def __init__(self, raw: bytes) -> None:
         self._records: Any = MemoryRecords(raw)
@@ -92,17 +91,17 @@ class LenientRecords:
 
 
 def read_any_header() -> None:
-    """Have every consumer of this process read its records so."""
+    """Make every consumer of this process accept any header name."""
     fetcher.MemoryRecords = LenientRecords
 
 
 async def close_without_flushing(producer: AIOKafkaProducer, *, within: float) -> None:
-    """End a producer even where the caller is being cancelled; each of two steps has `within` seconds."""
+    """Close a producer, even while the caller is being cancelled; each of two steps takes at most `within` seconds."""
     producer._closed = True  # noqa: SLF001 - see the module's docstring
     sender = producer._sender  # noqa: SLF001 - aiokafka has no public way
     with anyio.CancelScope(shield=True):
         if sender is not None:
             with anyio.move_on_after(within):
-                await sender.close()  # lets a request that is under way end; the time-out cancels it
+                await sender.close()  # lets a running request end; the time-out cancels the request
         with anyio.move_on_after(within):
             await producer.client.close()

@@ -1,7 +1,7 @@
-"""alembic: one migration at a time. Nothing breaks where that is no longer needed: no bound but the next major version.
+"""alembic: one migration at a time. Bound: the next major version, since the lock does no harm when it isn't needed.
 
-While a command runs, what it works on is in variables of the module `alembic.context`, which two commands would
-take from each other. Its documentation shows the module, and doesn't say that a process has only one.
+A command keeps its state in variables of the module `alembic.context`, so two commands at once would mix their states.
+alembic's documentation shows the module, but doesn't say that a process has only one such state.
 """
 
 import asyncio
@@ -11,5 +11,5 @@ _locks: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDict
 
 
 def one_at_a_time() -> asyncio.Lock:
-    """Held while this event loop runs a command; threads may not run commands at once."""
+    """The lock to hold while a command runs on this event loop; commands must not run in several threads at once."""
     return _locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())

@@ -1,10 +1,10 @@
-"""asyncpg: array types learnt once a process, and the error of a connection that is gone. Bound: `asyncpg<0.33`.
+"""asyncpg: array types looked up once per process, and the error of a closed connection. Bound: `asyncpg<0.33`.
 
-- It asks the server for each array type on each connection, with three queries
-  (https://github.com/MagicStack/asyncpg/issues/1272): in the moment after an outage, when every connection is new, a
-  process asks them many times over. There is no public cache; `Connection._introspect_types` is overridden.
-- Where the server goes away while SQLAlchemy still prepares a connection, asyncpg's error comes without SQLAlchemy's
-  wrapping, as a bare `InterfaceError`. Only its words tell it from the mistakes of a caller.
+- asyncpg asks the server for each array type on each connection, with three queries
+  (https://github.com/MagicStack/asyncpg/issues/1272). After an outage every connection is new, so a process repeats
+  the queries many times. There is no public cache; `Connection._introspect_types` is overridden.
+- If the server goes away while SQLAlchemy prepares a connection, asyncpg's `InterfaceError` comes without SQLAlchemy's
+  wrapper. Only the message tells this error from a caller's mistake.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ CLOSED = "connection is closed"
 
 
 def learning_connection() -> type[asyncpg.Connection]:
-    """For one engine: what one connection learnt of the database's array types, the next ones know."""
+    """A connection class for one engine: its connections share the array types that one of them has looked up."""
     known: dict[frozenset[int], Any] = {}
 
     class Connection(asyncpg.Connection):
@@ -33,5 +33,5 @@ def learning_connection() -> type[asyncpg.Connection]:
 
 
 def is_closed(error: asyncpg.InterfaceError) -> bool:
-    """Whether it says that the server has gone, and not that a call was wrong."""
+    """Whether the error says that the connection is closed, and not that a call was wrong."""
     return str(error) == CLOSED

@@ -1,7 +1,7 @@
 """uvicorn: a server that leaves the process's signals alone. Bound: `uvicorn<0.55`.
 
-Its own handling ends the process with 143, though all roles have stopped in order. There is no setting for it
-(https://github.com/Kludex/uvicorn/issues/526), so `Server.capture_signals` is overridden.
+uvicorn's handler ends the process with status 143, although all roles have stopped in order. No setting turns the
+handler off (https://github.com/Kludex/uvicorn/issues/526), so `Server.capture_signals` is overridden.
 """
 
 from collections.abc import Iterator

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 MAX_REFUSALS = 20
 REFUSAL_WINDOW = 60.0
-"""Twenty events refused by their handlers within a minute: a bad deploy, not bad data."""
+"""So many events refused by their handlers within a minute mean a bad deploy, not bad data."""
 
 U = TypeVar("U", bound=UnitOfWork)
 Handler = Callable[[Any, U], Awaitable[None]]
@@ -50,7 +50,7 @@ class Progress:
     halted: str | None = None
 
     def attempted(self) -> None:
-        """Something was tried just now."""
+        """Note an attempt at this moment."""
         self.last_attempt = time.monotonic()
 
     @contextmanager
@@ -74,8 +74,8 @@ class _Batch:
 class BatchConsumer(Generic[U]):
     """Handles batches of records of one consumer group; knows nothing of Kafka's client.
 
-    A transient error leaves `handle` and nothing has happened: offer the same records again. Every other error is
-    pinned to one event, which becomes a dead letter while all others are handled.
+    `handle` raises a transient error after a rollback: offer the same records again. Any other error is traced to one
+    event. That event becomes a dead letter, and the others are handled.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class BatchConsumer(Generic[U]):
             except UndecodableRecordError as error:
                 undecodable.append((record, str(error)))
                 continue
-            except Exception as error:  # noqa: BLE001 - raised, one record that nobody foresaw would stop its partition
+            except Exception as error:  # noqa: BLE001 - an unforeseen record must not stop its partition
                 undecodable.append((record, reason_of(error) + raised_at(error)))
                 continue
             if received is not None:
@@ -184,7 +184,7 @@ class BatchConsumer(Generic[U]):
 
     def _count_refusal(self, record: Record) -> None:
         now = self._clock()
-        # by position: a batch that comes again after an outage refuses the same events again
+        # by position: a batch that is read again refuses the same events again
         self._refusals[record.topic, record.partition, record.offset] = now
         self._refusals = {at: then for at, then in self._refusals.items() if then >= now - REFUSAL_WINDOW}
         if len(self._refusals) >= MAX_REFUSALS:
@@ -194,8 +194,8 @@ class BatchConsumer(Generic[U]):
     async def replay(self, record: Record, uow: U) -> None:
         """Handle one dead-lettered record in the caller's transaction, which also marks the letter.
 
-        Raises UndecodableRecordError, or whatever the handler raises; an event that was handled meanwhile, or whose
-        type this service does not consume, changes nothing.
+        An event that was handled meanwhile, or of a type that this service does not consume, changes nothing. Raises
+        UndecodableRecordError, and whatever the handler raises.
         """
         received = self._decode_one(record)
         if received is not None:

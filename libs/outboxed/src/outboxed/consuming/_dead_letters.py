@@ -24,7 +24,7 @@ class DeadLetterError(Exception):
 
 @dataclass(frozen=True)
 class Content:
-    """What a record or a task consists of, raw."""
+    """The raw parts of a record or a task."""
 
     key: bytes | None
     value: bytes | None
@@ -33,7 +33,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Edit:
-    """What to change; None leaves the key or the value as it is. A new header takes the place of all of its name."""
+    """Changes to a letter. None keeps the key or the value; a new header replaces all headers of the same name."""
 
     key: bytes | None = None
     value: bytes | None = None
@@ -53,9 +53,9 @@ class Edit:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A record or a task that was given up; `topic` is a task's kind.
+    """A record or a task that was given up; a task's kind is its `topic`.
 
-    `key`, `value` and `headers` are what a replay handles: as last edited. `original` is what was given up.
+    A replay handles `key`, `value` and `headers`, as last edited. `original` is what was given up.
     """
 
     id: int
@@ -94,14 +94,15 @@ class DeadLetterQueue(Generic[U]):
             return [_letter(row) for row in (await connection.execute(query)).mappings()]
 
     async def show(self, letter_id: int) -> DeadLetter:
-        """Raises DeadLetterError for an unknown id."""
+        """One letter. Raises DeadLetterError for an unknown id."""
         async with self._transactions.engine.connect() as connection:
             return await _get(connection, letter_id)
 
     async def edit(self, letter_id: int, edit: Edit) -> None:
         """Change what a replay will handle; the original stays, however often a letter is edited.
 
-        Raises DeadLetterError when it is not open, lacks a header to be removed, or is a task without a JSON object.
+        Raises DeadLetterError when the letter is not open or lacks a header to be removed, or when a task's new value
+        is not a JSON object.
         """
         async with self._transactions() as uow:
             letter = await self._take(letter_id, uow)
@@ -116,7 +117,8 @@ class DeadLetterQueue(Generic[U]):
     async def replay(self, letter_id: int) -> None:
         """Handle the letter again and mark it, in one transaction; nothing is republished.
 
-        Raises DeadLetterError when it is not open, and whatever the handler raises: then it stays open.
+        Raises DeadLetterError when the letter is not open. If the handler raises, the error comes through and the
+        letter stays open.
         """
         async with self._transactions() as uow:
             letter = await self._take(letter_id, uow)
@@ -128,7 +130,7 @@ class DeadLetterQueue(Generic[U]):
             await _close(letter, "replayed", uow)
 
     async def discard(self, letter_id: int) -> None:
-        """Close the letter without handling it; it can still be shown. Raises DeadLetterError when it is not open."""
+        """Close the letter without handling it; it can still be shown. Raises DeadLetterError when it was not open."""
         async with self._transactions() as uow:
             await _close(await self._take(letter_id, uow), "discarded", uow)
 

@@ -26,21 +26,21 @@ from outboxed.storage import is_transient
 log = structlog.get_logger()
 
 MAX_RECORDS = 100
-"""A batch. Five hundred are no faster and take 5 % more memory, a megabyte now and then (`make memory`)."""
+"""Records in a batch. Five hundred are no faster and take 5 % more memory (`make memory`)."""
 COMMIT_SECONDS = 5.0
 HEARTBEATS = 12
-"""A session; every half a second by default, since a member learns only by its next one that another has gone."""
+"""Heartbeats in a session: by default one every 0.5 s. A member learns of a rebalance only by its next heartbeat."""
 HANDOVER_SECONDS = 1.5
-"""Until partitions are given away in the middle of a batch; far below the session, within which others wait for us."""
+"""The longest wait for a batch's end before its partitions are given away; far below the session, as members wait."""
 FIRST_BACKOFF = 0.1
 MAX_BACKOFF = 0.5
-"""So that work goes on within half a second of an outage's end, of the database or of Kafka."""
+"""Work resumes within half a second after an outage of the database or of Kafka."""
 START_BACKOFF = 0.5
 LAG_SECONDS = 5.0
 LAG_EVERY = 1.0
 STOP_SECONDS = 1.7
 GRACE_SECONDS = 0.1
-"""Until a look at the lag is cut short; the batch at hand has STOP_SECONDS."""
+"""The time for a running measurement of the lag to end; the current batch has STOP_SECONDS."""
 
 
 def _parser(handover: "_Handover") -> Any:
@@ -69,7 +69,7 @@ def _decoder(topic_prefix: str) -> Any:
 
 
 def create_broker(kafka: KafkaSettings) -> KafkaBroker:
-    """A FastStream broker that only consumes; the relay is what produces."""
+    """A FastStream broker that only consumes; the relay produces."""
     read_any_header()
     return KafkaBroker(
         kafka.bootstrap_servers,
@@ -129,21 +129,21 @@ async def _handle_and_commit(consumer: BatchConsumer[Any], records: list[Any], m
 
 
 class _Handover(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Before partitions go to another member, the batch at hand ends and is committed: nobody is offered it again."""
+    """Lets the current batch end and commit before its partitions go to another member, which would read it again."""
 
     def __init__(self) -> None:
         self._idle = asyncio.Event()
         self._idle.set()
 
     def batch_begins(self) -> None:
-        """Say so as soon as the client has given the records away; FastStream lets other tasks run before the handler.
+        """Mark a batch as begun as soon as the client has handed over its records: FastStream starts the handler later.
 
-        Positions are past the records by then, and those of the next assignment are what was committed.
+        The client's positions are then past the records, but the next assignment starts at the committed offsets.
         """
         self._idle.clear()
 
     def batch_ended(self) -> None:
-        """Committed or not: what isn't comes again."""
+        """Mark the batch as ended; if it was not committed, its records are read again."""
         self._idle.set()
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
@@ -154,11 +154,11 @@ class _Handover(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             log.warning("partitions_revoked_in_a_batch", partitions=len(revoked))
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
-        """Nothing to do: positions are those that were committed."""
+        """Nothing to do: positions start at the committed offsets."""
 
 
 class _Failures:
-    """Back-off between attempts at the same batch, far below Kafka's max.poll.interval; each error is said once."""
+    """Back-off between attempts at the same batch, far below Kafka's max.poll.interval; each error is logged once."""
 
     def __init__(self) -> None:
         self.reset()
@@ -176,7 +176,7 @@ class _Failures:
 
 
 def _rewind(consumer: Any, records: Sequence[Any]) -> None:
-    """Read these records again; a partition that is no longer ours is its new owner's."""
+    """Go back to these records; skip a partition that belongs to another member now."""
     earliest: dict[TopicPartition, int] = {}
     for record in records:
         partition = TopicPartition(record.topic, record.partition)
@@ -190,7 +190,7 @@ def _rewind(consumer: Any, records: Sequence[Any]) -> None:
 
 @failpoint("offsets.commit")
 async def _commit(consumer: Any) -> None:
-    """Commit the positions; if that fails or hangs the records may come again, which the inbox absorbs."""
+    """Commit the positions. If the commit fails or hangs, records may be read again, which the inbox absorbs."""
     try:
         async with asyncio.timeout(COMMIT_SECONDS):
             await consumer.commit()
@@ -199,7 +199,7 @@ async def _commit(consumer: Any) -> None:
 
 
 class ConsumerRole:
-    """Runs a subscriber until told to stop, whatever Kafka does meanwhile, and measures its lag."""
+    """Runs a subscriber until told to stop, through outages of Kafka, and measures its lag."""
 
     def __init__(self, broker: KafkaBroker, subscriber: Subscriber, consumer: BatchConsumer[Any]) -> None:
         self._broker = broker
@@ -209,7 +209,7 @@ class ConsumerRole:
         """Records not yet handled in the partitions that this process has; None while Kafka doesn't answer."""
 
     async def run(self, stop: anyio.Event) -> None:
-        """Consume until `stop`; a consumer that halts waits, unready, for a person."""
+        """Consume until `stop`; a halted consumer is not ready, and waits for a person."""
         try:
             await self._start(stop)
             while not stop.is_set() and not self._consumer.progress.halted:
@@ -222,7 +222,7 @@ class ConsumerRole:
                 await stop.wait()
         finally:
             with anyio.CancelScope(shield=True), anyio.move_on_after(STOP_SECONDS):
-                await stop_and_wait(self._broker, self._subscriber)  # a transaction must end before its pool does
+                await stop_and_wait(self._broker, self._subscriber)  # a transaction must end before its pool closes
 
     async def _start(self, stop: anyio.Event) -> None:
         attempt = 0
@@ -255,13 +255,13 @@ class ConsumerRole:
         else:
             self.lag = sum(unread) + self._consumer.progress.in_progress
         if not self.lag:
-            # nothing to do, or nobody to ask: what comes now has not been waiting
+            # no record waits, or Kafka is away: the time until now doesn't count as a stall
             self._consumer.progress.attempted()
 
 
 @contextmanager
 def _silenced(*names: str) -> Iterator[None]:
-    """While a start is tried: at each attempt the libraries log what `waiting_for_kafka` says once."""
+    """Silence these loggers during a start: at each attempt they repeat what `waiting_for_kafka` says once."""
     levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     for logger, _ in levels:
         logger.setLevel(logging.CRITICAL + 1)

@@ -1,7 +1,7 @@
 """An AsyncAPI 3.1 document from the event models that a service publishes and consumes.
 
-What pydantic puts into a model's JSON schema is in the document, such as `Field(deprecated=True)` for a field, and
-`model_config = ConfigDict(json_schema_extra={"deprecated": True})` for a whole event.
+The document has everything that pydantic puts into a model's JSON schema, such as `Field(deprecated=True)` for a field
+and `model_config = ConfigDict(json_schema_extra={"deprecated": True})` for a whole event.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from outboxed.messages._events import ConsumedEvent, Event
 AnyEvent = type[Event] | type[ConsumedEvent]
 
 KEY_FIELD = "x-key-field"
-"""In a message's Kafka binding: the field of the payload that the record's key equals."""
+"""An entry of a message's Kafka binding: the name of the payload field that equals the record's key."""
 
 HEADERS: dict[str, Any] = {
     "type": "object",
@@ -51,9 +51,9 @@ class _Message:
 def document(
     *, title: str, version: str, published: Iterable[type[Event]], consumed: Iterable[type[ConsumedEvent]]
 ) -> dict[str, Any]:
-    """A channel a topic, a message an event, an operation a direction and topic.
+    """One channel for each topic, one message for each event, one operation for each direction of a topic.
 
-    An event that the service publishes and consumes is one message, in the form in which it is published.
+    An event that the service both publishes and consumes is one message, with the schema of the published event.
     """
     sent, received = list(published), list(consumed)
     references, schemas = models_json_schema(
@@ -107,7 +107,7 @@ def _message(message: _Message) -> dict[str, Any]:
 
 
 def _with_lone_references(node: Any) -> Any:
-    """AsyncAPI's schemas are of JSON schema's draft 7, where whatever stands beside a `$ref` is ignored."""
+    """Put each `$ref` with siblings into an `allOf`: JSON Schema draft 7, as in AsyncAPI, ignores them."""
     if isinstance(node, list):
         return [_with_lone_references(item) for item in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 in Kafka's binary mode, by hand: attributes are `ce_` headers, the value is the data as JSON.
+"""CloudEvents 1.0 in Kafka's binary mode: attributes are `ce_` headers, the value is the data as JSON.
 
 Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.
 """
@@ -100,7 +100,7 @@ def encode_versions(
 ) -> list[OutgoingRecord]:
     """Put one fact into an envelope for each of its versions, all under one new id.
 
-    Raises EventTooLargeError, and ValueError where two are of one type: consumers would drop the second.
+    Raises EventTooLargeError, and ValueError for two versions of one type: consumers would drop the second.
     """
     if len({event.type for event in versions}) < len(versions):
         raise ValueError(f"one fact has one event of a type, not {[event.type for event in versions]}")
@@ -132,7 +132,7 @@ def attributes_of(record: Record) -> Attributes:
 
 
 def decode(record: Record, attributes: Attributes, model: type[E]) -> Received[E]:
-    """Read the data as `model`. Raises UndecodableRecordError: no JSON, the wrong schema, or another key."""
+    """Read the data as `model`. Raises UndecodableRecordError if it isn't JSON, or the schema or the key is wrong."""
     try:
         event = model.model_validate_json(record.value or b"")
     except ValidationError as error:

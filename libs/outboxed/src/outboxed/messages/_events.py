@@ -17,7 +17,7 @@ from pydantic import (
 
 
 def rfc3339(value: datetime) -> str:
-    """UTC with microseconds and `Z`."""
+    """An instant in UTC with microseconds and `Z`."""
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -41,10 +41,10 @@ Amount = Annotated[
 
 
 def _written_as(pattern: str) -> BeforeValidator:
-    """Refuse JSON that isn't a string of this form: Decimal and datetime would read a lot more.
+    """Accept only JSON strings of this pattern: Decimal and datetime would accept far more.
 
-    JSON numbers lose cents, and a number as a time has no zone. The schema has the same pattern, so a contract derived
-    from it asks for exactly what is read here.
+    JSON numbers lose cents, and a number as a time has no zone. The schema has the same pattern, so a contract that is
+    derived from the schema accepts exactly the same strings.
     """
     form = re.compile(pattern)
 
@@ -56,7 +56,7 @@ def _written_as(pattern: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-AMOUNT = r"^-?[0-9]{1,18}\.[0-9]{2}$"  # with cents in any case: "1000" may be ten in cents
+AMOUNT = r"^-?[0-9]{1,18}\.[0-9]{2}$"  # always with cents: "1000" could mean ten, in cents
 AMOUNT_NOT_NEGATIVE = AMOUNT.replace("-?", "")
 RFC3339 = (
     r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3])(:[0-5][0-9]){2}(\.[0-9]{1,9})?"
@@ -77,14 +77,14 @@ ConsumedTimestamp = Annotated[
     Field(lt=datetime(9999, 1, 1, tzinfo=UTC)),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": RFC3339}),
 ]
-"""An instant as an RFC 3339 string with a zone; in the last year of the calendar databases overflow."""
+"""An instant as an RFC 3339 string with a zone, before the year 9999, which overflows in databases."""
 
 
 class _Addressed(BaseModel):
-    """An event's address is that of its class: `class OrderPlaced(Event, type="order.placed.v1", topic=...)`.
+    """Gives an event class its address: `class OrderPlaced(Event, type="order.placed.v1", topic=...)`.
 
     `type` is the header `ce_type`. `key_field` names the field whose value is the record's key. A subclass
-    inherits what it doesn't say.
+    inherits what it doesn't set.
     """
 
     type: ClassVar[str]
@@ -113,7 +113,7 @@ class _Addressed(BaseModel):
 class EventData(BaseModel):
     """A part of a published event."""
 
-    # a field with a default is sent in any case, so its consumers may count on it
+    # a field with a default is always sent, so the schema requires it and consumers may rely on it
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 
 def summary(error: ValidationError) -> str:
-    """Where and what, never the value."""
+    """Where each problem is and what it is, never the value."""
     problems: list[Any] = error.errors(include_url=False, include_input=False, include_context=False)
     first = problems[0]
     place = ".".join(str(part) for part in first["loc"]) or "the value"
@@ -22,6 +22,6 @@ def reason_of(error: BaseException) -> str:
 
 
 def raised_at(error: BaseException) -> str:
-    """The file and line that raised it, such as ` (handlers.py:42)`; empty for an error that was never raised."""
+    """The file and line that raised the error, such as ` (handlers.py:42)`; empty if it was never raised."""
     frames = traceback.extract_tb(error.__traceback__)
     return f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

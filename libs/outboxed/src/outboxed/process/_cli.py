@@ -46,11 +46,11 @@ class CommandLine:
 
     def __call__(self) -> None:
         """Parse the arguments and run; an error for a person is one line on standard error."""
-        gc.freeze()  # what was imported lives until the end: the collector finds nothing there, not even at the end
+        gc.freeze()  # imported objects live until the end: the garbage collector need not look at them
         self.typer()
 
     def execute(self, use: Callable[[Service[Any]], Awaitable[T]], *, log_level: str = "WARNING") -> T:
-        """Build the service, run `use` with it and close it; what a command prints should not drown in logs."""
+        """Build the service, run `use` with it and close it; few logs, so that a command's output stays readable."""
 
         async def run() -> T:
             service = self._build(settings)
@@ -119,9 +119,9 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
 
     @app.command()
     def show(letter_id: LetterId) -> None:
-        """Show one dead letter whole, with its headers and its value, which may hold personal data.
+        """Show one dead letter with its headers and its value, which may hold personal data.
 
-        Of an edited one, what a replay will handle, and then what it was.
+        For an edited letter, first what a replay will handle, then the original.
         """
         letter = command.execute(lambda service: service.dead_letters.show(letter_id))
         for name, value in _lines(letter):
@@ -132,8 +132,8 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
         letter_id: LetterId,
         *,
         key: Annotated[str | None, typer.Option(metavar="TEXT", help="The new key.")] = None,
-        value: Annotated[str | None, typer.Option(metavar="FILE", help="Holds the new value; - is stdin.")] = None,
-        header: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Set it; repeatable.")] = None,
+        value: Annotated[str | None, typer.Option(metavar="FILE", help="Has the new value; - is stdin.")] = None,
+        header: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="New header; repeatable.")] = None,
         remove_header: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
     ) -> None:
         """Change what a replay will handle; the original is kept beside it."""
@@ -143,18 +143,18 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
 
     @app.command()
     def replay(letter_id: LetterId) -> None:
-        """Handle it again in this service, in one transaction; nothing is republished."""
+        """Handle a dead letter again in this service, in one transaction; nothing is republished."""
         try:
             command.execute(lambda service: service.dead_letters.replay(letter_id))
         except typer.Exit:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever the handler raised, a person asked and wants to know
+        except Exception as error:  # noqa: BLE001 - a person wants to see whatever the handler raised
             raise _fail(f"dead letter {letter_id} was refused again: {type(error).__name__}: {error}") from None
         typer.echo(f"dead letter {letter_id} replayed")
 
     @app.command()
     def discard(letter_id: LetterId) -> None:
-        """Close it without handling it."""
+        """Close a dead letter without handling it."""
         command.execute(lambda service: service.dead_letters.discard(letter_id))
         typer.echo(f"dead letter {letter_id} discarded")
 
@@ -215,7 +215,7 @@ def _text(raw: bytes | None) -> str:
     if raw is None:
         return "null"
     try:
-        # a terminal obeys control characters, and anybody may have sent these
+        # anybody may have sent these bytes, and a terminal obeys control characters
         return "".join(char if char.isprintable() else repr(char)[1:-1] for char in raw.decode())
     except UnicodeDecodeError:
         return f"base64 {base64.b64encode(raw).decode()}"

@@ -22,7 +22,7 @@ U = TypeVar("U", bound=SqlUnitOfWork)
 def create_transactions(
     name: str, settings: ServiceSettings, unit_of_work: Callable[..., U], clock: Clock | None = None
 ) -> SqlTransactions[U]:
-    """Open transactions of a service's unit of work on its database; nothing connects before the first one."""
+    """The transactions of a service's unit of work on its database; nothing connects before the first one."""
     engine = create_engine(settings.database_url, application_name=name)
     return SqlTransactions(engine, unit_of_work, source=f"/{name}", clock=clock or Clock())
 
@@ -45,9 +45,9 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
 ) -> Service[U]:
     """Put a service together on PostgreSQL and Kafka; nothing connects before a role runs.
 
-    A service passes what is its own: what it reads (`routes`), its calls and deadlines (`tasks`), what it
-    publishes, its HTTP API, its further `figures` and `retentions`. `name` is that of its Python package and of
-    its consumer group; `version` is that of the distribution of this name, unless given.
+    A service passes its own parts: the events that it consumes (`routes`), its calls and deadlines (`tasks`), the
+    events that it publishes, its HTTP API, its own `figures` and `retentions`. `name` also names its Python package and
+    its consumer group. `version` defaults to the version of the distribution `name`.
     """
     metrics = Metrics(transactions.clock)
     for figure in figures:

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on standard output, with order and trace ids where there are any."""
+"""Structured logs: one JSON object a line on standard output, with trace ids where there are any."""
 
 import logging
 import sys

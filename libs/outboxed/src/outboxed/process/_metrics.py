@@ -21,7 +21,7 @@ SOURCES = ("event", "task")
 
 @dataclass(frozen=True)
 class Figure:
-    """A service's own metric: the number that `query(now)` selects, at each scrape."""
+    """A service's own metric: at each scrape, the number that `query(now)` selects."""
 
     name: str
     text: str
@@ -35,7 +35,7 @@ class Metrics:
         self._clock = clock
         self.registry = CollectorRegistry()
         self._queries: list[tuple[Gauge, Callable[[sa.ColumnElement[datetime]], sa.Select[int]]]] = []
-        # a counter of the client library would be exposed as events_ignored_total
+        # a gauge: the client library would expose a counter as events_ignored_total
         self._ignored = self._gauge("events_ignored", "Records of a type that this service does not consume", "topic")
         self._database_up = self._gauge("database_up", "Whether the database answered this scrape")
         self._outbox_rows = self._gauge("outbox_rows", "Events that wait to be sent")
@@ -66,7 +66,7 @@ class Metrics:
         self._queries.append((self._gauge(figure.name, figure.text), figure.query))
 
     async def scrape(self, engine: AsyncEngine, *, task_kinds: list[str]) -> bytes:
-        """Ask the database and return the whole exposition; while it is away `database_up` is 0, its gauges NaN."""
+        """Ask the database and return the exposition; without a database `database_up` is 0 and its gauges are NaN."""
         try:
             await self._ask(engine, task_kinds)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
@@ -97,7 +97,7 @@ class Metrics:
             self._dead_letters.labels(source).set(letters.get(source, 0))
 
     def _forget(self, task_kinds: list[str]) -> None:
-        """An old figure would look like a fresh one."""
+        """Set the database's gauges to NaN: an old figure would look like a fresh one."""
         plain = [self._outbox_rows, self._outbox_oldest, self._inbox_rows, *(gauge for gauge, _ in self._queries)]
         by_kind = [gauge.labels(kind) for gauge in (self._tasks_due, self._tasks_oldest) for kind in task_kinds]
         by_source = [self._dead_letters.labels(source) for source in SOURCES]
@@ -117,7 +117,7 @@ def _outbox(now: sa.ColumnElement[object]) -> sa.Select[int, float]:
 
 
 async def _inbox_rows(connection: AsyncConnection) -> int:
-    """Exact while that is cheap, else the planner's estimate: a scrape must not count millions of rows."""
+    """Exact for few rows, else the planner's estimate: a scrape must not count millions of rows."""
     estimate = sa.text("select greatest(reltuples, 0)::bigint from pg_class where oid = 'inbox'::regclass")
     rows: int = (await connection.execute(estimate)).scalar_one()
     if rows > EXACT_COUNT_LIMIT:

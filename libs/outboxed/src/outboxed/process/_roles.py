@@ -23,7 +23,7 @@ BACKSTOP_SECONDS = 2.0
 M_MMAP_THRESHOLD = -3
 """malloc.h"""
 LARGE_BLOCK = 64 * 1024
-"""Bytes; a batch of records, or the rows that are made of it, is larger."""
+"""Bytes; a batch of records or of rows is larger."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Role:
 
 
 def bind(host: str, port: int, *, setting: str = "HTTP_PORT") -> socket.socket:
-    """Bind before anything else starts. Raises ConfigurationError with a line that names the `setting`."""
+    """Listen on a port, before anything else starts. Raises ConfigurationError, which names the `setting`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns off Nagle's algorithm only where it sees TCP named: else each answer waits 40 ms for the peer
+    # asyncio turns off Nagle's algorithm only if TCP is named here; else each answer waits 40 ms for the peer
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen()  # until somebody listens, several processes can bind one port
+        listener.listen()  # without `listen`, several processes can bind one port
     except OSError as error:
         listener.close()
         raise ConfigurationError(f"cannot listen on {host}:{port}: {error.strerror}; set {setting}") from None
@@ -61,7 +61,7 @@ def http_role(app: FastAPI, listener: socket.socket) -> Role:
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,
-            # a header that anybody can send must not choose the address that is rate-limited
+            # rate limits count by address, and anybody can send a header with another address
             proxy_headers=False,
         )
         server = Server(config)
@@ -97,7 +97,7 @@ class _Roles:
         with scope:
             try:
                 await role.run(self.stop)
-            except Exception as failure:  # noqa: BLE001 - raised, it would cancel the other roles half-way
+            except Exception as failure:  # noqa: BLE001 - an error raised here would cancel the other roles half-way
                 error = failure
         if error is not None or not self.stop.is_set():
             self.failed = True
@@ -116,16 +116,16 @@ class _Roles:
         self.stop.set()
         for role, scope in self._scopes.values():
             scope.deadline = anyio.current_time() + role.grace
-        # a role that even its cancellation can't end, as on a frozen connection, must not keep the process
+        # a role on a frozen connection may not end even when cancelled: it must not keep the process
         longest = max((role.grace for role, _ in self._scopes.values()), default=0.0)
         self.backstop = asyncio.get_running_loop().call_later(longest + BACKSTOP_SECONDS, os._exit, 1)
 
 
 def give_large_blocks_back() -> None:
-    """From now on each large block of memory goes back to the system when it is freed; where malloc is glibc's.
+    """Make glibc's malloc return each freed large block of memory to the system; without glibc, do nothing.
 
-    glibc raises the size that counts as large whenever such a block is freed. Batches of varying size then end up
-    between small blocks, and a process that leaks nothing grows for hours (`make memory` measures it).
+    By default glibc raises its threshold for large blocks whenever one is freed. Batches of varying size then lie
+    between small blocks, and a process without a leak grows for hours (`make memory` measures the growth).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -40,7 +40,7 @@ log = structlog.get_logger()
 CLOSE_SECONDS = 1.0
 FIRST_BACKOFF = 0.25
 MAX_BACKOFF = 2.0
-"""So that a process works within 2 s of the database's coming up."""
+"""A process works within 2 s after the database has come up."""
 DEFAULT_PORT = 5432
 RoleName = Literal["all", "api", "consumer", "relay", "worker"]
 U = TypeVar("U", bound=SqlUnitOfWork)
@@ -117,15 +117,15 @@ class Service(Generic[U]):
             await engine.dispose()
 
     async def close(self) -> None:
-        """Give back what the service holds."""
+        """Close the service's connections."""
         if self.closed is not None:
             await self.closed()
-        # a connection to a frozen database can't say goodbye
+        # closing a connection to a frozen database hangs
         with anyio.move_on_after(CLOSE_SECONDS):
             await self.transactions.engine.dispose()
 
     def background_roles(self, role: RoleName, consumer: ConsumerRole | None) -> list[Role]:
-        """What a process of this role does beside HTTP."""
+        """The roles that a process of this role runs beside HTTP."""
         roles = []
         if consumer is not None:
             run = self._when_database_is_ready(consumer.run)
@@ -141,17 +141,17 @@ class Service(Generic[U]):
     def _when_database_is_ready(
         self, run: Callable[[anyio.Event], Awaitable[None]]
     ) -> Callable[[anyio.Event], Awaitable[None]]:
-        """In any start order: wait for PostgreSQL and for the schema, then run."""
+        """Wait for PostgreSQL and for the schema, then run: parts of a system may start in any order."""
 
         async def wait_then_run(stop: anyio.Event) -> None:
-            async with self._waiting:  # one role looks and speaks for all
+            async with self._waiting:  # one role checks and logs for all
                 await self._wait_for_database(stop)
             await run(stop)
 
         return wait_then_run
 
     async def _wait_for_database(self, stop: anyio.Event) -> None:
-        """With back-off, and with one clear line for each thing that is amiss."""
+        """Check with back-off; log each new problem once."""
         said, attempt = "", 0
         while not stop.is_set() and (problem := await self._database_problem()):
             attempt += 1

@@ -24,17 +24,17 @@ BATCH = 100
 ACK_SECONDS = 3.0
 OUTAGE_SECONDS = 0.5
 GRACE_SECONDS = 1.0
-"""For the batch at hand, once told to stop."""
+"""The time for the current batch to end after `stop`."""
 CLOSE_SECONDS = 0.4
 LOCK_ID = 0x6F7574626F78
 """The advisory lock of this database's one sending relay ("outbox" in ASCII)."""
 
 
 class Relay:
-    """One relay sends for a service, whoever holds the lock in its transaction; the others stand by.
+    """Sends the outbox of a service while its transaction holds the lock; other relays stand by.
 
-    A row is deleted only when it and every earlier row of its key were acknowledged. So a crash or an error sends
-    rows again (at least once), and never a later event of a key without the earlier one.
+    A row is deleted only when Kafka has acknowledged it and every earlier row of its key. So a crash or an error sends
+    rows again (at least once), but never a later event of a key without the earlier one.
     """
 
     def __init__(self, engine: AsyncEngine, kafka: KafkaSettings, appended: Wakeup) -> None:
@@ -45,7 +45,7 @@ class Relay:
         self._in_flight: dict[int, tuple[str, asyncio.Future[Any]]] = {}
 
     async def run(self, stop: anyio.Event) -> None:
-        """Send until `stop`; what goes wrong again and again is said once."""
+        """Send until `stop`; a repeated error is logged once."""
         said = ""
         idling = Idling()
         try:
@@ -71,7 +71,7 @@ class Relay:
     async def send_once(self) -> int:
         """Send one batch if this relay gets the lock; returns how many rows were acknowledged and deleted.
 
-        Raises KafkaError for a row that Kafka refused, after the others were deleted.
+        Raises KafkaError for a row that Kafka refused, after the acknowledged rows were deleted.
         """
         if self._in_flight and not await self._settled():
             return 0
@@ -81,7 +81,7 @@ class Relay:
         return deleted
 
     async def _send_and_delete(self) -> tuple[int, BaseException | None]:
-        async with self._engine.connect() as connection:  # without a commit, its end is a rollback
+        async with self._engine.connect() as connection:  # closing it without a commit rolls back
             if not await _lock(connection):
                 return 0, None
             if not self._in_flight:
@@ -111,7 +111,7 @@ class Relay:
 
     @failpoint("relay.acknowledge")
     async def _settled(self) -> bool:
-        """Whether every send has an outcome; without one the producer keeps trying and nothing new is sent."""
+        """Whether every send has an outcome; until then the producer keeps trying and nothing new is sent."""
         futures = [future for _, future in self._in_flight.values()]
         _, waiting = await asyncio.wait(futures, timeout=ACK_SECONDS)
         if waiting:
@@ -156,20 +156,20 @@ class Relay:
         return self._producer
 
     async def _abandon_producer(self) -> None:
-        """Cancel, don't flush: with Kafka away `stop()` would wait for acknowledgements; the outbox has the rows."""
+        """Close without a flush, which would wait for ever without Kafka; the outbox still has the rows."""
         if self._producer is None:
             return
         producer, self._producer = self._producer, None
         await close_without_flushing(producer, within=CLOSE_SECONDS)
         for _, future in self._in_flight.values():
             if not future.cancel() and not future.cancelled():
-                future.exception()  # asked for, so that asyncio doesn't complain that nobody did
+                future.exception()  # retrieved, so that asyncio doesn't log it as never retrieved
         self._in_flight.clear()
 
 
 @failpoint("relay.lock")
 async def _lock(connection: AsyncConnection) -> bool:
-    """In a statement of its own: together with the select, the select's snapshot is older than the lock."""
+    """Take the lock in a statement of its own: in one statement, the select's snapshot would be older than the lock."""
     lock = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID))
     return bool((await connection.execute(lock)).scalar_one())
 
@@ -182,7 +182,7 @@ async def _oldest(connection: AsyncConnection) -> list[tuple[int, OutgoingRecord
 
 @failpoint("relay.delete")
 async def _delete(connection: AsyncConnection, ids: Sequence[int]) -> None:
-    # as an array: IN would be another statement for each number of ids, and each connection keeps a hundred of them
+    # one array: IN is another statement for each number of ids, and each connection caches only a hundred statements
     sent = sa.any_(sa.literal(list(ids), sa.ARRAY(sa.BigInteger)))
     await connection.execute(sa.delete(tables.outbox).where(tables.outbox.c.id == sent))
 

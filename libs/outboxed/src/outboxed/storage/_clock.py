@@ -15,7 +15,7 @@ class Clock:
     offset: timedelta = timedelta(0)
 
     def now(self) -> datetime:
-        """This host's time in UTC, for what has no database at hand (in-memory ports, tokens)."""
+        """This host's time in UTC, for code without a database (in-memory ports, tokens)."""
         return datetime.now(UTC) + self.offset
 
     def advance(self, step: timedelta) -> None:

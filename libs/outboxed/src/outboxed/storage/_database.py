@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL: its time-outs, and which of its errors pass by themselves."""
+"""The connection to PostgreSQL: its time-outs, and which of its errors are transient."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from outboxed._compat.sqlalchemy import error_of_asyncpg, sqlstate_of
 from outboxed.errors import TransientError
 
 SESSION_SETTINGS = {
-    # a process that is frozen in a transaction must not hold its successors' locks
+    # a process that is frozen in a transaction must not keep its locks
     "idle_in_transaction_session_timeout": "10s",
     "lock_timeout": "5s",
     "statement_timeout": "15s",
@@ -24,19 +24,19 @@ SESSION_SETTINGS = {
 }
 
 _TRANSIENT_CLASSES = ("08", "40", "53", "57")
-"""Connection, rollback (deadlock, serialization), resources (disk full too), operator intervention."""
+"""SQLSTATE classes: connection, rollback (deadlock, serialization), resources (disk full), operator intervention."""
 _DATA_ERROR = "22"
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
 COMMAND_SECONDS = 20.0
-"""Longer than statement_timeout: only a server that is frozen or out of reach lets it pass."""
+"""Longer than statement_timeout, so only a frozen or unreachable server exceeds it."""
 
 
 POOL_SIZE = 5
-"""Connections of a process. More are no faster: Python can't use them at once, and after an outage all are new."""
+"""Connections of a process. More are no faster: one Python process can't use them at once."""
 POOL_SECONDS = 5.0
-"""The longest wait for a free connection; a task's lease leaves that much for the recording (tasks.RECORDING)."""
+"""The longest wait for a free connection; a task's lease reserves as much for the recording (tasks.RECORDING)."""
 
 
 def create_engine(
@@ -44,15 +44,15 @@ def create_engine(
 ) -> AsyncEngine:
     """An engine for a `postgresql+asyncpg://` URL; every connection has SESSION_SETTINGS.
 
-    `command_timeout` (seconds) is this side's limit for one statement: a frozen server keeps no limit of its own.
+    `command_timeout` (seconds) is the client's limit for one statement: a frozen server can't enforce its own.
     """
     engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_use_lifo=True,  # the one that was used last has its statements prepared
+        pool_use_lifo=True,  # the connection that was used last has its statements prepared
         pool_timeout=POOL_SECONDS,
-        # an error that prints its parameters prints personal data
+        # an error's parameters may be personal data
         hide_parameters=True,
         connect_args={
             "connection_class": learning_connection(),
@@ -66,7 +66,7 @@ def create_engine(
 
 
 def _hide_values(context: sa.ExceptionContext) -> None:
-    """Take out what hide_parameters leaves in: PostgreSQL's DETAIL, and the text of a data error, repeat values."""
+    """Remove the values that hide_parameters leaves in: PostgreSQL's DETAIL, and the text of a data error."""
     wrapped = context.original_exception
     error = error_of_asyncpg(wrapped)
     if error is None:
@@ -106,7 +106,7 @@ def column_types(table: sa.Table, names: Iterable[str]) -> Types:
 
 
 def unnest(types: Types, rows: Sequence[Mapping[str, object]], *, alias: str) -> sa.TableValuedAlias:
-    """Rows as one array a column, in order: one statement, compiled once, whatever their number."""
+    """Rows as one array for each column, in order: one compiled statement fits any number of rows."""
     arrays = [sa.literal([row[name] for row in rows], sa.ARRAY(kind, dimensions=1)) for name, kind in types.items()]
     columns = [sa.column(name, kind) for name, kind in types.items()]
     values: sa.TableValuedAlias = sa.func.unnest(*arrays).table_valued(*columns, with_ordinality="position", name=alias)

@@ -29,7 +29,7 @@ def migrations_path(package: str) -> Path:
 
 
 MIGRATION_SECONDS = 600
-"""A migration may rewrite a table."""
+"""Long, because a migration may rewrite a table."""
 
 
 async def migrate(engine: AsyncEngine, package: str) -> None:
@@ -55,7 +55,7 @@ async def migrate(engine: AsyncEngine, package: str) -> None:
 async def schema_problem(engine: AsyncEngine, package: str) -> str | None:
     """What a person must do before this code can run on the database; None when its schema is new enough.
 
-    A revision that this code doesn't know is a newer release's: migrations only add, so it will do.
+    A revision that this code doesn't know is of a newer release. Its schema will do, because migrations only add.
     """
 
     def current(connection: sa.Connection) -> str | None:
@@ -70,7 +70,7 @@ async def schema_problem(engine: AsyncEngine, package: str) -> str | None:
 
 @cache
 def _outdated(package: str) -> frozenset[str]:
-    """All revisions but the newest; read once, since each look at readiness asks."""
+    """All revisions but the newest; cached, because every readiness check asks."""
     scripts = ScriptDirectory.from_config(_config(package))
     known = {script.revision for script in scripts.walk_revisions()}
     return frozenset(known - set(scripts.get_heads()))

@@ -26,11 +26,11 @@ A = TypeVar("A", bound=Aggregate)
 
 
 class StaleAggregateError(Exception):
-    """A row was changed behind its lock: nothing of this transaction is written."""
+    """Something changed a row in spite of its lock: nothing of this transaction is written."""
 
 
 class ConcurrentInsertError(TransientError):
-    """Somebody else has just added the same aggregate: nothing is written, and a second attempt will find theirs."""
+    """Another transaction has just added the same aggregate: nothing is written, and the next attempt will find it."""
 
 
 class SqlRepository(Generic[A]):
@@ -77,15 +77,15 @@ class SqlRepository(Generic[A]):
     async def select(
         self, *conditions: sa.ColumnElement[bool], order_by: Iterable[Any] = (), limit: int = 0
     ) -> list[A]:
-        """Committed aggregates, without locks; `limit` 0 is none."""
+        """Committed aggregates, without locks; `limit` 0 means no limit."""
         return await self._select(*conditions, order_by=order_by, limit=limit, lock=False)
 
     def add(self, aggregate: A) -> None:
-        """A new aggregate; one of the same id is a ConcurrentInsertError when the transaction ends."""
+        """Add a new aggregate; if its id exists, the end of the transaction raises ConcurrentInsertError."""
         self._added[aggregate.id] = aggregate
 
     def save(self, aggregate: A) -> None:
-        """A changed aggregate."""
+        """Save a changed aggregate."""
         (self._added if aggregate.id in self._added else self._changed)[aggregate.id] = aggregate
 
     async def flush(self) -> None:

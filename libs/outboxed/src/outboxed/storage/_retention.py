@@ -37,7 +37,7 @@ OWN_RETENTIONS = (
 
 
 class Pruner:
-    """Runs beside the worker; several at once do no harm."""
+    """Prunes beside the worker; several pruners at once do no harm."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock, retentions: Sequence[Retention]) -> None:
         self._engine = engine
@@ -63,7 +63,7 @@ class Pruner:
     async def _prune(self, retention: Retention) -> int:
         table, column = retention.table, retention.table.c[retention.column]
         key = table.primary_key.columns.values()
-        # a subquery is computed once: the bare function, once a row, keeps PostgreSQL from using the index
+        # a subquery is computed once; the bare function is computed for each row, and then no index is used
         limit = sa.select(sa.func.clock_timestamp() + (self._clock.offset - retention.keep)).scalar_subquery()
         old = sa.select(*key).where(column < limit).limit(STEP).with_for_update(skip_locked=True).cte("old")
         statement = sa.delete(table).where(sa.tuple_(*key).in_(sa.select(old)))

@@ -1,4 +1,4 @@
-"""The SQL transaction: aggregates, outbox, tasks, inbox and dead letters become true together or not at all."""
+"""The SQL transaction: aggregates, outbox, tasks, inbox and dead letters commit together or not at all."""
 
 import base64
 import json
@@ -37,7 +37,7 @@ def load_headers(dumped: bytes) -> tuple[tuple[str, bytes | None], ...]:
 
 
 class PendingEvents:
-    """The outbox's writing end: what is appended waits for the end of the transaction."""
+    """Events that are written to the outbox at the end of the transaction."""
 
     def __init__(self, source: str, now: datetime) -> None:
         self._source = source
@@ -53,7 +53,7 @@ class PendingEvents:
 
 
 class PendingTasks:
-    """The tasks' writing end; a task continues the trace that is running when it is scheduled."""
+    """Tasks that are written at the end of the transaction; each continues the trace in which it was scheduled."""
 
     def __init__(self) -> None:
         self.scheduled: list[tuple[NewTask, str | None]] = []
@@ -72,7 +72,7 @@ class SqlInbox:
 
     @failpoint("inbox.insert")
     async def insert(self, ids: Iterable[str]) -> set[str]:
-        """See ports.Inbox. Sorted, so that two owners of a partition during a rebalance can't deadlock."""
+        """See ports.Inbox. Ids are sorted, so that two owners of a partition during a rebalance can't deadlock."""
         handled_at = sa.func.clock_timestamp() + self._clock.offset
         source = sa.select(sa.func.unnest(sa.literal(sorted(ids), sa.ARRAY(sa.Text))), handled_at.label("handled_at"))
         statement = insert(tables.inbox).from_select(["event_id", "handled_at"], source)
@@ -81,7 +81,7 @@ class SqlInbox:
 
 
 class SqlDeadLetters:
-    """The dead letters table's writing end, for records."""
+    """Dead-lettered records that are written at the end of the transaction."""
 
     def __init__(self) -> None:
         self.added: list[EventDeadLetter] = []
@@ -104,11 +104,11 @@ class SqlUnitOfWork:
         self.dead_letters = SqlDeadLetters()
 
     def repositories(self) -> Iterable[SqlRepository]:  # type: ignore[type-arg]  # of any aggregate
-        """Those that are flushed at the end; a service overrides it."""
+        """The repositories to flush at the end; a service overrides this method."""
         return ()
 
     async def lock(self, keys: Sequence[str]) -> None:
-        """See ports.UnitOfWork; a service that consumes events overrides it."""
+        """See ports.UnitOfWork; a service that consumes events overrides this method."""
 
     async def flush(self) -> None:
         """Write everything; aggregates first, so that outbox rows are inserted under their locks."""
@@ -146,7 +146,7 @@ class SqlUnitOfWork:
         ]
         new = unnest({**types, "delay": sa.Interval()}, rows, alias="new")
         due_at = sa.func.clock_timestamp() + self.clock.offset + new.c.delay
-        # first_due_at stays when the task is postponed: how long it has been failing
+        # a postponed task keeps first_due_at, which tells for how long the task has been failing
         ordered = sa.select(*(new.c[name] for name in types), due_at, due_at).order_by(new.c.position)
         statement = insert(tables.tasks).from_select([*types, "due_at", "first_due_at"], ordered)
         await self.connection.execute(statement.on_conflict_do_nothing(constraint="tasks_kind_key"))
@@ -196,7 +196,7 @@ class SqlTransactions(Generic[U]):
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[U]:
-        async with self.engine.connect() as connection:  # without a commit, its end is a rollback
+        async with self.engine.connect() as connection:  # closing it without a commit rolls back
             uow = await self._begin(connection)
             yield uow
             await uow.flush()

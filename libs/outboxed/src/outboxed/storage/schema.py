@@ -1,6 +1,6 @@
-"""The tables of outboxed for a service's first migration; a later change of theirs is a function of its own here.
+"""The tables of outboxed, for a service's first migration; each later change is a function of its own.
 
-Written out in SQL, not taken from `tables`: a migration that ran must not change with the code.
+The SQL is written out, not taken from `tables`: a migration that has run must not change with the code.
 """
 
 from alembic import op
@@ -77,6 +77,6 @@ def create_v1() -> None:
 
 
 def add_dead_letter_edits() -> None:
-    """Let a person repair a dead letter; what was given up stays beside it, unchanged."""
+    """Let a person edit a dead letter; the original stays in its own columns."""
     for statement in _DEAD_LETTER_EDITS:
         op.execute(statement)

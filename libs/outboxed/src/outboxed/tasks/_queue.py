@@ -1,4 +1,4 @@
-"""Tasks: outside calls and deadlines, each claimed under a lease, called without a transaction, recorded in one."""
+"""Tasks: outside calls and deadlines, each claimed under a lease, called without a transaction, then recorded."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,12 +20,12 @@ U_contra = TypeVar("U_contra", bound=UnitOfWork, contravariant=True)
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 60.0
 RECORDING = timedelta(seconds=POOL_SECONDS)
-"""How long a worker may need from the end of its call to the first statement of its recording: the pool's limit."""
+"""The longest time from the end of a call to the first statement of its recording: the wait for a connection."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A claimed task; `attempts` counts this one, `now` is the database's time of the claim."""
+    """A claimed task; `attempts` includes this attempt, `now` is the database's time of the claim."""
 
     id: int
     kind: str
@@ -42,10 +42,10 @@ class Task:
 class TaskKind(Generic[U]):
     """How tasks of one kind are done.
 
-    `call` reads the state again and makes the outside call, holding no transaction; it gets `limit` in all. A
-    deadline has no call. `record` applies the call's outcome (None without a call) in the transaction that deletes
-    the task. `gives_up` says whether an error ends the task as a dead letter (never, unless given), `abandon` then
-    records that. `concurrency` is a process's. Logs and traces show a task's group, or its key, as `log_as`.
+    `call` reads the state again and makes the outside call, without a transaction and within `limit`. A deadline has
+    no call. `record` applies the call's outcome (None without a call) in the transaction that deletes the task.
+    `gives_up` says whether an error makes the task a dead letter (by default none does); `abandon` then records the
+    failure. `concurrency` is per process. Logs and traces show a task's group, or its key, as `log_as`.
     """
 
     name: str
@@ -59,24 +59,24 @@ class TaskKind(Generic[U]):
 
     @property
     def lease(self) -> timedelta:
-        """Longer than a call and the wait for a connection to record its outcome; a killed worker costs no more.
+        """The time of a call and of the wait for a connection to record its outcome; a killed worker costs no more.
 
-        Recording itself may take longer: its first statement locks the task's row, and a claim skips locked rows. A
-        worker that comes too late even for that writes nothing (LeaseLostError). Its call may have happened: give the
-        outside an idempotency key, so that it takes a second call for the first one.
+        The recording may outlast the lease: its first statement locks the task's row, and a claim skips locked rows. A
+        worker whose task was claimed again before that statement writes nothing (LeaseLostError). Its call may have
+        happened: give each call an idempotency key, by which the outside recognises a second call as the first one.
         """
         return self.limit + RECORDING
 
 
 class LeaseLostError(Exception):
-    """Somebody else has the task now; nothing may be written for it."""
+    """Another worker has the task now; this worker must write nothing for it."""
 
 
 class TaskQueue(Protocol[U_contra]):
-    """The worker's end of the tasks."""
+    """The tasks as a worker sees them."""
 
     async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
-        """Take due tasks, oldest first; of a group only its oldest, and only if nobody has it."""
+        """Claim due tasks, oldest first; of a group only its oldest task, and only if no worker has that one."""
         ...
 
     async def complete(self, task: Task, uow: U_contra) -> None:
@@ -93,7 +93,7 @@ class TaskQueue(Protocol[U_contra]):
 
 
 def retry_delay(attempts: int, *, retry_after: float | None = None) -> timedelta:
-    """From half a second to a minute; at least `retry_after` seconds, if that is no longer than a minute."""
+    """Half a second to a minute, and at least `retry_after` seconds, of which no more than a minute counts."""
     seconds = backoff(attempts, first=FIRST_BACKOFF, cap=MAX_BACKOFF)
     return timedelta(seconds=max(seconds, min(retry_after or 0.0, MAX_BACKOFF)))
 
@@ -160,7 +160,7 @@ class SqlTaskQueue:
         await uow.connection.execute(sa.insert(tables.dead_letters).values(_dead_letter(task, error)))
 
     def _now(self) -> sa.ColumnElement[datetime]:
-        # a subquery is computed once: the bare function, once a row, keeps PostgreSQL from using the index
+        # a subquery is computed once; the bare function is computed for each row, and then no index is used
         return sa.select(sa.func.clock_timestamp() + self._clock.offset).scalar_subquery()
 
 

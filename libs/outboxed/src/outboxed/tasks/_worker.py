@@ -93,7 +93,7 @@ class Worker(Generic[U]):
                 await self._record(kind, task, await _call(kind, task))
             except LeaseLostError:
                 log.warning("lease_lost", attempts=task.attempts)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the task must come again or be buried
+            except Exception as error:  # noqa: BLE001 - after any error the task must be postponed or buried
                 await self._failed(kind, task, error)
             else:
                 log.info("task_done", attempts=task.attempts)
@@ -121,7 +121,7 @@ class Worker(Generic[U]):
         except Exception as failure:
             if not is_transient(failure):
                 raise
-            # the lease ends by itself and the task comes again
+            # the lease ends by itself, and then the task is claimed again
             log.warning("postpone_failed", attempts=task.attempts, error=repr(failure))
 
     async def _bury(self, kind: TaskKind[U], task: Task, reason: str) -> None:
@@ -140,7 +140,7 @@ async def _call(kind: TaskKind[Any], task: Task) -> object:
 
 
 async def _cancel(running: set[asyncio.Task[None]]) -> None:
-    """The grace is over: what still runs is left to its lease, not to itself."""
+    """Cancel the calls that outlast the grace; when their leases end, other workers claim the tasks."""
     for task in running:
         task.cancel()
     with anyio.CancelScope(shield=True):
@@ -148,7 +148,7 @@ async def _cancel(running: set[asyncio.Task[None]]) -> None:
 
 
 def _forget_done(running: set[asyncio.Task[None]]) -> None:
-    """Raises what a task raised."""
+    """Forget the tasks that have ended. Raises what one of them raised."""
     for task in [task for task in running if task.done()]:
         running.discard(task)
         task.result()

@@ -1,4 +1,4 @@
-"""The in-memory and the SQL ports of a service behind one face, so that one suite holds both to one behaviour."""
+"""The in-memory and the SQL ports of a service behind one interface, so that one suite tests both."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -15,7 +15,7 @@ from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
 
 
 class Backend(Protocol):
-    """`database` opens transactions of the service's unit of work; the rest is what a test may look at afterwards."""
+    """`database` opens transactions of the service's unit of work; a test looks at the rest afterwards."""
 
     @property
     def database(self) -> Any: ...
@@ -28,7 +28,7 @@ class Backend(Protocol):
         ...
 
     async def tasks(self) -> Sequence[tuple[str, str, str | None, dict[str, Any]]]:
-        """(kind, key, group, payload), in the order of making."""
+        """(kind, key, group, payload), in the order of scheduling."""
         ...
 
     async def inbox(self) -> set[str]:
@@ -137,7 +137,7 @@ class _RollBackError(Exception):
 
 @asynccontextmanager
 async def failed_transaction(database: Any) -> AsyncIterator[Any]:
-    """A transaction that does all that the block says and then fails."""
+    """A transaction that runs the block and then rolls back."""
     with suppress(_RollBackError):
         async with database() as uow:
             yield uow

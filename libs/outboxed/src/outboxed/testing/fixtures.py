@@ -1,8 +1,8 @@
 """Fixtures for the tests of a service: `from outboxed.testing.fixtures import *` in its conftest.py.
 
-A service gives one fixture, `service` (a ServiceUnderTest), and for what runs in memory `database` (an
-InMemoryDatabase). Each service needs copies of its own, which the import makes: as a plugin's, those of a session
-would be made for the first service, and used for all.
+A service's conftest.py defines the fixture `service` (a ServiceUnderTest) and, for tests in memory, `database` (an
+InMemoryDatabase). The import gives each service its own copies. From a plugin, the session fixtures of the first
+service would be used for all services.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -46,7 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ServiceUnderTest:
-    """What the fixtures know of a service; `topics` are all that it reads or publishes to."""
+    """What the fixtures know of a service; `topics` are all topics that it reads or publishes to."""
 
     name: str
     settings: Any
@@ -58,7 +58,7 @@ class ServiceUnderTest:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The test's own: to move it moves deadlines and retries."""
+    """The test's own clock; move it to reach deadlines and retries."""
     return Clock()
 
 
@@ -74,7 +74,7 @@ async def isolation(postgres_server: "PostgresServer", service: ServiceUnderTest
 
 @pytest.fixture(scope="session")
 async def engine(isolation: "DatabaseIsolation") -> AsyncIterator[AsyncEngine]:
-    """The session's; a connection that a test doesn't give back fails that test."""
+    """The session's engine; a test that doesn't give a connection back fails."""
     engine = create_engine(isolation.url, application_name="tests")
     isolation.watch(engine)
     yield engine
@@ -107,7 +107,7 @@ async def topics(kafka_cluster: "KafkaCluster", service: ServiceUnderTest) -> "A
 
 @pytest.fixture
 def relay(topics: "Topics", transactions: SqlTransactions[Any]) -> Relay:
-    """From the service's outbox to the test's topics."""
+    """A relay from the service's outbox to the test's topics."""
     return Relay(transactions.engine, topics.kafka, transactions.events_appended)
 
 
@@ -115,7 +115,7 @@ def relay(topics: "Topics", transactions: SqlTransactions[Any]) -> Relay:
 def consumer_role(
     topics: "Topics", transactions: SqlTransactions[Any], service: ServiceUnderTest
 ) -> Callable[..., ConsumerRole]:
-    """Makes the service's consumer as the composition does, in the test's group."""
+    """Makes the service's consumer as the composition root does, in the test's group."""
     from outboxed.testing import services  # noqa: PLC0415 - a unit test needs no Kafka
 
     def make(database: Any = transactions) -> ConsumerRole:
@@ -126,13 +126,13 @@ def consumer_role(
 
 @pytest.fixture(params=["in memory", "PostgreSQL"])
 def backend(request: pytest.FixtureRequest, in_memory: InMemoryBackend) -> Backend:
-    """Each test runs on both: the service's fixture `in_memory`, and its transactions on PostgreSQL."""
+    """Runs each test twice: on the service's fixture `in_memory`, and on its transactions on PostgreSQL."""
     return in_memory if request.param == "in memory" else SqlBackend(request.getfixturevalue("transactions"))
 
 
 @pytest.fixture
 async def subscriber(database: Any, service: ServiceUnderTest) -> AsyncIterator[Subscriber]:
-    """The service's real one on FastStream's test broker: parser, envelope, decoding, dispatch, handlers."""
+    """The service's real subscriber on FastStream's test broker: parser, envelope, decoding, dispatch, handlers."""
     consumer: BatchConsumer[Any] = BatchConsumer(service.name, service.routes, database, Metrics(database.clock))
     broker = create_broker(service.settings.kafka)
     subscriber = subscribe(broker, consumer, service.settings.kafka)
@@ -158,7 +158,7 @@ def app(service: ServiceUnderTest) -> FastAPI:
 
 @pytest.fixture(scope="session")
 async def http(app: FastAPI, service: ServiceUnderTest) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the app in this process; one for all tests: making it costs more than most tests."""
+    """A client of the app in this process, shared by all tests: making one costs more than most tests."""
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{service.name}/api/v1") as client:
         yield client

@@ -1,6 +1,7 @@
-"""In-memory adapters of outboxed's ports that behave like the SQL ones; the parity suites hold them to it.
+"""In-memory adapters of outboxed's ports that behave like the SQL ones, which the parity suites check.
 
-One transaction at a time under a lock, copied on enter, swapped in on commit; unique keys are enforced.
+One transaction runs at a time, under a lock, on a copy of the state; a commit replaces the state with the copy. Unique
+keys are enforced.
 """
 
 import asyncio
@@ -78,7 +79,7 @@ class InMemoryRepository(Generic[A]):
         return self._committed.get(key)
 
     def add(self, aggregate: A) -> None:
-        """Raises ConcurrentInsertError, where SQL does at the end of the transaction."""
+        """Raises ConcurrentInsertError at once; SQL raises it at the end of the transaction."""
         if aggregate.id in self.rows:
             raise ConcurrentInsertError(str(aggregate.id))
         self.rows[aggregate.id] = aggregate
@@ -106,7 +107,7 @@ class InMemoryInbox:
 
 
 class InMemoryDeadLetters:
-    """The dead letters' writing end."""
+    """Adds dead letters to the transaction's copy."""
 
     def __init__(self, rows: dict[tuple[str, str, int, int], EventDeadLetter]) -> None:
         self._rows = rows
@@ -157,7 +158,7 @@ class InMemoryDatabase(Generic[U]):
         return list(self.state.outbox.values())
 
     def outcome(self) -> State:
-        """What handling a message can change, beside the bookkeeping of having received or refused it."""
+        """The state without inbox and dead letters: what handling a message changes, beside the note that it came."""
         return replace(self.state, inbox={}, dead_letters={})
 
     def __call__(self) -> AbstractAsyncContextManager[U]:
@@ -185,7 +186,7 @@ class InMemoryDatabase(Generic[U]):
 
 
 class InMemoryTaskQueue(Generic[U]):
-    """The worker's end of the tasks; see outboxed.tasks._queue.TaskQueue."""
+    """The tasks as a worker sees them; see outboxed.tasks.TaskQueue."""
 
     def __init__(self, database: InMemoryDatabase[U]) -> None:
         self._database = database

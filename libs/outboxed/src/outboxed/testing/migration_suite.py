@@ -1,4 +1,4 @@
-"""What every service's migrations must hold: `class TestMigrations(MigrationSuite)` in its integration tests."""
+"""Tests of every service's migrations: `class TestMigrations(MigrationSuite)` in its integration tests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ class MigrationSuite:
 
     @pytest.fixture
     async def empty(self, isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
-        """The same, without a schema."""
+        """A database without a schema."""
         async with _empty(isolation) as engine:
             yield engine
 

@@ -77,9 +77,9 @@ def decoded(records: Iterable[OutgoingRecord]) -> Sequence[tuple[str, dict[str, 
 
 
 def poison(good: Any, **refused: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Each way in which a well-formed record may be spoilt, by name: each must become one dead letter.
+    """Spoilt copies of a well-formed record, by what is wrong: each must become one dead letter.
 
-    `refused` names changes of its data that this reader refuses, beside those that any reader does.
+    `refused` adds changes of the data, by name, that this reader refuses but others may accept.
     """
     headers = {name: raw for name, raw in good.headers if name in {"ce_type", "ce_id"}}
     data = json.loads(good.value)
@@ -104,7 +104,7 @@ def poison(good: Any, **refused: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def odd(good: Any) -> Any:
-    """A record with what its readers must survive: an unknown field, and headers that nobody can read."""
+    """A record that its readers must handle: it has an unknown field, and headers that nobody can read."""
     unread = [("x-null", None), ("x-binary", b"\xff\xfe"), ("traceparent", b"nonsense")]
     value = good.value.replace(b"{", b'{"unknown": 1, ', 1)
     return consumer_record(good.topic, value, key=good.key, headers=[*good.headers, *unread])

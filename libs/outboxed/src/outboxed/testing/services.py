@@ -80,7 +80,7 @@ async def _run(role: RoleRun, stop: anyio.Event) -> None:
 
 
 def always(value: T) -> Callable[[], Awaitable[T]]:
-    """A dependency for `app.dependency_overrides`; a coroutine, since FastAPI calls a plain function in a thread."""
+    """A dependency that returns `value`; a coroutine, because FastAPI calls a plain function in a thread."""
 
     async def dependency() -> T:
         return value
@@ -89,6 +89,6 @@ def always(value: T) -> Callable[[], Awaitable[T]]:
 
 
 def _fingerprint(package: str) -> str:
-    """Of all that makes the schema: a template database may be kept from run to run."""
+    """A hash of all that makes the schema: a template database may be kept from run to run."""
     files = [Path(messaging_schema.__file__), *sorted(migrations.migrations_path(package).rglob("*.py"))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

@@ -14,7 +14,7 @@ from outboxed.web import ALGORITHM
 
 @dataclass(frozen=True)
 class KeyPair:
-    """An Ed25519 pair in PEM, and tokens signed with it; `role` is that of a token that names none."""
+    """An Ed25519 pair in PEM, and tokens signed with it; `role` is a token's default role."""
 
     private: str
     public: str
@@ -31,7 +31,7 @@ class KeyPair:
         return cls(private.decode(), public.decode(), issuer, audience, role)
 
     def token(self, role: str | None = None, **claims: Any) -> str:
-        """A valid token, unless `claims` make it another."""
+        """A token; valid, unless the `claims` that replace its own make it invalid."""
         now = datetime.now(UTC)
         names = {"iss": self.issuer, "aud": self.audience, "role": role or self.role}
         valid = {**names, "sub": str(uuid4()), "jti": str(uuid4())}
@@ -39,5 +39,5 @@ class KeyPair:
         return jwt.encode({**valid, **times, **claims}, self.private, ALGORITHM)
 
     def bearer(self, role: str | None = None, **claims: Any) -> dict[str, str]:
-        """The same as a request's header."""
+        """A token as a request's header."""
         return {"Authorization": f"Bearer {self.token(role, **claims)}"}

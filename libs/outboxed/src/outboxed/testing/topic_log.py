@@ -1,4 +1,4 @@
-"""Topics as a ledger: what they hold from the first record to the last, and how far a group has come, or has to."""
+"""Topics as a ledger: all their records, and how far a group has read."""
 
 import asyncio
 from collections import defaultdict
@@ -59,7 +59,7 @@ async def read_topics(bootstrap_servers: str, topics: Mapping[str, int]) -> list
 
 
 async def lag(bootstrap_servers: str, group: str, topics: Mapping[str, int]) -> int:
-    """How many records a group has before it. Raises KafkaError."""
+    """How many records a group has yet to read. Raises KafkaError."""
     async with AIOKafkaConsumer(
         bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False
     ) as consumer:
@@ -69,7 +69,7 @@ async def lag(bootstrap_servers: str, group: str, topics: Mapping[str, int]) -> 
 
 
 async def rewind(bootstrap_servers: str, group: str, topics: Mapping[str, int], *, to: datetime) -> None:
-    """Let a group that has no members go on from the first records since then, as after the restore of a backup.
+    """Let a group without members go on from the first records since `to`, as after the restore of a backup.
 
     Raises KafkaError: CommitFailedError where the group has members.
     """
@@ -86,8 +86,8 @@ async def rewind(bootstrap_servers: str, group: str, topics: Mapping[str, int], 
 def out_of_order(records: Sequence[Record], *, without: Collection[Position] = ()) -> Iterator[str]:
     """Sentences about keys whose `ce_sequence` goes backwards, counting only the first record of each `ce_id`.
 
-    A record may come again at any time (at least once); what must not happen is that an older one appears for the first
-    time after a newer one. Records at the positions `without`, which a test made up, don't count.
+    A record may come again at any time (at least once). But an older record must not appear for the first time after a
+    newer one. Records at the positions `without`, which a test made up, don't count.
     """
     seen: set[tuple[str, str]] = set()
     latest: defaultdict[tuple[str, bytes | None], int] = defaultdict(int)

@@ -18,18 +18,18 @@ PARTITIONS = 4
 PREFIX = "test-"
 READ_SECONDS = 5.0
 EMBEDDED: Mapping[str, Any] = {"session_timeout_ms": 2000, "fetch_max_wait_ms": 20}
-"""KafkaSettings for MockKafka: it gives a group's partitions to the next member only after the session, and answers a
-fetch that found nothing only after its wait, whatever is produced meanwhile."""
+"""KafkaSettings for MockKafka. The mock gives a group's partitions to the next member only after the session. It
+answers an empty fetch only after the fetch's wait, even if a record arrives meanwhile."""
 
 
 def new_prefix() -> str:
-    """For topics that nobody else uses."""
+    """A prefix for topics that nobody else uses."""
     return f"{PREFIX}{uuid4().hex[:12]}-"
 
 
 @dataclass(frozen=True)
 class Topics:
-    """What a test does with its topics, beside the code under test; names are without the prefix."""
+    """A test's own access to its topics; names are without the prefix."""
 
     kafka: KafkaSettings
 
@@ -44,10 +44,10 @@ class Topics:
     @classmethod
     @asynccontextmanager
     async def of_test(cls, cluster: KafkaCluster, names: Iterable[str]) -> AsyncIterator["Topics"]:
-        """The same for a fixture. Raises LeakError after a test that sent something to topics beside its own.
+        """`create` for a fixture. Raises LeakError after a test that sent records to topics that are not its own.
 
-        It isn't consumed by this test, but by whichever other one uses the same name, now or later: what was sent
-        can't be taken back. Of a Kafka that was given by its address nothing is said, since others may use it.
+        Such records can't be taken back, and another test that uses the same topic would read them. A Kafka that was
+        given by its address is not checked, because others may use it.
         """
         before = await _sizes_of_others(cluster)
         yield await cls.create(cluster, names)
@@ -85,7 +85,7 @@ class Topics:
             return sum((await consumer.end_offsets(self._partitions(topic))).values())
 
     async def committed(self, topic: str) -> int:
-        """How many records of a topic the group has behind it."""
+        """How many records of a topic the group has committed."""
         async with AIOKafkaConsumer(
             **self.kafka.client_options(), group_id=self.group, enable_auto_commit=False
         ) as consumer:
@@ -96,7 +96,7 @@ class Topics:
 
 
 async def _sizes_of_others(cluster: KafkaCluster) -> dict[str, int]:
-    """How many records each topic has that no test made under a prefix of its own."""
+    """The number of records in each topic that is not under a test's prefix."""
     if isinstance(cluster, GivenKafka):
         return {}
     async with AIOKafkaConsumer(bootstrap_servers=cluster.bootstrap_servers) as consumer:

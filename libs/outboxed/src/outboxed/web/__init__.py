@@ -1,4 +1,4 @@
-"""HTTP: one error shape, who calls, health and metrics."""
+"""HTTP: one error shape, authentication, health and metrics."""
 
 from outboxed.web._authentication import ALGORITHM, InvalidTokenError, Principal, TokenVerifier
 from outboxed.web._health import Health

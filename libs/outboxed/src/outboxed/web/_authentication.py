@@ -16,7 +16,7 @@ ALGORITHM = "EdDSA"
 
 
 class InvalidTokenError(Exception):
-    """The token is not one of ours, or no longer valid."""
+    """The token is not from our issuer, or no longer valid."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class TokenVerifier:
     """
 
     def __init__(self, public_keys: Sequence[str], *, issuer: str, audience: str, roles: Collection[str]) -> None:
-        """Raises ConfigurationError for what is no Ed25519 key: at the start, not at the first request."""
+        """Raises ConfigurationError for a key that isn't Ed25519: at the start, not at the first request."""
         self._public_keys = [_public_key(key, number) for number, key in enumerate(public_keys, start=1)]
         self._issuer = issuer
         self._audience = audience
@@ -65,7 +65,7 @@ class TokenVerifier:
                     algorithms=[ALGORITHM],
                     audience=self._audience,
                     issuer=self._issuer,
-                    # a token issued on a host whose clock is a second ahead is no forgery
+                    # the issuer's clock may be a second ahead of ours
                     options={"require": ["exp", "iat", "sub", "jti"], "verify_iat": False},
                 )
                 known = _Claims.model_validate(claims)

@@ -33,7 +33,7 @@ class Health:
     def live(self) -> HealthStatus:
         """Not live: Kafka answers, lag > 0, and no handling was attempted for 30 s.
 
-        Never because Kafka or the database is away: a restart would not bring them back.
+        An outage of Kafka or of the database doesn't count: a restart would not end it.
         """
         if self.progress is None or self.lag is None or self.progress.halted:
             return HealthStatus(ok=True)

@@ -1,4 +1,4 @@
-"""The HTTP side that every service shares: one error shape, request and trace ids, a body limit, who calls."""
+"""The HTTP side that every service shares: one error shape, request and trace ids, a body limit, authentication."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -29,7 +29,7 @@ RETRY_AFTER_SECONDS = 2
 _UNREADABLE_BODY = 400
 """FastAPI's and Starlette's answer to a body that is no UTF-8, or no form."""
 QUIET_PATHS = frozenset({*PATHS, "/docs", "/openapi.json"})
-"""Asked by machines, again and again: their requests are not logged."""
+"""Paths that machines poll; their requests are not logged."""
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
 
 
@@ -74,7 +74,7 @@ class ErrorResponse(BaseModel):
 
 
 def not_found(what: str) -> ApiError:
-    """Also for what exists and is somebody else's: its existence is none of the caller's business."""
+    """Also the answer for another caller's object: it must not tell that the object exists."""
     return ApiError(404, "NOT_FOUND", f"{what} not found")
 
 
@@ -94,7 +94,7 @@ async def authenticated(
 ) -> Principal:
     """The caller, from the bearer token; `app.state.token_verifier` decides.
 
-    A coroutine, as all dependencies here: FastAPI calls a plain function in a thread, which a busy loop keeps waiting.
+    A coroutine, like all dependencies here: FastAPI calls a plain function in a thread, which waits for a busy loop.
     """
     if credentials is None:
         raise unauthenticated("a bearer token is required")
@@ -120,7 +120,7 @@ def with_role(role: str) -> Any:
 
 
 def create_http_app(*, title: str, version: str, token_verifier: TokenVerifier) -> FastAPI:
-    """A FastAPI app without a lifespan, with the shared error handling; routers are the caller's."""
+    """A FastAPI app without a lifespan, with the shared error handling; the caller adds routers."""
     app = FastAPI(
         title=title,
         version=version,
@@ -177,7 +177,7 @@ def _error_response(scope: Scope, error: ApiError) -> JSONResponse:
 
 
 class _RequestContext:
-    """Outermost: gives each request its ids, and the error shape to whatever went wrong inside."""
+    """The outermost middleware: gives each request its ids, and each unexpected error the one error shape."""
 
     def __init__(self, app: ASGIApp, service: str) -> None:
         self._app = app
@@ -239,12 +239,12 @@ def _unexpected(error: Exception) -> ApiError:
 
 
 def _acceptable_id(value: str | None) -> str | None:
-    """A caller's request id ends up in logs and headers: only short and printable ones are taken over."""
+    """A caller's request id ends up in logs and headers: only a short and printable one is kept."""
     return value if value and len(value) <= MAX_ID_CHARACTERS and value.isascii() and value.isprintable() else None
 
 
 class _BodyTooLargeError(Exception):
-    """Ends the reading; the app may catch it."""
+    """Ends the reading of a body; the app may catch it."""
 
 
 class _BodyLimit:
@@ -268,7 +268,7 @@ class _BodyLimit:
             return message
 
         async def unless_too_large(message: Message) -> None:
-            if read <= MAX_BODY_BYTES:  # else it is what the app makes of half a body
+            if read <= MAX_BODY_BYTES:  # else the app has answered to half a body
                 await send(message)
 
         with suppress(_BodyTooLargeError):

@@ -29,7 +29,7 @@ class _Document:
         return self.content
 
     def to_yaml(self) -> str:
-        return self.to_json()  # which is YAML
+        return self.to_json()  # JSON is YAML, too
 
 
 def operations_router(health: Health, scrape: Callable[[], Awaitable[bytes]], asyncapi: dict[str, Any]) -> APIRouter:

@@ -1,8 +1,8 @@
 """FastStream: a record given to a subscriber. Bound: `faststream<0.8`.
 
-`broker.publish` under TestKafkaBroker is the public way. It needs the broker, where a test of a contract has the
-subscriber; and it writes headers of its own, where the consumer must get the record that Pact made. Used:
-`process_message`, `topic_names_for_subscribe`, and which class is that of batches.
+The public way is `broker.publish` under TestKafkaBroker. But `publish` needs the broker, and a contract test has only
+the subscriber; and `publish` adds headers to the record that Pact made. Used: `process_message`,
+`topic_names_for_subscribe`, and the class of batch subscribers.
 """
 
 from importlib import import_module
@@ -13,12 +13,12 @@ Subscriber = Any
 
 
 def topics_of(subscriber: Subscriber) -> list[str]:
-    """The topics that it listens to."""
+    """The topics that a subscriber listens to."""
     topics: list[str] = subscriber.topic_names_for_subscribe
     return topics
 
 
 async def feed(subscriber: Subscriber, record: Any) -> None:
-    """Have it handle one record, alone or as a batch of one."""
+    """Let a subscriber handle one record, alone or as a batch of one."""
     batches = import_module("faststream.kafka.subscriber.usecase").BatchSubscriber
     await subscriber.process_message((record,) if isinstance(subscriber, batches) else record)

@@ -1,9 +1,9 @@
-"""Pact's verifier: what it asks for, and what it found. Bounds: `pact-python<4.3`, `pact-python-ffi<0.6`.
+"""Pact's verifier: its requests and its results. Bounds: `pact-python<4.3`, `pact-python-ffi<0.6`.
 
-- `Verifier.results` is public; its type is `dict[str, Any]`, and no page says which keys are in it. They come from
-  pact-python-ffi, some of them only since 0.5.8 (https://github.com/pact-foundation/pact-reference/pull/549).
-- The verifier asks an HTTP server for messages and states. pact-python has such a server; why not that one:
-  see pact_faststream.callbacks. What the two say to each other is in no page either.
+- `Verifier.results` is a public `dict[str, Any]`, but its keys are not documented. The keys come from pact-python-ffi,
+  some of them only since 0.5.8 (https://github.com/pact-foundation/pact-reference/pull/549).
+- The verifier asks an HTTP server for messages and states, by a protocol that is not documented. We don't use
+  pact-python's own server: see pact_faststream.callbacks.
 """
 
 import base64
@@ -35,7 +35,7 @@ def found_by(verifier: Verifier) -> Sequence[Found]:
 
 
 def errors_of(verifier: Verifier) -> str:
-    """Why there was nothing to verify, for a person."""
+    """The verifier's errors, for a person."""
     return str(verifier.results.get("errors", ""))
 
 

@@ -1,11 +1,10 @@
-"""pact-python-cli: where its program is, and how it is asked. Bound: `pact-python-cli<1!0.11`.
+"""pact-python-cli: its program's path and output. Bound: `pact-python-cli<1!0.11`.
 
-The wheel is a program without a Python interface. Used, and promised nowhere for programs:
+The wheel is a program without a Python interface. Used, without a promise to programs:
 
 - `bin/pact` beside the interpreter;
-- `-o json`, with which it prints the broker's answer, and ends with 0 also where the answer is no;
-- `--version` counts for the `--pacticipant` right before it: anywhere else it is dropped, and any version gets
-  the yes.
+- `-o json` prints the broker's answer; the exit status is then 0 even if the answer is no;
+- `--version` counts only right after its `--pacticipant`: elsewhere it is dropped, and the answer is for any version.
 """
 
 import shutil

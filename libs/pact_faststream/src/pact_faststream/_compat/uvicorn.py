@@ -1,6 +1,6 @@
 """uvicorn: a server that leaves the process's signals alone. Bound: `uvicorn<0.55`.
 
-The signals are pytest's. There is no setting for it (https://github.com/Kludex/uvicorn/issues/526), so
+pytest handles the signals. No setting turns uvicorn's handler off (https://github.com/Kludex/uvicorn/issues/526), so
 `Server.capture_signals` is overridden.
 """
 

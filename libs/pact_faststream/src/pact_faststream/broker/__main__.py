@@ -91,7 +91,7 @@ def _one_clear_line() -> Iterator[None]:
 
 
 def _ended(error: Exception, status: int) -> typer.Exit:
-    line = " ".join(str(error).split())  # the broker's own words may be several
+    line = " ".join(str(error).split())  # the broker's message may have several lines
     typer.echo(f"contracts: {line}", err=True)
     return typer.Exit(status)
 

@@ -1,4 +1,4 @@
-"""What the broker says, as far as it is judged here; anything else is nonsense and raises BrokerError."""
+"""The used parts of the broker's answers; an answer of any other shape raises BrokerError."""
 
 import json
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ class ConflictError(BrokerError):
 
 
 class Answer(BaseModel):
-    """A JSON object; what isn't named in it is let be."""
+    """A JSON object; unknown fields are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
@@ -101,7 +101,7 @@ class PublishedPact(Resource):
 
     @property
     def consumer_version(self) -> str:
-        """The version that published it, the latest of several."""
+        """The version that published the pact, the latest of several."""
         return self.link("pb:consumer-version").name or "?"
 
 
@@ -125,7 +125,7 @@ A = TypeVar("A", bound=Answer)
 
 
 def read_answer(model: type[A], text: str | bytes, whose: str) -> A:
-    """Raises BrokerError, which says `whose` answer it was."""
+    """The answer as `model`. Raises BrokerError, which says `whose` answer it was."""
     try:
         return model.model_validate(json.loads(text))
     except (ValueError, ValidationError):

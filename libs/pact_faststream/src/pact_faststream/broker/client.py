@@ -1,4 +1,4 @@
-"""The broker's HTTP, by the links that it names itself."""
+"""The broker's HTTP interface, by the links in its own answers."""
 
 import ssl
 from collections.abc import Callable
@@ -26,7 +26,7 @@ A = TypeVar("A", bound=Answer)
 
 
 class Broker:
-    """A broker that has answered once, so that nothing is begun with one that is down."""
+    """A broker that has answered once, so that no work begins with a broker that is down."""
 
     def __init__(self, settings: BrokerSettings, index: Resource) -> None:
         self._settings = settings
@@ -38,11 +38,11 @@ class Broker:
         seconds = settings.broker_timeout
         where = f"the Pact Broker at {settings.broker_base_url}"
         try:
-            # httpx limits each read, but neither their sum nor the look-up of a name
+            # httpx limits each read, but not their sum or the look-up of a host name
             response = _in_time(lambda: _send(settings, "GET", settings.broker_base_url), seconds)
         except (TimeoutError, httpx.TimeoutException):
             raise BrokerError(f"{where} did not answer within {seconds:g} s (PACT_BROKER_TIMEOUT)") from None
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # the last of a name that can't be one
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: no such host name
             raise BrokerError(f"{where} can't be reached: {error}") from None
         if response.status_code != HTTPStatus.OK:
             raise BrokerError(f"{where} {_refusal(settings, response)}")
@@ -54,27 +54,27 @@ class Broker:
         return self._read(model, self._send("GET", link))
 
     def find(self, link: Link, model: type[A]) -> A | None:
-        """None where there is no such thing. Raises BrokerError."""
+        """The answer; None for status 404. Raises BrokerError."""
         response = self._send("GET", link)
         return None if response.status_code == HTTPStatus.NOT_FOUND else self._read(model, response)
 
     def post(self, link: Link, body: Any, model: type[A]) -> A | None:
-        """None where there is no such thing. Raises BrokerError, ConflictError."""
+        """The answer; None for status 404. Raises BrokerError, ConflictError."""
         response = self._send("POST", link, body)
         return None if response.status_code == HTTPStatus.NOT_FOUND else self._read(model, response)
 
     def put(self, link: Link, body: Any) -> bool:
-        """Whether it is new. Raises BrokerError."""
+        """Put a resource; returns whether it is new. Raises BrokerError."""
         return self._checked(self._send("PUT", link, body)).status_code == HTTPStatus.CREATED
 
     def environments(self) -> list[str]:
-        """Their names. Raises BrokerError."""
+        """The names of the environments. Raises BrokerError."""
         return self.get(self.index.link("pb:environments"), Environments).names
 
     def at_home(self, href: str) -> str:
         """The same address at the host that was configured.
 
-        A broker behind a proxy may name itself by another host or by http; the credentials go to nobody else.
+        A broker behind a proxy may link to another host or to http, but the credentials go to the configured host only.
         """
         base = httpx.URL(self._settings.broker_base_url)
         return str(base.copy_with(raw_path=httpx.URL(href).raw_path))
@@ -108,18 +108,18 @@ def _send(settings: BrokerSettings, method: str, url: str, body: Any = None) -> 
 
 
 def _trusted(url: str) -> ssl.SSLContext:
-    """For plain HTTP an empty one: to load the certificates takes longer than the broker does."""
+    """For plain HTTP without certificates: to load them takes longer than the broker's answer."""
     return httpx.create_ssl_context() if httpx.URL(url).scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _in_time(call: Callable[[], R], seconds: float) -> R:
-    """Raises TimeoutError; the call goes on in a thread that keeps nobody waiting."""
+    """The call's result. After `seconds` raises TimeoutError; the call then goes on in a daemon thread."""
     future: Future[R] = Future()
 
     def run() -> None:
         try:
             future.set_result(call())
-        except Exception as error:  # noqa: BLE001 - it is raised in the thread that waits
+        except Exception as error:  # noqa: BLE001 - the waiting thread raises it
             future.set_exception(error)
 
     Thread(target=run, daemon=True).start()
@@ -162,7 +162,7 @@ def _refusal(settings: BrokerSettings, response: httpx.Response) -> str:
 
 
 def _errors(response: httpx.Response) -> str:
-    """What a broker says of a request that it refuses: {"errors": {"field": ["message"]}}, or {"errors": [...]}."""
+    """The errors in a refusal: {"errors": {"field": ["message"]}}, or {"errors": [...]}."""
     try:
         errors = response.json()["errors"]
         fields = errors.items() if isinstance(errors, dict) else [("", errors)]

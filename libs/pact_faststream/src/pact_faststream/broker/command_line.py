@@ -1,4 +1,4 @@
-"""`pact broker ...` of pact-python-cli, as a process: what counts is the JSON that it prints, its exit status lies."""
+"""`pact broker ...` of pact-python-cli, as a process. Only its JSON counts: the exit status is unreliable."""
 
 import subprocess
 from typing import TypeVar
@@ -8,17 +8,17 @@ from pact_faststream.broker.answers import Answer, BrokerError, read_answer
 from pact_faststream.broker.settings import BrokerSettings
 
 ENDED_AFTER = 30.0
-"""Seconds; by itself it waits for a silent broker without end."""
+"""Seconds; without this limit the command waits for a silent broker for ever."""
 A = TypeVar("A", bound=Answer)
 
 
 def ask_pact(settings: BrokerSettings, model: type[A], *arguments: str) -> A:
-    """The answer of a command that can print JSON. Raises BrokerError."""
+    """The JSON answer of a command. Raises BrokerError."""
     return read_answer(model, run_pact(settings, *arguments, *AS_JSON), f"`pact broker {arguments[0]}`")
 
 
 def run_pact(settings: BrokerSettings, *arguments: str) -> str:
-    """What a command printed. Raises BrokerError with its last line where it failed."""
+    """The output of a command. Raises BrokerError, with the last line, if the command failed."""
     try:
         done = subprocess.run(  # noqa: S603
             [_program(), "broker", *arguments],

@@ -1,4 +1,4 @@
-"""May this version go there? Only the broker's `deployable: true` is a yes: null means that nobody knows."""
+"""May a version be deployed or merged? Only the broker's `deployable: true` is a yes; null means unknown."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

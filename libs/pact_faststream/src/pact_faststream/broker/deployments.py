@@ -1,4 +1,4 @@
-"""Environments, and which version is in which."""
+"""Environments, and which version is deployed to each."""
 
 from pact_faststream._compat.pact_cli import version_of
 from pact_faststream.broker.answers import BrokerError, Deployment, Resource
@@ -8,11 +8,11 @@ from pact_faststream.broker.revision import version_in_use
 from pact_faststream.broker.settings import BrokerSettings
 
 ENVIRONMENTS: dict[str, list[str]] = {"test": [], "production": ["--production"]}
-"""Made where they are missing; any other is made by a person, so that a mistyped one is an error."""
+"""Made if they are missing. A person makes any other environment, so a mistyped name is an error."""
 
 
 def make_environments(broker: Broker, settings: BrokerSettings, wanted: str) -> None:
-    """Raises BrokerError where `wanted` still isn't there."""
+    """Make the missing KNOWN environments. Raises BrokerError if `wanted` still doesn't exist."""
     known = broker.environments()
     missing = [name for name in ENVIRONMENTS if name not in known]
     for name in missing:

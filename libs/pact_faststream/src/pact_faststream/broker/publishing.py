@@ -1,4 +1,4 @@
-"""A consumer's pacts go to the broker together, under the version that was tested."""
+"""Publishes all pacts of a consumer together, under the version that was tested."""
 
 import json
 from base64 import b64encode
@@ -30,7 +30,7 @@ class PactDocument:
             raise BrokerError(f"{path} is no pact file") from None
 
     def as_contract(self) -> Mapping[str, str]:
-        """As `pact broker publish` sends it, to the byte."""
+        """The same bytes that `pact broker publish` sends."""
         content = json.dumps(self.document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return {
             "consumerName": self.consumer,
@@ -43,9 +43,9 @@ class PactDocument:
 
 
 def publish(settings: BrokerSettings, service: str, folder: Path) -> str:
-    """Publish all pacts of a consumer or none; says what was done. Raises BrokerError, BrokerSettingError.
+    """Publish all pacts of a consumer or none; returns a line for a person. Raises BrokerError, BrokerSettingError.
 
-    With one request: `pact broker publish` makes one for each pact, and the second may fail after the first was taken.
+    One request sends all pacts. `pact broker publish` sends one request a pact, of which a later one may fail alone.
     """
     pacts = [PactDocument.read(path) for path in sorted(folder.glob("*.json"))]
     own = [pact for pact in pacts if pact.consumer == service]

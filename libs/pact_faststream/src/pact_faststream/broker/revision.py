@@ -1,4 +1,4 @@
-"""What is published is named after what was tested: the version is git's commit, the branch git's branch."""
+"""The name of what is published: the version is the tested commit of git, the branch is git's branch."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pact_faststream.broker.settings import BrokerSettingError, BrokerSettings
 
 SHOWN = 3
-"""So many changed files are named."""
+"""The number of changed files that a message names."""
 MERGE_QUEUE = re.compile(r"gh-readonly-queue/(?P<branch>.+)/pr-\d+-[0-9a-f]+")
 """The branch of a merge queue; what it holds becomes `branch` as it is, under the same commit."""
 
@@ -22,7 +22,7 @@ class Revision:
 
 
 def revision_to_publish(settings: BrokerSettings) -> Revision:
-    """For what is about to be published. Raises BrokerSettingError, also where files differ from the commit."""
+    """The revision to publish under. Raises BrokerSettingError, also if files differ from the commit."""
     if settings.version is None and (changed := _git("status", "--porcelain").splitlines()):
         files = ", ".join(line[3:] for line in changed[:SHOWN]) + (", ..." if len(changed) > SHOWN else "")
         raise BrokerSettingError(
@@ -44,7 +44,7 @@ def _branch(settings: BrokerSettings) -> str:
 
 
 def _checked_out_branch() -> str:
-    """Empty where a commit is checked out, as in CI, or where there is no repository, as in an image."""
+    """Empty if a commit is checked out, as in CI, or if there is no repository, as in an image."""
     try:
         return _git("branch", "--show-current")
     except BrokerSettingError:

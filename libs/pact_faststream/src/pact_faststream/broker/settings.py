@@ -54,10 +54,10 @@ class BrokerSettings(BaseSettings):
         return self.broker_username, self.broker_password.get_secret_value()
 
     def for_the_command_line(self) -> Mapping[str, str]:
-        """The environment of `pact`: secrets go there and never on a command line, which everybody's `ps` shows."""
+        """The environment of `pact`, which has the secrets: any user can see a command line with `ps`."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PACT_")}
         environment["PACT_BROKER_BASE_URL"] = self.broker_base_url
-        environment["PACT_BROKER_HTTP_RETRIES"] = "0"  # by default it tries for 64 s
+        environment["PACT_BROKER_HTTP_RETRIES"] = "0"  # by default `pact` tries for 64 s
         environment["PACT_DO_NOT_TRACK"] = "true"
         if self.token:
             environment["PACT_BROKER_TOKEN"] = self.token

@@ -15,7 +15,7 @@ from pact_faststream.broker.settings import BrokerSettings, load_settings
 from pact_faststream.sources import NoConsumersError, NoPactsError
 
 WORK_IN_PROGRESS = timedelta(days=90)
-"""A feature branch that nobody has touched for longer is forgotten rather than in progress."""
+"""A feature branch without changes for longer doesn't count as work in progress."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class PublishedResult:
 class BrokerSource:
     """The pacts that matter to a provider now; a PactSource.
 
-    Those of the consumers' main branches, of branches named like the provider's, and of versions that are deployed or
-    released; moreover work in progress, which can't fail the build, as can't a pact that was never verified yet.
-    With PACT_URL only that pact, which can fail.
+    These are the pacts of the consumers' main branches, of branches named like the provider's, and of versions that are
+    deployed or released; and pacts of work in progress. Work in progress, and a pact that was never verified, can't
+    fail the build. PACT_URL selects one pact alone, which can fail the build.
     """
 
     broker: Broker
@@ -60,11 +60,11 @@ class BrokerSource:
         self.results(provider)
 
     def results(self, provider: str) -> list[PublishedResult]:
-        """What has arrived. Raises BrokerError where a pact has no result of this provider version."""
+        """The broker's results. Raises BrokerError if a pact has no result of this provider version."""
         return [self._result(pact, provider) for pact in self.pacts(provider)]
 
     def pacts(self, provider: str) -> list[PublishedPact]:
-        """What is to be verified, as it was when first asked: a verified work in progress is none any more.
+        """The pacts to verify, as the broker first named them: once verified, work in progress is no longer named.
 
         Raises NoConsumersError, NoPactsError, BrokerError.
         """
@@ -93,7 +93,7 @@ class BrokerSource:
             yield pact.link("self")
 
     def _selection(self) -> Mapping[str, Any]:
-        """What the verifier asks too, see _add_selected."""
+        """The same selection as in _add_selected."""
         return {
             "includePendingStatus": True,
             "includeWipPactsSince": _work_in_progress_since(),

@@ -1,4 +1,4 @@
-"""A provider verifies its consumers' pacts by its own tests, and the broker is asked whether it heard of it."""
+"""Verifies consumers' pacts by the provider's own tests, then checks that the broker has the results."""
 
 import os
 import signal
@@ -13,12 +13,12 @@ from pact_faststream.sources import NoConsumersError
 
 
 def verify(service: str, tests: Path, seconds: float) -> list[str]:
-    """Run the provider's tests against the broker's pacts; says what the broker then holds.
+    """Run the provider's tests against the broker's pacts; returns what the broker then holds, for a person.
 
     A service of which nobody expects anything has nothing to verify, and says so.
 
-    Raises BrokerSettingError, NoPactsError, BrokerError: also if the tests take longer than `seconds`, since the
-    verifier waits for a silent broker without end.
+    Raises BrokerSettingError, NoPactsError, BrokerError. BrokerError also ends tests that take longer than `seconds`:
+    the verifier waits for a silent broker for ever.
     """
     source = source_from_environment()
     try:
@@ -59,7 +59,7 @@ def _run_tests(source: BrokerSource, tests: Path, seconds: float) -> int:
         "PACT_DO_NOT_TRACK": "true",
     }
     command = [sys.executable, "-m", "pytest", "-q", "--pact-broker", str(tests)]
-    # a group of its own, so that what the tests started ends with them
+    # a group of its own, so that all processes of the tests can be ended
     process = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
     try:
         return process.wait(seconds)

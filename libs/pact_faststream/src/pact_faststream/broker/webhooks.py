@@ -23,7 +23,7 @@ PAYLOAD = {
 
 
 class WebhookSettings(BaseSettings):
-    """`WEBHOOK_URL` and `WEBHOOK_AUTHORIZATION`, the whole header: "Bearer ..."."""
+    """`WEBHOOK_URL`, and `WEBHOOK_AUTHORIZATION` with the whole header: "Bearer ..."."""
 
     model_config = SettingsConfigDict(env_prefix="WEBHOOK_", env_ignore_empty=True, frozen=True, extra="ignore")
 
@@ -32,14 +32,14 @@ class WebhookSettings(BaseSettings):
 
 
 def webhook_id(service: str) -> UUID:
-    """Always the same for a service: a second call changes the webhook instead of adding one."""
+    """An id that depends on the service only: a second call changes the webhook instead of adding one."""
     return uuid5(NAMESPACE_URL, f"pact-broker-webhook:{EVENT}:{service}")
 
 
 def create_webhook(settings: BrokerSettings, service: str) -> str:
-    """Make the webhook, or change it. Raises BrokerError, BrokerSettingError.
+    """Make or change the webhook. Raises BrokerError, BrokerSettingError.
 
-    By HTTP, as `pact broker create-or-update-webhook` does it: that takes the header only on its command line.
+    By HTTP: `pact broker create-or-update-webhook` takes the header only on its command line, which others can see.
     """
     try:
         webhook = WebhookSettings()

@@ -1,4 +1,4 @@
-"""How good a contract is: what it says of hundreds of changed messages."""
+"""How good a contract is: how it judges hundreds of changed messages."""
 
 from pact_faststream.matrix.judgement import Handle, Score, Style, Subject, Verdict, judge
 

@@ -1,4 +1,4 @@
-"""How good a contract is: does the consumer do its job with a mutant of a real message, and does Pact pass it."""
+"""How good a contract is: whether Pact passes those mutants of a real message that the consumer can handle."""
 
 import asyncio
 import json
@@ -19,26 +19,26 @@ from pact_faststream.metadata import metadata_of
 from pact_faststream.records import OutboxRecord, WireRecord
 
 Handle = Callable[[WireRecord], Awaitable[object]]
-"""Gives a record to the consumer's real subscriber, in a state of its own, and returns what became of that state."""
+"""Gives a record to the consumer's real subscriber with a fresh state, and returns the state afterwards."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """One way to write a contract, as the interaction (a part of a pact file) that it makes of a message."""
+    """One way to write a contract of a message, as an interaction (a part of a pact file)."""
 
     name: str
     interaction: Mapping[str, Any]
 
     @classmethod
     def checked_in(cls, name: str, pact_file: Path, description: str) -> "Style":
-        """The interaction of a pact file."""
+        """The interaction `description` of a pact file."""
         interactions = json.loads(pact_file.read_text())["interactions"]
         [found] = [each for each in interactions if each["description"] == description]
         return cls(name, found)
 
     @classmethod
     def written(cls, name: str, body: Any, metadata: Mapping[str, str]) -> "Style":
-        """An interaction as somebody writes it by hand, with Pact's matchers in the body."""
+        """An interaction that is written by hand, with Pact's matchers in the body."""
         with tempfile.TemporaryDirectory() as folder:
             pact = Pact("consumer", "provider").with_specification("V4")
             pact.upon_receiving("a message", "Async").with_body(body, "application/json").with_metadata(dict(metadata))
@@ -50,7 +50,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Subject:
-    """One message between two services: as it was really sent, how it is handled, and the contracts to be judged."""
+    """One message between two services: the message as sent, how it is handled, and the contracts to judge."""
 
     consumer: str
     provider: str
@@ -61,7 +61,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """For a person."""
+        """The subject's name, for a person."""
         return f"{self.consumer} <- {self.provider} {self.sent.headers['ce_type']}"
 
 
@@ -76,7 +76,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Score:
-    """Of one style, over some verdicts."""
+    """The counts of one style over some verdicts."""
 
     caught: int
     breaking: int
@@ -100,7 +100,7 @@ class Score:
 
 
 async def judge(subject: Subject) -> Sequence[Verdict]:
-    """Judge every mutant of the subject's message. Raises AssertionError where the message itself isn't fine."""
+    """Judge every mutant of the subject's message. Raises AssertionError if the unchanged message fails."""
     original = Mutant("the message itself", wire(subject.sent))
     mutants = mutants_of(subject.sent, enums=subject.enums)
     expected = await subject.handle(original.record)
@@ -121,12 +121,12 @@ async def judge(subject: Subject) -> Sequence[Verdict]:
 async def _does_its_job(subject: Subject, mutant: Mutant, expected: object) -> bool:
     try:
         return await subject.handle(mutant.record) == expected
-    except Exception:  # noqa: BLE001 - whatever it is, the job isn't done
+    except Exception:  # noqa: BLE001 - after any error the job isn't done
         return False
 
 
 def _passes(style: Style, mutants: Sequence[Mutant]) -> Sequence[bool]:
-    """One run for all: the interaction stands in the pact once for each mutant."""
+    """One verification for all mutants: the pact has the interaction once for each of them."""
     interactions = [_numbered(style.interaction, number) for number in range(len(mutants))]
     document = {
         "consumer": {"name": "c"},
@@ -143,7 +143,7 @@ def _passes(style: Style, mutants: Sequence[Mutant]) -> Sequence[bool]:
         path = Path(folder) / "pact.json"
         path.write_text(json.dumps(document))
         verifier = Verifier("p", host="127.0.0.1").add_transport(protocol="message", port=port, path=MESSAGE)
-        with suppress(RuntimeError):  # that some fail is the point
+        with suppress(RuntimeError):  # some mutants are meant to fail
             verifier.add_source(path).verify()
         ok = {int(found.description): not found.mismatches for found in found_by(verifier)}
     return [ok[number] for number in range(len(mutants))]
@@ -159,7 +159,7 @@ def _numbered(interaction: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def _sent(record: WireRecord) -> Reply:
-    """As a provider would have sent it: without what can't be read; the first of two headers counts."""
+    """A record as a provider would send it: unreadable headers are left out, and the first of two headers counts."""
     headers: dict[str, str] = {}
     for name, raw in record.headers:
         with suppress(UnicodeDecodeError):

@@ -1,6 +1,6 @@
-"""Changes that somebody could make to a message one day, on purpose or not: harmless ones and breaking ones alike.
+"""Changes that somebody may make to a message one day, on purpose or not; some are harmless, others breaking.
 
-Changes of its form, not other values: another e-mail address is another message.
+They change the form of a message, not its values: another e-mail address is another message.
 """
 
 import json
@@ -19,14 +19,14 @@ ABSENT = object()
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one message, with its name: what was done to which part."""
+    """A message with one change; the name says which part was changed, and how."""
 
     name: str
     record: WireRecord
 
 
 def wire(sent: OutboxRecord) -> WireRecord:
-    """A message as its consumers read it."""
+    """A sent message as its consumers read it."""
     return WireRecord(sent.topic, 0, 0, sent.key.encode(), sent.value, tuple(sent.raw_headers()))
 
 

@@ -1,4 +1,4 @@
-"""Kafka between services in one process: a queue a consumer group, in order or in any order that Kafka allows."""
+"""Kafka between services in one process: one queue a consumer group, in order or in any order that Kafka allows."""
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,10 +10,10 @@ from outboxed.testing.topic_log import header
 
 
 class Bus:
-    """Without a seed every group reads all that waits, in the order of its sending.
+    """Without a seed, every group reads all waiting records in the order of sending.
 
-    With a `seed` it reads batches of any size in which the keys are mixed; the records of a key and topic stay in
-    order. Each record comes `copies` more times, later, as from a relay that died before it deleted the row.
+    With a `seed`, a group reads batches of random size with mixed keys; records of one key and topic stay in order.
+    Each record comes `copies` more times, later, as from a relay that died before it deleted the row.
     """
 
     def __init__(self, *, seed: int | None = None, copies: int = 0) -> None:
@@ -39,7 +39,7 @@ class Bus:
             self._enqueue(replace(record, offset=next(self._offsets)))
 
     def redeliver(self) -> None:
-        """Send everything once more, in the order of its first sending."""
+        """Send every record once more, in the order of first sending."""
         for record in self.sent:
             self._enqueue(replace(record, offset=next(self._offsets)))
 
@@ -60,7 +60,7 @@ class Bus:
 
     @property
     def waiting(self) -> Mapping[str, Sequence[Record]]:
-        """What each group has before it."""
+        """The records that each group has yet to read."""
         return self._queues
 
     def _enqueue(self, record: Record) -> None:

@@ -1,4 +1,4 @@
-"""The services of a tracked session: in memory, moved by the session, or running, each moving by itself."""
+"""The services of a tracked session: in memory and moved by the session, or running by themselves."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 WAIT_MS = 200
 FETCH_WAIT_MS = 20
-"""Testkit's own Kafka in memory answers a fetch only after its wait, and a client closes only after its answers."""
+"""Short: MockKafka answers an empty fetch only after this wait, and a client closes only after the answer."""
 OUTBOX = "select headers->>'ce_type' as name, key from outbox order by id"
 TASKS = """
 select kind as name, key, due_at <= clock_timestamp() + $1 as due, last_error from tasks order by due_at
@@ -51,7 +51,7 @@ class PendingWork:
     later: Sequence[str] = ()
     dead_letters: Sequence[str] = ()
     progress: object = None
-    """Equal to the last one if nothing moved in between."""
+    """Equal to the last `progress` if nothing moved in between."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ class InMemoryParticipant:
 
     @property
     def clock(self) -> Clock:
-        """The one that moves its deadlines."""
+        """The clock that moves its deadlines."""
         return self.database.clock
 
     @property
@@ -90,7 +90,7 @@ class InMemoryParticipant:
         return {kind.name: self.name for kind in self.kinds}
 
     async def begin(self, bus: Bus, reader: "TopicReader | None") -> None:
-        """Join a session; what the outbox holds already is not participant of it."""
+        """Join a session; rows that are already in the outbox don't belong to the session."""
         del reader
         self._bus = bus
         self._last = max(self.database.state.outbox, default=0)
@@ -102,7 +102,7 @@ class InMemoryParticipant:
         await self._stack.aclose()
 
     async def move(self) -> bool:
-        """Send what is in the outbox, handle what is on the bus, do what is due; whether there was anything.
+        """Send the outbox, handle the records on the bus, do the due tasks; returns whether there was anything to do.
 
         Raises StuckRecordError.
         """
@@ -124,7 +124,7 @@ class InMemoryParticipant:
                 raise StuckRecordError(f"{self.name} can't handle {_told(record)}, it would come again for ever")
 
     async def pending(self) -> PendingWork:
-        """How things stand."""
+        """What is left to do."""
         state, now = self.database.state, self.clock.now()
         unsent = [record.headers["ce_type"] for number, record in state.outbox.items() if number > self._last]
         due = [f"{row.new.kind} {row.new.key}" for row in state.tasks.values() if row.due_at <= now]
@@ -139,8 +139,8 @@ class InMemoryParticipant:
 class RunningParticipant:
     """A service that runs on PostgreSQL and Kafka, in this process or in others; `of` makes one of a Service.
 
-    `consumes` are its topics without the prefix of `kafka`; `tasks` its kinds of task. With a `clock`, which
-    must be the service's own, `Session.advance` works.
+    `consumes` are the topics that it reads, without the prefix of `kafka`; `tasks` are its kinds of task.
+    `Session.advance` needs `clock`, the service's own.
     """
 
     name: str
@@ -186,11 +186,11 @@ class RunningParticipant:
         await self._stack.aclose()
 
     async def move(self) -> bool:
-        """Nothing to do: it moves by itself."""
+        """Nothing to do: the service runs by itself."""
         return False
 
     async def pending(self) -> PendingWork:
-        """How things stand; the offsets are read last, since a record leaves the outbox only once it is in Kafka."""
+        """What is left to do; offsets are read last, because a record leaves the outbox only once it is in Kafka."""
         counted = await self._connection.fetchrow(COUNTED)
         now = [f"{row['name']} {row['key']} in the outbox" for row in await self._connection.fetch(OUTBOX)]
         later: list[str] = []
@@ -229,7 +229,7 @@ class TopicReader:
         await self._stack.aclose()
 
     async def ends(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
-        """How many records each partition of these topics has had."""
+        """How many records each partition of these topics has had so far."""
         names = {self.kafka.topic(name) for name in topics}
         partitions = [one for one in self._consumer.assignment() if one.topic in names]
         ends: dict[TopicPartition, int] = await self._consumer.end_offsets(sorted(partitions))

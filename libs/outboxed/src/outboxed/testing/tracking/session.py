@@ -1,4 +1,4 @@
-"""The session itself: from the first deed to rest."""
+"""A tracked session: from its first action until the system is at rest."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ STORIES = "OUTBOXED_STORIES"
 
 
 class NotAtRestError(AssertionError, TimeoutError):
-    """Something still moved when the time was over; the message is the story, and what is left to do."""
+    """Work was left at the time-out; the message has the story and the work that is left."""
 
 
 class Participant(Protocol):
@@ -48,7 +48,7 @@ class Participant(Protocol):
 class Session:
     """What happened between the beginning of the block and rest; see `tracked`."""
 
-    def __init__(  # noqa: PLR0913 - what it is made of
+    def __init__(  # noqa: PLR0913 - a session has that many parts
         self,
         *,
         participants: Sequence[Participant],
@@ -73,18 +73,18 @@ class Session:
 
     @property
     def sequence(self) -> Story:
-        """The story so far, as of the last time that the system was at rest."""
+        """The story up to the last time that the system was at rest."""
         services = {kind: name for participant in self._parts for kind, name in participant.services.items()}
         return stories.tell([*self._spans.ended, *self._logged()], self._records, services, since=self._began)
 
     def published(self, event: type[E] | str) -> PublishedEvents[E]:
-        """The events of a type, given as the service's own class for it or by name; a name gives dicts."""
+        """The events of a type, which is given as the service's class or by name; a name gives dicts."""
         found = stories.published(self._records, event, self.sequence)
         self._asked.add(found.type)
         return found
 
     def nothing_else(self) -> None:
-        """No event that no `published` asked for, and no dead letter but those from before the session.
+        """Assert that `published` has asked for every event, and that the session added no dead letter.
 
         Raises AssertionError, with the story.
         """
@@ -119,7 +119,7 @@ class Session:
     async def advance(self, **span: float) -> None:
         """Move the clocks forward, as `advance(minutes=30)`, and settle: deadlines pass, retries are made.
 
-        Raises ValueError for a participant with a clock of its own, in another process.
+        Raises ValueError for a participant in another process, which has a clock of its own.
         """
         clocks = {}
         for participant in self._parts:
@@ -136,12 +136,12 @@ class Session:
         before: object = None
         while True:
             if any([await participant.move() for participant in self._parts]):
-                await asyncio.sleep(0)  # so that the time-out is heard
+                await asyncio.sleep(0)  # lets the time-out cancel this loop
                 continue
             self._left = {participant.name: await participant.pending() for participant in self._parts}
             moving = any(left.now for left in self._left.values()) or bool(self._spans.running)
             progress = tuple(left.progress for left in self._left.values())
-            # work may move from a participant that was not yet looked at to one that was: two looks have to agree
+            # work may move to a participant that was looked at already: two looks have to agree
             if not moving and (self._reader is None or progress == before):
                 return
             before = None if moving else progress
@@ -169,12 +169,12 @@ class Session:
 async def tracked(
     *participants: Participant, bus: Bus | None = None, within: float = 10.0, logs: Sequence[Path] = ()
 ) -> AsyncIterator[Session]:
-    """Do something in the block; at its end the system has come to rest, and the session tells what happened.
+    """Act in the block; at its end the system has come to rest, and the session tells what happened.
 
     `participants` are InMemoryParticipant, which the session moves through `bus`, or RunningParticipant, which share
-    one Kafka; never both. `logs` are the log files of services in other processes, in the form of outboxed: what they
-    did joins the story by its trace ids. Raises NotAtRestError after `within` seconds; an error that leaves the block
-    gets the story as a note.
+    one Kafka; never both. `logs` are the log files of services in other processes, as outboxed writes them; their steps
+    join the story by trace ids. Raises NotAtRestError after `within` seconds; an error that leaves the block gets the
+    story as a note.
     """
     running = [participant for participant in participants if isinstance(participant, RunningParticipant)]
     if running and len(running) < len(participants):
@@ -200,7 +200,7 @@ async def tracked(
 
 
 def _keep(story: Story) -> None:
-    """For a documentation: a diagram by the name of the test, where the environment names a folder."""
+    """Write a diagram, named after the test, for the documentation, if the environment names a folder."""
     folder, test = os.environ.get(STORIES), os.environ.get("PYTEST_CURRENT_TEST", "session")
     if folder:
         (Path(folder) / f"{test.rpartition('::')[2].rpartition(' ')[0]}.mmd").write_text(story.mermaid())

@@ -1,4 +1,4 @@
-"""What the services did: outboxed's spans, watched in this process or read from the log lines of others."""
+"""The steps of services: outboxed's spans, recorded in this process or read from the logs of other processes."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,12 +20,12 @@ LOGGED = {
     "task_postponed": TASK,
     "task_dead_lettered": TASK,
 }
-"""The log lines that end a step, and what kind of step."""
+"""The log lines that end a step, with the step's kind."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something a service did; `at` is the time of its beginning (of its end, from a log), in seconds since 1970.
+    """Something a service did; `at` is when it began (from a log: when it ended), in seconds since 1970.
 
     `about` is the id of the event that was handled. `service` is empty for a task: its kind names it.
     """
@@ -50,7 +50,7 @@ class Spans:
 
 
 class _Recorder(SpanProcessor):
-    """One for the process, since a provider can't forget a processor; it passes on to those who listen."""
+    """One for the process, because a provider can't remove a processor; it passes spans on to its listeners."""
 
     def __init__(self) -> None:
         self.listeners: list[Spans] = []
@@ -106,7 +106,7 @@ def _step(span: ReadableSpan) -> Step:
 
 
 def logged_steps(lines: Iterable[str]) -> Iterator[Step]:
-    """The steps that the log of a process tells of, one JSON object a line; other lines are passed over."""
+    """The steps in a process's log, which has one JSON object a line; other lines are skipped."""
     for text in lines:
         try:
             line = json.loads(text)

@@ -1,4 +1,4 @@
-"""What happened, as a tree of causes: requests, the events that they led to, the tasks that those led to, and so on."""
+"""What happened, as a tree of causes: requests, the events that they caused, the tasks of these events, and so on."""
 
 import json
 from collections import defaultdict
@@ -22,7 +22,7 @@ SHOWN = 120
 class Activity:
     """A request, a published event, or an attempt at a task; `at` in seconds since the session began.
 
-    `service` made it; `handled_by` names who consumed it, if it is an event. `caused` is in order of time.
+    `service` did it; for an event, `handled_by` names its consumers. `caused` is in order of time.
     """
 
     kind: str
@@ -47,13 +47,13 @@ class Story:
 
     @property
     def names(self) -> list[str]:
-        """All, each cause before what it led to, and those of one cause in order of time."""
+        """The names of all activities: a cause before its effects, the effects of one cause in order of time."""
         return [activity.name for _, activity in _walk(self.beginnings)]
 
     def chain(self, name: str) -> str:
-        """How it came to the last activity of this name: `POST /orders -> order.placed.v1 -> charge`.
+        """The causes of the last activity of this name: `POST /orders -> order.placed.v1 -> charge`.
 
-        Raises AssertionError, with the story, where nothing of this name happened.
+        Raises AssertionError, with the story, if no activity has this name.
         """
         chains = [path for path in _paths(self.beginnings) if path[-1].name == name]
         if not chains:
@@ -61,13 +61,13 @@ class Story:
         return ARROW.join(activity.name for activity in chains[-1])
 
     def mermaid(self) -> str:
-        """A sequence diagram, without times; who asks from outside is the client."""
+        """A sequence diagram without times; a caller from outside is the client."""
         lines = ["sequenceDiagram", "    actor client"]
         lines += [f"    {line}" for activity in self.beginnings for line in _arrows(activity)]
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        """A line a activity, with its time and who did it, below its cause."""
+        """One line for each activity, below its cause, with its time and service."""
         return "\n".join(
             f"{activity.at:8.3f} s  {activity.service:<14} {'  ' * depth}{activity}"[:SHOWN].rstrip()
             for depth, activity in _walk(self.beginnings)
@@ -83,13 +83,13 @@ class PublishedEvents(Generic[E]):
     story: Story
 
     def single(self) -> E:
-        """The only one. Raises AssertionError, with the story, where there are none or several."""
+        """The only event. Raises AssertionError, with the story, if there are none or several."""
         if len(self.events) != 1:
             raise AssertionError(f"one {self.type}, not {len(self.events)}, was expected. What happened:\n{self.story}")
         return self.events[0]
 
     def none(self) -> None:
-        """Raises AssertionError, with the story, where there is any."""
+        """Raises AssertionError, with the story, if there is an event."""
         if self.events:
             raise AssertionError(f"no {self.type}, not {len(self.events)}, was expected. What happened:\n{self.story}")
 
@@ -103,8 +103,8 @@ class PublishedEvents(Generic[E]):
 def tell(steps: Iterable[Step], records: Iterable[Record], services: Mapping[str, str], *, since: float) -> Story:
     """Put a session's steps and records together; `services` has the service of each kind of task.
 
-    A record is caused by the step whose span is in its traceparent, a task likewise; a step that handles an event by
-    that event. A copy of a record that came again is the same activity.
+    The cause of a record or a task is the step whose span is in its traceparent. The cause of a step that handles an
+    event is that event. A record and its copies are one activity.
     """
     steps = sorted(steps, key=lambda step: step.at)
     begun = {step.id: step.at for step in steps}
@@ -115,7 +115,7 @@ def tell(steps: Iterable[Step], records: Iterable[Record], services: Mapping[str
         type_, event_id = header(record, "ce_type"), header(record, "ce_id")
         if not type_ or event_id in by_event:
             continue
-        # by the clock of who tells the story: a service's own may be moved
+        # by the session's own clock: a test may have moved the service's clock
         at = begun.get(_parent_of(record) or "") or _time(header(record, "ce_time"), since)
         by_event[event_id] = Activity(EVENT, type_, header(record, "ce_source").strip("/"), at - since)
         made.append((_parent_of(record), by_event[event_id]))
@@ -139,7 +139,7 @@ def tell(steps: Iterable[Step], records: Iterable[Record], services: Mapping[str
 
 
 def published(records: Iterable[Record], event: type[E] | str, story: Story) -> PublishedEvents[Any]:
-    """The records of a type, each id once; as its class if one is given, else as dicts."""
+    """The events of a type, each id once; as instances of its class if one is given, else as dicts."""
     type_ = event if isinstance(event, str) else str(event.type)  # type: ignore[attr-defined]  # of outboxed.messages._events
     found: dict[str, Any] = {}
     for record in records:
