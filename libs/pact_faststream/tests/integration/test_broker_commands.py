@@ -4,6 +4,7 @@ import base64
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,46 @@ def test_can_i_deploy_takes_unverified_for_a_no_and_says_who_is_next(
         "  pact of payments 1.0.0 with orders: not verified; "
         "next: verify orders as it is there, or deploy it there first"
     )
+
+
+def unverified_then(*names: str) -> list[Exchange]:
+    """Answers to one question, the first of which is that nobody has verified the pact."""
+    [unverified] = recorded("can-i-deploy-unverified")
+    return [unverified, *(replace(recorded(name)[0], request=unverified.request) for name in names)]
+
+
+def test_while_a_verification_is_missing_the_broker_is_asked_again(broker: StandIn) -> None:
+    broker.replay("environments")
+    broker.answer(*unverified_then("can-i-deploy-unverified", "can-i-deploy-yes"))
+
+    done = run("can-i-deploy", "payments", "--retry-while-unknown", "5", "--retry-interval", "0")
+
+    assert (done.status, done.err) == (0, "")
+    waits = [line for line in done.out.splitlines() if "asking again" in line]
+    assert waits == [f"  asking again in 0 s, {left} times at most" for left in (5, 4)]
+    assert "pact of payments 1.0.0 with orders: not verified" in done.out
+    assert done.out.splitlines()[-1].startswith("yes, payments 1.0.0 can be deployed to production")
+
+
+def test_a_no_that_is_known_is_final(broker: StandIn) -> None:
+    broker.replay("environments")
+    broker.answer(*unverified_then("can-i-deploy-failed", "can-i-deploy-yes"))
+
+    done = run("can-i-deploy", "payments", "--retry-while-unknown", "5", "--retry-interval", "0")
+
+    assert (done.status, done.err) == (1, "")
+    assert done.out.count("asking again") == 1
+    assert "\nno: payments 1.0.0 can not be deployed" in done.out
+
+
+def test_what_stays_unknown_is_no_yes(broker: StandIn) -> None:
+    broker.replay("environments", "can-i-deploy-unverified")
+
+    done = run("can-i-deploy", "payments", "--retry-while-unknown", "2", "--retry-interval", "0")
+
+    assert (done.status, done.err) == (1, "")
+    assert done.out.count("asking again") == 2
+    assert "\nnot yet known, so no: payments 1.0.0" in done.out
 
 
 def test_can_i_deploy_says_no_to_a_version_that_the_broker_never_saw(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pact_faststream.broker.answers import BrokerError
-from pact_faststream.broker.decisions import Decision, can_i_deploy, can_i_merge
+from pact_faststream.broker.decisions import Decision, Patience, can_i_deploy, can_i_merge
 from pact_faststream.broker.deployments import record_deployment
 from pact_faststream.broker.publishing import publish
 from pact_faststream.broker.settings import BrokerSettingError, load_settings
@@ -19,6 +19,10 @@ from pact_faststream.sources import NoPactsError
 FAILED, MISUSED = 1, 2
 
 Service = Annotated[str, typer.Argument(help="The service's name in its pacts.")]
+RetryWhileUnknown = Annotated[
+    int, typer.Option(min=0, help="Ask again so often while a verification is missing, as `pact broker` does.")
+]
+RetryInterval = Annotated[float, typer.Option(min=0, help="Seconds between two questions.")]
 Environment = Annotated[str, typer.Option(envvar="PACT_ENVIRONMENT", help="Its name in the broker.")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -47,17 +51,26 @@ def _verify(
 
 
 @app.command("can-i-deploy")
-def _can_i_deploy(service: Service, environment: Environment = "production") -> None:
+def _can_i_deploy(
+    service: Service,
+    environment: Environment = "production",
+    retry_while_unknown: RetryWhileUnknown = 0,
+    retry_interval: RetryInterval = 10,
+) -> None:
     """Ask whether this version works with all that is in the environment."""
     with _one_clear_line():
-        _tell(can_i_deploy(load_settings(), service, environment))
+        patience = Patience(retry_while_unknown, retry_interval, typer.echo)
+        _tell(patience.ask(lambda: can_i_deploy(load_settings(), service, environment)))
 
 
 @app.command("can-i-merge")
-def _can_i_merge(service: Service) -> None:
+def _can_i_merge(
+    service: Service, retry_while_unknown: RetryWhileUnknown = 0, retry_interval: RetryInterval = 10
+) -> None:
     """Ask whether this version works with the main branches of the others."""
     with _one_clear_line():
-        _tell(can_i_merge(load_settings(), service))
+        patience = Patience(retry_while_unknown, retry_interval, typer.echo)
+        _tell(patience.ask(lambda: can_i_merge(load_settings(), service)))
 
 
 @app.command("record-deployment")

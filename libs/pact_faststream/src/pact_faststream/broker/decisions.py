@@ -1,6 +1,7 @@
 """May a version be deployed or merged? Only the broker's `deployable: true` is a yes; null means unknown."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pact_faststream._compat.pact_cli import version_of
@@ -18,6 +19,31 @@ class Decision:
 
     yes: bool
     lines: tuple[str, ...]
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often the broker is asked again while a verification is missing: the providers may be at it.
+
+    A no that is known is final. `tell` hears a line before each wait.
+    """
+
+    times: int
+    seconds: float
+    tell: Callable[[str], None]
+
+    def ask(self, question: Callable[[], Decision]) -> Decision:
+        """The first answer that is known, or the last one. Raises what the question raises."""
+        decision = question()
+        for left in range(self.times, 0, -1):
+            if decision.known:
+                break
+            reasons = "\n".join(decision.lines[1:])
+            self.tell(f"not yet known:\n{reasons}\n  asking again in {self.seconds:g} s, {left} times at most")
+            time.sleep(self.seconds)
+            decision = question()
+        return decision
 
 
 def can_i_deploy(settings: BrokerSettings, service: str, environment: str) -> Decision:
@@ -42,7 +68,8 @@ def _decide(answer: Matrix, service: str, what: str) -> Decision:
         return Decision(yes=True, lines=(f"yes, {what.replace(' be ', ' can be ', 1)}: {reason}",))
     word = "no" if answer.summary.deployable is False else "not yet known, so no"
     head = f"{word}: {what.replace(' be ', ' can not be ', 1)}"
-    return Decision(yes=False, lines=(head, f"  {reason}", *_explained(answer.matrix, service)))
+    lines = (head, f"  {reason}", *_explained(answer.matrix, service))
+    return Decision(yes=False, lines=lines, known=answer.summary.deployable is False)
 
 
 def _explained(rows: list[Row], service: str) -> Iterator[str]:
