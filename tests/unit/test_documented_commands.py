@@ -22,6 +22,7 @@ RUN_BY = {
     r"make ci( SERVICE=\w+)?$": (CI, "make ci-alone SERVICE="),
     r"make engine(?:-stop)?$": (CI, "deploy/engine/engine (?:start|stop)"),
     r"make broker SERVICE=\w+ ARGS=verify": ("libs/pact_faststream/tests/contract/test_broker_source.py", '"verify"'),
+    r'make broker SERVICE=\w+ ARGS="[a-z-]+ (--[a-z-]+)': (BROKER, r'"\1"'),
     r"make broker SERVICE=\w+ ARGS=([a-z-]+)": (BROKER, r'"\1"'),
     r"make (run SERVICE=payments ARGS=--help|[a-z-]+)": (CI, r"make \1"),
     r"docker compose up --wait$": ("tests/e2e/containers.py", '"up", "--wait"'),
