@@ -1,6 +1,6 @@
 """`python -m docs.site.domain`: the state tables of docs/domain.md, made of the services' own."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ PAGE = Path(__file__).parents[1] / "domain.md"
 def tables() -> Mapping[str, str]:
     """Markdown by the name that its place in the page has."""
     return {
-        "order": _table("order", orders.domain.TRANSITIONS, orders.domain.OrderInput),
-        "payment": _table("payment", payments.domain.TRANSITIONS, payments.domain.PaymentInput),
+        "order": _table("order", orders.domain.TRANSITIONS, orders.domain.OrderInput, _order_change),
+        "payment": _table("payment", payments.domain.TRANSITIONS, payments.domain.PaymentInput, _payment_change),
         "notification": _rows(
             ["kind", "made by", "not made after", "channel"],
             ([made.kind, input_, ", ".join(made.unless), made.kind.channel] for input_, made in NOTIFICATIONS.items()),
@@ -32,9 +32,22 @@ def filled(page: str) -> str:
     return page
 
 
-def _table(what: str, transitions: Mapping[Any, Mapping[Any, Any]], inputs: Iterable[Any]) -> str:
+def _order_change(change: orders.domain.Change | None) -> str:
+    if change is None:
+        return ""
+    return f"{change.status} ({change.reason})" if change.reason else change.status
+
+
+def _payment_change(change: payments.domain.Change) -> str:
+    call = f"{change.call} task" if change.call else None
+    return " + ".join(filter(None, (change.status, call)))
+
+
+def _table(
+    what: str, transitions: Mapping[Any, Mapping[Any, Any]], inputs: Iterable[Any], told: Callable[[Any], str]
+) -> str:
     columns = list(inputs)
-    rows = ([status or "none", *(row[column] or "" for column in columns)] for status, row in transitions.items())
+    rows = ([status or "none", *(told(row[column]) for column in columns)] for status, row in transitions.items())
     return _rows([what, *columns], rows)
 
 

@@ -33,6 +33,8 @@ EXPLAINED = (
     Explained(
         "outboxed/tasks/_worker.py", "if (free) or True else []", "to claim none is to ask the queue for nothing"
     ),
+    Explained("payments/domain.py", "raise ValueError(None)", "the words are for who takes a beginning from the table"),
+    Explained("payments/handlers.py", 'reason: str = "XXXX"', "only a declined payment tells a reason, and it has one"),
     Explained("payments/reconciliation.py", "limit=None", "all on one page are the same payments; pages save memory"),
     Explained("orders/pricing.py", "prec=max(29,", "more digits than are needed"),
     Explained("orders/pricing.py", "subtotal.adjusted() + 29", "more digits than are needed"),

@@ -22,7 +22,7 @@ def verifier_of(*keys: str) -> TokenVerifier:
     return TokenVerifier(keys, issuer="orders", audience="shop", roles=("customer", "operator"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def verifier() -> TokenVerifier:
     return verifier_of(NEW.public, OLD.public)
 
@@ -114,3 +114,5 @@ def test_why_a_token_is_refused_is_told_to_programs(verifier: TokenVerifier) -> 
         verifier.verify(NEW.token(exp=datetime.now(UTC) - timedelta(seconds=1)))
     with pytest.raises(InvalidTokenError, match=r"^no key fits the signature$"):
         verifier.verify(STRANGER.token())
+    with pytest.raises(InvalidTokenError, match=r"^UnknownRole$"):
+        verifier.verify(NEW.token("root"))

@@ -41,9 +41,6 @@ class Change:
     status: OrderStatus
     reason: CancellationReason | None = None
 
-    def __str__(self) -> str:
-        return f"{self.status} ({self.reason})" if self.reason else self.status
-
 
 TRANSITIONS: Mapping[OrderStatus, Mapping[OrderInput, Change | None]] = {
     OrderStatus.PENDING: {

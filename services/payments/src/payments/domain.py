@@ -42,10 +42,6 @@ class Change:
     status: PaymentStatus | None = None
     call: GatewayCall | None = None
 
-    def __str__(self) -> str:
-        call = f"{self.call} task" if self.call else ""
-        return " + ".join(filter(None, (self.status, call)))
-
 
 _Row = Mapping[PaymentInput, Change]
 _NOTHING: _Row = {
