@@ -47,7 +47,7 @@ UNIT_TESTS = (
     *(f"services/{name}/tests/unit" for name in SERVICES),
 )
 SOURCES = ("libs/*/src/*", "services/*/src/*", "sandbox/src/*")
-COPIED = ("contracts", "harness", "libs", "sandbox", "services", "tests", "tools")
+COPIED = ("conftest.py", "contracts", "harness", "libs", "sandbox", "services", "tests", "tools")
 
 
 class MutmutError(Exception):
