@@ -41,18 +41,6 @@ LEGIBLE = 4
 
 
 @pytest.fixture(scope="session")
-def keys() -> KeyPair:
-    """What tokens are signed and verified with; the orders service has the private one in real life."""
-    return KeyPair.generate(issuer="orders", audience="shop", role="operator")
-
-
-@pytest.fixture
-def order_id() -> UUID:
-    """Of an order that nobody has heard of."""
-    return uuid4()
-
-
-@pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Of localhost, signed by an authority that is in the same file; and its key."""
     folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
@@ -95,7 +83,7 @@ class SettingsSuite:
         def load_with(**changes: str | None) -> ServiceSettings:
             ready = {
                 "ENVIRONMENT": "production",
-                "DATABASE_URL": "postgresql+asyncpg://shop:secret@db/shop",
+                "DATABASE_URL": "postgresql+asyncpg://service:secret@db/service",
                 "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
                 self.key[0]: self.key[1],
             }
@@ -136,14 +124,18 @@ class SettingsSuite:
             in_production(**{self.key[0]: None})
 
 
+def _another_pair(keys: KeyPair) -> KeyPair:
+    return KeyPair.generate(issuer=keys.issuer, audience=keys.audience, role=keys.role)
+
+
 INTRUDERS: Mapping[str, Callable[[KeyPair], Mapping[str, str]]] = {
     "no token": lambda _: {},
     "another scheme": lambda _: {"Authorization": "Basic YTpi"},
     "no JWT": lambda _: {"Authorization": "Bearer nonsense"},
-    "another key": lambda _: KeyPair.generate(issuer="orders", audience="shop", role="operator").bearer(),
+    "another key": lambda keys: _another_pair(keys).bearer(),
     "expired": lambda keys: keys.bearer(exp=datetime.now(UTC) - timedelta(seconds=1)),
     "another audience": lambda keys: keys.bearer(aud="warehouse"),
-    "another issuer": lambda keys: keys.bearer(iss="payments"),
+    "another issuer": lambda keys: keys.bearer(iss="somebody-else"),
     "an unknown role": lambda keys: keys.bearer("root"),
     "no user": lambda keys: keys.bearer(sub="me"),
     "alg none": lambda keys: {"Authorization": f"Bearer {_unsigned(keys)}"},
@@ -179,24 +171,26 @@ class Commands:
 
 
 class OperatorsPageSuite:
-    """A list that operators look at by order. Needs the fixtures `client` and `keys`."""
+    """A list that operators look at by the id of what it is about. Needs the fixtures `client` and `keys`."""
 
     path: ClassVar[str]
+    parameter: ClassVar[str]
+    """The query parameter that takes the id."""
 
-    async def test_an_unknown_order_has_an_empty_list(self, client: httpx.AsyncClient, keys: KeyPair) -> None:
+    async def test_an_unknown_id_has_an_empty_list(self, client: httpx.AsyncClient, keys: KeyPair) -> None:
         response = await self.look(client, keys.bearer())
 
         assert (response.status_code, response.json()) == (200, {"items": []})
 
-    @pytest.mark.parametrize("params", [{}, {"order_id": "no-uuid"}, {"order_id": "7"}])
-    async def test_the_order_has_to_be_named(
-        self, client: httpx.AsyncClient, keys: KeyPair, params: dict[str, str]
-    ) -> None:
+    @pytest.mark.parametrize("given", [None, "no-uuid", "7"])
+    async def test_the_id_has_to_be_given(self, client: httpx.AsyncClient, keys: KeyPair, given: str | None) -> None:
+        params = {self.parameter: given} if given else {}
+
         response = await client.get(self.path, params=params, headers=keys.bearer())
 
         error = response.json()["error"]
         assert (response.status_code, error["code"]) == (422, "VALIDATION_ERROR")
-        assert error["details"][0]["field"] == "query.order_id"
+        assert error["details"][0]["field"] == f"query.{self.parameter}"
 
     async def test_a_customer_may_not_look(self, client: httpx.AsyncClient, keys: KeyPair) -> None:
         response = await self.look(client, keys.bearer("customer"))
@@ -204,7 +198,7 @@ class OperatorsPageSuite:
         assert (response.status_code, response.json()["error"]["code"]) == (403, "FORBIDDEN")
 
     @pytest.mark.parametrize("intruder", INTRUDERS)
-    async def test_nobody_looks_without_a_token_of_the_orders_service(
+    async def test_nobody_looks_without_a_token_of_the_issuer(
         self, client: httpx.AsyncClient, keys: KeyPair, intruder: str
     ) -> None:
         response = await self.look(client, INTRUDERS[intruder](keys))
@@ -212,7 +206,7 @@ class OperatorsPageSuite:
         assert (response.status_code, response.json()["error"]["code"]) == (401, "UNAUTHENTICATED")
 
     async def look(self, client: httpx.AsyncClient, headers: Mapping[str, str]) -> httpx.Response:
-        return await client.get(self.path, params={"order_id": str(uuid4())}, headers=headers)
+        return await client.get(self.path, params={self.parameter: str(uuid4())}, headers=headers)
 
 
 Spoil = Callable[[Any], Any]
@@ -224,7 +218,7 @@ def poisoned(**refused: Mapping[str, Any]) -> Any:
     def spoil(kind: str, good: Any) -> Any:
         return poison(good, **refused)[kind]
 
-    kinds = list(poison(event_record("orders", "order.placed.v1", {}, key="1"), **refused))
+    kinds = list(poison(event_record("accounts", "account.credited.v1", {}, key="1"), **refused))
     return each_of(*(partial(spoil, kind) for kind in kinds), ids=kinds)
 
 
@@ -235,61 +229,61 @@ class ConsumerSuite:
     unread: ClassVar[Sequence[tuple[str, str]]]
     """Topics and types of events that the service doesn't read, though it reads the topics."""
 
-    async def event(self, database: Any, order_id: UUID) -> Any:
-        """A record about an order that changes what the service knows of it."""
+    async def event(self, database: Any, subject: UUID) -> Any:
+        """A record about a subject, such as an order, that changes what the service knows of it."""
         raise NotImplementedError
 
     def handled(self, database: Any) -> Sequence[UUID]:
-        """The orders whose event was handled, once for each time."""
+        """The subjects whose event was handled, once for each time."""
         raise NotImplementedError
 
     async def test_the_same_event_twice_is_handled_once(
         self, database: InMemoryDatabase[Any], consume: Consume
     ) -> None:
-        order_id = uuid4()
-        event = await self.event(database, order_id)
+        subject = uuid4()
+        event = await self.event(database, subject)
 
         await consume(event, event)
         await consume(event)
 
-        assert list(self.handled(database)) == [order_id]
+        assert list(self.handled(database)) == [subject]
         assert len(database.state.inbox) == 1
 
-    async def test_many_orders_are_handled_in_one_batch(
+    async def test_many_subjects_are_handled_in_one_batch(
         self, database: InMemoryDatabase[Any], consume: Consume
     ) -> None:
-        orders = [uuid4() for _ in range(20)]
+        subjects = [uuid4() for _ in range(20)]
 
-        await consume(*[await self.event(database, order_id) for order_id in orders])
+        await consume(*[await self.event(database, subject) for subject in subjects])
 
-        assert sorted(self.handled(database)) == sorted(orders)
+        assert sorted(self.handled(database)) == sorted(subjects)
 
     async def test_poison_becomes_one_dead_letter_and_its_neighbours_are_handled(
         self, database: InMemoryDatabase[Any], consume: Consume, spoil: Spoil
     ) -> None:
-        order_id = uuid4()
+        subject = uuid4()
 
-        await consume(spoil(await self.event(database, uuid4())), await self.event(database, order_id))
+        await consume(spoil(await self.event(database, uuid4())), await self.event(database, subject))
 
         [letter] = database.state.dead_letters.values()
         assert letter.reason
         assert letter.group == self.group
-        assert list(self.handled(database)) == [order_id]
+        assert list(self.handled(database)) == [subject]
 
     async def test_odd_records_that_are_no_poison_leave_no_dead_letter(
         self, database: InMemoryDatabase[Any], consume: Consume
     ) -> None:
-        order_id = uuid4()
-        event, about = await self.event(database, order_id), {"order_id": str(order_id)}
+        subject = uuid4()
+        event, about = await self.event(database, subject), {"id": str(subject)}
 
         await consume(
             event_record(event.topic, "thing.exploded.v1", {}, key="any"),
-            *(event_record(topic, event_type, about, key=str(order_id)) for topic, event_type in self.unread),
+            *(event_record(topic, event_type, about, key=str(subject)) for topic, event_type in self.unread),
             odd(event),
         )
 
         assert not database.state.dead_letters
-        assert list(self.handled(database)) == [order_id]
+        assert list(self.handled(database)) == [subject]
 
 
 def expectations_of(*pacts: Any) -> Any:
@@ -518,15 +512,15 @@ class DeliverySuite:
 
 
 class HistoriesSuite:
-    """Whatever happens to a few orders, in whatever order. Needs the fixtures `in_memory` and `transactions`."""
+    """Whatever happens to a few subjects, in whatever sequence. Needs the fixtures `in_memory` and `transactions`."""
 
     histories: ClassVar[Histories]
 
-    async def begin(self, database: Any, orders: Sequence[UUID]) -> None:
+    async def begin(self, database: Any, subjects: Sequence[UUID]) -> None:
         """What has to be there before; nothing, unless a service says otherwise."""
 
     async def outcome(self, backend: Backend, numbers: Mapping[str, int]) -> Any:
-        """What came of the orders, which are given by id with a number each, without ids and times."""
+        """What came of the subjects, which are given by id with a number each, without ids and times."""
         raise NotImplementedError
 
     @settings(
@@ -544,8 +538,8 @@ class HistoriesSuite:
         assert outcomes[0] == outcomes[1]
 
     async def _play(self, history: History, backend: Backend) -> Any:
-        """With orders that nobody has heard of."""
-        orders = [uuid4() for _ in range(self.histories.subjects)]
-        await self.begin(backend.database, orders)
-        await self.histories.play(history, backend.database, orders)
-        return await self.outcome(backend, {str(order_id): number for number, order_id in enumerate(orders)})
+        """With subjects that nobody has heard of."""
+        subjects = [uuid4() for _ in range(self.histories.subjects)]
+        await self.begin(backend.database, subjects)
+        await self.histories.play(history, backend.database, subjects)
+        return await self.outcome(backend, {str(subject): number for number, subject in enumerate(subjects)})
