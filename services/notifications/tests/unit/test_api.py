@@ -11,8 +11,7 @@ from .conftest import Database
 
 
 class TestWhoMayLook(OperatorsPageSuite):
-    path = "/notifications"
-    parameter = "order_id"
+    path = "/notifications?order_id="
 
 
 async def test_an_operator_sees_every_email_of_an_order(

@@ -11,8 +11,7 @@ from .conftest import Database
 
 
 class TestWhoMayLook(OperatorsPageSuite):
-    path = "/payments"
-    parameter = "order_id"
+    path = "/payments?order_id="
 
 
 async def test_an_operator_sees_an_orders_payment_and_its_history(
