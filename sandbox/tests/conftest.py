@@ -5,8 +5,8 @@ from contextlib import closing
 import httpx
 import pytest
 from fastapi import FastAPI
+from outboxed.testing.fixtures import certificate
 from outboxed.testing.services import always
-from outboxed.testing.suites import certificate
 from payment_gateway import Ledger, api, create_app
 
 from .gateway_client import GatewayClient, client_of

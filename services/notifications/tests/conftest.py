@@ -7,9 +7,8 @@ from notifications.settings import AUDIENCE, ISSUER, Settings
 from notifications.storage import SqlNotificationsUnitOfWork
 from outboxed.testing.fixtures import *  # noqa: F403 - fixtures of this service's own
 from outboxed.testing.fixtures import ServiceUnderTest
-from outboxed.testing.suites import new_id as order_id  # noqa: F401 - a fixture
-from outboxed.testing.suites import signing_keys
-from outboxed.testing.tokens import KeyPair
+from outboxed.testing.fixtures import new_id as order_id  # noqa: F401 - a fixture
+from outboxed.testing.tokens import KeyPair, signing_keys
 
 keys = signing_keys(issuer=ISSUER, audience=AUDIENCE, role="operator")
 

@@ -3,9 +3,8 @@
 import pytest
 from outboxed.testing.fixtures import *  # noqa: F403 - fixtures of this service's own
 from outboxed.testing.fixtures import ServiceUnderTest
-from outboxed.testing.suites import new_id as order_id  # noqa: F401 - a fixture
-from outboxed.testing.suites import signing_keys
-from outboxed.testing.tokens import KeyPair
+from outboxed.testing.fixtures import new_id as order_id  # noqa: F401 - a fixture
+from outboxed.testing.tokens import KeyPair, signing_keys
 from payments.app import NAME, create_app
 from payments.consumers import ROUTES
 from payments.settings import AUDIENCE, ISSUER, Settings

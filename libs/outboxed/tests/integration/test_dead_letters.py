@@ -13,7 +13,6 @@ from outboxed.messages import Record
 from outboxed.ports import NewTask
 from outboxed.process import Figure, Metrics
 from outboxed.storage import Pruner, tables
-from outboxed.storage._retention import OWN_RETENTIONS
 from outboxed.tasks import SqlTaskQueue
 
 from ..sample import MoneyMoved, SqlAccounts, credit, moved, raw
@@ -210,7 +209,7 @@ async def test_old_inbox_rows_and_closed_letters_are_pruned_and_open_letters_sta
     await consumer.handle([raw(moved()), raw(moved(amount="13.00")), raw(moved(amount="13.00"))])
     first, second = await letters.list()
     await letters.discard(first.id)
-    pruner = Pruner(transactions.engine, transactions.clock, OWN_RETENTIONS)
+    pruner = Pruner(transactions.engine, transactions.clock)
 
     transactions.clock.advance(timedelta(days=13, hours=23))
     before = await pruner.prune()
@@ -228,7 +227,7 @@ async def test_many_old_rows_are_pruned_in_steps(transactions: Transactions, mon
         await uow.inbox.insert([str(number) for number in range(35)])
     transactions.clock.advance(timedelta(days=15))
 
-    assert await Pruner(transactions.engine, transactions.clock, OWN_RETENTIONS).prune() == 35
+    assert await Pruner(transactions.engine, transactions.clock).prune() == 35
 
 
 async def test_figures_count_what_waits_and_forget_what_is_gone(

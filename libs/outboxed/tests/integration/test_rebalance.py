@@ -15,7 +15,6 @@ import pytest
 import sqlalchemy as sa
 from backing_services.kafka import KafkaCluster
 from backing_services.waiting import eventually
-from outboxed.consuming._kafka import GRACE_SECONDS
 from outboxed.messages import Record
 from outboxed.process import Role, run_roles
 from outboxed.storage import tables
@@ -146,7 +145,7 @@ async def test_a_member_that_is_told_to_stop_hands_over_within_two_seconds_and_n
 
     async with asyncio.TaskGroup() as group:
         sending = group.create_task(load.run())
-        process = group.create_task(run_roles([Role("consumer", leaving.role.run, grace=GRACE_SECONDS)]))
+        process = group.create_task(run_roles([Role("consumer", leaving.role.run, grace=leaving.role.grace)]))
         theirs = await leaving.shares(staying, group)
 
         began = time.monotonic()

@@ -17,7 +17,7 @@ from outboxed import _wakeups as signals
 from outboxed.process import Role, run_roles
 from outboxed.relay import Relay
 from outboxed.relay import _relay as relay_module
-from outboxed.relay._relay import GRACE_SECONDS, LOCK_ID
+from outboxed.relay._relay import LOCK_ID
 from outboxed.storage import tables
 from outboxed.testing.services import running
 from outboxed.testing.topics import Topics
@@ -231,7 +231,7 @@ async def test_a_relay_stops_in_time_though_kafka_never_answers(
         await stop.wait()
 
     # if the relay had not stopped by then, the backstop of run_roles would end this whole process
-    assert await run_roles([Role("relay", own_relay.run, GRACE_SECONDS), Role("stopper", stopper)]) == 0
+    assert await run_roles([Role("relay", own_relay.run, own_relay.grace), Role("stopper", stopper)]) == 0
 
     assert await count(transactions.engine, tables.outbox) == 1
     await eventually(lambda: asyncio.all_tasks() <= before, describe=lambda: str(asyncio.all_tasks() - before))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from notifications.domain import Kind
 from outboxed.consuming import Subscriber
-from outboxed.testing.suites import ConsumedPactsSuite, expectations_of
+from outboxed.testing.suites.consumer import ConsumedPactsSuite, expectations_of
 from pact_faststream import MessagePact
 
 from ..unit.conftest import Database

@@ -13,7 +13,7 @@ from mail_catcher.smtp import Login
 from notifications.mailer import SmtpMailer
 from notifications.mailer import SmtpServer as Server
 from outboxed.process import bind
-from outboxed.testing.suites import certificate
+from outboxed.testing.fixtures import certificate
 
 __all__ = ["certificate"]
 

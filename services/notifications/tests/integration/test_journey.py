@@ -15,7 +15,7 @@ from outboxed.tasks import SqlTaskQueue, Worker
 from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.records import consumer_record
 from outboxed.testing.services import running
-from outboxed.testing.suites import DeliverySuite
+from outboxed.testing.suites.delivery import DeliverySuite
 from outboxed.testing.topics import Topics
 
 from ..factories import order_cancelled, order_confirmed, payment_refunded

@@ -1,6 +1,6 @@
 from notifications.app import NAME
 from notifications.storage import metadata
-from outboxed.testing.migration_suite import MigrationSuite
+from outboxed.testing.suites.migrations import MigrationSuite
 
 
 class TestMigrations(MigrationSuite):

@@ -9,7 +9,7 @@ from notifications.consumed_events import OrderCancelled, OrderConfirmed, Paymen
 from notifications.domain import Kind
 from outboxed.testing.adapters import Backend
 from outboxed.testing.histories import Histories
-from outboxed.testing.suites import HistoriesSuite
+from outboxed.testing.suites.histories import HistoriesSuite
 
 from ..factories import order_data
 

@@ -20,7 +20,7 @@ from outboxed.process import Metrics
 from outboxed.storage import ConcurrentInsertError
 from outboxed.tasks import Worker
 from outboxed.testing.adapters import Backend
-from outboxed.testing.suites import RepositorySuite
+from outboxed.testing.suites.repository import RepositorySuite
 
 from ..factories import EMAIL, NOW, OrderNotificationsFactory, order_cancelled, order_confirmed, payment_refunded
 from ..fakes import RecordingMailer

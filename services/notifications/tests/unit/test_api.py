@@ -2,7 +2,7 @@
 
 import httpx
 from notifications.domain import Kind
-from outboxed.testing.suites import OperatorsPageSuite
+from outboxed.testing.suites.operators_page import OperatorsPageSuite
 from outboxed.testing.tokens import KeyPair
 
 from ..factories import EMAIL, NOW, OrderNotificationsFactory

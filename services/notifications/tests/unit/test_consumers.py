@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from outboxed.testing.records import event_record
-from outboxed.testing.suites import ConsumerSuite, poisoned
+from outboxed.testing.suites.consumer import ConsumerSuite, poisoned
 
 from ..factories import EMAIL, order_cancelled, order_confirmed, order_data, payment_refunded
 from .conftest import Consume, Database

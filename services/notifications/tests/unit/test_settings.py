@@ -4,7 +4,7 @@ import pytest
 from notifications.app import create_mailer
 from notifications.settings import Settings
 from outboxed.errors import ConfigurationError
-from outboxed.testing.suites import SettingsSuite, wrong_settings
+from outboxed.testing.suites.settings import SettingsSuite, wrong_settings
 
 
 class TestSettings(SettingsSuite):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from orders.domain import Order, OrderStatus
 from outboxed.consuming import Subscriber
-from outboxed.testing.suites import ConsumedPactsSuite, expectations_of
+from outboxed.testing.suites.consumer import ConsumedPactsSuite, expectations_of
 
 from ..factories import OrderFactory
 from ..fakes import stored

@@ -17,7 +17,7 @@ from orders.storage import SqlOrdersUnitOfWork
 from outboxed.messages import Record
 from outboxed.ports import EventDeadLetter
 from outboxed.storage import SqlTransactions, create_engine, schema_problem
-from outboxed.testing.suites import Commands
+from outboxed.testing.suites.commands import Commands
 
 from ..factories import OrderFactory, payment_captured
 from ..fakes import stored

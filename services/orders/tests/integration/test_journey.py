@@ -16,7 +16,7 @@ from outboxed.storage import SqlTransactions
 from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.records import consumer_record, event_record
 from outboxed.testing.services import running
-from outboxed.testing.suites import DeliverySuite
+from outboxed.testing.suites.delivery import DeliverySuite
 from outboxed.testing.topics import Topics
 
 from ..factories import OrderFactory, payment_captured, payment_declined

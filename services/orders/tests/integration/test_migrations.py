@@ -1,6 +1,6 @@
 from orders.app import NAME
 from orders.storage import metadata
-from outboxed.testing.migration_suite import MigrationSuite
+from outboxed.testing.suites.migrations import MigrationSuite
 
 
 class TestMigrations(MigrationSuite):

@@ -11,7 +11,6 @@ from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, orders, users
 from outboxed.ports import NewTask
 from outboxed.process import Metrics
 from outboxed.storage import Clock, Pruner, SqlTransactions, is_transient
-from outboxed.storage._retention import OWN_RETENTIONS
 
 from ..factories import NOW, OrderFactory, UserFactory
 from ..fakes import stored
@@ -80,7 +79,7 @@ async def test_what_is_too_old_is_pruned_and_nothing_else(transactions: Transact
     async with transactions() as uow:
         await uow.idempotency_keys.claim(user.id, "old", "hash")
         await uow.inbox.insert(["old"])
-    pruner = Pruner(transactions.engine, clock, [*OWN_RETENTIONS, *RETENTIONS])
+    pruner = Pruner(transactions.engine, clock, RETENTIONS)
 
     clock.advance(timedelta(hours=23))
     assert await pruner.prune() == 0

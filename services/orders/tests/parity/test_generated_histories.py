@@ -8,7 +8,7 @@ from orders import handlers
 from orders.consumed_events import PaymentCaptured, PaymentDeclined
 from outboxed.testing.adapters import Backend
 from outboxed.testing.histories import Histories
-from outboxed.testing.suites import HistoriesSuite
+from outboxed.testing.suites.histories import HistoriesSuite
 
 from ..factories import OrderFactory
 from ..fakes import stored

@@ -13,7 +13,7 @@ from orders.domain import EmailTakenError, Order, OrderStatus
 from orders.ports import PageKey, StoredResponse, UnitOfWork
 from orders.storage import orders
 from outboxed.testing.adapters import Backend, failed_transaction
-from outboxed.testing.suites import RepositorySuite
+from outboxed.testing.suites.repository import RepositorySuite
 
 from ..factories import (
     NOW,

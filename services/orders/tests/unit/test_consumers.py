@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from orders.domain import Order, OrderStatus
 from outboxed.testing.records import decoded
-from outboxed.testing.suites import ConsumerSuite, poisoned
+from outboxed.testing.suites.consumer import ConsumerSuite, poisoned
 
 from ..factories import OrderFactory, cancelled_order, confirmed_order, payment_captured, payment_declined
 from ..fakes import stored

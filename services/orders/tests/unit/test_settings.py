@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from orders.settings import DEVELOPMENT_PRIVATE_KEY, DEVELOPMENT_PUBLIC_KEY, Settings
 from outboxed.errors import ConfigurationError
-from outboxed.testing.suites import SettingsSuite, wrong_settings
+from outboxed.testing.suites.settings import SettingsSuite, wrong_settings
 
 
 def _new_private_key() -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from outboxed.consuming import Subscriber
-from outboxed.testing.suites import ConsumedPactsSuite, expectations_of
+from outboxed.testing.suites.consumer import ConsumedPactsSuite, expectations_of
 from payments.domain import PaymentStatus, payment_id_of
 
 from ..unit.conftest import Database

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from backing_services.postgres import DatabaseIsolation
 from outboxed.storage import SqlTransactions
-from outboxed.testing.suites import Commands
+from outboxed.testing.suites.commands import Commands
 from payments.__main__ import command_line
 from payments.domain import Payment, payment_id_of
 from payments.gateway import HttpPaymentGateway

@@ -15,7 +15,7 @@ from outboxed.tasks import SqlTaskQueue, Worker
 from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.records import consumer_record
 from outboxed.testing.services import running
-from outboxed.testing.suites import DeliverySuite
+from outboxed.testing.suites.delivery import DeliverySuite
 from outboxed.testing.topics import Topics
 from payments.domain import Payment, PaymentStatus, payment_id_of
 from payments.gateway import HttpPaymentGateway

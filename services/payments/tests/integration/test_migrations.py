@@ -1,4 +1,4 @@
-from outboxed.testing.migration_suite import MigrationSuite
+from outboxed.testing.suites.migrations import MigrationSuite
 from payments.app import NAME
 from payments.storage import metadata
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from outboxed.testing.adapters import Backend
 from outboxed.testing.histories import Histories
-from outboxed.testing.suites import HistoriesSuite
+from outboxed.testing.suites.histories import HistoriesSuite
 from payments import handlers
 from payments.consumed_events import OrderCancelled, OrderPlaced
 from payments.domain import payment_id_of

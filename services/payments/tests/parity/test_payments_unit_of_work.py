@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from outboxed.testing.adapters import Backend, failed_transaction
-from outboxed.testing.suites import RepositorySuite
+from outboxed.testing.suites.repository import RepositorySuite
 from payments import handlers
 from payments.consumed_events import OrderCancelled, OrderPlaced
 from payments.domain import Payment, PaymentStatus, payment_id_of

@@ -1,7 +1,7 @@
 """The operators' read side, through ASGITransport."""
 
 import httpx
-from outboxed.testing.suites import OperatorsPageSuite
+from outboxed.testing.suites.operators_page import OperatorsPageSuite
 from outboxed.testing.tokens import KeyPair
 from payments.domain import PaymentStatus
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from outboxed.testing.records import event_record
-from outboxed.testing.suites import ConsumerSuite, poisoned
+from outboxed.testing.suites.consumer import ConsumerSuite, poisoned
 from payments.domain import PaymentStatus, payment_id_of
 from payments.handlers import CHARGE, REFUND
 

@@ -1,5 +1,5 @@
 from outboxed.settings import load
-from outboxed.testing.suites import SettingsSuite, wrong_settings
+from outboxed.testing.suites.settings import SettingsSuite, wrong_settings
 from payments.settings import Settings
 
 

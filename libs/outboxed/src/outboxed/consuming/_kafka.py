@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import structlog
@@ -39,8 +39,6 @@ START_BACKOFF = 0.5
 LAG_SECONDS = 5.0
 LAG_EVERY = 1.0
 STOP_SECONDS = 1.7
-GRACE_SECONDS = 0.1
-"""The time for a running measurement of the lag to end; the current batch has STOP_SECONDS."""
 
 
 def _parser(handover: "_Handover") -> Any:
@@ -200,6 +198,9 @@ async def _commit(consumer: Any) -> None:
 
 class ConsumerRole:
     """Runs a subscriber until told to stop, through outages of Kafka, and measures its lag."""
+
+    grace: ClassVar[float] = 0.1
+    """Seconds for a running measurement of the lag to end; the current batch has STOP_SECONDS."""
 
     def __init__(self, broker: KafkaBroker, subscriber: Subscriber, consumer: BatchConsumer[Any]) -> None:
         self._broker = broker

@@ -12,15 +12,14 @@ from faststream.kafka import KafkaBroker
 
 from outboxed._backoff import backoff
 from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetterQueue, Subscriber
-from outboxed.consuming import _kafka as kafka_consumer
 from outboxed.errors import ConfigurationError
 from outboxed.messages import Event, document
 from outboxed.process._metrics import Metrics
 from outboxed.process._roles import Role, bind, give_large_blocks_back, http_role, run_roles
 from outboxed.relay import Relay
-from outboxed.relay import _relay as relay_module
 from outboxed.settings import ServiceSettings
 from outboxed.storage import (
+    MIGRATION_SECONDS,
     Pruner,
     Retention,
     SqlTransactions,
@@ -30,8 +29,6 @@ from outboxed.storage import (
     migrate,
     schema_problem,
 )
-from outboxed.storage._migrations import MIGRATION_SECONDS
-from outboxed.storage._retention import OWN_RETENTIONS
 from outboxed.tasks import Worker
 from outboxed.web import Health, TokenVerifier, create_http_app, operations_router
 
@@ -129,11 +126,11 @@ class Service(Generic[U]):
         roles = []
         if consumer is not None:
             run = self._when_database_is_ready(consumer.run)
-            roles.append(Role("consumer", run, grace=kafka_consumer.GRACE_SECONDS))
+            roles.append(Role("consumer", run, grace=consumer.grace))
         if role in {"all", "relay"}:
-            roles.append(Role("relay", self._when_database_is_ready(self.relay.run), grace=relay_module.GRACE_SECONDS))
+            roles.append(Role("relay", self._when_database_is_ready(self.relay.run), grace=self.relay.grace))
         if role in {"all", "worker"}:
-            pruner = Pruner(self.transactions.engine, self.transactions.clock, [*OWN_RETENTIONS, *self.retentions])
+            pruner = Pruner(self.transactions.engine, self.transactions.clock, self.retentions)
             roles.append(Role("worker", self._when_database_is_ready(self.worker.run), grace=self.worker.grace))
             roles.append(Role("pruner", self._when_database_is_ready(pruner.run)))
         return roles

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import sqlalchemy as sa
@@ -23,8 +23,6 @@ log = structlog.get_logger()
 BATCH = 100
 ACK_SECONDS = 3.0
 OUTAGE_SECONDS = 0.5
-GRACE_SECONDS = 1.0
-"""The time for the current batch to end after `stop`."""
 CLOSE_SECONDS = 0.4
 LOCK_ID = 0x6F7574626F78
 """The advisory lock of this database's one sending relay ("outbox" in ASCII)."""
@@ -36,6 +34,9 @@ class Relay:
     A row is deleted only when Kafka has acknowledged it and every earlier row of its key. So a crash or an error sends
     rows again (at least once), but never a later event of a key without the earlier one.
     """
+
+    grace: ClassVar[float] = 1.0
+    """Seconds for the current batch to end after `stop`."""
 
     def __init__(self, engine: AsyncEngine, kafka: KafkaSettings, appended: Wakeup) -> None:
         self._engine = engine

@@ -39,10 +39,11 @@ OWN_RETENTIONS = (
 class Pruner:
     """Prunes beside the worker; several pruners at once do no harm."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock, retentions: Sequence[Retention]) -> None:
+    def __init__(self, engine: AsyncEngine, clock: Clock, retentions: Sequence[Retention] = ()) -> None:
+        """`retentions` are those of the service's own tables; outboxed's tables have OWN_RETENTIONS."""
         self._engine = engine
         self._clock = clock
-        self._retentions = retentions
+        self._retentions = (*OWN_RETENTIONS, *retentions)
 
     async def run(self, stop: anyio.Event) -> None:
         """Prune every minute until `stop`."""

@@ -7,7 +7,9 @@ service would be used for all services.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -162,3 +164,22 @@ async def http(app: FastAPI, service: ServiceUnderTest) -> AsyncIterator[httpx.A
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{service.name}/api/v1") as client:
         yield client
+
+
+@pytest.fixture
+def new_id() -> UUID:
+    """The id of something that nobody has heard of; import it under the name of what it is."""
+    return uuid4()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of localhost, in one file with the authority that signed it; and its key."""
+    import trustme  # noqa: PLC0415 - few tests need a certificate
+
+    folder, authority = tmp_path_factory.mktemp("tls"), trustme.CA()
+    issued = authority.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    for pem in (*issued.cert_chain_pems, authority.cert_pem):
+        pem.write_to_path(folder / "certificate.pem", append=True)
+    return folder / "certificate.pem", folder / "key.pem"

@@ -192,7 +192,7 @@ class InMemoryTaskQueue(Generic[U]):
         self._database = database
 
     async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
-        """See outboxed.tasks._queue.TaskQueue."""
+        """See outboxed.tasks.TaskQueue."""
         async with self._database() as uow:
             rows = uow.state.tasks
             due = [row for row in rows.values() if row.new.kind == kind and _is_due(row, uow.now, rows.values())]
@@ -201,19 +201,19 @@ class InMemoryTaskQueue(Generic[U]):
         return [_task(row, uow.now) for row in sorted(claimed, key=lambda row: row.id)]
 
     async def complete(self, task: Task, uow: InMemoryUnitOfWork) -> None:
-        """See outboxed.tasks._queue.TaskQueue."""
+        """See outboxed.tasks.TaskQueue."""
         _owned(task, uow.state)
         del uow.state.tasks[task.kind, task.key]
 
     async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
-        """See outboxed.tasks._queue.TaskQueue."""
+        """See outboxed.tasks.TaskQueue."""
         async with self._database() as uow:
             row = _owned(task, uow.state)
             later = replace(row, due_at=uow.now + delay, leased_until=None, token=None, last_error=error)
             uow.state.tasks[task.kind, task.key] = later
 
     async def bury(self, task: Task, error: str, uow: InMemoryUnitOfWork) -> None:
-        """See outboxed.tasks._queue.TaskQueue."""
+        """See outboxed.tasks.TaskQueue."""
         await self.complete(task, uow)
         uow.state.buried_tasks.append((task, error))
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -41,3 +42,13 @@ class KeyPair:
     def bearer(self, role: str | None = None, **claims: Any) -> dict[str, str]:
         """A token as a request's header."""
         return {"Authorization": f"Bearer {self.token(role, **claims)}"}
+
+
+def signing_keys(*, issuer: str, audience: str, role: str) -> Any:
+    """The fixture `keys`: what tokens are signed and verified with; `role` is a token's default role."""
+
+    @pytest.fixture(scope="session")
+    def keys() -> KeyPair:
+        return KeyPair.generate(issuer=issuer, audience=audience, role=role)
+
+    return keys

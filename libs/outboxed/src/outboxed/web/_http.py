@@ -113,7 +113,7 @@ def with_role(role: str) -> Any:
 
     async def check(caller: Caller) -> Principal:
         if caller.role != role:
-            raise forbidden(f"only an {role} may do this")
+            raise forbidden(f"only the role {role} may do this")
         return caller
 
     return Depends(check)

@@ -12,7 +12,7 @@ ENVIRONMENTS: dict[str, list[str]] = {"test": [], "production": ["--production"]
 
 
 def make_environments(broker: Broker, settings: BrokerSettings, wanted: str) -> None:
-    """Make the missing KNOWN environments. Raises BrokerError if `wanted` still doesn't exist."""
+    """Make the missing ones of ENVIRONMENTS. Raises BrokerError if `wanted` still doesn't exist."""
     known = broker.environments()
     missing = [name for name in ENVIRONMENTS if name not in known]
     for name in missing:

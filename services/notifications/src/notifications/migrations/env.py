@@ -1,4 +1,4 @@
-"""Alembic's entry: outboxed.storage._migrations gives the connection."""
+"""Alembic's entry: outboxed.storage.migrate gives the connection."""
 
 from alembic import context
 

@@ -60,7 +60,7 @@ class Session:
         dead_before: Mapping[str, Counter[str]],
     ) -> None:
         self.bus = bus
-        self._parts = participants
+        self._participants = participants
         self._reader = reader
         self._spans = spans
         self._logs = [(path, path.stat().st_size if path.exists() else 0) for path in logs]
@@ -68,13 +68,13 @@ class Session:
         self._began = time()
         self._records: list[Record] = []
         self._dead_before = dead_before
-        self._left: Mapping[str, PendingWork] = {}
+        self._pending: Mapping[str, PendingWork] = {}
         self._asked: set[str] = set()
 
     @property
     def sequence(self) -> Story:
         """The story up to the last time that the system was at rest."""
-        services = {kind: name for participant in self._parts for kind, name in participant.services.items()}
+        services = {kind: name for participant in self._participants for kind, name in participant.services.items()}
         return stories.tell([*self._spans.ended, *self._logged()], self._records, services, since=self._began)
 
     def published(self, event: type[E] | str) -> PublishedEvents[E]:
@@ -91,7 +91,7 @@ class Session:
         others = sorted({header(record, "ce_type") for record in self._records} - self._asked)
         letters = [
             f"{name}: {letter}"
-            for name, left in self._left.items()
+            for name, left in self._pending.items()
             for letter in (Counter(left.dead_letters) - self._dead_before[name]).elements()
         ]
         if others or letters:
@@ -101,7 +101,7 @@ class Session:
     @property
     def waiting(self) -> Sequence[str]:
         """Tasks whose time has not come, in words; `advance` brings it."""
-        return [later for left in self._left.values() for later in left.later]
+        return [later for left in self._pending.values() for later in left.later]
 
     async def settle(self) -> None:
         """Wait until nothing moves: no outbox row, no message in flight, no due task.
@@ -122,7 +122,7 @@ class Session:
         Raises ValueError for a participant in another process, which has a clock of its own.
         """
         clocks = {}
-        for participant in self._parts:
+        for participant in self._participants:
             if participant.clock is None:
                 raise ValueError(
                     f"{participant.name} has a clock of its own: give RunningParticipant the service's clock"
@@ -135,12 +135,12 @@ class Session:
     async def _until_still(self) -> None:
         before: object = None
         while True:
-            if any([await participant.move() for participant in self._parts]):
+            if any([await participant.move() for participant in self._participants]):
                 await asyncio.sleep(0)  # lets the time-out cancel this loop
                 continue
-            self._left = {participant.name: await participant.pending() for participant in self._parts}
-            moving = any(left.now for left in self._left.values()) or bool(self._spans.running)
-            progress = tuple(left.progress for left in self._left.values())
+            self._pending = {participant.name: await participant.pending() for participant in self._participants}
+            moving = any(left.now for left in self._pending.values()) or bool(self._spans.running)
+            progress = tuple(left.progress for left in self._pending.values())
             # work may move to a participant that was looked at already: two looks have to agree
             if not moving and (self._reader is None or progress == before):
                 return
@@ -152,7 +152,7 @@ class Session:
 
     async def _report(self) -> str:
         await self._read()
-        left = [f"  {name}: {what}" for name, left in self._left.items() for what in left.now]
+        left = [f"  {name}: {what}" for name, left in self._pending.items() for what in left.now]
         left += [f"  still running: {name}" for name in self._spans.running.values()]
         return f"not at rest within {self._within:g} s. What happened:\n{self.sequence}\nLeft to do:\n" + "\n".join(
             left

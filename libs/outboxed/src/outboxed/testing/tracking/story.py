@@ -140,7 +140,7 @@ def tell(steps: Iterable[Step], records: Iterable[Record], services: Mapping[str
 
 def published(records: Iterable[Record], event: type[E] | str, story: Story) -> PublishedEvents[Any]:
     """The events of a type, each id once; as instances of its class if one is given, else as dicts."""
-    type_ = event if isinstance(event, str) else str(event.type)  # type: ignore[attr-defined]  # of outboxed.messages._events
+    type_ = event if isinstance(event, str) else str(event.type)  # type: ignore[attr-defined]  # of outboxed.messages
     found: dict[str, Any] = {}
     for record in records:
         if header(record, "ce_type") == type_:

@@ -1,0 +1,76 @@
+"""Tests of a service's settings."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+
+from outboxed.errors import ConfigurationError
+from outboxed.settings import ServiceSettings, load
+from outboxed.testing.suites._params import each_of
+
+LEGIBLE = 4
+"""Characters: fewer may stand in a message by chance."""
+
+
+def wrong_settings(*pairs: tuple[str, str]) -> Any:
+    """The fixture `wrong` of a SettingsSuite: variables without their prefix, each with a value to be refused."""
+    return each_of(*pairs, ids=" ".join)
+
+
+class SettingsSuite:
+    """Needs the fixture `wrong`; variables are without their prefix."""
+
+    settings: ClassVar[type[ServiceSettings]]
+    key: ClassVar[tuple[str, str]] = (
+        "JWT_PUBLIC_KEYS",
+        '["-----BEGIN PUBLIC KEY-----\\nours\\n-----END PUBLIC KEY-----"]',
+    )
+    """The variable of the key that production needs, and one that will do."""
+
+    @pytest.fixture
+    def in_production(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ServiceSettings]:
+        """Loads settings that production starts with, changed as given; None leaves a variable out."""
+
+        def load_with(**changes: str | None) -> ServiceSettings:
+            ready = {
+                "ENVIRONMENT": "production",
+                "DATABASE_URL": "postgresql+asyncpg://service:secret@db/service",
+                "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                self.key[0]: self.key[1],
+            }
+            for name, value in {**ready, **changes}.items():
+                if value is not None:
+                    monkeypatch.setenv(self.variable(name), value)
+            return load(self.settings)
+
+        return load_with
+
+    def variable(self, name: str) -> str:
+        return f"{self.settings.model_config['env_prefix']}{name}"
+
+    def test_a_wrong_setting_is_named_in_one_line_without_its_value(
+        self, monkeypatch: pytest.MonkeyPatch, wrong: tuple[str, str]
+    ) -> None:
+        name, value = wrong
+        monkeypatch.setenv(self.variable(name), value)
+
+        with pytest.raises(ConfigurationError, match=f"^{self.variable(name)}") as refused:
+            load(self.settings)
+
+        assert "\n" not in str(refused.value)
+        assert len(value) < LEGIBLE or value not in str(refused.value)
+
+    def test_production_starts_with_secrets_of_its_own(self, in_production: Callable[..., ServiceSettings]) -> None:
+        assert in_production().environment == "production"
+
+    @pytest.mark.parametrize("missing", ["DATABASE_URL", "KAFKA_SECURITY_PROTOCOL"])
+    def test_production_refuses_a_default_that_everybody_knows(
+        self, in_production: Callable[..., ServiceSettings], missing: str
+    ) -> None:
+        with pytest.raises(ConfigurationError, match=self.variable(missing)):
+            in_production(**{missing: None})
+
+    def test_production_refuses_the_key_of_development(self, in_production: Callable[..., ServiceSettings]) -> None:
+        with pytest.raises(ConfigurationError, match=self.variable(self.key[0])):
+            in_production(**{self.key[0]: None})
