@@ -9,9 +9,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # uv from the PATH, else one of this project's own, from PyPI
 UV := $(shell command -v uv || echo .tools/uv/bin/uv)
 RUN := $(UV) run --frozen --all-packages --no-sync
-PACKAGES := $(addprefix -p ,$(notdir $(patsubst %/__init__.py,%,$(wildcard libs/*/src/*/__init__.py services/*/src/*/__init__.py sandbox/src/*/__init__.py demo/src/*/__init__.py harness/src/*/__init__.py))))
-TESTS := conftest.py $(wildcard libs/*/tests services/*/tests sandbox/tests harness/tests demo/tests tests tools)
-MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(wildcard services/*/pyproject.toml libs/*/pyproject.toml) sandbox/pyproject.toml harness/pyproject.toml demo/pyproject.toml)
+PROJECTS := $(patsubst %/pyproject.toml,%,$(wildcard $(addsuffix /pyproject.toml,libs/* services/* sandbox harness demo)))
+PACKAGES := $(addprefix -p ,$(notdir $(patsubst %/__init__.py,%,$(wildcard $(PROJECTS:%=%/src/*/__init__.py)))))
+TESTS := conftest.py $(wildcard $(PROJECTS:%=%/tests) tests tools docs/site)
+MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PROJECTS:%=%/pyproject.toml))
 NAMED = $(or $(SERVICE),$(error SERVICE is needed, one of: $(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))))
 AGAINST ?= origin/main
 BROKER = $(RUN) python -m pact_faststream.broker
@@ -205,7 +206,7 @@ engine-stop: ## end the engine that `make engine` started
 
 # --- what the rest stands on ---
 
-.venv: $(UV) pyproject.toml uv.lock $(wildcard services/*/pyproject.toml libs/*/pyproject.toml sandbox/pyproject.toml harness/pyproject.toml demo/pyproject.toml)
+.venv: $(UV) pyproject.toml uv.lock $(PROJECTS:%=%/pyproject.toml)
 	@$(UV) sync --frozen --quiet $(MEMBERS:%=--package %)  # not --all-packages: a service alone has no others
 	@touch .venv
 

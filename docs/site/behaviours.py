@@ -48,7 +48,7 @@ def page(service: str, tests: Path) -> str:
 def _title(module: ast.Module, path: Path) -> str:
     docstring = ast.get_docstring(module)
     first = docstring.splitlines()[0] if docstring else sentence(path.stem)
-    return first.rstrip(".").replace("``", "`")
+    return first.rstrip(".")
 
 
 def _tests(module: ast.Module) -> Iterator[str]:

@@ -21,10 +21,10 @@ from outboxed.testing.topics import Topics
 from shop_harness.customers import API, NoAnswerError
 from shop_harness.ledgers import Ledgers, at_rest
 from shop_harness.rules import RULES, broken
-from shop_harness.system import Ports
+from shop_harness.system import FOR_A_PERSON, Ports
 
 from tools.crash_points.evidence import Case, judged, unlike_its_scenario
-from tools.crash_points.points import POINTS, Crash, Point, crashes_at, steps_without_a_point
+from tools.crash_points.points import POINTS, SIDES, Crash, Point, steps_without_a_point
 from tools.crash_points.roles import NotReachedError
 from tools.crash_points.scenarios import PATIENCE, ScenarioRunner
 from tools.crash_points.system import SystemByRole
@@ -51,7 +51,7 @@ def main(only: Annotated[str, typer.Option(help="Points that have this in their 
         violations = len(stuck.exceptions)
         for error in stuck.exceptions:
             say(f"VIOLATION {error}")
-    except* NotReachedError as faults:
+    except* (NotReachedError, *FOR_A_PERSON) as faults:
         at_fault = True
         for fault in faults.exceptions:
             print(f"crash-points: {fault}", file=sys.stderr)
@@ -88,10 +88,13 @@ class Matrix:
     async def crash_at_all(self, points: Sequence[Point]) -> None:
         """Crashes of one process come one after another; different processes crash in parallel."""
         by_process = sorted(points, key=lambda point: point.process)
-        lanes = {process: crashes_at(list(own)) for process, own in groupby(by_process, lambda point: point.process)}
-        alone = lanes.pop(ALONE, ())
+        lanes = {
+            process: [Crash(point, side) for point in own for side in SIDES]
+            for process, own in groupby(by_process, lambda point: point.process)
+        }
+        alone = lanes.pop(ALONE, [])
         async with asyncio.TaskGroup() as group:
-            for crashes in [list(lane) for lane in lanes.values()]:
+            for crashes in lanes.values():
                 group.create_task(self._crash_in_turn(crashes))
         for crash in alone:
             await self._at_rest()

@@ -1,6 +1,6 @@
 """Each step between "received" and "done", the process that crashes there, and the scenario that leads to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
@@ -67,11 +67,6 @@ def steps_without_a_point() -> Sequence[str]:
     for service in SERVICES:
         import_module(f"{service}.app")
     return sorted(set(failpoints.steps()) - {point.step for point in POINTS})
-
-
-def crashes_at(points: Sequence[Point]) -> Iterator[Crash]:
-    """Two crashes at each point: before and after."""
-    return (Crash(point, side) for point in points for side in SIDES)
 
 
 POINTS: Sequence[Point] = (

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from tools.drill.gates import GateError, Stop, stopped
+from tools.drill.gates import Stop, stopped
 from tools.drill.mistakes import MISTAKES, Mistake
-from tools.drill.scratch import EditError, Scratch, scratch
+from tools.drill.scratch import DrillError, Scratch, scratch
 
 
 def main(only: Annotated[str, typer.Option(help="Mistakes whose title has this in it.")] = "") -> None:
@@ -20,7 +20,7 @@ def main(only: Annotated[str, typer.Option(help="Mistakes whose title has this i
         with scratch() as copy:
             refuse_if_stopped_anyway(chosen, copy)
             stops = list(drilled(chosen, copy))
-    except (EditError, GateError) as error:
+    except DrillError as error:
         print(f"drill: {error}", file=sys.stderr)
         sys.exit(2)
     count = sum(stop is not None and stop.gate == mistake.gate for mistake, stop in zip(chosen, stops, strict=True))
@@ -29,10 +29,10 @@ def main(only: Annotated[str, typer.Option(help="Mistakes whose title has this i
 
 
 def refuse_if_stopped_anyway(mistakes: Sequence[Mistake], copy: Scratch) -> None:
-    """Without a mistake every gate must be open, or the drill would prove nothing. Raises GateError."""
+    """Without a mistake every gate must be open, or the drill would prove nothing. Raises DrillError."""
     for project in dict.fromkeys(mistake.project for mistake in mistakes):
         if stop := stopped(project, copy):
-            raise GateError(f"without any mistake, {project.folder} is stopped by {_told(stop)}")
+            raise DrillError(f"without any mistake, {project.folder} is stopped by {_told(stop)}")
     print("without a mistake: every gate is open\n", flush=True)
 
 

@@ -2,13 +2,12 @@
 
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.drill.scratch import Scratch
+from tools.drill.scratch import DrillError, Scratch
 
 TESTS_FAILED = 1
 SHOWN_LINES, SHOWN_CHARACTERS = 4, 160
@@ -39,10 +38,6 @@ class Stop:
     message: tuple[str, ...]
 
 
-class GateError(Exception):
-    """A gate that didn't judge: it could not run."""
-
-
 ORDERS = Project("services/orders", ("orders",))
 PAYMENTS = Project("services/payments", ("payments",))
 NOTIFICATIONS = Project("services/notifications", ("notifications",))
@@ -51,16 +46,16 @@ SANDBOX = Project("sandbox", ("payment_gateway", "mail_catcher", "sandbox_proces
 
 
 def stopped(project: Project, scratch: Scratch) -> Stop | None:
-    """Make the contracts again, as an author does, then go through the gates. Raises GateError."""
-    _run((*WRITE, *_files(scratch.folder, f"{project.contracts}/*.py")), scratch)  # the gates find what this refuses
+    """Make the contracts again, as an author does, then go through the gates. Raises DrillError."""
+    scratch.run((*WRITE, *_files(scratch.folder, f"{project.contracts}/*.py")))  # the gates find what this refuses
     started = time.monotonic()
     packages = [part for package in project.packages for part in ("-p", package)]
     for command in (("mypy", *packages), ("mypy", f"{project.folder}/tests")):
-        if not _passes(done := _run(command, scratch)):
+        if not _passes(done := scratch.run(command)):
             return Stop("types", time.monotonic() - started, _message(done.stdout))
     levels = _levels(project, scratch.folder)
     # one process for all of them: it takes the files in this order and stops at the first failure
-    done = _run((*PYTEST, *(file for files in levels.values() for file in files)), scratch)
+    done = scratch.run((*PYTEST, *(file for files in levels.values() for file in files)))
     if _passes(done):
         return None
     message = _message(done.stdout)
@@ -82,34 +77,23 @@ def _levels(project: Project, root: Path) -> Mapping[str, Sequence[str]]:
 
 
 def _level_of(message: Sequence[str], levels: Mapping[str, Sequence[str]]) -> str:
-    """The gate of the first test that pytest names. Raises GateError."""
+    """The gate of the first test that pytest names. Raises DrillError."""
     failed = re.match(r"(?:FAILED|ERROR) ([^:]+)", message[0] if message else "")
     for level, files in levels.items():
         if failed and failed[1] in files:
             return level
-    raise GateError(f"pytest failed without naming a test of a gate: {' '.join(message)}")
+    raise DrillError(f"pytest failed without naming a test of a gate: {' '.join(message)}")
 
 
 def _passes(done: subprocess.CompletedProcess[str]) -> bool:
     if done.returncode not in {0, TESTS_FAILED}:
-        raise GateError(f"{' '.join(map(str, done.args))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        raise DrillError(f"{' '.join(map(str, done.args))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.returncode == 0
 
 
 def _files(root: Path, pattern: str) -> list[str]:
     """The test files that a glob matches."""
     return sorted(str(path.relative_to(root)) for path in root.glob(pattern) if path.name.startswith("test_"))
-
-
-def _run(command: Sequence[str], scratch: Scratch) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-m", *command],
-        cwd=scratch.folder,
-        env=scratch.environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
 
 
 def _message(output: str) -> tuple[str, ...]:

@@ -4,19 +4,23 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+MEMBERS: Sequence[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
+"""Where the projects of the workspace are: globs."""
 
 
-class EditError(Exception):
-    """A mistake can't be made any more, because the code has changed."""
+class DrillError(Exception):
+    """The drill is at fault: a mistake can't be made in the code as it is now, or a check could not run."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,22 @@ class Scratch:
         kept = {name: value for name, value in os.environ.items() if name not in {"REQUIRE", "PYTHONPATH"}}
         return {**kept, "PYTHONPATH": os.pathsep.join(map(str, sources)), "COLUMNS": "200"}
 
+    def run(self, command: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a Python module with its arguments in the copy."""
+        return subprocess.run(  # noqa: S603
+            [sys.executable, "-m", *command],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
     @contextmanager
     def with_edits(self, edits: tuple[Edit, ...]) -> Iterator[None]:
         """Make the edits, and restore every file at the end, also contracts that were made again.
 
-        Raises EditError if one of them changes nothing.
+        Raises DrillError if one of them changes nothing.
         """
         contracts = {path: path.read_text() for path in self._contracts()}
         try:
@@ -77,7 +92,7 @@ class Scratch:
                 self._before.setdefault(path, before)
                 self._write(path, after)
         if not changed:
-            raise EditError(f"{edit.old!r} is nowhere in {edit.files}: adapt tools/drill/mistakes.py to the code")
+            raise DrillError(f"{edit.old!r} is nowhere in {edit.files}: adapt tools/drill/mistakes.py to the code")
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text)
@@ -85,23 +100,18 @@ class Scratch:
         os.utime(path, (second, second))
 
 
-def copy_tree(folder: Path) -> None:
-    """Copy all files that git tracks or would add, with uncommitted changes."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
-    for name in filter(None, names.split("\0")):
-        if (ROOT / name).exists():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-
-
 @contextmanager
 def copied_tree(prefix: str) -> Iterator[Path]:
-    """A copy of the tree in a temporary folder."""
+    """All files that git tracks or would add, with uncommitted changes, in a temporary folder."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
     with tempfile.TemporaryDirectory(prefix=prefix) as made:
         folder = Path(made)
         folder.chmod(0o755)  # as root the embedded PostgreSQL runs as nobody
-        copy_tree(folder)
+        for name in filter(None, names.split("\0")):
+            if (ROOT / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
         yield folder
 
 
@@ -115,5 +125,4 @@ def scratch() -> Iterator[Scratch]:
 
 
 def _sources() -> list[Path]:
-    patterns = ("libs/*/src", "services/*/src", "sandbox/src", "harness/src", "demo/src")
-    return [path.relative_to(ROOT) for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    return [path.relative_to(ROOT) for member in MEMBERS for path in sorted(ROOT.glob(f"{member}/src"))]

@@ -73,7 +73,7 @@ def _mean_rate(*, measure: bool) -> float:
 
 
 @app.command()
-def main(  # one argument for each option
+def main(  # noqa: PLR0913, PLR0917 - one argument for each option
     orders: Annotated[int, typer.Option(min=100, help="So many orders in all.")] = 2000,
     seed: Annotated[int | None, typer.Option(help="Repeats a plan; a new one unless given.")] = None,
     rate: Annotated[float, typer.Option(min=1, help="Orders a second in the storm, unless --minutes is given.")] = 10,
@@ -137,7 +137,7 @@ async def _run(folder: Path, run: Run) -> int:
         await _storm(run, faults, customers)
         await calm(system)
         console.print("the storm is over; a backup of payments' database is made, to be restored at the end")
-        await back_up_payments(system)
+        backed_up_at = await back_up_payments(system)
         if run.measure:
             console.print("from now on one fault at a time")
             await calm(system)
@@ -149,7 +149,7 @@ async def _run(folder: Path, run: Run) -> int:
             if run.measure:
                 fallen += _show_recoveries(faults.recoveries)
             if not fallen:
-                fallen += await _aftermath(Aftermath(system, ledgers, evidence, injected, customers))
+                fallen += await _aftermath(Aftermath(system, ledgers, evidence, injected, customers, backed_up_at))
     console.print(_line(evidence), style="bold")
     return fallen
 
@@ -179,6 +179,8 @@ def _judge(evidence: Evidence) -> int:
     fallen: list[tuple[Rule, list[str]]] = []
     for rule in RULES:
         breaches = list(rule.breaches(evidence))
+        if not breaches and not rule.checked(evidence):
+            breaches = ["it looked at nothing, so it proves nothing"]
         table.add_row(rule.sentence, str(rule.checked(evidence)), str(len(breaches)), style="red" if breaches else None)
         if breaches:
             fallen.append((rule, breaches))
@@ -211,7 +213,9 @@ async def _aftermath(aftermath: Aftermath) -> int:
     problems: list[str] = []
     for title, deed in AFTERMATH.items():
         found = await deed(aftermath)
-        console.print(f"{title}: {'; '.join(found) or 'yes'}", style="red" if found else None)
+        console.print(
+            f"{'FELL: ' if found else ''}{title}: {'; '.join(found) or 'yes'}", style="red" if found else None
+        )
         problems += found
     return len(problems)
 

@@ -35,25 +35,25 @@ class Aftermath:
     evidence: Evidence
     injected: Injected
     customers: Customers
+    backed_up_at: datetime
 
 
-async def back_up_payments(system: ProxiedSystem) -> None:
-    """Copy payments' database, like a backup."""
+async def back_up_payments(system: ProxiedSystem) -> datetime:
+    """Copy payments' database, like a backup; returns when."""
     async with system.without("payments"):
         await system.postgres.clone("payments", BACKUP)
-    system.backed_up_at = datetime.now(UTC)
+    return datetime.now(UTC)
 
 
 async def restore_payments(after: Aftermath) -> Sequence[str]:
     """Follow docs/how-to/restore-a-database.md: restore the backup, rewind the group to before it, start, reconcile."""
     system = after.system
-    assert system.backed_up_at is not None
     async with Ledgers(system) as before_it:
         before = await before_it.read()
     async with system.without("payments"):
         await system.postgres.drop_database("payments")
         await system.postgres.rename_database(BACKUP, "payments")
-        begin = system.backed_up_at - timedelta(minutes=1)
+        begin = after.backed_up_at - timedelta(minutes=1)
         await rewind(system.kafka.bootstrap_servers, "payments", topics_of("payments"), to=begin)
     async with Ledgers(system) as restored:
 
@@ -97,16 +97,18 @@ async def replay_refused_mails(after: Aftermath) -> Sequence[str]:
     async with connected(system.database_url("notifications")) as connection:
         query = "select id, key from dead_letters where status = 'open' and source = 'task' order by id limit $1"
         letters = {row["id"]: row["key"].decode() for row in await connection.fetch(query, REPLAYED)}
+    if not letters:
+        return ["no refused e-mail is there to replay"]
     before = after.evidence.received_mails
     for letter_id in letters:
         await run_command("notifications", "dead-letters", "replay", str(letter_id), environment=environment)
 
-    async def missing() -> bool:
+    async def have_arrived() -> bool:
         received = (await after.ledgers.read()).received_mails
         return all(received[name] == before[name] + 1 for name in letters.values())
 
     try:
-        await eventually(missing, within=ARRIVES_WITHIN, every=0.5)
+        await eventually(have_arrived, within=ARRIVES_WITHIN, every=0.5)
     except AssertionError:
         return [f"not all of {len(letters)} replayed e-mails arrived: {', '.join(letters.values())}"]
     return []
@@ -115,6 +117,8 @@ async def replay_refused_mails(after: Aftermath) -> Sequence[str]:
 async def repair_and_replay(after: Aftermath) -> Sequence[str]:
     """A record with a repaired value is handled like any other."""
     system, problems = after.system, []
+    if not after.injected.repairs:
+        return ["no record is there to repair"]
     for letter, value in list(after.injected.repairs.items())[:REPAIRED]:
         group, at = letter.service, letter.of
         assert isinstance(at, Position)

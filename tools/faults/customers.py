@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 import httpx
+from backing_services.waiting import eventually
 from shop_harness.customers import API, NoAnswerError, OrdersApi, Patience, Placed, order_of
 
 from tools.faults.system import Replica
@@ -92,9 +93,12 @@ class Customers:
         placed = await self._place(number, f"customer{number % CUSTOMERS}@example.com", "pm_card_ok")
         search = f"{self.mail_catcher_url}/api/v1/search"
         query = {"query": f"message-id:confirmation.{placed.order_id}"}
-        # polled like a customer would: another process has no event to wait for
-        while not (await self.http.get(search, params=query)).raise_for_status().json()["messages_count"]:  # noqa: ASYNC110
-            await asyncio.sleep(POLL)
+
+        async def has_come() -> bool:
+            found = (await self.http.get(search, params=query)).raise_for_status().json()
+            return bool(found["messages_count"])
+
+        await eventually(has_come, within=PATIENCE.within, every=POLL)
         return asyncio.get_running_loop().time() - begun
 
     async def _shop(self, number: int) -> None:

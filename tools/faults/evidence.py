@@ -87,10 +87,10 @@ async def calm(system: ProxiedSystem) -> None:
     """Wait until the backlog is gone and the groups have settled, but no longer than CALM_WITHIN."""
 
     async def is_worked_off() -> bool:
-        async with Ledgers(system) as ledgers:
-            evidence = await ledgers.read_with_lag()
+        evidence = await ledgers.read_with_lag()
         return max(evidence.lag.values()) <= CALM_LAG and evidence.open_work <= CALM_WORK
 
-    with suppress(StillWaitingError):
-        await eventually(is_worked_off, within=CALM_WITHIN, every=LOOK_EVERY)
+    async with Ledgers(system) as ledgers:
+        with suppress(StillWaitingError):
+            await eventually(is_worked_off, within=CALM_WITHIN, every=LOOK_EVERY)
     await asyncio.sleep(CALM_SECONDS)

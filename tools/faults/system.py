@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from backing_services.faults import FaultError, Proxy, SmallDisk, Toxiproxy, skewed
@@ -49,7 +48,6 @@ class ProxiedSystem(System):
         self.replicas: list[Replica] = []
         self.proxies: dict[str, Proxy] = {}
         self.disk: SmallDisk | None = None
-        self.backed_up_at: datetime | None = None
         self._count = replicas
 
     def of(self, service: str) -> list[Replica]:

@@ -3,7 +3,6 @@
 The drill shows that the harness's zeros mean something: without any one of these guards, a check must fail.
 """
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,16 +10,12 @@ from typing import Annotated
 
 import typer
 
-from tools.drill.scratch import EditError, Scratch, scratch
+from tools.drill.scratch import DrillError, Scratch, scratch
 from tools.faults_drill.planted import PLANTED, Planted
 
 CAUGHT = 1
 SHOWN_LINES, SHOWN_CHARACTERS = 3, 150
 TELLING = ("FELL: ", "VIOLATION ", "FAILED ", "ERROR ", "E   ")
-
-
-class CheckError(Exception):
-    """A check could not run."""
 
 
 def main(
@@ -37,7 +32,7 @@ def main(
             if sound:
                 _refuse_if_caught_anyway(chosen, copy)
             caught = sum(_drilled(chosen, copy))
-    except (EditError, CheckError) as error:
+    except DrillError as error:
         print(f"planted bugs: {error}", file=sys.stderr)
         sys.exit(2)
     print(f"planted bugs: {caught}/{len(chosen)} caught")
@@ -45,10 +40,10 @@ def main(
 
 
 def _refuse_if_caught_anyway(planted: Sequence[Planted], copy: Scratch) -> None:
-    """Without a bug every check must pass, or the drill would prove nothing. Raises CheckError."""
+    """Without a bug every check must pass, or the drill would prove nothing. Raises DrillError."""
     for check in dict.fromkeys(one.check for one in planted):
         if told := _failure(check, copy):
-            raise CheckError(f"`python -m {' '.join(check)}` fails without any bug: {' '.join(told)}")
+            raise DrillError(f"`python -m {' '.join(check)}` fails without any bug: {' '.join(told)}")
     print("without a bug: every check passes\n", flush=True)
 
 
@@ -64,23 +59,16 @@ def _drilled(planted: Sequence[Planted], copy: Scratch) -> Iterator[bool]:
 
 
 def _failure(check: Sequence[str], copy: Scratch) -> Sequence[str] | None:
-    """What a check says of the tree; None if it finds nothing wrong. Raises CheckError."""
+    """What a check says of the tree; None if it finds nothing wrong. Raises DrillError."""
     (copy.folder / "tmp").mkdir(mode=0o755, exist_ok=True)  # leftovers of a failed run are removed with the copy
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", *check],
-        cwd=copy.folder,
-        env={**copy.environment, "TMPDIR": str(copy.folder / "tmp")},
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode not in {0, CAUGHT}:
-        end = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
-        raise CheckError(f"`python -m {' '.join(check)}` ended with {done.returncode}:\n{end}")
+    done = copy.run(check, TMPDIR=str(copy.folder / "tmp"))
     if not done.returncode:
         return None
     lines = [line.strip() for line in done.stdout.splitlines() if line.startswith(TELLING)]
-    return [line[:SHOWN_CHARACTERS] for line in lines[:SHOWN_LINES]] or ["it failed"]
+    if done.returncode != CAUGHT or not lines:
+        end = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
+        raise DrillError(f"`python -m {' '.join(check)}` ended with {done.returncode} and named nothing:\n{end}")
+    return [line[:SHOWN_CHARACTERS] for line in lines[:SHOWN_LINES]]
 
 
 def _named(check: Sequence[str]) -> str:

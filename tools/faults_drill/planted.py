@@ -5,6 +5,7 @@ The bugs are edits of a copy of the tree: the shipped code has none of them.
 
 from dataclasses import dataclass
 
+from tools.drill.gates import PYTEST
 from tools.drill.mistakes import MISTAKES
 from tools.drill.scratch import Edit
 
@@ -35,7 +36,12 @@ def cut(point: str) -> tuple[str, ...]:
 
 def tests(*paths: str) -> tuple[str, ...]:
     """A check: tests of the usual levels."""
-    return ("pytest", "-q", "-p", "no:cacheprovider", "-x", "--tb=short", "--no-header", *paths)
+    return (*PYTEST, *paths)
+
+
+def edits_of(title: str) -> tuple[Edit, ...]:
+    """The edits of a mistake of the drill."""
+    return next(mistake.edits for mistake in MISTAKES if mistake.title == title)
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ PLANTED = (
     Planted(
         "an event is published though its transaction rolls back",
         tests("libs/outboxed/tests/parity", "libs/outboxed/tests/integration"),
-        next(mistake.edits for mistake in MISTAKES if mistake.title == "an event is published before the commit"),
+        edits_of("an event is published before the commit"),
     ),
     Planted(
         "there is no inbox",
@@ -100,13 +106,7 @@ PLANTED = (
     Planted(
         "an outbox row is deleted before Kafka has acknowledged its event",
         tests("libs/outboxed/tests/integration/test_relay.py"),
-        (
-            Edit(
-                f"{OUTBOXED}/relay/_relay.py",
-                r"if error is None and key not in stopped_keys",
-                "if key not in stopped_keys",
-            ),
-        ),
+        edits_of("an outbox row is deleted before Kafka has acknowledged its event"),
     ),
     Planted(
         "the relay takes no lock",

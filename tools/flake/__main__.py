@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from xml.etree import ElementTree as ET
 
 import typer
+
+from tools.junit import cases_of
 
 EMBEDDED = "not e2e and not real_kafka"
 PARALLEL = ("-n", "auto", "--dist", "worksteal")
@@ -68,13 +69,9 @@ def planned(runs: int) -> Iterator[Run]:
 
 def read(report: Path) -> Outcome:
     """What pytest's JUnit report says; a test that was skipped didn't run."""
-    cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - our own pytest wrote it
-    failures = [
-        Failure(f"{case.get('classname')}::{case.get('name')}", (why.get("message") or "").partition("\n")[0])
-        for case in cases
-        for why in [*case.findall("failure"), *case.findall("error")]
-    ]
-    return Outcome(sum(case.find("skipped") is None for case in cases), failures)
+    cases = cases_of(report)
+    failures = [Failure(f"{case.module}::{case.name}", why) for case in cases for why in case.failures]
+    return Outcome(len(cases), failures)
 
 
 def perform(run: Run, selection: Sequence[str], report: Path) -> Outcome:

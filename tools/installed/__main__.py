@@ -30,7 +30,8 @@ IMPORTS = {
 def main() -> None:
     """Exit with 1 when a step fails; its output is printed."""
     begun = time.monotonic()
-    for library, imports in IMPORTS.items():
+    for library in sorted(path.parent.name for path in ROOT.glob("libs/*/pyproject.toml")):
+        imports = IMPORTS[library]
         readme = ROOT / "libs" / library / "README.md"
         with tempfile.TemporaryDirectory(prefix="installed-") as folder:
             Path(folder).chmod(0o755)  # as root the embedded PostgreSQL runs as nobody, who needs access

@@ -18,7 +18,7 @@ import typer
 from aiokafka import AIOKafkaProducer
 from backing_services.kafka.apache import ApacheKafka
 from backing_services.postgres import EmbeddedPostgres, connected
-from backing_services.waiting import eventually
+from backing_services.waiting import StillWaitingError, eventually
 from orders.app import build
 from orders.settings import Settings
 from outboxed.testing.topic_log import lag
@@ -85,10 +85,12 @@ def main(
     within: Annotated[float, typer.Option(help="Percent by which a service may have grown.")] = 2,
 ) -> None:
     """Exit with 1 if a service has grown by more than --within, with 2 if it could not be measured."""
+    if late < 2 * early or late % early:
+        raise typer.BadParameter("--late must be a multiple of --early, at least twice as many")
     try:
         with tempfile.TemporaryDirectory(prefix="memory-") as folder:
             grown = asyncio.run(_measured(Path(folder), early, late))
-    except FOR_A_PERSON as error:
+    except (*FOR_A_PERSON, StillWaitingError) as error:
         print(f"memory: {error}", file=sys.stderr)
         sys.exit(2)
     print(f"memory after {early:,} and after {late:,} events: {', '.join(map(str, grown))}")

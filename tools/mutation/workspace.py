@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from shop_harness.services import SERVICES
 
-from tools.drill.scratch import copy_tree
+from tools.drill.scratch import copied_tree
 from tools.mutation.mutmut import judged
 
 MUTATED = (
@@ -101,9 +100,7 @@ class Workspace:
 @contextmanager
 def workspace(modules: Sequence[str]) -> Iterator[Workspace]:
     """Copy the tree, and let mutmut change these modules."""
-    with tempfile.TemporaryDirectory(prefix="mutation-") as made:
-        folder = Path(made)
-        copy_tree(folder)
+    with copied_tree("mutation-") as folder:
         (folder / "src").mkdir()
         for package in sorted(path for pattern in SOURCES for path in folder.glob(pattern)):
             package.rename(folder / "src" / package.name)

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree as ET  # pytest wrote it
 
-from tools.drill.scratch import ROOT, copied_tree
+from tools.drill.scratch import MEMBERS, ROOT, copied_tree
+from tools.junit import cases_of
 from tools.upgrade_check.bounds import Outcome, bounds_in, versions_in, without_bounds
 
-PYPROJECTS = ("pyproject.toml", "libs/*/pyproject.toml", "services/*/pyproject.toml", "sandbox/pyproject.toml")
+PYPROJECTS = ("pyproject.toml", *(f"{member}/pyproject.toml" for member in MEMBERS))
 CANARIES = ("libs/*/tests/*/test_canaries.py", "tests/unit/test_canaries.py")
 OF_BOUNDS = "tests/unit/test_upgrade_check.py::test_every_bound_has_a_canary_and_is_said_where_the_dependency_is_used"
 FOREIGN = ("PYTEST_", "PYTHONPATH", "REQUIRE", "UV_PROJECT", "VIRTUAL_ENV")
@@ -83,11 +83,10 @@ class Environment:
         if not report.exists():
             said = (done.stderr or done.stdout).strip().splitlines()
             raise UpgradeCheckError(f"pytest could not run: {said[-1] if said else 'it said nothing'}")
-        cases = ET.parse(report).iter("testcase")  # noqa: S314 - pytest wrote it
-        told = [(case.get("name", ""), _failed(case)) for case in cases if case.find("skipped") is None]
+        cases = cases_of(report)
         return Outcome(
-            passed=tuple(name for name, failed in told if not failed),
-            failed=tuple(name for name, failed in told if failed),
+            passed=tuple(case.name for case in cases if not case.failures),
+            failed=tuple(case.name for case in cases if case.failures),
         )
 
     def _run(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
@@ -98,10 +97,6 @@ class Environment:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise UpgradeCheckError(f"{Path(command[0]).name} did not end well: {error}") from None
-
-
-def _failed(case: ET.Element) -> bool:
-    return case.find("failure") is not None or case.find("error") is not None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 import httpx
+from backing_services.waiting import eventually
 from shop_harness.customers import API, NoAnswerError, OrdersApi, Patience, Placed
 from shop_harness.system import OPERATOR_EMAIL, OPERATOR_PASSWORD, System
 
@@ -83,10 +84,13 @@ class Customers:
             (await self._api.cancel(order_id, headers=headers)).raise_for_status()
 
     async def _settled(self, order_id: str, headers: dict[str, str]) -> None:
-        async with asyncio.timeout(CONFIRMED_WITHIN):
-            # a customer who reloads the page: there is nothing to wait on in another process
-            while (await self._api.read(order_id, headers=headers)).json()["status"] == "PENDING":  # noqa: ASYNC110
-                await asyncio.sleep(POLL_SECONDS)
+        async def is_settled() -> bool:
+            order = (await self._api.read(order_id, headers=headers)).json()
+            return bool(order["status"] != "PENDING")
+
+        await eventually(
+            is_settled, within=CONFIRMED_WITHIN, every=POLL_SECONDS, describe=f"order {order_id} is PENDING"
+        )
 
     async def _once(self, email: str, log_in: Callable[[], Awaitable[dict[str, str]]]) -> dict[str, str]:
         async with self._entering[email]:
