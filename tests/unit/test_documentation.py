@@ -9,20 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from shop_harness.services import ROOT, SERVICES
 
 from docs.site.behaviours import page as behaviours
 from docs.site.behaviours import sentence
 
-ROOT = Path(__file__).parents[2]
-OURS = (
-    "outboxed",
-    "backing_services",
-    "pact_faststream",
-    "asyncapi_gate",
-    "orders",
-    "payments",
-    "notifications",
-)
+PROGRAMS = ("payment_gateway", "mail_catcher")
+OURS = (*(file.parent.name for file in ROOT.glob("libs/*/pyproject.toml")), *SERVICES, *PROGRAMS)
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^    (?:make|python -m|docker|pip|export|\.venv).*\n)+", re.MULTILINE)
 INLINE = re.compile(r"`((?:make|python -m) [^`]+)`")

@@ -7,6 +7,7 @@ import pytest
 from tools.upgrade_check.bounds import (
     Outcome,
     Row,
+    Verdict,
     bounds_in,
     dependency_of,
     rows_of,
@@ -97,9 +98,9 @@ def test_a_row_has_its_own_canaries_and_names_those_that_fell() -> None:
 
 
 def test_the_last_line_counts_bounds_and_unit_tests() -> None:
-    verdicts = ["raise the bound", "keep", "newest already", "no bound"]
+    verdicts: list[Verdict] = ["raise the bound", "keep", "newest already", "no bound"]
 
-    assert summary(verdicts, Outcome(("test",) * 1556, ())) == (  # type: ignore[arg-type]  # as in Verdict
+    assert summary(verdicts, Outcome(("test",) * 1556, ())) == (
         "upgrade-check: 3 bounds, 1 can be raised, unit tests 1,556 passed with the newest"
     )
     assert "1 passed and 2 failed" in summary([], Outcome(("test",), ("one", "two")))

@@ -41,7 +41,7 @@ def canary(distribution: str, *, breaks: str, mend: str) -> Callable[[Test], Tes
 def _told(distribution: str, breaks: str, mend: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - whatever it is, the dependency is another
+    except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - whatever it is, the dependency is another
         what = str(error).partition("\n")[0] or type(error).__name__
     else:
         return

@@ -3,18 +3,19 @@
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import UUID, uuid4
 
 import pytest
 from backing_services.postgres import DatabaseIsolation, PostgresServer
 from outboxed.storage import Clock, SqlTransactions, create_engine, tables
-from outboxed.testing.fixtures import clock, engine
+from outboxed.testing.fixtures import clock, engine, new_id
 from outboxed.testing.services import engine_of_test
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from . import sample
 
 __all__ = ["clock", "engine"]
+
+account_id = new_id
 
 
 def _fingerprint() -> str:
@@ -48,9 +49,3 @@ async def transactions(
     """The sample's transactions on PostgreSQL; the database is empty again afterwards."""
     async with engine_of_test(isolation, engine, request.node) as engine_here:
         yield SqlTransactions(engine_here, sample.SqlAccounts, source="/accounts", clock=clock)
-
-
-@pytest.fixture
-def account_id() -> UUID:
-    """Of an account that nobody has opened."""
-    return uuid4()

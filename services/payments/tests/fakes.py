@@ -7,7 +7,7 @@ from uuid import UUID
 
 from outboxed.storage import Clock
 from outboxed.testing.memory import InMemoryDatabase, InMemoryRepository, InMemoryUnitOfWork, State
-from payments.domain import Payment
+from payments.domain import Payment, payment_id_of
 
 
 class InMemoryPayments(InMemoryRepository[Payment]):
@@ -30,3 +30,8 @@ async def stored(database: Any, *payments: Payment) -> None:
     async with database() as uow:
         for payment in payments:
             uow.payments.add(payment)
+
+
+def payment_of(order_id: UUID, database: InMemoryDatabase[InMemoryPaymentsUnitOfWork]) -> Payment:
+    payment: Payment = database.state.table("payments")[payment_id_of(order_id)]
+    return payment

@@ -79,10 +79,11 @@ async def test_faststream_tells_of_its_client_and_of_the_tasks_that_it_cancels(o
     subscriber: Any = broker.subscriber("topic", batch=True, group_id="canary", auto_offset_reset="earliest")
     clients: list[Any] = []
 
-    @subscriber  # type: ignore[untyped-decorator]  # of Any
     async def hang(_: list[Any], message: KafkaMessage) -> None:
         clients.append(message.consumer)
         await asyncio.Event().wait()
+
+    subscriber(hang)
 
     await broker.start()
     try:

@@ -8,20 +8,14 @@ import pytest
 from fastapi import FastAPI
 from notifications import api
 from notifications.tasks import task_kinds
-from outboxed.storage import Clock
 from outboxed.tasks import Worker
 from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
 from outboxed.testing.services import always
 
-from ..fakes import InMemoryNotificationsUnitOfWork, RecordingMailer, in_memory_notifications
+from ..fakes import InMemoryNotificationsUnitOfWork, RecordingMailer
 
 Database = InMemoryDatabase[InMemoryNotificationsUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
-
-
-@pytest.fixture
-def database(clock: Clock) -> Database:
-    return in_memory_notifications(clock)
 
 
 @pytest.fixture

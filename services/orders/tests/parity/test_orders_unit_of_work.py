@@ -13,6 +13,7 @@ from orders.domain import EmailTakenError, Order, OrderStatus
 from orders.ports import PageKey, StoredResponse, UnitOfWork
 from orders.storage import orders
 from outboxed.testing.adapters import Backend, failed_transaction
+from outboxed.testing.fixtures import new_id
 from outboxed.testing.suites.repository import RepositorySuite
 
 from ..factories import (
@@ -190,9 +191,7 @@ async def test_products_are_listed_by_sku_and_replaced_when_put_again(backend: B
 # --- idempotency keys ---
 
 
-@pytest.fixture
-def user_id() -> UUID:
-    return uuid4()
+user_id = new_id
 
 
 async def claim(backend: Backend, user_id: UUID, key: str = "key", request_hash: str = "hash-1") -> Any:

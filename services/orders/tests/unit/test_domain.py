@@ -14,13 +14,14 @@ from orders.domain import (
     UnknownSkuError,
     subtotal_of,
 )
-from orders.events import OrderCancelled, event_of
+from orders.events import OrderCancelled, OrderConfirmed, OrderPlaced, event_of
 
 from ..factories import NOW, OrderFactory, OrderItemFactory, UserFactory, cancelled_order, confirmed_order
 
 LATER = NOW + timedelta(minutes=1)
 
 PENDING, CONFIRMED, CANCELLED = OrderStatus
+TOLD_BY = {PENDING: OrderPlaced, CONFIRMED: OrderConfirmed, CANCELLED: OrderCancelled}
 CALLS: dict[str, Callable[[Order], Order]] = {
     "payment.captured": lambda order: order.confirm(LATER),
     "payment.declined": lambda order: order.decline(LATER),
@@ -113,9 +114,9 @@ def test_each_status_says_what_each_input_changes(status: OrderStatus) -> None:
 
 
 @pytest.mark.parametrize("status", OrderStatus)
-def test_each_status_has_an_event_that_tells_of_it(status: OrderStatus) -> None:
+def test_each_status_has_the_event_that_tells_of_it(status: OrderStatus) -> None:
     order = replace(
         OrderFactory.create(), status=status, history=(StatusChange(status, NOW, CancellationReason.CUSTOMER),)
     )
 
-    assert event_of(order).order_id == order.id
+    assert type(event_of(order)) is TOLD_BY[status]

@@ -2,24 +2,20 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from outboxed.consuming import Subscriber
 from outboxed.testing.suites.consumer import ConsumedPactsSuite, expectations_of
-from payments.domain import PaymentStatus, payment_id_of
+from payments.domain import PaymentStatus
 
+from ..fakes import payment_of
 from ..unit.conftest import Database
 from .expectations import OF_ORDERS, ORDER_ID
-
-
-def payment_in(database: Database) -> Any:
-    return database.state.table("payments")[payment_id_of(ORDER_ID)]
 
 
 async def test_a_placed_order_requests_its_payment(database: Database, subscriber: Subscriber) -> None:
     await OF_ORDERS.receive("an order was placed", subscriber, database.outcome)
 
-    payment = payment_in(database)
+    payment = payment_of(ORDER_ID, database)
     assert payment.status is PaymentStatus.REQUESTED
     assert payment.charge is not None
     assert (payment.charge.amount, payment.charge.payment_method) == (Decimal("95.00"), "pm_card_ok")
@@ -29,7 +25,7 @@ async def test_a_placed_order_requests_its_payment(database: Database, subscribe
 async def test_a_cancelled_order_is_never_charged(database: Database, subscriber: Subscriber) -> None:
     await OF_ORDERS.receive("an order was cancelled", subscriber, database.outcome)
 
-    assert payment_in(database).status is PaymentStatus.VOIDED
+    assert payment_of(ORDER_ID, database).status is PaymentStatus.VOIDED
     assert not database.state.tasks
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from outboxed.storage import Clock
 from outboxed.tasks import Worker
 from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
 from outboxed.testing.services import always
@@ -14,17 +13,12 @@ from payments import api
 from payments.gateway import HttpPaymentGateway
 from payments.tasks import task_kinds
 
-from ..fakes import InMemoryPaymentsUnitOfWork, in_memory_payments
+from ..fakes import InMemoryPaymentsUnitOfWork
 from ..sandbox import Sandbox
 
 Database = InMemoryDatabase[InMemoryPaymentsUnitOfWork]
 Consume = Callable[..., Awaitable[None]]
 PutFaults = Callable[..., Awaitable[None]]
-
-
-@pytest.fixture
-def database(clock: Clock) -> Database:
-    return in_memory_payments(clock)
 
 
 @pytest.fixture(scope="session")

@@ -7,16 +7,12 @@ from uuid import UUID, uuid4
 import pytest
 from outboxed.testing.records import event_record
 from outboxed.testing.suites.consumer import ConsumerSuite, poisoned
-from payments.domain import PaymentStatus, payment_id_of
+from payments.domain import PaymentStatus
 from payments.handlers import CHARGE, REFUND
 
 from ..factories import NOW, PAYMENTS, PaymentFactory, order_cancelled, order_placed
-from ..fakes import stored
+from ..fakes import payment_of, stored
 from .conftest import Consume, Database
-
-
-def status_of(order_id: UUID, database: Database) -> Any:
-    return database.state.table("payments")[payment_id_of(order_id)].status
 
 
 class TestRecords(ConsumerSuite):
@@ -43,7 +39,7 @@ class TestRecords(ConsumerSuite):
 async def test_a_placed_order_is_to_be_charged(database: Database, consume: Consume, order_id: UUID) -> None:
     await consume(order_placed(order_id))
 
-    assert status_of(order_id, database) is PaymentStatus.REQUESTED
+    assert payment_of(order_id, database).status is PaymentStatus.REQUESTED
     assert list(database.state.tasks) == [(CHARGE, str(order_id))]
 
 
@@ -61,7 +57,7 @@ async def test_an_order_placed_and_cancelled_in_one_batch_is_voided(database: Da
 
     await consume(order_placed(order_id), order_cancelled(order_id))
 
-    assert status_of(order_id, database) is PaymentStatus.VOIDED
+    assert payment_of(order_id, database).status is PaymentStatus.VOIDED
 
 
 @pytest.mark.parametrize("status", [PaymentStatus.DECLINED, PaymentStatus.VOIDED, PaymentStatus.REFUNDED])
@@ -92,7 +88,7 @@ async def test_an_event_that_its_handler_refuses_is_the_only_dead_letter(
 
     [letter] = database.state.dead_letters.values()
     assert letter.reason.startswith("RuntimeError: a bug (test_consumers.py:")
-    assert status_of(neighbour, database) is PaymentStatus.REQUESTED
+    assert payment_of(neighbour, database).status is PaymentStatus.REQUESTED
     assert "refused" not in database.state.inbox
 
 
@@ -102,4 +98,4 @@ async def test_a_new_reason_for_a_cancellation_is_survived(database: Database, c
 
     await consume(event_record("orders", "order.cancelled.v1", data, key=str(order_id)))
 
-    assert status_of(order_id, database) is PaymentStatus.VOIDED
+    assert payment_of(order_id, database).status is PaymentStatus.VOIDED

@@ -11,12 +11,12 @@ from outboxed.storage import Clock
 from outboxed.testing.records import decoded
 from payments import handlers
 from payments.consumed_events import OrderCancelled, OrderPlaced
-from payments.domain import Charge, Payment, PaymentStatus, payment_id_of
+from payments.domain import Charge, Payment, PaymentStatus
 from payments.gateway import HttpPaymentGateway
 from payments.handlers import CHARGE, REFUND, Charged, Declined
 
 from ..factories import PAYMENTS, ChargeFactory, PaymentFactory, order_cancelled_data, order_placed_data, voided_unseen
-from ..fakes import stored
+from ..fakes import payment_of, stored
 from ..sandbox import Sandbox
 from .conftest import Database
 
@@ -74,10 +74,6 @@ async def happens(database: Database, name: str, order_id: UUID) -> None:
         await HAPPENINGS[name](order_id, uow)
 
 
-def payment_of(database: Database, order_id: UUID) -> Any:
-    return database.state.table("payments")[payment_id_of(order_id)]
-
-
 @pytest.mark.parametrize(("state", "name"), TABLE)
 async def test_an_entry_of_the_table_gives_its_state_tasks_and_events(
     database: Database, state: str, name: str
@@ -87,7 +83,7 @@ async def test_an_entry_of_the_table_gives_its_state_tasks_and_events(
 
     await happens(database, name, order_id)
 
-    assert payment_of(database, order_id).status is status
+    assert payment_of(order_id, database).status is status
     assert list(database.state.tasks) == [(kind, str(order_id)) for kind in tasks]
     assert [event_type for event_type, _ in decoded(database.state.outbox.values())] == events
 
@@ -112,7 +108,7 @@ async def test_a_payment_asks_for_what_the_order_says(database: Database, order_
     async with database() as uow:
         await handlers.request_payment(event, uow)
 
-    charge = payment_of(database, order_id).charge
+    charge = payment_of(order_id, database).charge
     assert charge is not None
     assert (charge.amount, charge.currency, charge.payment_method) == (Decimal("50.00"), "EUR", "pm_card_ok")
     assert charge.pay_before == event.pay_before
@@ -122,7 +118,7 @@ async def test_a_cancelled_order_that_is_placed_afterwards_is_never_charged(data
     await happens(database, "order.cancelled", order_id)
     await happens(database, "order.placed", order_id)
 
-    assert payment_of(database, order_id).status is VOIDED
+    assert payment_of(order_id, database).status is VOIDED
     assert not database.state.tasks
 
 
@@ -197,7 +193,7 @@ async def test_a_charge_that_succeeds_while_its_order_is_cancelled_is_returned_a
         await handlers.record_refund(order_id, returned, uow)
 
     assert sandbox.outcomes(order_id) == ["charge succeeded", "refund refunded"]
-    assert payment_of(database, order_id).status is REFUNDED
+    assert payment_of(order_id, database).status is REFUNDED
     assert [event_type for event_type, _ in decoded(database.state.outbox.values())] == ["payment.refunded.v1"]
 
 
@@ -241,7 +237,7 @@ async def test_a_change_has_the_time_of_its_transaction(database: Database, stat
     async with database() as uow:
         await HAPPENINGS[name](order_id, uow)
 
-    assert payment_of(database, order_id).history[-1].at == uow.now
+    assert payment_of(order_id, database).history[-1].at == uow.now
 
 
 async def test_a_refund_is_published_with_the_charge_that_was_returned_and_the_payments_version(
@@ -252,7 +248,7 @@ async def test_a_refund_is_published_with_the_charge_that_was_returned_and_the_p
     await happens(database, "money returned", order_id)
 
     [record] = database.state.outbox.values()
-    payment = payment_of(database, order_id)
+    payment = payment_of(order_id, database)
     assert payment.charge_id == "ch_9"
     assert record.headers["ce_sequence"] == str(payment.version)
 

@@ -21,6 +21,7 @@ from payments.settings import Settings
 from payments.tasks import task_kinds
 
 from ..factories import order_cancelled, order_placed
+from ..fakes import payment_of
 from ..sandbox import Sandbox
 from .conftest import Consume, Database, PutFaults
 
@@ -51,10 +52,6 @@ def retried(worker: Worker[Any], clock: Clock) -> Retry:
     return run
 
 
-def status_of(order_id: UUID, database: Database) -> Any:
-    return database.state.table("payments")[payment_id_of(order_id)].status
-
-
 def published(database: Database) -> Sequence[str]:
     return [event_type for event_type, _ in decoded(database.state.outbox.values())]
 
@@ -70,7 +67,7 @@ async def test_a_placed_order_is_charged_and_announced_as_captured(
 
     await worker.run_due()
 
-    assert status_of(order_id, database) is PaymentStatus.CAPTURED
+    assert payment_of(order_id, database).status is PaymentStatus.CAPTURED
     assert published(database) == ["payment.captured.v1"]
     assert sandbox.outcomes(order_id) == ["charge succeeded"]
     assert not database.state.tasks
@@ -83,7 +80,7 @@ async def test_a_declined_card_is_announced_and_never_tried_again(
 
     await retried()
 
-    assert status_of(order_id, database) is PaymentStatus.DECLINED
+    assert payment_of(order_id, database).status is PaymentStatus.DECLINED
     assert published(database) == ["payment.declined.v1"]
     assert sandbox.outcomes(order_id) == ["charge declined"]
 
@@ -96,7 +93,7 @@ async def test_a_time_out_is_no_decline_and_is_tried_again_later(
     await worker.run_due()
 
     task = waiting(database, CHARGE, order_id)
-    assert status_of(order_id, database) is PaymentStatus.REQUESTED
+    assert payment_of(order_id, database).status is PaymentStatus.REQUESTED
     assert (task.attempts, task.last_error) == (1, "ServiceTimeoutError: no answer from the gateway within 5 s")
     assert await worker.run_due() == 0
     assert not published(database)
@@ -125,7 +122,7 @@ async def test_whatever_the_first_answer_was_an_order_is_charged_once(
     await retried()
 
     assert len(sandbox.charges(order_id)) == 1
-    assert status_of(order_id, database) is PaymentStatus.CAPTURED
+    assert payment_of(order_id, database).status is PaymentStatus.CAPTURED
 
 
 async def test_a_gateway_that_fails_for_a_while_is_asked_under_the_same_key_until_it_answers(
@@ -136,7 +133,7 @@ async def test_a_gateway_that_fails_for_a_while_is_asked_under_the_same_key_unti
     await retried(3)
 
     assert sandbox.outcomes(order_id) == ["charge unavailable", "charge unavailable", "charge succeeded"]
-    assert status_of(order_id, database) is PaymentStatus.CAPTURED
+    assert payment_of(order_id, database).status is PaymentStatus.CAPTURED
 
 
 async def test_a_charge_that_cannot_be_looked_up_is_not_made_blindly(
@@ -162,7 +159,7 @@ async def test_a_gateway_that_names_a_time_is_left_alone_until_then(
     clock.advance(timedelta(seconds=2))
     await worker.run_due()
 
-    assert status_of(order_id, database) is PaymentStatus.CAPTURED
+    assert payment_of(order_id, database).status is PaymentStatus.CAPTURED
 
 
 async def test_a_charge_ends_when_its_order_is_cancelled(
@@ -174,7 +171,7 @@ async def test_a_charge_ends_when_its_order_is_cancelled(
     await retried()
 
     assert sandbox.outcomes(order_id) == ["refund nothing_to_refund"]
-    assert status_of(order_id, database) is PaymentStatus.VOIDED
+    assert payment_of(order_id, database).status is PaymentStatus.VOIDED
     assert not database.state.tasks
     assert not published(database)
 
@@ -204,7 +201,7 @@ async def test_a_charge_of_unknown_outcome_at_its_deadline_is_returned_with_the_
 
     assert sandbox.outcomes(order_id) == ["charge succeeded", "refund refunded"]
     assert published(database) == ["payment.refunded.v1"]
-    assert status_of(order_id, database) is PaymentStatus.REFUNDED
+    assert payment_of(order_id, database).status is PaymentStatus.REFUNDED
 
 
 async def test_a_captured_payment_of_a_cancelled_order_is_returned(
@@ -234,7 +231,7 @@ async def test_a_refund_never_gives_up(
     await retried(1)
 
     assert sandbox.outcomes(order_id) == ["charge succeeded", "refund refunded"]
-    assert status_of(order_id, database) is PaymentStatus.REFUNDED
+    assert payment_of(order_id, database).status is PaymentStatus.REFUNDED
     assert not database.state.buried_tasks
 
 
@@ -249,7 +246,7 @@ async def test_a_charge_never_gives_up_before_its_deadline(
         clock.advance(timedelta(seconds=61))
     await worker.run_due()
 
-    assert status_of(order_id, database) is PaymentStatus.CAPTURED
+    assert payment_of(order_id, database).status is PaymentStatus.CAPTURED
     assert not database.state.buried_tasks
 
 
@@ -265,7 +262,7 @@ async def test_a_worker_that_lost_its_lease_writes_nothing(
 
     await worker.perform(kind, slow)
 
-    assert status_of(order_id, database) is PaymentStatus.REQUESTED
+    assert payment_of(order_id, database).status is PaymentStatus.REQUESTED
     assert not published(database)
 
 
@@ -308,4 +305,4 @@ async def test_several_charges_are_under_way_at_once_and_do_not_hold_up_refunds(
             await eventually(lambda: not database.state.tasks)
             stop.set()
 
-    assert {status_of(order_id, database) for order_id in orders} == {PaymentStatus.CAPTURED}
+    assert {payment_of(order_id, database).status for order_id in orders} == {PaymentStatus.CAPTURED}

@@ -8,11 +8,13 @@ service would be used for all services.
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from backing_services.kafka import KafkaCluster
+from backing_services.postgres import DatabaseIsolation, PostgresServer
 from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -21,13 +23,10 @@ from outboxed.consuming import BatchConsumer, ConsumerRole, Subscriber, create_b
 from outboxed.process import Metrics
 from outboxed.relay import Relay
 from outboxed.storage import Clock, SqlTransactions, create_engine
+from outboxed.testing import services
 from outboxed.testing.adapters import Backend, InMemoryBackend, SqlBackend
-
-if TYPE_CHECKING:
-    from backing_services.kafka import KafkaCluster
-    from backing_services.postgres import DatabaseIsolation, PostgresServer
-
-    from outboxed.testing.topics import Topics
+from outboxed.testing.services import engine_of_test, service_isolation
+from outboxed.testing.topics import Topics
 
 __all__ = [
     "ServiceUnderTest",
@@ -35,9 +34,11 @@ __all__ = [
     "backend",
     "clock",
     "consume",
+    "consumer",
     "consumer_role",
     "engine",
     "http",
+    "in_memory",
     "isolation",
     "relay",
     "subscriber",
@@ -65,17 +66,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-async def isolation(postgres_server: "PostgresServer", service: ServiceUnderTest) -> "AsyncIterator[DatabaseIsolation]":
+async def isolation(postgres_server: PostgresServer, service: ServiceUnderTest) -> AsyncIterator[DatabaseIsolation]:
     """A database with the schema of the service's migrations."""
-    from outboxed.testing.services import service_isolation  # noqa: PLC0415 - a unit test needs no database
-
     isolation = await service_isolation(postgres_server, service.name)
     yield isolation
     await isolation.close()
 
 
 @pytest.fixture(scope="session")
-async def engine(isolation: "DatabaseIsolation") -> AsyncIterator[AsyncEngine]:
+async def engine(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
     """The session's engine; a test that doesn't give a connection back fails."""
     engine = create_engine(isolation.url, application_name="tests")
     isolation.watch(engine)
@@ -87,43 +86,44 @@ async def engine(isolation: "DatabaseIsolation") -> AsyncIterator[AsyncEngine]:
 async def transactions(
     request: pytest.FixtureRequest,
     engine: AsyncEngine,
-    isolation: "DatabaseIsolation",
+    isolation: DatabaseIsolation,
     clock: Clock,
     service: ServiceUnderTest,
 ) -> AsyncIterator[SqlTransactions[Any]]:
     """The service's transactions on PostgreSQL; the database is empty again afterwards."""
-    from outboxed.testing.services import engine_of_test  # noqa: PLC0415 - a unit test needs no database
-
     async with engine_of_test(isolation, engine, request.node) as engine_here:
         yield SqlTransactions(engine_here, service.unit_of_work, source=f"/{service.name}", clock=clock)
 
 
 @pytest.fixture
-async def topics(kafka_cluster: "KafkaCluster", service: ServiceUnderTest) -> "AsyncIterator[Topics]":
+async def topics(kafka_cluster: KafkaCluster, service: ServiceUnderTest) -> AsyncIterator[Topics]:
     """Topics and a consumer group of the test's own."""
-    from outboxed.testing.topics import Topics  # noqa: PLC0415 - a unit test needs no Kafka
-
     async with Topics.of_test(kafka_cluster, service.topics) as topics:
         yield topics
 
 
 @pytest.fixture
-def relay(topics: "Topics", transactions: SqlTransactions[Any]) -> Relay:
+def relay(topics: Topics, transactions: SqlTransactions[Any]) -> Relay:
     """A relay from the service's outbox to the test's topics."""
     return Relay(transactions.engine, topics.kafka, transactions.events_appended)
 
 
 @pytest.fixture
 def consumer_role(
-    topics: "Topics", transactions: SqlTransactions[Any], service: ServiceUnderTest
+    topics: Topics, transactions: SqlTransactions[Any], service: ServiceUnderTest
 ) -> Callable[..., ConsumerRole]:
     """Makes the service's consumer as the composition root does, in the test's group."""
-    from outboxed.testing import services  # noqa: PLC0415 - a unit test needs no Kafka
 
     def make(database: Any = transactions) -> ConsumerRole:
         return services.consumer_role(topics, service.routes, database)[0]
 
     return make
+
+
+@pytest.fixture
+def in_memory(database: Any) -> InMemoryBackend:
+    """The service's ports in memory, on its fixture `database`."""
+    return InMemoryBackend(database)
 
 
 @pytest.fixture(params=["in memory", "PostgreSQL"])
@@ -133,9 +133,14 @@ def backend(request: pytest.FixtureRequest, in_memory: InMemoryBackend) -> Backe
 
 
 @pytest.fixture
-async def subscriber(database: Any, service: ServiceUnderTest) -> AsyncIterator[Subscriber]:
+def consumer(database: Any, service: ServiceUnderTest) -> BatchConsumer[Any]:
+    """The service's consumer, in memory."""
+    return BatchConsumer(service.name, service.routes, database, Metrics(database.clock))
+
+
+@pytest.fixture
+async def subscriber(consumer: BatchConsumer[Any], service: ServiceUnderTest) -> AsyncIterator[Subscriber]:
     """The service's real subscriber on FastStream's test broker: parser, envelope, decoding, dispatch, handlers."""
-    consumer: BatchConsumer[Any] = BatchConsumer(service.name, service.routes, database, Metrics(database.clock))
     broker = create_broker(service.settings.kafka)
     subscriber = subscribe(broker, consumer, service.settings.kafka)
     async with TestKafkaBroker(broker):

@@ -23,6 +23,7 @@ ON_A_DATABASE = settings(
     deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,  # each example has subjects of its own
+        HealthCheck.differing_executors,  # each service's subclass of one suite
         HealthCheck.too_slow,  # on a busy machine the first draw can take longer than the limit of one second
     ],
 )

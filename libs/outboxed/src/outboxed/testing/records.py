@@ -81,7 +81,7 @@ def poison(good: Any, **refused: Mapping[str, Any]) -> Mapping[str, Any]:
 
     `refused` adds changes of the data, by name, that this reader refuses but others may accept.
     """
-    headers = {name: raw for name, raw in good.headers if name in {"ce_type", "ce_id"}}
+    headers = dict(good.headers)
     data = json.loads(good.value)
 
     def spoilt(value: bytes | None = good.value, key: bytes | None = good.key, **changed: bytes | None) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from outboxed.storage import SqlTransactions
@@ -24,10 +24,7 @@ class HistoriesSuite:
         """What came of the subjects, which are given by id with a number each, without ids and times."""
         raise NotImplementedError
 
-    @settings(
-        ON_A_DATABASE,
-        suppress_health_check=[*ON_A_DATABASE.suppress_health_check, HealthCheck.differing_executors],
-    )
+    @ON_A_DATABASE
     @given(data=st.data())
     async def test_every_history_ends_alike_in_memory_and_on_postgresql(
         self, in_memory: InMemoryBackend, transactions: SqlTransactions[Any], data: st.DataObject
