@@ -1,13 +1,12 @@
 """pytest's JUnit reports, which it writes with --junitxml."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """A test that ran, and the first line of each of its failures and errors."""
 
     module: str
@@ -17,16 +16,13 @@ class Case:
 
 def cases_of(report: Path) -> Sequence[Case]:
     """The tests of a report; a test that was skipped didn't run."""
+    cases = ET.parse(report).iter("testcase")  # noqa: S314 - our own pytest wrote it
     return [
-        Case(case.get("classname", ""), case.get("name", ""), [_first_line(why) for why in _problems(case)])
-        for case in ET.parse(report).iter("testcase")  # noqa: S314 - our own pytest wrote it
+        Case(
+            case.get("classname", ""),
+            case.get("name", ""),
+            [(why.get("message") or "").partition("\n")[0] for why in (*case.iter("failure"), *case.iter("error"))],
+        )
+        for case in cases
         if case.find("skipped") is None
     ]
-
-
-def _problems(case: ET.Element) -> Sequence[ET.Element]:
-    return [*case.findall("failure"), *case.findall("error")]
-
-
-def _first_line(problem: ET.Element) -> str:
-    return (problem.get("message") or "").partition("\n")[0]

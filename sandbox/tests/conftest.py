@@ -17,9 +17,8 @@ __all__ = ["certificate"]
 
 @pytest.fixture
 def ledger() -> Iterator[Ledger]:
-    ledger = Ledger()
-    yield ledger
-    ledger.close()
+    with closing(Ledger()) as ledger:
+        yield ledger
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ from notifications.app import NAME, create_app
 from notifications.consumers import ROUTES
 from notifications.settings import AUDIENCE, ISSUER, Settings
 from notifications.storage import SqlNotificationsUnitOfWork
-from outboxed.storage import Clock
 from outboxed.testing.fixtures import *  # noqa: F403 - fixtures of this service's own
 from outboxed.testing.fixtures import ServiceUnderTest, new_id
-from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.tokens import KeyPair, signing_keys
 
-from .fakes import InMemoryNotificationsUnitOfWork, in_memory_notifications
+from .fakes import in_memory_notifications
 
 keys = signing_keys(issuer=ISSUER, audience=AUDIENCE, role="operator")
 order_id = new_id
@@ -20,9 +18,6 @@ order_id = new_id
 @pytest.fixture(scope="session")
 def service(keys: KeyPair) -> ServiceUnderTest:
     settings = Settings(environment="test", jwt_public_keys=(keys.public,))
-    return ServiceUnderTest(NAME, settings, SqlNotificationsUnitOfWork, ROUTES, ("orders", "payments"), create_app)
-
-
-@pytest.fixture
-def database(clock: Clock) -> InMemoryDatabase[InMemoryNotificationsUnitOfWork]:
-    return in_memory_notifications(clock)
+    return ServiceUnderTest(
+        NAME, settings, SqlNotificationsUnitOfWork, ROUTES, ("orders", "payments"), create_app, in_memory_notifications
+    )

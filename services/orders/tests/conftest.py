@@ -12,6 +12,8 @@ from orders.storage import SqlOrdersUnitOfWork
 from outboxed.testing.fixtures import *  # noqa: F403 - fixtures of this service's own
 from outboxed.testing.fixtures import ServiceUnderTest
 
+from .fakes import in_memory_orders
+
 PAYMENT_DEADLINE = timedelta(minutes=15)
 
 
@@ -28,4 +30,6 @@ def policy() -> OrderPolicy:
 @pytest.fixture(scope="session")
 def service(settings: Settings) -> ServiceUnderTest:
     """What the fixtures of outboxed.testing need to know."""
-    return ServiceUnderTest(NAME, settings, SqlOrdersUnitOfWork, ROUTES, ("orders", "payments"), create_app)
+    return ServiceUnderTest(
+        NAME, settings, SqlOrdersUnitOfWork, ROUTES, ("orders", "payments"), create_app, in_memory_orders
+    )

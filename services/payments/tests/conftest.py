@@ -1,17 +1,15 @@
 """What every level of this service's tests builds on."""
 
 import pytest
-from outboxed.storage import Clock
 from outboxed.testing.fixtures import *  # noqa: F403 - fixtures of this service's own
 from outboxed.testing.fixtures import ServiceUnderTest, new_id
-from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.tokens import KeyPair, signing_keys
 from payments.app import NAME, create_app
 from payments.consumers import ROUTES
 from payments.settings import AUDIENCE, ISSUER, Settings
 from payments.storage import SqlPaymentsUnitOfWork
 
-from .fakes import InMemoryPaymentsUnitOfWork, in_memory_payments
+from .fakes import in_memory_payments
 
 keys = signing_keys(issuer=ISSUER, audience=AUDIENCE, role="operator")
 order_id = new_id
@@ -20,9 +18,6 @@ order_id = new_id
 @pytest.fixture(scope="session")
 def service(keys: KeyPair) -> ServiceUnderTest:
     settings = Settings(environment="test", jwt_public_keys=(keys.public,))
-    return ServiceUnderTest(NAME, settings, SqlPaymentsUnitOfWork, ROUTES, ("orders", "payments"), create_app)
-
-
-@pytest.fixture
-def database(clock: Clock) -> InMemoryDatabase[InMemoryPaymentsUnitOfWork]:
-    return in_memory_payments(clock)
+    return ServiceUnderTest(
+        NAME, settings, SqlPaymentsUnitOfWork, ROUTES, ("orders", "payments"), create_app, in_memory_payments
+    )

@@ -1,8 +1,7 @@
 """Fixtures for the tests of a service: `from outboxed.testing.fixtures import *` in its conftest.py.
 
-A service's conftest.py defines the fixture `service` (a ServiceUnderTest) and, for tests in memory, `database` (an
-InMemoryDatabase). The import gives each service its own copies. From a plugin, the session fixtures of the first
-service would be used for all services.
+A service defines the fixture `service` (a ServiceUnderTest) there. The import gives each service its own copies: from a
+plugin, the session fixtures of the first service would be used for all services.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -25,6 +24,7 @@ from outboxed.relay import Relay
 from outboxed.storage import Clock, SqlTransactions, create_engine
 from outboxed.testing import services
 from outboxed.testing.adapters import Backend, InMemoryBackend, SqlBackend
+from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.services import engine_of_test, service_isolation
 from outboxed.testing.topics import Topics
 
@@ -36,6 +36,7 @@ __all__ = [
     "consume",
     "consumer",
     "consumer_role",
+    "database",
     "engine",
     "http",
     "in_memory",
@@ -57,6 +58,7 @@ class ServiceUnderTest:
     routes: Sequence[Any]
     topics: Sequence[str]
     create_app: Callable[[Any], FastAPI]
+    in_memory: Callable[[Clock], InMemoryDatabase[Any]]
 
 
 @pytest.fixture
@@ -118,6 +120,12 @@ def consumer_role(
         return services.consumer_role(topics, service.routes, database)[0]
 
     return make
+
+
+@pytest.fixture
+def database(clock: Clock, service: ServiceUnderTest) -> InMemoryDatabase[Any]:
+    """The service's database in memory, empty."""
+    return service.in_memory(clock)
 
 
 @pytest.fixture
