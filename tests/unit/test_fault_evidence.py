@@ -21,8 +21,8 @@ def customers() -> Customers:
     return Customers([], httpx.AsyncClient(), "", 1, placed={"1": Placed("1", ADA, NOON)})
 
 
-def interruption(after: float, seconds: float = 0) -> Interruption:
-    return Interruption(NOON + timedelta(seconds=after), NOON + timedelta(seconds=after + seconds))
+def interruption(after: float, seconds: float = 0, copies: int = 1) -> Interruption:
+    return Interruption(NOON + timedelta(seconds=after), NOON + timedelta(seconds=after + seconds), copies)
 
 
 @pytest.mark.parametrize(
@@ -31,12 +31,14 @@ def interruption(after: float, seconds: float = 0) -> Interruption:
         ([interruption(5)], [mail(), mail(after=10)], True),
         ([interruption(5)], [mail(), mail(after=10), mail(after=11)], False),
         ([interruption(5), interruption(10)], [mail(), mail(after=8), mail(after=15)], True),
+        ([interruption(5, 4, copies=3)], [mail(), mail(after=6), mail(after=7), mail(after=9)], True),
+        ([interruption(5, 4, copies=2)], [mail(), mail(after=6), mail(after=7), mail(after=9)], False),
         ([interruption(-60, 58)], [mail(), mail(after=10)], False),
         ([interruption(60)], [mail(), mail(after=10)], False),
         ([interruption(5)], [mail(), mail(after=10, domain="elsewhere")], False),
     ],
 )
-def test_an_interruption_explains_one_more_copy_with_the_same_message_id(
+def test_an_interruption_explains_so_many_more_copies_with_the_same_message_id(
     interruptions: list[Interruption], mails: Sequence[Mail], well: bool, customers: Customers
 ) -> None:
     injected = Injected(letters={LETTER}, kills=3, interruptions=interruptions)

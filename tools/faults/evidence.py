@@ -26,10 +26,15 @@ CLOCKS_APART = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Interruption:
-    """A span in which an e-mail may have been sent but not yet recorded."""
+    """A span in which an e-mail may have been sent but not yet recorded; one e-mail may come `copies` times more.
+
+    A mail server that hangs up after the data does so to as many attempts as its fault says, also to those of one
+    e-mail.
+    """
 
     begun: datetime
     ended: datetime
+    copies: int = 1
 
 
 @dataclass
@@ -65,12 +70,16 @@ def judged(evidence: Evidence, injected: Injected, customers: Customers) -> Evid
 
 
 def more_copies(mails: Iterable[Mail], interruptions: Sequence[Interruption]) -> Mapping[str, int]:
-    """How many interruptions lay between the first and the last copy of each e-mail."""
+    """How many more copies of each e-mail the interruptions between its first and its last copy explain."""
     times: dict[str, list[datetime]] = {}
     for mail in mails:
         times.setdefault(mail.name, []).append(mail.at)
     return {
-        name: sum(min(at) - CLOCKS_APART <= one.ended and one.begun <= max(at) + CLOCKS_APART for one in interruptions)
+        name: sum(
+            one.copies
+            for one in interruptions
+            if min(at) - CLOCKS_APART <= one.ended and one.begun <= max(at) + CLOCKS_APART
+        )
         for name, at in times.items()
     }
 

@@ -50,7 +50,7 @@ GATEWAY = (
     {"operation": "refund", "action": "timeout_after", "times": 2},
     {"operation": "refund", "action": "status", "status": 503, "seconds": 1, "times": 3},
 )
-SMTP = (
+SMTP: Sequence[Mapping[str, Any]] = (
     {"action": "status", "status": 451, "times": 4},
     {"action": "hang", "seconds": 20, "times": 2},
     {"action": "drop_after_data", "times": 3},
@@ -240,7 +240,7 @@ class Injector:
         await self._put(f"{self.system.ports.url('mail_catcher')}/_faults", [*self._refusals(), chosen])
         await asyncio.sleep(rng.uniform(*SHORT))
         if chosen["action"] != "status":
-            self.injected.interruptions.append(Interruption(begun, datetime.now(UTC)))
+            self.injected.interruptions.append(Interruption(begun, datetime.now(UTC), copies=chosen["times"]))
         await self._put(f"{self.system.ports.url('mail_catcher')}/_faults", self._refusals())
         return f"the mail server: {chosen['action']} {chosen.get('status', '')}".rstrip()
 

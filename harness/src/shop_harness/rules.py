@@ -138,7 +138,7 @@ def _too_many_copies(evidence: Evidence) -> Iterator[str]:
     for name, copies in evidence.received_mails.items():
         explained = evidence.more_copies.get(name, 0)
         if copies > 1 + explained:
-            yield f"{name} came {copies} times, and {explained} interruptions lay between"
+            yield f"{name} came {copies} times, and interruptions explain {explained} more than one"
 
 
 def _changed_message_ids(evidence: Evidence) -> Iterator[str]:

@@ -108,7 +108,7 @@ def test_each_rule_is_broken_by_something() -> None:
 
 def test_a_breach_is_told_after_the_sentence_of_its_rule() -> None:
     assert list(broken(RULES, evidence(mails=[mail(), mail()]))) == [
-        f"{rules.SENT_ONCE.sentence}: confirmation.1 came 2 times, and 0 interruptions lay between"
+        f"{rules.SENT_ONCE.sentence}: confirmation.1 came 2 times, and interruptions explain 0 more than one"
     ]
 
 
