@@ -1,6 +1,7 @@
 """Where a provider's pacts come from: a folder of pact files, or a Pact Broker (see pact_faststream.broker)."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,6 +49,10 @@ class PactFolder:
         """Raises NoPactsError: no file is about this provider, or one has no interaction."""
         for path in self._pacts_of(provider):
             verifier.add_source(path)
+
+    def documents(self, provider: str) -> Sequence[dict[str, Any]]:
+        """The content of the provider's pact files. Raises NoPactsError as `add_to` does."""
+        return [json.loads(path.read_text()) for path in self._pacts_of(provider)]
 
     def confirm_published(self, provider: str) -> None:
         """See PactSource."""

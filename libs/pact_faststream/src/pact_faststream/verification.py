@@ -1,7 +1,8 @@
 """The results of Pact's verifier, none of which can be overlooked."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from pact import Verifier
 
@@ -30,6 +31,13 @@ class Result:
     mismatches: tuple[str, ...] = ()
     pending: bool = False
     variant: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The values that the consumer asks for."""
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The names of the interaction's provider states."""
+        return self.interaction.states
 
     @property
     def ok(self) -> bool:

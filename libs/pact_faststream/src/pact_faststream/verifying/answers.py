@@ -1,0 +1,174 @@
+"""The messages that are offered to Pact: read as a consumer's client would read them, from the rows of use cases."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pact_faststream._compat.pact import message_asked
+from pact_faststream.callbacks import Reply, message
+from pact_faststream.metadata import metadata_sent, texts_of
+from pact_faststream.records import OutboxRecord, PublishedType, WireRecord, wire
+from pact_faststream.values.sent import differences, merged, new_parameters, read_of
+from pact_faststream.verification import Interaction, Result
+from pact_faststream.verifying.states import ProviderState
+
+Outbox = Callable[[], Awaitable[Sequence[OutboxRecord]]]
+"""All rows of the outbox so far, oldest first, as the relay sends them."""
+
+Offered = tuple[Interaction, int]
+"""An interaction, and the number of a variant."""
+
+
+class RepeatedIdError(ValueError):
+    """Two records have one id, so that a consumer drops the second."""
+
+
+@dataclass
+class Answers:
+    """Answers Pact in its own thread by running use cases on the test's loop.
+
+    `made` has what became of each interaction of a run, as fields of its Result.
+    """
+
+    states: Mapping[str, ProviderState]
+    outbox: Outbox
+    loop: asyncio.AbstractEventLoop
+    made: dict[Interaction, dict[str, Any]] = field(default_factory=dict)
+    refused: dict[Interaction, tuple[str, ...]] = field(default_factory=dict)
+    _chosen: Mapping[str, int] = field(default_factory=dict)
+    _offered: Mapping[str, Offered] = field(default_factory=dict)
+    _ids: "_Ids" = field(default_factory=lambda: _Ids())
+
+    def begin(self, chosen: Mapping[str, int], offered: Mapping[str, Offered] | None = None) -> None:
+        """Begin a run: a variant, by number, for each state; or what a description stands for, where it is a copy's.
+
+        A state with fewer variants uses its last one.
+        """
+        self._chosen = chosen
+        self._offered = offered or {}
+        self.made = {}
+
+    def variants_of(self, states: Sequence[Mapping[str, Any]]) -> int:
+        """How many variants an interaction with these provider states has: one if it asks for values."""
+        if len(states) != 1 or states[0]["name"] not in self.states:
+            return 1
+        state = self.states[states[0]["name"]]
+        return 1 if states[0].get("params") and state.asked else len(state.variants)
+
+    def answer(self, request: Mapping[str, Any]) -> Reply:
+        """Give the message that Pact asks for: by description, with its provider states."""
+        description, states = message_asked(request)
+        names = tuple(name for name, _ in states)
+        own = Interaction(description, names)
+        made = self.made.setdefault(own, {})
+        try:
+            interaction, number = self._offered.get(description, (own, None))
+            made["interaction"] = interaction
+            if interaction in self.refused:
+                raise AssertionError("; ".join(self.refused[interaction]))  # noqa: TRY301 - a failure as all others are
+            state = self._state(names)
+            variant = list(state.variants)[self._number(names[0], number)]
+            [(_, parameters)] = states
+            if parameters and state.asked:
+                made["parameters"] = merged(made.get("parameters", {}), parameters)
+            else:
+                made["variant"] = variant
+            return _message(self._run(self._record(state, state.produce(state.variants[variant], parameters))))
+        except Exception as error:
+            # this has failed, even if Pact takes the page with status 500 for a message and accepts it
+            made["mismatches"] = (f"{type(error).__name__}: {error}",)
+            raise
+
+    async def at_the_edges(self, results: Sequence[Result]) -> Sequence[Result]:
+        """For each interaction that asks for values: whether each variant's values come back, too."""
+        found: list[Result] = []
+        for result in results:
+            if result.parameters and result.ok:
+                found += await self._swept(result)
+        self.refused = {result.interaction: result.mismatches for result in found if not result.ok}
+        return found
+
+    async def _swept(self, result: Result) -> Sequence[Result]:
+        state = self.states[result.interaction.states[0]]
+        swept: list[Result] = []
+        for name, variant in state.variants.items():
+            if isinstance(variant, Mapping):
+                mismatches = tuple(await self._wrong(state, variant, result.parameters))
+                swept.append(Result(result.consumer, result.interaction, mismatches, result.pending, name))
+        return swept
+
+    async def _wrong(self, state: ProviderState, variant: Mapping[str, Any], read: Mapping[str, Any]) -> Sequence[str]:
+        parameters = new_parameters(variant)
+        try:
+            record = await self._record(state, state.ask(parameters))
+            metadata_sent(record)
+            return list(differences(read_of(parameters, read), json.loads(record.value or b"null")))
+        except Exception as error:  # noqa: BLE001 - the result has the error
+            return [f"{type(error).__name__}: {error}"]
+
+    def _run(self, running: Any) -> WireRecord:
+        record: WireRecord = asyncio.run_coroutine_threadsafe(running, self.loop).result()
+        return record
+
+    def _state(self, states: Sequence[str]) -> ProviderState:
+        if len(states) != 1:
+            raise LookupError(f"an interaction needs exactly one provider state, this one has {len(states)}")
+        [name] = states
+        if name not in self.states:
+            raise LookupError(f"nobody made the provider state {name!r}: add it, there are {sorted(self.states)}")
+        return self.states[name]
+
+    def _number(self, name: str, offered: int | None) -> int:
+        chosen = self._chosen[name] if offered is None else offered
+        return min(chosen, len(self.states[name].variants) - 1)
+
+    async def _record(self, state: ProviderState, use_case: Awaitable[object]) -> WireRecord:
+        before = len(await self.outbox())
+        returned = await use_case
+        if isinstance(returned, OutboxRecord | bytes | str | dict):
+            raise TypeError(
+                f"a variant returned a {type(returned).__name__}: let it run the use case, the message is read from "
+                "the outbox; one that a test makes proves nothing about the code that publishes"
+            )
+        written = [wire(row) for row in (await self.outbox())[before:]]
+        self._ids.add(written)
+        return _one(written, state.event)
+
+
+@dataclass
+class _Ids:
+    """The ids of all records so far. Versions of one fact share theirs: of one key, and their types differ in `.v2`."""
+
+    known: dict[str, tuple[int, str, set[str]]] = field(default_factory=dict)
+    writes: int = 0
+
+    def add(self, written: Sequence[WireRecord]) -> None:
+        """Add what one use case wrote. Raises RepeatedIdError."""
+        self.writes += 1
+        for record in written:
+            kind = next(iter(texts_of(record, "ce_type")), "")
+            fact = f"{record.topic} {record.key!r} {re.sub(r'[._-]?v[0-9]+$', '', kind)}"
+            for ce_id in texts_of(record, "ce_id"):
+                write, known, kinds = self.known.setdefault(ce_id, (self.writes, fact, set()))
+                if (write, known) != (self.writes, fact) or kind in kinds:
+                    raise RepeatedIdError(
+                        f"the ce_id {ce_id!r} of {kind} was that of another record: consumers drop the second one"
+                    )
+                kinds.add(kind)
+
+
+def _one(written: Sequence[WireRecord], event: type[PublishedType]) -> WireRecord:
+    found = [record for record in written if event.type in texts_of(record, "ce_type")]
+    if len(found) == 1:
+        return found[0]
+    others = [next(iter(texts_of(record, "ce_type")), "none") for record in written]
+    raise LookupError(f"the use case wrote {len(found)} rows of {event.type}, not 1; its rows: {others or 'none'}")
+
+
+def _message(record: WireRecord) -> Reply:
+    if not record.value or json.loads(record.value) in ({}, [], None):
+        raise ValueError("the row's value is empty, and a pact without a body would accept it")
+    return message(record.value, metadata_sent(record))
