@@ -84,30 +84,30 @@ class Answers:
 
     async def at_the_edges(self, results: Sequence[Result]) -> Sequence[Result]:
         """For each interaction that asks for values: whether each variant's values come back, too."""
-        found: list[Result] = []
-        for result in results:
-            if result.parameters and result.ok:
-                found += await self._swept(result)
+        asking = [result for result in results if result.parameters and result.ok]
+        swept = {name: await self._swept(self.states[name]) for name in {result.states[0]: None for result in asking}}
+        found = [
+            Result(result.consumer, result.interaction, sent.wrong_for(result.parameters), result.pending, variant)
+            for result in asking
+            for variant, sent in swept[result.states[0]].items()
+        ]
         self.refused = {result.interaction: result.mismatches for result in found if not result.ok}
         return found
 
-    async def _swept(self, result: Result) -> Sequence[Result]:
-        state = self.states[result.interaction.states[0]]
-        swept: list[Result] = []
-        for name, variant in state.variants.items():
-            if isinstance(variant, Mapping):
-                mismatches = tuple(await self._wrong(state, variant, result.parameters))
-                swept.append(Result(result.consumer, result.interaction, mismatches, result.pending, name))
-        return swept
+    async def _swept(self, state: ProviderState) -> Mapping[str, "_Sent"]:
+        return {
+            name: await self._sent(state, new_parameters(variant))
+            for name, variant in state.variants.items()
+            if isinstance(variant, Mapping)
+        }
 
-    async def _wrong(self, state: ProviderState, variant: Mapping[str, Any], read: Mapping[str, Any]) -> Sequence[str]:
-        parameters = new_parameters(variant)
+    async def _sent(self, state: ProviderState, parameters: Mapping[str, Any]) -> "_Sent":
         try:
             record = await self._record(state, state.ask(parameters))
             metadata_sent(record)
-            return list(differences(read_of(parameters, read), json.loads(record.value or b"null")))
+            return _Sent(parameters, json.loads(record.value or b"null"))
         except Exception as error:  # noqa: BLE001 - the result has the error
-            return [f"{type(error).__name__}: {error}"]
+            return _Sent(parameters, None, (f"{type(error).__name__}: {error}",))
 
     def _run(self, running: Any) -> WireRecord:
         record: WireRecord = asyncio.run_coroutine_threadsafe(running, self.loop).result()
@@ -136,6 +136,19 @@ class Answers:
         written = [wire(row) for row in (await self.outbox())[before:]]
         self._ids.add(written)
         return _one(written, state.event)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What a variant asked for, and the message that it led to."""
+
+    parameters: Mapping[str, Any]
+    body: Any
+    errors: tuple[str, ...] = ()
+
+    def wrong_for(self, read: Mapping[str, Any]) -> tuple[str, ...]:
+        """What is not as asked, to a consumer that reads these fields."""
+        return self.errors or tuple(differences(read_of(self.parameters, read), self.body))
 
 
 @dataclass
