@@ -39,14 +39,18 @@ def metadata_expected(event: ConsumedMessage) -> Mapping[str, str]:
 def metadata_sent(record: WireRecord) -> Mapping[str, str]:
     """The same, of a record that a provider really sends.
 
-    Raises HeaderError for a contracted header that readers take in different ways: twice, in another case, null or
-    unreadable. Raises UnicodeDecodeError for such a key.
+    Raises HeaderError as check_headers does, and UnicodeDecodeError for an unreadable key.
     """
+    check_headers(record)
+    headers = {name: text for name in CONTRACTED_HEADERS for text in texts_of(record, name)}
+    return metadata_of(record.topic, record.key.decode() if record.key else "", record.value or b"", headers)
+
+
+def check_headers(record: WireRecord) -> None:
+    """Raises HeaderError for a contracted header that is there twice, in another case, null or unreadable."""
     faults = [fault for name in CONTRACTED_HEADERS for fault in _faults(name, record)]
     if faults:
         raise HeaderError("; ".join(faults))
-    headers = {name: text for name in CONTRACTED_HEADERS for text in texts_of(record, name)}
-    return metadata_of(record.topic, record.key.decode() if record.key else "", record.value or b"", headers)
 
 
 def texts_of(record: WireRecord, name: str) -> Sequence[str]:

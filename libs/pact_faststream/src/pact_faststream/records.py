@@ -22,7 +22,13 @@ class Model(Protocol):
     def model_json_schema(cls) -> dict[str, Any]: ...
 
 
-class ConsumedMessage(Model, Protocol):
+class Example(Model, Protocol):
+    """An instance of a pydantic model."""
+
+    def model_dump_json(self, *, exclude_unset: bool = False) -> str: ...
+
+
+class ConsumedMessage(Example, Protocol):
     """A consumer's own view of an event: a pydantic model of the fields that it uses.
 
     `type` is the header `ce_type`, `key_field` the field that the record's key equals.
@@ -32,7 +38,6 @@ class ConsumedMessage(Model, Protocol):
     topic: ClassVar[str]
     key_field: ClassVar[str]
 
-    def model_dump_json(self, *, exclude_unset: bool = False) -> str: ...
     @classmethod
     def model_validate_json(cls, json_data: str | bytes) -> Any: ...
 

@@ -14,7 +14,7 @@ from payments import handlers
 from payments.consumed_events import Money, OrderCancelled, OrderPlaced
 from payments.domain import payment_id_of
 from payments.events import PaymentCaptured, PaymentDeclined, PaymentRefunded
-from payments.handlers import ChargeOutcome, Charged, Declined
+from payments.handlers import Charged, ChargeOutcome, Declined
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
 from ..factories import CHARGE_ID, NOW

@@ -161,7 +161,7 @@ def _numbered(interaction: Mapping[str, Any], number: int) -> dict[str, Any]:
 def _sent(record: WireRecord) -> Reply:
     """A record as most readers take it: without unreadable headers, and with the first of two.
 
-    What a pact says is judged here; verify_provider refuses a contracted header that is there twice before Pact sees it.
+    A pact alone is judged here; verify_provider refuses a contracted header that is there twice before Pact sees it.
     """
     headers: dict[str, str] = {}
     for name, raw in record.headers:

@@ -1,4 +1,4 @@
-"""The consumer's half: rules by which the very values of an example are expected back, and what makes a good example."""
+"""The consumer's half: rules by which the very values of an example are expected back, and what a good example is."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from pact_faststream.records import ConsumedMessage
+from pact_faststream.records import Example
 from pact_faststream.rules import FORMATS, Rule, Schema, all_of, pattern_of, schema_of
 
 
@@ -28,7 +28,7 @@ class Leaf:
         return str(self.schema.get("format") or self.schema.get("pattern") or type(self.value).__name__)
 
 
-def value_rules(example: ConsumedMessage) -> dict[str, Rule]:
+def value_rules(example: Example) -> dict[str, Rule]:
     """Rules by JSON path, for `with_matching_rules`: each value is the example's.
 
     An id may be written in either case, and an instant in UTC with any number of zeros: a reader's model takes both.
@@ -36,7 +36,7 @@ def value_rules(example: ConsumedMessage) -> dict[str, Rule]:
     return {leaf.path: _rule(leaf) for leaf in leaves(example)}
 
 
-def confusions(first: ConsumedMessage, second: ConsumedMessage, same: Collection[str]) -> Iterator[str]:
+def confusions(first: Example, second: Example, same: Collection[str]) -> Iterator[str]:
     """What two examples leave unseen: a constant, or two fields that are mixed up."""
     mine, others = {leaf.path: leaf for leaf in leaves(first)}, {leaf.path: leaf for leaf in leaves(second)}
     for path, leaf in mine.items():
@@ -50,7 +50,7 @@ def confusions(first: ConsumedMessage, second: ConsumedMessage, same: Collection
                 yield f"{other} and {path} are both {leaf.value!r}: if they were mixed up, nobody would see it"
 
 
-def leaves(example: ConsumedMessage) -> Iterator[Leaf]:
+def leaves(example: Example) -> Iterator[Leaf]:
     """All values of an example that were set."""
     schema = type(example).model_json_schema()
     body = json.loads(example.model_dump_json(exclude_unset=True))

@@ -9,7 +9,7 @@ from pydantic_core import to_jsonable_python
 
 
 def new_parameters(variant: Mapping[str, Any]) -> dict[str, Any]:
-    """A variant's parameters as a consumer would ask for them, in JSON; each function is called for a value of its own."""
+    """A variant's parameters as a consumer would ask for them, in JSON; a function is called for a new value."""
     made: dict[str, Any] = to_jsonable_python(_made(variant))
     return made
 

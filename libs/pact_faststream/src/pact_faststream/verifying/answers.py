@@ -9,7 +9,7 @@ from typing import Any
 
 from pact_faststream._compat.pact import message_asked
 from pact_faststream.callbacks import Reply, message
-from pact_faststream.metadata import metadata_sent, texts_of
+from pact_faststream.metadata import check_headers, metadata_sent, texts_of
 from pact_faststream.records import OutboxRecord, PublishedType, WireRecord, wire
 from pact_faststream.values.sent import differences, merged, new_parameters, read_of
 from pact_faststream.verification import Interaction, Result
@@ -27,6 +27,28 @@ class RepeatedIdError(ValueError):
 
 
 @dataclass
+class _Ids:
+    """The ids of all records so far. Versions of one fact share theirs: of one key, and their types differ in `.v2`."""
+
+    known: dict[str, tuple[int, str, set[str]]] = field(default_factory=dict)
+    writes: int = 0
+
+    def add(self, written: Sequence[WireRecord]) -> None:
+        """Add what one use case wrote. Raises RepeatedIdError."""
+        self.writes += 1
+        for record in written:
+            kind = next(iter(texts_of(record, "ce_type")), "")
+            fact = f"{record.topic} {record.key!r} {re.sub(r'[._-]?v[0-9]+$', '', kind)}"
+            for ce_id in texts_of(record, "ce_id"):
+                write, known, kinds = self.known.setdefault(ce_id, (self.writes, fact, set()))
+                if (write, known) != (self.writes, fact) or kind in kinds:
+                    raise RepeatedIdError(
+                        f"the ce_id {ce_id!r} of {kind} was that of another record: consumers drop the second one"
+                    )
+                kinds.add(kind)
+
+
+@dataclass
 class Answers:
     """Answers Pact in its own thread by running use cases on the test's loop.
 
@@ -40,7 +62,7 @@ class Answers:
     refused: dict[Interaction, tuple[str, ...]] = field(default_factory=dict)
     _chosen: Mapping[str, int] = field(default_factory=dict)
     _offered: Mapping[str, Offered] = field(default_factory=dict)
-    _ids: "_Ids" = field(default_factory=lambda: _Ids())
+    _ids: _Ids = field(default_factory=_Ids)
 
     def begin(self, chosen: Mapping[str, int], offered: Mapping[str, Offered] | None = None) -> None:
         """Begin a run: a variant, by number, for each state; or what a description stands for, where it is a copy's.
@@ -134,6 +156,8 @@ class Answers:
                 "the outbox; one that a test makes proves nothing about the code that publishes"
             )
         written = [wire(row) for row in (await self.outbox())[before:]]
+        for record in written:
+            check_headers(record)
         self._ids.add(written)
         return _one(written, state.event)
 
@@ -149,28 +173,6 @@ class _Sent:
     def wrong_for(self, read: Mapping[str, Any]) -> tuple[str, ...]:
         """What is not as asked, to a consumer that reads these fields."""
         return self.errors or tuple(differences(read_of(self.parameters, read), self.body))
-
-
-@dataclass
-class _Ids:
-    """The ids of all records so far. Versions of one fact share theirs: of one key, and their types differ in `.v2`."""
-
-    known: dict[str, tuple[int, str, set[str]]] = field(default_factory=dict)
-    writes: int = 0
-
-    def add(self, written: Sequence[WireRecord]) -> None:
-        """Add what one use case wrote. Raises RepeatedIdError."""
-        self.writes += 1
-        for record in written:
-            kind = next(iter(texts_of(record, "ce_type")), "")
-            fact = f"{record.topic} {record.key!r} {re.sub(r'[._-]?v[0-9]+$', '', kind)}"
-            for ce_id in texts_of(record, "ce_id"):
-                write, known, kinds = self.known.setdefault(ce_id, (self.writes, fact, set()))
-                if (write, known) != (self.writes, fact) or kind in kinds:
-                    raise RepeatedIdError(
-                        f"the ce_id {ce_id!r} of {kind} was that of another record: consumers drop the second one"
-                    )
-                kinds.add(kind)
 
 
 def _one(written: Sequence[WireRecord], event: type[PublishedType]) -> WireRecord:
