@@ -24,9 +24,8 @@ class StoppedClock(Clock):
 
 
 INSTANTS: Mapping[str, datetime] = {
-    "at midnight": datetime(2026, 1, 15, tzinfo=UTC),
-    "at a full second in summer": datetime(2026, 7, 31, 22, 59, 59, tzinfo=UTC),
-    "in milliseconds": datetime(2026, 11, 30, 9, 5, 7, 120_000, tzinfo=UTC),
+    "at midnight on a first": datetime(2026, 2, 1, tzinfo=UTC),
+    "in summer, in milliseconds": datetime(2026, 7, 31, 22, 59, 59, 120_000, tzinfo=UTC),
     "at the last microsecond of a leap day": datetime(2028, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC),
 }
 

@@ -26,26 +26,47 @@ class RepeatedIdError(ValueError):
     """Two records have one id, so that a consumer drops the second."""
 
 
+@dataclass(frozen=True)
+class _Identified:
+    """A record that has an id, and the number of the use case that wrote it."""
+
+    write: int
+    record: WireRecord
+
+    @property
+    def type(self) -> str:
+        return next(iter(texts_of(self.record, "ce_type")), "")
+
+    def may_share_an_id_with(self, other: "_Identified") -> bool:
+        """Whether they are the same event again, or versions of one fact: written at once, their types differ in `.v2`."""
+        mine, others = ((each.record.topic, each.record.key) for each in (self, other))
+        if mine != others:
+            return False
+        if self.type == other.type:
+            return self.write != other.write and self.record.value == other.record.value
+        return self.write == other.write and _unversioned(self.type) == _unversioned(other.type)
+
+
 @dataclass
 class _Ids:
-    """The ids of all records so far. Versions of one fact share theirs: of one key, and their types differ in `.v2`."""
+    """The ids of all records so far."""
 
-    known: dict[str, tuple[int, str, set[str]]] = field(default_factory=dict)
+    known: dict[str, list[_Identified]] = field(default_factory=dict)
     writes: int = 0
 
     def add(self, written: Sequence[WireRecord]) -> None:
         """Add what one use case wrote. Raises RepeatedIdError."""
         self.writes += 1
-        for record in written:
-            kind = next(iter(texts_of(record, "ce_type")), "")
-            fact = f"{record.topic} {record.key!r} {re.sub(r'[._-]?v[0-9]+$', '', kind)}"
-            for ce_id in texts_of(record, "ce_id"):
-                write, known, kinds = self.known.setdefault(ce_id, (self.writes, fact, set()))
-                if (write, known) != (self.writes, fact) or kind in kinds:
-                    raise RepeatedIdError(
-                        f"the ce_id {ce_id!r} of {kind} was that of another record: consumers drop the second one"
-                    )
-                kinds.add(kind)
+        for new in (_Identified(self.writes, record) for record in written):
+            for ce_id in texts_of(new.record, "ce_id"):
+                others = self.known.setdefault(ce_id, [])
+                for other in others:
+                    if not new.may_share_an_id_with(other):
+                        raise RepeatedIdError(
+                            f"the ce_id {ce_id!r} of {new.type} was that of another record, of {other.type}: consumers "
+                            "drop the second one"
+                        )
+                others.append(new)
 
 
 @dataclass
@@ -173,6 +194,10 @@ class _Sent:
     def wrong_for(self, read: Mapping[str, Any]) -> tuple[str, ...]:
         """What is not as asked, to a consumer that reads these fields."""
         return self.errors or tuple(differences(read_of(self.parameters, read), self.body))
+
+
+def _unversioned(type_: str) -> str:
+    return re.sub(r"[._-]?v[0-9]+$", "", type_)
 
 
 def _one(written: Sequence[WireRecord], event: type[PublishedType]) -> WireRecord:
