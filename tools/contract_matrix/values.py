@@ -29,19 +29,16 @@ def judged() -> Sequence[Verdict]:
 
 @cache
 def _faults() -> Sequence[Fault]:
-    return faults(
-        {type_: data for provider in PROVIDERS.values() for type_, data in _examples(provider).items()}, _read()
-    )
+    examples = {type_: data for provider in PROVIDERS.values() for type_, data in _examples(provider).items()}
+    return faults(examples, _read())
 
 
 def _read() -> Mapping[str, Collection[Path]]:
     """The fields that some consumer reads, by type of event."""
-    expected = [each for pact in PACTS_OF_MESSAGES for each in pact.expectations]
     read: dict[str, set[Path]] = {}
-    for expectation in expected:
-        read.setdefault(expectation.example.type, set()).update(
-            path for path, _ in leaves_of(json.loads(expectation.body))
-        )
+    for expectation in (each for pact in PACTS_OF_MESSAGES for each in pact.expectations):
+        paths = read.setdefault(expectation.example.type, set())
+        paths.update(path for path, _ in leaves_of(json.loads(expectation.body)))
     return read
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from faststream.kafka import KafkaBroker, TestKafkaBroker
+from pact_faststream._compat.aiokafka import written_and_read
 from pact_faststream.records import WireRecord, consumer_record
 
 from libs.backing_services.tests.canary import canary
 
 FASTSTREAM = "pact_faststream/_compat/faststream.py"
+AIOKAFKA = "pact_faststream/_compat/aiokafka.py"
 PACT_CLI = "pact_faststream/_compat/pact_cli.py"
 
 
@@ -43,6 +45,32 @@ def test_faststream_has_a_class_of_subscribers_of_batches() -> None:
 
     assert isinstance(batch, batches)
     assert not isinstance(one, batches)
+
+
+@canary("aiokafka", breaks="no provider of messages can be verified", mend=AIOKAFKA)
+def test_aiokafka_writes_a_record_and_reads_it() -> None:
+    builders = import_module("aiokafka.record.default_records")
+    readers = import_module("aiokafka.record.memory_records")
+    batch = builders.DefaultRecordBatchBuilder(
+        magic=2,
+        compression_type=0,
+        is_transactional=0,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=-1,
+        batch_size=2**31 - 1,
+    )
+
+    batch.append(0, timestamp=0, key=b"key", value=None, headers=[("twice", b"1"), ("twice", b"2")])
+    [read] = readers.MemoryRecords(bytes(batch.build())).next_batch()
+
+    assert (read.key, read.value, list(read.headers)) == (b"key", None, [("twice", b"1"), ("twice", b"2")])
+
+
+@canary("aiokafka", breaks="a header that no producer takes is verified", mend=AIOKAFKA)
+def test_aiokafka_refuses_a_header_that_is_not_in_bytes() -> None:
+    with pytest.raises(TypeError):
+        written_and_read(None, None, [("ce_id", "1")])  # type: ignore[list-item]
 
 
 @canary("pact-python-cli", breaks="the broker's commands find no program", mend=PACT_CLI)

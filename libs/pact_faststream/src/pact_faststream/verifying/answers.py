@@ -38,7 +38,7 @@ class _Identified:
         return next(iter(texts_of(self.record, "ce_type")), "")
 
     def may_share_an_id_with(self, other: "_Identified") -> bool:
-        """Whether they are the same event again, or versions of one fact: written at once, their types differ in `.v2`."""
+        """Whether they are the same event again, or versions of one fact, written at once: types that end in `.v2`."""
         mine, others = ((each.record.topic, each.record.key) for each in (self, other))
         if mine != others:
             return False
