@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from itertools import combinations, count
 from typing import Any
 from uuid import NAMESPACE_OID, uuid4, uuid5
@@ -129,13 +130,13 @@ def _changes(example: Mapping[str, Any], read: Collection[Path]) -> Iterator[tup
     leaves = dict(leaves_of(example))
     for path, value in leaves.items():
         where = ".".join(map(str, path))
-        yield f"{where}: a constant", _steady(_at(path, lambda _, value=value: value))
+        yield f"{where}: a constant", _steady(_at(path, _always(value)))
         if path not in read:
             continue
-        yield f"{where}: that of the first event", lambda path=path: _stale(path)
-        yield f"{where}: null in each third event", lambda path=path: _each(3, _at(path, lambda _: None))
+        yield f"{where}: that of the first event", partial(_stale, path)
+        yield f"{where}: null in each third event", partial(_each, 3, _at(path, _always(None)))
         if "items" in example:
-            yield f"{where}: absent from three items on", _steady(_if_many(3, _at(path, lambda _: ABSENT)))
+            yield f"{where}: absent from three items on", _steady(_if_many(3, _at(path, _always(ABSENT))))
         for name, change in _of_value(path, value).items():
             yield f"{where}: {name}", _steady(_at(path, change))
     for one, other in combinations(leaves, 2):
@@ -253,6 +254,10 @@ def _steady(change: Change) -> Callable[[], Change]:
     return lambda: change
 
 
+def _always(value: Any) -> Change:
+    return lambda _: value
+
+
 def _at(path: Path, change: Change) -> Change:
     def changed(data: Any) -> Any:
         return _set(data, path, change(_get(data, path)))
@@ -313,7 +318,7 @@ def _set(data: Any, path: Path, value: Any) -> Any:
 # --- faults of the record ---
 
 
-def _with_headers(sent: Any, change: Callable[[str, Any], list[tuple[Any, Any]]]) -> Any:
+def _with_headers(sent: ProducerRecord, change: Callable[[str, Any], list[tuple[Any, Any]]]) -> ProducerRecord:
     return replace(sent, headers=[each for name, raw in sent.headers for each in change(name, raw)])
 
 

@@ -50,9 +50,9 @@ class Provider:
         """What is asked of each state, by chance: other values than the contract's own, and always the same ones."""
         chance = random.Random(SEED)  # noqa: S311 - no secret
         return [
-            (state, _varied(new_parameters(list(each.variants.values())[number % len(each.variants)]), chance))
+            (state, _varied(new_parameters(variant), chance))
             for state, each in self.states(self.database()).items()
-            for number in range(ASKED_OF_EACH_STATE)
+            for variant in _chosen(each, chance)
         ]
 
     async def tell(self, asks: Sequence[Ask]) -> Sequence[WireRecord]:
@@ -82,6 +82,11 @@ PROVIDERS: Mapping[str, Provider] = {
 async def outcomes(provider: Provider, told: Sequence[WireRecord], order_ids: Sequence[UUID]) -> Mapping[str, object]:
     """What the real subscriber of each reader makes of the story."""
     return {reader: await outcome_of(reader, told, order_ids) for reader in provider.readers}
+
+
+def _chosen(state: ProviderState, chance: random.Random) -> Sequence[Mapping[str, Any]]:
+    swept = [variant for variant in state.variants.values() if isinstance(variant, Mapping)]
+    return chance.choices(swept, k=ASKED_OF_EACH_STATE)
 
 
 def _varied(parameters: dict[str, Any], chance: random.Random) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 from pact_faststream.matrix import Verdict
+from pact_faststream.metadata import texts_of
 from pact_faststream.records import WireRecord
 
 from tools.contract_matrix.faults import Fault, Path, faults, leaves_of
@@ -45,7 +46,7 @@ def _read() -> Mapping[str, Collection[Path]]:
 def _examples(provider: Provider) -> Mapping[str, Any]:
     states = provider.states(provider.database())
     told = asyncio.run(provider.tell([(state, {}) for state in states]))
-    return {dict(record.headers)["ce_type"].decode(): json.loads(record.value or b"") for record in told}
+    return {texts_of(record, "ce_type")[0]: json.loads(record.value or b"") for record in told}
 
 
 def _judge(number: int) -> Verdict:
