@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
 from typing import Any
@@ -14,10 +15,9 @@ from uuid import UUID
 import structlog
 from pact_faststream.matrix import Verdict
 from pact_faststream.metadata import texts_of
-from pact_faststream.records import WireRecord
 
 from tools.contract_matrix.faults import Fault, Path, faults, leaves_of
-from tools.contract_matrix.stories import PACTS_OF_MESSAGES, PROVIDERS, Provider, outcomes
+from tools.contract_matrix.stories import PACTS_OF_MESSAGES, PROVIDERS, Ask, Provider, outcomes
 
 VERIFICATION = "the provider's verification"
 
@@ -55,38 +55,44 @@ def _judge(number: int) -> Verdict:
 
 async def _judged(fault: Fault) -> Verdict:
     provider = PROVIDERS[fault.provider]
-    right, wrong = await _story(provider), await _told_with(fault, provider)
-    harmed = [reader for reader in right if wrong.get(reader) != right[reader]]
+    story = await _story(provider)
+    wrong = await _outcomes_with(fault, provider, story)
+    harmed = [reader for reader, right in story.outcomes.items() if wrong.get(reader) != right]
     with fault.planted():
         passes = await provider.keeps_its_contracts()
     name = f"{fault.name} (breaks {', '.join(harmed)})" if harmed else fault.name
     return Verdict(name, breaking=bool(harmed), passes={VERIFICATION: passes})
 
 
-_stories: dict[str, Mapping[str, object]] = {}
+@dataclass(frozen=True)
+class _Story:
+    """What is asked of a provider, about which orders, and what its readers make of it if all is right."""
+
+    asks: Sequence[Ask]
+    order_ids: Sequence[UUID]
+    outcomes: Mapping[str, object]
 
 
-async def _story(provider: Provider) -> Mapping[str, object]:
+_stories: dict[str, _Story] = {}
+
+
+async def _story(provider: Provider) -> _Story:
     if provider.name not in _stories:
-        told = await provider.tell(provider.asks())
-        _stories[provider.name] = await outcomes(provider, told, _order_ids(told))
+        asks = provider.asks()
+        told = await provider.tell(asks)
+        order_ids = sorted({UUID((record.key or b"").decode()) for record in told})
+        _stories[provider.name] = _Story(asks, order_ids, await outcomes(provider, told, order_ids))
     return _stories[provider.name]
 
 
-async def _told_with(fault: Fault, provider: Provider) -> Mapping[str, object]:
-    """The outcomes with the fault; none where the provider can't publish any more."""
-    asks = provider.asks()
-    order_ids = _order_ids(await provider.tell(asks))
+async def _outcomes_with(fault: Fault, provider: Provider, story: _Story) -> Mapping[str, object]:
+    """None where the provider can't publish any more."""
     try:
         with fault.planted():
-            told = await provider.tell(asks)
+            told = await provider.tell(story.asks)
     except Exception:  # noqa: BLE001 - nothing is sent then
         return {}
-    return await outcomes(provider, told, order_ids)
-
-
-def _order_ids(told: Sequence[WireRecord]) -> Sequence[UUID]:
-    return sorted({UUID((record.key or b"").decode()) for record in told})
+    return await outcomes(provider, told, story.order_ids)
 
 
 def _be_silent() -> None:

@@ -140,7 +140,8 @@ async def test_what_outboxed_sends_is_what_is_offered(source: PactFolder, monkey
 
 
 def other_parcel(ce_id: str) -> Row:
-    return row(ce_id=ce_id, value=VALUE.replace(b"}", b', "n": 1}'))
+    key = str(uuid4()).encode()
+    return row(ce_id=ce_id, key=key, value=VALUE.replace(KEY, key))
 
 
 async def test_an_id_that_two_events_have_fails(source: PactFolder) -> None:
@@ -153,6 +154,13 @@ async def test_two_events_of_one_use_case_with_one_id_fail(source: PactFolder) -
 
     with pytest.raises(ProviderVerificationError, match=r"was that of another record, of parcel\.shipped\.v1"):
         await Warehouse().verify(source, [shipped, lost])
+
+
+async def test_one_event_twice_in_one_use_case_fails(source: PactFolder) -> None:
+    lost = [*row().headers[1:], ("ce_type", b"parcel.lost.v1")]
+
+    with pytest.raises(ProviderVerificationError, match=r"of parcel\.lost\.v1 was that of another record"):
+        await Warehouse().verify(source, [row(), Row(headers=lost), Row(headers=lost)])
 
 
 async def test_two_versions_of_one_fact_share_their_id(source: PactFolder) -> None:

@@ -38,12 +38,12 @@ class _Identified:
         return next(iter(texts_of(self.record, "ce_type")), "")
 
     def may_share_an_id_with(self, other: "_Identified") -> bool:
-        """Whether they are the same event again, or versions of one fact, written at once: types that end in `.v2`."""
+        """Whether one is the other, asked for again, or both are versions of one fact: types that end in `.v2`."""
         mine, others = ((each.record.topic, each.record.key) for each in (self, other))
         if mine != others:
             return False
         if self.type == other.type:
-            return self.write != other.write and self.record.value == other.record.value
+            return self.write != other.write
         return self.write == other.write and _unversioned(self.type) == _unversioned(other.type)
 
 
