@@ -49,22 +49,9 @@ def test_faststream_has_a_class_of_subscribers_of_batches() -> None:
 
 @canary("aiokafka", breaks="no provider of messages can be verified", mend=AIOKAFKA)
 def test_aiokafka_writes_a_record_and_reads_it() -> None:
-    builders = import_module("aiokafka.record.default_records")
-    readers = import_module("aiokafka.record.memory_records")
-    batch = builders.DefaultRecordBatchBuilder(
-        magic=2,
-        compression_type=0,
-        is_transactional=0,
-        producer_id=-1,
-        producer_epoch=-1,
-        base_sequence=-1,
-        batch_size=2**31 - 1,
-    )
+    headers = [("twice", b"1"), ("twice", b"2")]
 
-    batch.append(0, timestamp=0, key=b"key", value=None, headers=[("twice", b"1"), ("twice", b"2")])
-    [read] = readers.MemoryRecords(bytes(batch.build())).next_batch()
-
-    assert (read.key, read.value, list(read.headers)) == (b"key", None, [("twice", b"1"), ("twice", b"2")])
+    assert written_and_read(b"key", None, headers) == (b"key", None, tuple(headers))
 
 
 @canary("aiokafka", breaks="a header that no producer takes is verified", mend=AIOKAFKA)

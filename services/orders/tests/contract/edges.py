@@ -10,13 +10,10 @@ from orders.events import OrderEvent
 from orders.pricing import CENT, STANDARD_RULES, PricingService
 from orders.schemas import PAYMENT_METHOD_CHARACTERS, Email, Name, OrderItemRequest, PlaceOrderRequest
 from orders.storage import orders
-from outboxed.testing.edges import INSTANTS, amounts
+from outboxed.testing.edges import INSTANTS, Axes, amounts, fields_of, largest_of
 from pydantic import TypeAdapter
 
-Axes = Mapping[str, Mapping[str, Any]]
-
-_COLUMN: Any = orders.c.subtotal.type
-LARGEST_SUBTOTAL = Decimal(10) ** (_COLUMN.precision - _COLUMN.scale) - CENT
+LARGEST_SUBTOTAL = largest_of(orders.c.subtotal)
 
 
 def axes(event: type[OrderEvent], time_field: str) -> Axes:
@@ -29,7 +26,8 @@ def axes(event: type[OrderEvent], time_field: str) -> Axes:
         "customer.name": _names(),
         "payment_method": {"a short method": "pm_a", "a long method": f"pm_{'z_9' * (PAYMENT_METHOD_CHARACTERS // 3)}"},
     }
-    return {axis: values for axis, values in found.items() if axis.partition(".")[0] in event.model_fields} | {
+    return {
+        **fields_of(event, found),
         "is_member": {"a customer": False, "a member": True},
         "number_of_items": _between(PlaceOrderRequest.model_json_schema()["properties"]["items"], "Items", "items"),
         "quantity": _between(OrderItemRequest.model_json_schema()["properties"]["quantity"], "imum", "of each"),

@@ -1,19 +1,13 @@
 """The edges of each field of our events, from what the domain, the tables and the gateway allow."""
 
-from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any
 from uuid import uuid4
 
-from outboxed.testing.edges import CENT, INSTANTS, amounts
+from outboxed.testing.edges import INSTANTS, Axes, amounts, fields_of, largest_of
 from payments.events import PaymentEvent
 from payments.gateway import FINAL
 from payments.storage import payments
 
-Axes = Mapping[str, Mapping[str, Any]]
-
-_COLUMN: Any = payments.c.amount.type
-LARGEST = Decimal(10) ** (_COLUMN.precision - _COLUMN.scale) - CENT
+LARGEST = largest_of(payments.c.amount)
 
 
 def axes(event: type[PaymentEvent], time_field: str) -> Axes:
@@ -25,4 +19,4 @@ def axes(event: type[PaymentEvent], time_field: str) -> Axes:
         "reason": {code: code for code in FINAL.values()},
         time_field: INSTANTS,
     }
-    return {axis: values for axis, values in found.items() if axis.partition(".")[0] in event.model_fields}
+    return fields_of(event, found)

@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
+from outboxed.messages import Event
 from outboxed.storage import Clock
+
+Axes = Mapping[str, Mapping[str, Any]]
+"""By field the values that it may have, each by a short name; see pact_faststream.values.pairwise."""
 
 CENT = Decimal("0.01")
 GROUPS = (3, 6)
@@ -28,6 +33,16 @@ INSTANTS: Mapping[str, datetime] = {
     "in summer, in milliseconds": datetime(2026, 7, 31, 22, 59, 59, 120_000, tzinfo=UTC),
     "at the last microsecond of a leap day": datetime(2028, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC),
 }
+
+
+def largest_of(column: Any) -> Decimal:
+    """The largest amount for which a numeric column has room."""
+    return Decimal(10) ** (column.type.precision - column.type.scale) - CENT
+
+
+def fields_of(event: type[Event], axes: Axes) -> Axes:
+    """Those axes that are of a field of the event; an axis such as `total.amount` is of `total`."""
+    return {axis: values for axis, values in axes.items() if axis.partition(".")[0] in event.model_fields}
 
 
 def amounts(largest: Decimal, *more: Decimal) -> Mapping[str, Decimal]:

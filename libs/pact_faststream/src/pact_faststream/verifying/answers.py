@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from pact_faststream.metadata import check_headers, metadata_sent, texts_of
 from pact_faststream.records import OutboxRecord, PublishedType, WireRecord, wire
 from pact_faststream.values.sent import differences, merged, new_parameters, read_of
 from pact_faststream.verification import Interaction, Result
+from pact_faststream.verifying.ids import Ids
 from pact_faststream.verifying.states import ProviderState
 
 Outbox = Callable[[], Awaitable[Sequence[OutboxRecord]]]
@@ -20,53 +20,6 @@ Outbox = Callable[[], Awaitable[Sequence[OutboxRecord]]]
 
 Offered = tuple[Interaction, int]
 """An interaction, and the number of a variant."""
-
-
-class RepeatedIdError(ValueError):
-    """Two records have one id, so that a consumer drops the second."""
-
-
-@dataclass(frozen=True)
-class _Identified:
-    """A record that has an id, and the number of the use case that wrote it."""
-
-    write: int
-    record: WireRecord
-
-    @property
-    def type(self) -> str:
-        return next(iter(texts_of(self.record, "ce_type")), "")
-
-    def may_share_an_id_with(self, other: "_Identified") -> bool:
-        """Whether one is the other, asked for again, or both are versions of one fact: types that end in `.v2`."""
-        mine, others = ((each.record.topic, each.record.key) for each in (self, other))
-        if mine != others:
-            return False
-        if self.type == other.type:
-            return self.write != other.write
-        return self.write == other.write and _unversioned(self.type) == _unversioned(other.type)
-
-
-@dataclass
-class _Ids:
-    """The ids of all records so far."""
-
-    known: dict[str, list[_Identified]] = field(default_factory=dict)
-    writes: int = 0
-
-    def add(self, written: Sequence[WireRecord]) -> None:
-        """Add what one use case wrote. Raises RepeatedIdError."""
-        self.writes += 1
-        for new in (_Identified(self.writes, record) for record in written):
-            for ce_id in texts_of(new.record, "ce_id"):
-                others = self.known.setdefault(ce_id, [])
-                for other in others:
-                    if not new.may_share_an_id_with(other):
-                        raise RepeatedIdError(
-                            f"the ce_id {ce_id!r} of {new.type} was that of another record, of {other.type}: consumers "
-                            "drop the second one"
-                        )
-                others.append(new)
 
 
 @dataclass
@@ -83,7 +36,7 @@ class Answers:
     refused: dict[Interaction, tuple[str, ...]] = field(default_factory=dict)
     _chosen: Mapping[str, int] = field(default_factory=dict)
     _offered: Mapping[str, Offered] = field(default_factory=dict)
-    _ids: _Ids = field(default_factory=_Ids)
+    _ids: Ids = field(default_factory=Ids)
 
     def begin(self, chosen: Mapping[str, int], offered: Mapping[str, Offered] | None = None) -> None:
         """Begin a run: a variant, by number, for each state; or what a description stands for, where it is a copy's.
@@ -194,10 +147,6 @@ class _Sent:
     def wrong_for(self, read: Mapping[str, Any]) -> tuple[str, ...]:
         """What is not as asked, to a consumer that reads these fields."""
         return self.errors or tuple(differences(read_of(self.parameters, read), self.body))
-
-
-def _unversioned(type_: str) -> str:
-    return re.sub(r"[._-]?v[0-9]+$", "", type_)
 
 
 def _one(written: Sequence[WireRecord], event: type[PublishedType]) -> WireRecord:
