@@ -37,7 +37,8 @@ INSTANTS: Mapping[str, datetime] = {
 
 def largest_of(column: Any) -> Decimal:
     """The largest amount for which a numeric column has room."""
-    return Decimal(10) ** (column.type.precision - column.type.scale) - CENT
+    digits: int = column.type.precision - column.type.scale
+    return Decimal(10**digits) - CENT
 
 
 def fields_of(event: type[Event], axes: Axes) -> Axes:
