@@ -25,11 +25,11 @@ VERIFICATION = "the provider's verification"
 def judged() -> Sequence[Verdict]:
     """One verdict for each fault, judged on all cores."""
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_be_silent) as pool:
-        return list(pool.map(_judge, range(len(_faults())), chunksize=4))
+        return list(pool.map(_judge, range(len(all_faults())), chunksize=4))
 
 
 @cache
-def _faults() -> Sequence[Fault]:
+def all_faults() -> Sequence[Fault]:
     examples = {type_: data for provider in PROVIDERS.values() for type_, data in _examples(provider).items()}
     return faults(examples, _read())
 
@@ -50,10 +50,10 @@ def _examples(provider: Provider) -> Mapping[str, Any]:
 
 
 def _judge(number: int) -> Verdict:
-    return asyncio.run(_judged(_faults()[number]))
+    return asyncio.run(judge_fault(all_faults()[number]))
 
 
-async def _judged(fault: Fault) -> Verdict:
+async def judge_fault(fault: Fault) -> Verdict:
     provider = PROVIDERS[fault.provider]
     story = await _story(provider)
     wrong = await _outcomes_with(fault, provider, story)

@@ -75,4 +75,4 @@ class ProviderState:
             return await validate_call(self.asked)(**parameters)
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-            raise ParameterError(f"{self.event.type} can't be asked for this: {problems}") from None
+            raise ParameterError(f"{self.event.type} can't be asked for this: {problems} ({error.title})") from None
