@@ -14,6 +14,7 @@ from uuid import UUID
 from outboxed.testing.memory import InMemoryDatabase
 from pact_faststream import MessagePact, PactFolder, ProviderState, verify_provider
 from pact_faststream.records import WireRecord, wire
+from pact_faststream.sources import PactDocument
 from pact_faststream.values.sent import new_parameters
 
 from services.notifications.tests.contract import expectations as of_notifications
@@ -95,10 +96,10 @@ async def outcomes(provider: Provider, told: Sequence[WireRecord], order_ids: Se
     return {reader: await outcome_of(reader, told, order_ids) for reader in provider.readers}
 
 
-def _asking_for_values(documents: Sequence[Mapping[str, Any]], folder: Path) -> PactFolder:
+def _asking_for_values(documents: Sequence[PactDocument], folder: Path) -> PactFolder:
     for number, document in enumerate(documents):
-        asking = [each for each in document["interactions"] if each["providerStates"][0].get("params")]
-        (folder / f"{number}.json").write_text(json.dumps({**document, "interactions": asking}))
+        asking = [each for each in document.content["interactions"] if each["providerStates"][0].get("params")]
+        (folder / f"{number}.json").write_text(json.dumps({**document.content, "interactions": asking}))
     return PactFolder(folder)
 
 

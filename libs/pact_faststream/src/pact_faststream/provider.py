@@ -9,10 +9,10 @@ from pathlib import Path
 from pact import Verifier
 
 from pact_faststream.callbacks import MESSAGE, served
-from pact_faststream.sources import PactFolder, PactSource
+from pact_faststream.sources import PactDocument, PactFolder, PactSource, ReadableSource
 from pact_faststream.verification import Result, raise_for, verified
 from pact_faststream.verifying.answers import Answers, Outbox
-from pact_faststream.verifying.repeated import write_repeated
+from pact_faststream.verifying.repeated import is_repeatable, write_repeated
 from pact_faststream.verifying.states import ParameterError, ProviderState
 
 __all__ = ["Outbox", "ParameterError", "ProviderState", "verify_provider"]
@@ -31,10 +31,11 @@ async def verify_provider(
     run publishes the result: that of a variant that failed, if any did.
     """
     answers = Answers(states, outbox, asyncio.get_running_loop())
-    if source.publishes or not isinstance(source, PactFolder):
-        results = await _one_by_one(provider, source, answers)
+    documents = source.documents(provider) if isinstance(source, ReadableSource) else []
+    if documents and all(map(is_repeatable, documents)):
+        results = await _all_at_once(provider, documents, answers)
     else:
-        results = await _all_at_once(provider, source, answers)
+        results = await _one_by_one(provider, source, answers)
     results += await answers.at_the_edges(list(dict.fromkeys(results)))
     if source.publishes:
         failed = {state: _number(result, answers) for result in results if not result.ok for state in result.states}
@@ -53,9 +54,9 @@ async def _one_by_one(provider: str, source: PactSource, answers: Answers) -> li
     return results
 
 
-async def _all_at_once(provider: str, source: PactFolder, answers: Answers) -> list[Result]:
+async def _all_at_once(provider: str, documents: Sequence[PactDocument], answers: Answers) -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
-        offered = write_repeated(source.documents(provider), Path(folder), answers.variants_of)
+        offered = write_repeated(documents, Path(folder), answers.variants_of)
         answers.begin({}, offered)
         return await _run(provider, answers, PactFolder(Path(folder)))
 

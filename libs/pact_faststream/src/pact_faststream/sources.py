@@ -1,10 +1,10 @@
 """Where a provider's pacts come from: a folder of pact files, or a Pact Broker (see pact_faststream.broker)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pact import Verifier
 
@@ -15,6 +15,14 @@ class NoPactsError(AssertionError):
 
 class NoConsumersError(NoPactsError):
     """Nobody expects anything of this provider yet, which is as it should be for a service that provides nothing."""
+
+
+@dataclass(frozen=True)
+class PactDocument:
+    """A pact as it is read; the failure of a `pending` one doesn't count against the provider."""
+
+    content: Mapping[str, Any]
+    pending: bool = False
 
 
 class PactSource(Protocol):
@@ -34,6 +42,15 @@ class PactSource(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadableSource(PactSource, Protocol):
+    """A source whose pacts can be read, so that one run of the verifier sees all variants."""
+
+    def documents(self, provider: str) -> Sequence[PactDocument]:
+        """The provider's pacts. Raises NoPactsError as `add_to` does."""
+        ...
+
+
 @dataclass(frozen=True)
 class PactFolder:
     """All pact files of a folder that are about the provider; nothing is published."""
@@ -50,9 +67,9 @@ class PactFolder:
         for path in self._pacts_of(provider):
             verifier.add_source(path)
 
-    def documents(self, provider: str) -> Sequence[dict[str, Any]]:
-        """The content of the provider's pact files. Raises NoPactsError as `add_to` does."""
-        return [json.loads(path.read_text()) for path in self._pacts_of(provider)]
+    def documents(self, provider: str) -> Sequence[PactDocument]:
+        """See ReadableSource."""
+        return [PactDocument(json.loads(path.read_text())) for path in self._pacts_of(provider)]
 
     def confirm_published(self, provider: str) -> None:
         """See PactSource."""

@@ -11,6 +11,7 @@ from pact import Verifier
 from pact_faststream.broker import BrokerError, BrokerSource, source_from_environment
 from pact_faststream.callbacks import MESSAGE, Reply, message, served
 from pact_faststream.sources import NoPactsError
+from pact_faststream.verifying.repeated import is_repeatable
 
 from ..broker_commands import run, set_only
 from ..broker_stand_in import Exchange, Request, StandIn, recorded, stand_in
@@ -200,6 +201,17 @@ def test_work_in_progress_that_is_broken_does_not_fail_the_provider_but_is_told(
     assert verified_by_pact(source, {**ORDER_PLACED, "confirmed_at": "2026-01-01T00:00:00Z"})
 
     assert [result.success for result in source.results("orders")] == [True, True, False]
+
+
+def test_a_pact_can_be_read_and_whether_it_is_pending(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACT_VERSION", "1.0.2")
+    broker.replay("verify-work-in-progress")
+
+    documents = source_from_environment().documents("orders")
+
+    assert [document.pending for document in documents] == [False, False, True]
+    assert all(map(is_repeatable, documents))
+    assert {document.content["provider"]["name"] for document in documents} == {"orders"}
 
 
 def test_one_pact_by_its_address_as_a_webhook_names_it_can_fail(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import combinations
@@ -26,10 +26,12 @@ from pact_faststream import (
     ExpectationError,
     MessagePact,
     PactFolder,
+    PactSource,
     ProviderState,
     ProviderVerificationError,
     verify_provider,
 )
+from pact_faststream.sources import PactDocument
 from pact_faststream.values import pairwise
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -89,7 +91,7 @@ class Warehouse:
         value = json.dumps(self.spoilt(json.loads(record.value))).encode()
         self.rows.append(OutgoingRecord(record.topic, record.key, value, record.headers))
 
-    async def verify(self, source: PactFolder, **variants: Any) -> int:
+    async def verify(self, source: PactSource, **variants: Any) -> int:
         state = ProviderState(ParcelShipped, variants or {"cheap": {"price": "0.00"}}, asked=self.ship)
         return len(await verify_provider("warehouse", source, {GIVEN: state}, outbox=self.outbox))
 
@@ -110,7 +112,7 @@ def spoiling(**changes: Any) -> Warehouse:
 
 def test_one_expectation_asks_for_the_form_and_for_the_values_of_two_examples(source: PactFolder) -> None:
     [document] = source.documents("warehouse")
-    asked = {each["description"]: each["providerStates"][0].get("params") for each in document["interactions"]}
+    asked = {each["description"]: each["providerStates"][0].get("params") for each in document.content["interactions"]}
 
     assert asked == {
         "a parcel was shipped": None,
@@ -246,6 +248,52 @@ async def test_a_field_that_the_provider_does_not_have_is_told(tmp_path: Path) -
 def test_a_variant_with_parameters_that_nobody_takes_is_an_error() -> None:
     with pytest.raises(ValueError, match="has parameters, but `asked`, which takes them, is missing"):
         ProviderState(ParcelShipped, {"cheap": {"price": "0.00"}})
+
+
+# --- other sources than a folder ---
+
+
+@dataclass(frozen=True)
+class Pending(PactFolder):
+    """Pacts that can't fail the build."""
+
+    def documents(self, provider: str) -> Sequence[PactDocument]:
+        return [replace(document, pending=True) for document in super().documents(provider)]
+
+
+async def test_a_pending_pact_may_ask_for_what_the_provider_can_not_send_yet(source: PactFolder) -> None:
+    warehouse = spoiling(price=lambda _: "4.50")
+    state = ProviderState(ParcelShipped, {"cheap": {"price": "0.00"}}, asked=warehouse.ship)
+
+    results = await verify_provider("warehouse", Pending(source.folder), {GIVEN: state}, outbox=warehouse.outbox)
+
+    assert {result.interaction.description for result in results if not result.ok} == {
+        "a parcel was shipped, with other values",
+        "a parcel was shipped, with these very values",
+    }
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A source that gives its pacts to the verifier alone."""
+
+    folder: PactFolder
+    publishes: bool = False
+
+    def add_to(self, verifier: Any, provider: str, *, publish: bool) -> None:
+        self.folder.add_to(verifier, provider, publish=publish)
+
+    def confirm_published(self, provider: str) -> None:
+        raise AssertionError(f"nothing was published of {provider}")
+
+
+async def test_a_source_that_can_not_be_read_is_verified_with_one_variant_after_the_other(source: PactFolder) -> None:
+    right, wrong = Warehouse(), spoiling(price=lambda data: "none" if data["price"] == "2.00" else data["price"])
+    two: Any = {"one": {"price": "1.00"}, "two": {"price": "2.00"}}
+
+    assert await right.verify(Unreadable(source), **two)
+    with pytest.raises(ProviderVerificationError, match=r"'a parcel was shipped' \(two\)"):
+        await wrong.verify(Unreadable(source), **two)
 
 
 # --- publishing ---

@@ -85,8 +85,16 @@ class Matrix(Answer):
     matrix: list[Row]
 
 
+class VerificationProperties(Answer):
+    pending: StrictBool = False
+
+
+class SelectedPact(Resource):
+    verification_properties: VerificationProperties = VerificationProperties()
+
+
 class EmbeddedPacts(Answer):
-    pacts: list[Resource]
+    pacts: list[SelectedPact]
 
 
 class PactsForVerification(Answer):
@@ -98,6 +106,8 @@ class PublishedPact(Resource):
     provider: Named
     interactions: list[Any] = []
     messages: list[Any] = []
+    metadata: dict[str, Any] = {}
+    pending: bool = False  # the selection says so, not the pact
 
     @property
     def consumer_version(self) -> str:

@@ -12,7 +12,7 @@ from pact_faststream.broker.answers import BrokerError, Link, Matrix, PactsForVe
 from pact_faststream.broker.client import Broker
 from pact_faststream.broker.revision import Revision, revision_to_publish
 from pact_faststream.broker.settings import BrokerSettings, load_settings
-from pact_faststream.sources import NoConsumersError, NoPactsError
+from pact_faststream.sources import NoConsumersError, NoPactsError, PactDocument
 
 WORK_IN_PROGRESS = timedelta(days=90)
 """A feature branch without changes for longer doesn't count as work in progress."""
@@ -69,19 +69,27 @@ class BrokerSource:
         Raises NoConsumersError, NoPactsError, BrokerError.
         """
         if provider not in self._pacts:
-            links = [Link(href=self.settings.url)] if self.settings.url else list(self._selected(provider))
-            self._pacts[provider] = [self._pact(link, provider) for link in links]
+            links = [(Link(href=self.settings.url), False)] if self.settings.url else list(self._selected(provider))
+            self._pacts[provider] = [self._pact(link, provider, pending=pending) for link, pending in links]
         return self._pacts[provider]
 
-    def _pact(self, link: Link, provider: str) -> PublishedPact:
+    def documents(self, provider: str) -> list[PactDocument]:
+        """See ReadableSource. Raises NoConsumersError, NoPactsError, BrokerError."""
+        return [
+            PactDocument(pact.model_dump(include={"consumer", "provider", "interactions", "metadata"}), pact.pending)
+            for pact in self.pacts(provider)
+        ]
+
+    def _pact(self, link: Link, provider: str, *, pending: bool) -> PublishedPact:
         pact = self.broker.get(link, PublishedPact)
         if pact.provider.name != provider:
             raise NoPactsError(f"the pact at {link.href} is about {pact.provider.name}, not {provider}")
         if not pact.interactions and not pact.messages:
             raise NoPactsError(f"the pact at {link.href} has no interaction: nothing would be verified")
-        return pact
+        return pact.model_copy(update={"pending": pending})
 
-    def _selected(self, provider: str) -> Iterator[Link]:
+    def _selected(self, provider: str) -> Iterator[tuple[Link, bool]]:
+        """The address of each pact, and whether it is pending."""
         address = self.broker.index.link("pb:provider-pacts-for-verification", provider=provider)
         found = self.broker.post(address, self._selection(), PactsForVerification)
         if found is None or not found.embedded.pacts:
@@ -90,7 +98,7 @@ class BrokerSource:
                 f"the broker {known} {provider!r}: the consumers publish their pacts first (is the name right?)"
             )
         for pact in found.embedded.pacts:
-            yield pact.link("self")
+            yield pact.link("self"), pact.verification_properties.pending
 
     def _selection(self) -> Mapping[str, Any]:
         """The same selection as in _add_selected."""

@@ -18,8 +18,14 @@ from pact_faststream.verifying.states import ProviderState
 Outbox = Callable[[], Awaitable[Sequence[OutboxRecord]]]
 """All rows of the outbox so far, oldest first, as the relay sends them."""
 
-Offered = tuple[Interaction, int]
-"""An interaction, and the number of a variant."""
+
+@dataclass(frozen=True)
+class Offered:
+    """What a description stands for: an interaction, with one of the variants, of a pact that may be pending."""
+
+    interaction: Interaction
+    variant: int
+    pending: bool
 
 
 @dataclass
@@ -61,12 +67,15 @@ class Answers:
         own = Interaction(description, names)
         made = self.made.setdefault(own, {})
         try:
-            interaction, number = self._offered.get(description, (own, None))
+            offered = self._offered.get(description)
+            interaction = offered.interaction if offered else own
             made["interaction"] = interaction
+            if offered:
+                made["pending"] = offered.pending
             if interaction in self.refused:
                 raise AssertionError("; ".join(self.refused[interaction]))  # noqa: TRY301 - a failure as all others are
             state = self._state(names)
-            variant = list(state.variants)[self._number(names[0], number)]
+            variant = list(state.variants)[self._number(names[0], offered)]
             [(_, parameters)] = states
             if parameters and state.asked:
                 made["parameters"] = merged(made.get("parameters", {}), parameters)
@@ -117,8 +126,8 @@ class Answers:
             raise LookupError(f"nobody made the provider state {name!r}: add it, there are {sorted(self.states)}")
         return self.states[name]
 
-    def _number(self, name: str, offered: int | None) -> int:
-        chosen = self._chosen[name] if offered is None else offered
+    def _number(self, name: str, offered: Offered | None) -> int:
+        chosen = offered.variant if offered else self._chosen[name]
         return min(chosen, len(self.states[name].variants) - 1)
 
     async def _record(self, state: ProviderState, use_case: Awaitable[object]) -> WireRecord:
