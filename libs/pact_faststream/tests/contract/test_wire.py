@@ -169,5 +169,12 @@ async def test_two_versions_of_one_fact_share_their_id(source: PactFolder) -> No
     assert await Warehouse().verify(source, [newest, oldest]) == 1
 
 
+async def test_versions_that_two_use_cases_wrote_are_two_facts(source: PactFolder) -> None:
+    newer = Row(headers=[("ce_type", b"parcel.shipped.v2"), ("ce_id", b"1")])
+
+    with pytest.raises(ProviderVerificationError, match=r"the ce_id '1' of parcel\.shipped\.v2 was that of another"):
+        await Warehouse().verify(source, [row(ce_id="1")], [row(), newer])
+
+
 async def test_an_id_that_is_made_of_the_event_is_the_same_for_the_same_event(source: PactFolder) -> None:
     assert await Warehouse().verify(source, [row(ce_id="of this one")], [row(ce_id="of this one")]) == 2
