@@ -12,8 +12,8 @@ from pact_faststream._compat.pact import message_asked
 from pact_faststream.callbacks import MESSAGE, Reply, message, served
 from pact_faststream.metadata import metadata_sent
 from pact_faststream.records import OutboxRecord, PublishedType
-from pact_faststream.sources import PactSource
-from pact_faststream.verification import Interaction, Result, raise_for, verified
+from pact_faststream.sources import Interaction, PactSource, PactToVerify, Result
+from pact_faststream.verification import raise_for, verified
 
 Produce = Callable[..., Awaitable[object]]
 """Runs a use case; called with the provider state's parameters by name."""
@@ -49,27 +49,22 @@ async def verify_provider(
     """
     answers = _Answers(states, outbox, asyncio.get_running_loop())
     results: list[Result] = []
-    failed: dict[str, int] = {}
-    for number in range(max((len(state.variants) for state in states.values()), default=1)):
-        found = await _run(provider, source, answers, dict.fromkeys(states, number), publish=False)
-        failed.update((state, number) for result in found if not result.ok for state in result.interaction.states)
+    for pact in source.pacts(provider):
+        found: list[Result] = []
+        for number in range(max((len(state.variants) for state in states.values()), default=1)):
+            found += await _run(provider, pact, answers, dict.fromkeys(states, number))
+        source.keep(pact, found)
         results += found
-    if source.publishes:
-        await _run(provider, source, answers, dict.fromkeys(states, 0) | failed, publish=True)
-        await asyncio.to_thread(source.confirm_published, provider)
     raise_for(provider, results)
     return results
 
 
-async def _run(
-    provider: str, source: PactSource, answers: "_Answers", chosen: Mapping[str, int], *, publish: bool
-) -> Sequence[Result]:
+async def _run(provider: str, pact: PactToVerify, answers: "_Answers", chosen: Mapping[str, int]) -> Sequence[Result]:
     answers.begin(chosen)
     with served({MESSAGE: answers.answer}) as port:
         verifier = Verifier(provider, host="127.0.0.1").add_transport(protocol="message", port=port, path=MESSAGE)
-        source.add_to(verifier, provider, publish=publish)
         # in a thread, because the use cases need this loop
-        results = await asyncio.to_thread(verified, verifier)
+        results = await asyncio.to_thread(verified, verifier, pact)
     return [replace(result, **answers.made.get(result.interaction, {})) for result in results]
 
 

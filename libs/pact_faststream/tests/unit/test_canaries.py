@@ -1,9 +1,6 @@
-"""What `pact_faststream._compat` uses of FastStream and of Pact's program; the verifier: ../integration."""
+"""What `pact_faststream._compat` uses of FastStream; the verifier: ../integration."""
 
-import subprocess
-import sys
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +10,6 @@ from pact_faststream.records import WireRecord, consumer_record
 from libs.backing_services.tests.canary import canary
 
 FASTSTREAM = "pact_faststream/_compat/faststream.py"
-PACT_CLI = "pact_faststream/_compat/pact_cli.py"
 
 
 @canary("faststream", breaks="no message pact can be checked", mend=FASTSTREAM)
@@ -43,27 +39,3 @@ def test_faststream_has_a_class_of_subscribers_of_batches() -> None:
 
     assert isinstance(batch, batches)
     assert not isinstance(one, batches)
-
-
-@canary("pact-python-cli", breaks="the broker's commands find no program", mend=PACT_CLI)
-def test_pact_python_cli_puts_its_program_beside_the_interpreter() -> None:
-    assert Path(sys.executable).with_name("pact").exists(), "there is no `pact` beside python"
-
-
-@canary("pact-python-cli", breaks="the broker's commands are asked in vain", mend=PACT_CLI)
-@pytest.mark.parametrize(
-    ("command", "options"),
-    [
-        ("can-i-deploy", ["-a, --pacticipant", "-e, --version", "--to-environment", "-o, --output", '"json"']),
-        ("can-i-merge", ["-a, --pacticipant", "-e, --version", "-o, --output", '"json"']),
-        ("record-deployment", ["-a, --pacticipant", "-e, --version", "--environment", "-o, --output", '"json"']),
-    ],
-)
-def test_pact_python_cli_takes_our_options(command: str, options: list[str]) -> None:
-    program = str(Path(sys.executable).with_name("pact"))
-
-    command_line = [program, "broker", command, "--help"]
-    done = subprocess.run(command_line, check=True, capture_output=True, text=True)  # noqa: S603 - its help
-
-    gone = [option for option in options if option not in done.stdout]
-    assert not gone, f"`pact broker {command}` has no {gone} any more"
