@@ -209,12 +209,18 @@ def test_each_request_carries_the_credentials(
 # --- the webhook ---
 
 
+def known(service: str) -> Exchange:
+    """What was recorded of a participant."""
+    found = next(each for each in recorded("verify") if each.request.path == "/pacticipants/orders")
+    return replace(found, request=Request("GET", f"/pacticipants/{service}"))
+
+
 @pytest.mark.parametrize(("recording", "word"), [("webhook-created", "created"), ("webhook-updated", "updated")])
 def test_the_webhook_of_a_service_is_made_once_and_changed_later(
     broker: StandIn, monkeypatch: pytest.MonkeyPatch, recording: str, word: str
 ) -> None:
     uuid = str(webhook_id("orders"))
-    broker.answer(*recorded(recording, **{RECORDED_WEBHOOK: uuid}))
+    broker.answer(known("orders"), *recorded(recording, **{RECORDED_WEBHOOK: uuid}))
     monkeypatch.setenv("WEBHOOK_URL", "https://ci.example/dispatches?key=hush")
     monkeypatch.setenv("WEBHOOK_AUTHORIZATION", "Bearer hush")
 
@@ -237,7 +243,7 @@ def test_the_webhook_of_a_service_is_made_once_and_changed_later(
 
 
 def test_a_webhook_by_http_is_refused_with_the_brokers_reason(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    broker.answer(*recorded("webhook-http-refused", **{RECORDED_WEBHOOK: str(webhook_id("orders"))}))
+    broker.answer(known("orders"), *recorded("webhook-http-refused", **{RECORDED_WEBHOOK: str(webhook_id("orders"))}))
     monkeypatch.setenv("WEBHOOK_URL", "http://ci.example")
 
     done = run("create-webhook", "orders")

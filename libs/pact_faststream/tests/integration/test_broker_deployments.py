@@ -229,3 +229,14 @@ def test_a_branch_of_nobody_is_an_error() -> None:
     done = run("delete-branch", "paymnets", "feat/x")
 
     assert (done.status, done.err) == (1, "contracts: the broker knows no paymnets\n")
+
+
+def test_a_webhook_can_be_made_before_its_provider_has_published(
+    broker: InMemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBHOOK_URL", "https://ci.example")
+
+    done = run("create-webhook", "orders")
+
+    assert (done.status, done.err) == (0, "")
+    assert broker.get("/pacticipants/orders")["name"] == "orders"

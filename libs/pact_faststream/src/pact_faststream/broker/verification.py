@@ -88,7 +88,7 @@ def _refuse(service: str, status: int, results: Results) -> None:
 
 
 def _told(pact: ChosenPact, results: Sequence[Result]) -> Iterator[str]:
-    failed = [result for result in results if not result.ok]
+    failed = list(dict.fromkeys(result for result in results if not result.ok))
     yield f"  {pact.name}: {'broken, but not binding yet' if failed else 'kept'}"
     for result in failed:
         yield from (f"  {line}" for line in result.lines())
