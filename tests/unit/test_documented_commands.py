@@ -23,6 +23,7 @@ RUN_BY = {
     r"make ci( SERVICE=\w+)?$": (CI, "make ci-alone SERVICE="),
     r"make engine(?:-stop)?$": (CI, "deploy/engine/engine (?:start|stop)"),
     r"make broker-stand-in$": ("tests/integration/test_broker_stand_in.py", '"tools.broker_stand_in"'),
+    r'make broker ARGS="([a-z-]+)': (BROKER, r'"\1"'),
     r'make broker SERVICE=\w+ ARGS="[a-z-]+ (--[a-z-]+)': (BROKER, r'"\1"'),
     r"make broker SERVICE=\w+ ARGS=([a-z-]+)": (BROKER, r'"\1"'),
     r"make (run SERVICE=payments ARGS=--help|[a-z-]+)": (CI, r"make \1"),

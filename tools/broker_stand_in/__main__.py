@@ -1,5 +1,6 @@
 """`make broker-stand-in`: serve an empty broker until Ctrl-C."""
 
+import os
 import signal
 import sys
 from typing import Annotated
@@ -19,7 +20,8 @@ def main(port: Annotated[int, typer.Option(help="0 takes a free one.")] = PORT) 
             print(f"an empty broker, in memory: export PACT_BROKER_BASE_URL={url}", flush=True)
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
     except OSError as error:
-        print(f"broker-stand-in: port {port}: {error.strerror}: name another one with --port", file=sys.stderr)
+        reason = os.strerror(error.errno or 0)
+        print(f"broker-stand-in: port {port}: {reason}: name another one with --port", file=sys.stderr)
         sys.exit(2)
 
 

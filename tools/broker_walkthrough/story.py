@@ -96,7 +96,9 @@ def _feature_branch(walk: Walk) -> None:
     walk.scene("A feature branch", "notifications wants to know when an order was placed; orders doesn't tell yet.")
     walk.commit("notifications reads placed_at", *READS_PLACED_AT, branch=FEATURE, rewrites="notifications")
     walk.broker("publish", "notifications", says=f"branch {FEATURE}")
-    walk.broker("can-i-merge", "notifications", status=1, says="not yet known, so no.*verify orders")
+    patient = ("--retry-while-unknown", "1", "--retry-interval", "0")
+    says = "asking again in 0 s.*not yet known, so no.*verify orders"
+    walk.broker("can-i-merge", "notifications", *patient, status=1, says=says)
     walk.scene("orders on main", "Work in progress fails, and shows its mismatch, but breaks no build.")
     walk.commit("orders mends a comment")
     walk.broker("verify", "orders", says="kept.*broken, but not binding yet.*placed_at")
