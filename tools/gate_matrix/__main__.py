@@ -13,7 +13,7 @@ from asyncapi_gate import breaking_changes
 
 from tools.gate_matrix.changes import Change, Form, changes, families
 from tools.gate_matrix.others import Verdict, ask_others, at_components
-from tools.gate_matrix.truth import breaks_a_model, unread, witness
+from tools.gate_matrix.truth import Truth, truth_of, unread
 
 SHORT = 12
 """The number of differences that are shown without being asked for."""
@@ -59,10 +59,10 @@ def main(
     asked = changes()
     with ThreadPoolExecutor() as pool:  # the others work in processes of their own
         answer = pool.submit(ask_others, asked)
-        witnesses = [witness(change) for change in asked]
+        truths = [truth_of(change) for change in asked]
         others = answer.result()
-    truth = [found is not None for found in witnesses]
-    in_models = sum(breaks_a_model(change) for change, broken in zip(asked, truth, strict=True) if broken)
+    truth = [each.is_breaking for each in truths]
+    in_models = sum(each.breaks_a_model for each in truths)
     print(f"{len(asked)} changes of {len(families())} kinds, {truth.count(True)} of them breaking; "
           f"{in_models} of those also for a pydantic model of the earlier form")  # fmt: skip
     scores = {name: Score.of(verdicts, truth) for name, verdicts in others.verdicts.items()}
@@ -71,7 +71,7 @@ def main(
     for name, why in others.missing.items():
         print(f"{name}: not asked: {why}")
     verdicts = [refused(change) for change in asked]
-    _show(asked, verdicts, witnesses, verbose=verbose)
+    _show(asked, verdicts, truths, verbose=verbose)
     ours = Score.of(verdicts, truth)
     print(f"gate-matrix: {ours}")
     if others.missing and "node" in os.environ.get("REQUIRE", ""):
@@ -100,11 +100,13 @@ def _document(form: Form) -> Mapping[str, Any]:
     return {**DOCUMENT, "components": {"messages": {"shipped": message}, "schemas": defined}}
 
 
-def _show(asked: Sequence[Change], verdicts: Sequence[bool], witnesses: Sequence[str | None], *, verbose: bool) -> None:
+def _show(asked: Sequence[Change], verdicts: Sequence[bool], truths: Sequence[Truth], *, verbose: bool) -> None:
     wrong = [
-        f"passed, though {found} breaks readers: {change}" if found else f"refused though harmless: {change}"
-        for change, verdict, found in zip(asked, verdicts, witnesses, strict=True)
-        if verdict != (found is not None)
+        f"passed, though {truth.witness} breaks readers: {change}"
+        if truth.is_breaking
+        else f"refused though harmless: {change}"
+        for change, verdict, truth in zip(asked, verdicts, truths, strict=True)
+        if verdict != truth.is_breaking
     ]
     wrong.sort()
     shown = wrong if verbose else wrong[:SHORT]

@@ -272,11 +272,13 @@ SCHEMAS: Mapping[str, list[Any]] = {
                       {"type": "object", "propertyNames": {"maxLength": 4}},
                       {"type": "object", "propertyNames": {"pattern": "^[a-z]+$"}},
                       {"type": "object", "propertyNames": {"enum": ["a", "b"]}}],
-    "patternProperties": [{"type": "object"}, *({"type": "object", **words} for words in [
-        {"patternProperties": {"^x": INTEGER}}, {"patternProperties": {"^x": NUMBER}},
-        {"patternProperties": {"^x": INTEGER, "^y": STRING}}, {"additionalProperties": INTEGER},
-        {"additionalProperties": INTEGER, "patternProperties": {"^x": STRING}}, {"properties": {"x": STRING}},
-        {"properties": {"x": STRING}, "additionalProperties": False}])],
+    "patternProperties": [{"type": "object"}, {"type": "object", "patternProperties": {"^x": INTEGER}},
+                          {"type": "object", "patternProperties": {"^x": NUMBER}},
+                          {"type": "object", "patternProperties": {"^x": INTEGER, "^y": STRING}},
+                          {"type": "object", "additionalProperties": INTEGER},
+                          {"type": "object", "additionalProperties": INTEGER, "patternProperties": {"^x": STRING}},
+                          {"type": "object", "properties": {"x": STRING}},
+                          {"type": "object", "properties": {"x": STRING}, "additionalProperties": False}],
     "additionalProperties": [OF_A_B, *({**OF_A_B, "additionalProperties": others} for others in
                              [True, False, INTEGER, NUMBER]),
                              {"type": "object", "properties": {"a": INTEGER}, "additionalProperties": False},

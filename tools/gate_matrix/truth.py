@@ -7,6 +7,7 @@ the earlier form, as our services have.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -25,10 +26,28 @@ NAMES = ("a", "b", "c", "x", "xy", "y", "ABC", "abcd", "abcde")
 FEW = 4
 
 
-def witness(change: Change) -> str | None:
-    """What the later form allows and a reader of the earlier one can't read, as JSON; None if none is known."""
-    later, reads = _validator(change.after), _reader(change.before)
-    return next((text for text in candidates(change) if _fits(later, text) and not reads(text)), None)
+@dataclass(frozen=True)
+class Truth:
+    """Of one change: `witness` is what the later form allows and a reader of the earlier one can't read, as JSON.
+
+    `breaks_a_model` says whether pydantic's model alone fails, too.
+    """
+
+    witness: str | None
+    breaks_a_model: bool
+
+    @property
+    def is_breaking(self) -> bool:
+        return self.witness is not None
+
+
+def truth_of(change: Change) -> Truth:
+    later, reads, model = _validator(change.after), _reader(change.before), change.before.model
+    allowed = (text for text in candidates(change) if _fits(later, text))
+    unread = next((text for text in allowed if not reads(text)), None)
+    if unread is None or model is None:
+        return Truth(unread, breaks_a_model=False)
+    return Truth(unread, breaks_a_model=any(not _validates(model, text) for text in (unread, *allowed)))
 
 
 def unread(form: Form) -> str | None:
@@ -38,12 +57,6 @@ def unread(form: Form) -> str | None:
     if allowed and all(map(reads, allowed)):
         return None
     return f"gate-matrix: {form.name}: {'its own reader fails' if allowed else 'no instance is known'}"
-
-
-def breaks_a_model(change: Change) -> bool:
-    """Whether pydantic's model alone fails, too."""
-    later, model = _validator(change.after), change.before.model
-    return model is not None and any(_fits(later, text) and not _validates(model, text) for text in candidates(change))
 
 
 def candidates(change: Change) -> Iterator[str]:
@@ -149,7 +162,7 @@ def _objects(words: Sequence[Side], depth: int) -> Iterator[dict[str, Any]]:
               for values in _picks(names, fields, others, inner)]  # fmt: skip
     for whole in wholes:
         yield whole
-        yield from ({**whole, name: value} for name in NAMES if name not in whole for value in (1, "a", None, 0.5))
+        yield from ({**whole, name: value} for name in NAMES if name not in whole for value in (1, "a"))
     for whole in wholes[-FEW:]:
         yield from ({**whole, name: value} for name in fields for value in inner[name])
 
