@@ -124,6 +124,10 @@ broker-walkthrough: .venv ## from an empty broker to production and through a ye
 contract-matrix: .venv ## change every message in hundreds of ways: do the contracts catch what breaks, and pass the rest?
 	@$(RUN) python -m tools.contract_matrix
 
+.PHONY: gate-matrix
+gate-matrix: .venv ## change schemas in every way: does the gate refuse what breaks a reader and pass the rest, and do other tools?
+	@$(RUN) python -m tools.gate_matrix $(ARGS)
+
 .PHONY: drill
 drill: .venv ## make realistic mistakes in a copy of the tree: which gate stops each, when, and with what words?
 	@$(RUN) python -m tools.drill $(ARGS)
