@@ -25,7 +25,7 @@ RUN_BY = {
     r"make broker-stand-in$": ("tests/integration/test_broker_stand_in.py", '"tools.broker_stand_in"'),
     r'make broker ARGS="([a-z-]+)': (BROKER, r'"\1"'),
     r'make broker SERVICE=\w+ ARGS="[a-z-]+ (--[a-z-]+)': (BROKER, r'"\1"'),
-    r"make broker SERVICE=\w+ ARGS=([a-z-]+)": (BROKER, r'"\1"'),
+    r"make broker SERVICE=[\w-]+ ARGS=([a-z-]+)": (BROKER, r'"\1"'),
     r"make (run SERVICE=payments ARGS=--help|[a-z-]+)": (CI, r"make \1"),
     r"docker compose up --wait$": ("tests/e2e/containers.py", '"up", "--wait"'),
     r"docker compose exec postgres psql": ("tests/e2e/test_journeys.py", '"postgres", "psql"'),
