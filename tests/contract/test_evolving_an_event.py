@@ -141,8 +141,8 @@ class Reception:
     async def reads(self, *records: OutgoingRecord, by: Sequence[Route[Any]]) -> None:
         deployment: BatchConsumer[Any] = BatchConsumer("reception", by, self.database, Metrics(self.database.clock))
         for record in records:
-            raw = Record(record.topic, 0, 0, record.key.encode(), record.value, tuple(record.raw_headers()))
-            await deployment.handle([raw])
+            sent = record.producer_record()
+            await deployment.handle([Record(sent.topic, 0, 0, sent.key, sent.value, tuple(sent.headers))])
         assert not self.database.state.dead_letters
 
     @property

@@ -18,7 +18,7 @@ README = Path(__file__).parents[2] / "libs" / "asyncapi_gate" / "README.md"
 async def test_the_readmes_contract_test(contracts_folder: Path) -> None:
     database = in_memory_orders(Clock())
     for state in provider_states(database).values():
-        for use_case in state.variants.values():
+        for use_case in state.use_cases.values():
             await use_case()
     names = {
         "create_app": create_app,

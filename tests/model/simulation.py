@@ -280,9 +280,8 @@ class Simulation:
     def _enqueue(self, record: OutgoingRecord) -> None:
         for group, consumer in self._consumers.items():
             if record.headers["ce_type"] in consumer.routes:
-                raw = Record(
-                    record.topic, 0, next(self._offsets), record.key.encode(), record.value, tuple(record.raw_headers())
-                )
+                sent = record.producer_record()
+                raw = Record(sent.topic, 0, next(self._offsets), sent.key, sent.value, tuple(sent.headers))
                 self.queues[group].append(Message(group, raw, record.headers["ce_type"], UUID(record.key)))
 
     def _queued(self) -> Iterator[Message]:

@@ -1,7 +1,8 @@
 """Every message between the services: sent by the real use case, handled by the real subscriber, in three styles."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from outboxed.consuming import BatchConsumer, create_broker, subscribe
 from outboxed.messages import OutgoingRecord
 from outboxed.process import Metrics
 from outboxed.settings import KafkaSettings
-from outboxed.storage import Clock
+from outboxed.testing.edges import StoppedClock
 from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.records import decoded
 from pact import match
@@ -42,13 +43,6 @@ KAFKA = KafkaSettings("localhost:9092")
 OURS, HAND_TYPED, NAIVE = "ours", "hand-typed", "naive"
 
 
-class StoppedClock(Clock):
-    """Stopped, because two runs are compared: no time may pass between them."""
-
-    def now(self) -> datetime:
-        return NOW
-
-
 # what a careful person would write with Pact's matchers, for the fields that the consumer uses
 HAND_TYPED_BODIES: Mapping[tuple[str, str], Any] = {
     ("payments", "order.placed.v1"): {
@@ -71,7 +65,7 @@ ONLY_THE_ORDER = {"order_id": match.uuid("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
 
 
 async def subjects() -> list[Subject]:
-    orders_database, payments_database = in_memory_orders(StoppedClock()), in_memory_payments(StoppedClock())
+    orders_database, payments_database = in_memory_orders(StoppedClock(NOW)), in_memory_payments(StoppedClock(NOW))
     providers: dict[str, tuple[Mapping[str, ProviderState], InMemoryDatabase[Any]]] = {
         "orders": (orders_states(orders_database), orders_database),
         "payments": (payments_states(payments_database), payments_database),
@@ -92,7 +86,7 @@ async def _subject(
     database: InMemoryDatabase[Any],
 ) -> Subject:
     state = states[given]
-    await next(iter(state.variants.values()))()
+    await state.ask({})
     sent = [row for row in await database.outbox() if row.headers["ce_type"] == state.event.type][-1]
     return Subject(
         pact.consumer,
@@ -117,27 +111,32 @@ def _styles(pact: MessagePact, description: str, sent: OutgoingRecord) -> list[S
 
 
 def _handle(consumer: str, sent: OutgoingRecord) -> Handle:
-    order_id = UUID(sent.key)
-
     async def handle(record: WireRecord) -> object:
-        database, routes = await _consumer(consumer, order_id)
-        broker = create_broker(KAFKA)
-        subscriber = subscribe(broker, BatchConsumer(consumer, routes, database, Metrics(database.clock)), KAFKA)
-        async with TestKafkaBroker(broker):
-            await subscriber.process_message((consumer_record(record),))
-        return _outcome(database)
+        return await outcome_of(consumer, [record], [UUID(sent.key)])
 
     return handle
 
 
-async def _consumer(name: str, order_id: UUID) -> tuple[InMemoryDatabase[Any], Any]:
-    """A consumer, with the state that it needs to handle the message."""
+async def outcome_of(consumer: str, records: Sequence[WireRecord], order_ids: Sequence[UUID]) -> object:
+    """What a consumer does with records, through its real subscriber, where it needs orders with these ids."""
+    database, routes = await _consumer(consumer, order_ids)
+    broker = create_broker(KAFKA)
+    subscriber = subscribe(broker, BatchConsumer(consumer, routes, database, Metrics(database.clock)), KAFKA)
+    async with TestKafkaBroker(broker):
+        for offset, record in enumerate(records):
+            await subscriber.process_message((consumer_record(replace(record, offset=offset)),))
+    return _outcome(database)
+
+
+async def _consumer(name: str, order_ids: Sequence[UUID]) -> tuple[InMemoryDatabase[Any], Any]:
+    """A consumer, with the state that it needs to handle the messages."""
     if name == "payments":
-        return in_memory_payments(StoppedClock()), payments.consumers.ROUTES
+        return in_memory_payments(StoppedClock(NOW)), payments.consumers.ROUTES
     if name == "notifications":
-        return in_memory_notifications(StoppedClock()), notifications.consumers.ROUTES
-    database = in_memory_orders(StoppedClock())
-    await orders_stored(database, orders=[OrderFactory.create(order_id=order_id, customer=CUSTOMER, items=[ITEM])])
+        return in_memory_notifications(StoppedClock(NOW)), notifications.consumers.ROUTES
+    database = in_memory_orders(StoppedClock(NOW))
+    known = [OrderFactory.create(order_id=order_id, customer=CUSTOMER, items=[ITEM]) for order_id in order_ids]
+    await orders_stored(database, orders=known)
     return database, orders.consumers.ROUTES
 
 

@@ -133,8 +133,8 @@ MISTAKES = (
             ),
             Edit(
                 "services/notifications/tests/contract/expectations.py",
-                r"PaymentRefunded\(order_id=ORDER_ID\)",
-                'PaymentRefunded(order_id=ORDER_ID, reason="customer")',
+                r"PaymentRefunded\(order_id=(\w+)\)",
+                r'PaymentRefunded(order_id=\1, reason="of \1")',
             ),
             Edit(
                 "services/notifications/tests/factories.py",
@@ -155,7 +155,7 @@ MISTAKES = (
             ),
             Edit(
                 "services/notifications/tests/contract/expectations.py",
-                r"( +)(Expectation\(\"a payment was refunded\")",
+                r"( +)(Expectation\(\s+\"a payment was refunded\")",
                 r'\1Expectation("a payment was declined", PaymentDeclined(order_id=ORDER_ID), '
                 r'given="a payment is declined"),\n\1\2',
             ),

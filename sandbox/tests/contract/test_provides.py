@@ -12,8 +12,8 @@ async def test_the_gateway_keeps_what_its_consumers_expect(ledger: Ledger, pact_
     async def nothing_charged() -> None:
         return None
 
-    async def charged(key: str, reference: str = "order-1") -> None:
-        purchase = Purchase(amount="50.00", currency="EUR", payment_method="pm_card_ok", reference=reference)
+    async def charged(key: str, reference: str = "order-1", amount: str = "50.00", currency: str = "EUR") -> None:
+        purchase = Purchase(amount=amount, currency=currency, payment_method="pm_card_ok", reference=reference)
         processor.charge(key, purchase, ignore_key=False)
 
     async def refunded(key: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pact_faststream.files import PactFile, StalePactError
     from pact_faststream.http import HttpExpectation, HttpPact, Request, Response, verify_http_provider
     from pact_faststream.messages import Expectation, ExpectationError, MessagePact
-    from pact_faststream.provider import ProviderState, verify_provider
+    from pact_faststream.provider import ParameterError, ProviderState, verify_provider
     from pact_faststream.sources import NoPactsError, PactFolder, PactSource, PactToVerify
     from pact_faststream.verification import ProviderVerificationError
 
@@ -29,6 +29,7 @@ __all__ = [
     "PactFolder",
     "PactSource",
     "PactToVerify",
+    "ParameterError",
     "ProviderState",
     "ProviderVerificationError",
     "Request",

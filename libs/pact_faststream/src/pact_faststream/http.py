@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pact_faststream.callbacks import STATE, Reply, served
 from pact_faststream.files import PactFile
 from pact_faststream.rules import Rule, body_rules
 from pact_faststream.sources import PactSource, Result
+from pact_faststream.values.expected import value_rules
 from pact_faststream.verification import raise_for, verified
 
 Arrange = Callable[..., Awaitable[None]]
@@ -40,12 +42,23 @@ class Request:
 class Response:
     """What the client needs of an answer: the status, and its view of the body, with all fields set that it reads.
 
-    Matching rules are derived from the body's model; `rules`, by JSON path, replace single ones.
+    Matching rules are derived from the body's model; `rules`, by JSON path, replace single ones. `asked` names the JSON
+    paths, such as `$.items[*].amount`, of values that the request or the provider state's parameters ask for: they have
+    to come back as they are.
     """
 
     status: int
     body: BaseModel
     rules: Mapping[str, Rule] = field(default_factory=dict)
+    asked: Collection[str] = ()
+
+    @property
+    def matching_rules(self) -> Mapping[str, Rule]:
+        """For the body. Raises LookupError for a path in `asked` that the body doesn't have."""
+        values = {re.sub(r"\[\d+\]", "[*]", path): rule for path, rule in value_rules(self.body).items()}
+        if missing := [path for path in self.asked if path not in values]:
+            raise LookupError(f"the body has no {', '.join(missing)}, only {', '.join(values)}")
+        return {**body_rules(type(self.body)), **{path: values[path] for path in self.asked}, **self.rules}
 
 
 @dataclass(frozen=True)
@@ -100,8 +113,7 @@ class HttpPact:
                 interaction.with_body(json.dumps(request.body), "application/json", "Request")
             interaction.will_respond_with(response.status)
             interaction.with_body(response.body.model_dump_json(exclude_unset=True), "application/json", "Response")
-            rules = {**body_rules(type(response.body)), **response.rules}
-            interaction.with_matching_rules({"body": rules}, "Response")
+            interaction.with_matching_rules({"body": dict(response.matching_rules)}, "Response")
         return pact
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from pact_faststream.files import PactFile
 from pact_faststream.metadata import RULES, metadata_expected, record_of
 from pact_faststream.records import ConsumedMessage
 from pact_faststream.rules import Rule, body_rules
+from pact_faststream.values.expected import confusions, value_rules
 
 Outcome = Callable[[], object]
 """Returns the consumer's state, to compare: a new value each time, or an awaitable of one."""
@@ -31,7 +32,13 @@ class Expectation:
 
     `example` is the consumer's own view of the event, with every field that it needs set; `given` names the
     provider's state, `parameters` its parameters. Matching rules are derived from the example's model; `rules`, by
-    JSON path, replace single ones. Raises ExpectationError if the example leaves something unchecked.
+    JSON path, replace single ones.
+
+    `another` is a second example, all of whose values are others; `same` names the JSON paths of which the provider has
+    but one. With it the provider is asked for the values of both, and has to send these very values. Without it only
+    their form is expected.
+
+    Raises ExpectationError if the examples leave something unchecked.
     """
 
     description: str
@@ -39,19 +46,49 @@ class Expectation:
     given: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     rules: Mapping[str, Rule] = field(default_factory=dict)
+    another: ConsumedMessage | None = None
+    same: Collection[str] = ()
 
     def __post_init__(self) -> None:
-        body = json.loads(self.body)
+        for example in (self.example, self.another):
+            if example is not None:
+                self._check(example)
+        if self.another is not None:
+            for confusion in confusions(self.example, self.another, self.same):
+                raise ExpectationError(f"{self.description!r}: {confusion}")
+
+    def _check(self, example: ConsumedMessage) -> None:
+        body = json.loads(_body(example))
         if not body:
             raise ExpectationError(f"{self.description!r}: an empty example accepts any message; set what is needed")
         for path in _empty_lists("$", body):
             raise ExpectationError(f"{self.description!r}: {path} is empty, so nothing of its items would be checked")
-        type(self.example).model_validate_json(self.body)
+        type(example).model_validate_json(_body(example))
 
     @cached_property
     def body(self) -> str:
         """The example as JSON: the fields that were set and no others."""
-        return self.example.model_dump_json(exclude_unset=True)
+        return _body(self.example)
+
+    @cached_property
+    def interactions(self) -> Mapping[str, "Wanted"]:
+        """What the pact file has of it, by description: the form, and the values of each of two examples."""
+        form = {**body_rules(type(self.example)), **self.rules}
+        wanted = {self.description: Wanted(self.example, self.parameters, form)}
+        if self.another is not None:
+            for what, example in (("these very", self.example), ("other", self.another)):
+                asked = {**self.parameters, **json.loads(_body(example))}
+                wanted[f"{self.description}, with {what} values"] = Wanted(example, asked, value_rules(example))
+        return wanted
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A message, the parameters of the provider's state, and the rules for the body."""
+
+    example: ConsumedMessage
+    parameters: Mapping[str, Any]
+    rules: Mapping[str, Rule]
 
 
 @dataclass(frozen=True)
@@ -71,7 +108,7 @@ class MessagePact:
         """
         received = _Receiver(subscriber, asyncio.get_running_loop())
         before = await _resolved(outcome())
-        pact = self._pact([self._expectation(description)])
+        pact = self._pact({description: self._expectation(description)})
         await asyncio.to_thread(pact.verify, received, "Async", raises=False)
         received.check(description)
         if await _resolved(outcome()) == before:
@@ -82,23 +119,31 @@ class MessagePact:
 
     def file(self, folder: Path) -> PactFile:
         """The checked-in pact file, to check or to write."""
-        return PactFile(folder, self.consumer, self.provider, lambda: self._pact(list(self.expectations)))
+        return PactFile(folder, self.consumer, self.provider, lambda: self._pact(self._expected))
+
+    @property
+    def descriptions(self) -> list[str]:
+        """Of all messages that the pact file has; `receive` takes each."""
+        return list(self._expected)
+
+    @property
+    def _expected(self) -> Mapping[str, Expectation]:
+        return {each: expectation for expectation in self.expectations for each in expectation.interactions}
 
     def _expectation(self, description: str) -> Expectation:
-        for expectation in self.expectations:
-            if expectation.description == description:
-                return expectation
-        raise LookupError(f"{self.consumer} has no expectation {description!r} of {self.provider}")
+        if description not in self._expected:
+            raise LookupError(f"{self.consumer} has no expectation {description!r} of {self.provider}")
+        return self._expected[description]
 
-    def _pact(self, expectations: list[Expectation]) -> Pact:
+    def _pact(self, expected: Mapping[str, Expectation]) -> Pact:
         pact = Pact(self.consumer, self.provider).with_specification("V4")
-        for expectation in expectations:
-            interaction = pact.upon_receiving(expectation.description, "Async")
-            interaction.given(expectation.given, dict(expectation.parameters))
-            interaction.with_body(expectation.body, "application/json")
-            interaction.with_metadata(dict(metadata_expected(expectation.example)))
-            rules = {**body_rules(type(expectation.example)), **expectation.rules}
-            interaction.with_matching_rules({"body": rules, "metadata": dict(RULES)})
+        for description, expectation in expected.items():
+            wanted = expectation.interactions[description]
+            interaction = pact.upon_receiving(description, "Async")
+            interaction.given(expectation.given, dict(wanted.parameters))
+            interaction.with_body(_body(wanted.example), "application/json")
+            interaction.with_metadata(dict(metadata_expected(wanted.example)))
+            interaction.with_matching_rules({"body": dict(wanted.rules), "metadata": dict(RULES)})
         return pact
 
 
@@ -133,6 +178,10 @@ class _Receiver:
             raise self._error
         if self._messages != 1:
             raise AssertionError(f"Pact gave {self._messages} messages for {description!r}, not 1")
+
+
+def _body(example: ConsumedMessage) -> str:
+    return example.model_dump_json(exclude_unset=True)
 
 
 async def _resolved(value: object | Awaitable[object]) -> object:

@@ -27,6 +27,24 @@ def body_rules(model: type[Model]) -> dict[str, Rule]:
     return dict(_rules("$", schema, schema.get("$defs", {})))
 
 
+def schema_of(schema: Schema, definitions: Schema, *, null: bool) -> Schema:
+    """A schema without references, and without its null unless `null`."""
+    if "$ref" in schema:
+        return definitions[schema["$ref"].rpartition("/")[2]]  # type: ignore[no-any-return]
+    others = [option for option in schema.get("anyOf", ()) if (option.get("type") == "null") is null]
+    return schema_of(others[0], definitions, null=null) if len(others) == 1 else schema
+
+
+def pattern_of(schema: Schema) -> str | None:
+    """The regular expression of a string's form, if it has one."""
+    return schema.get("pattern") or FORMATS.get(schema.get("format", ""))
+
+
+def all_of(*matchers: Mapping[str, Any]) -> Rule:
+    """A rule that a value keeps if it keeps all of these."""
+    return {"combine": "AND", "matchers": list(matchers)}
+
+
 def _rules(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, Rule]]:  # noqa: C901 - one case for each type
     if "$ref" in schema:
         schema = definitions[schema["$ref"].rpartition("/")[2]]
@@ -34,23 +52,23 @@ def _rules(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str
         yield from _nullable(path, schema["anyOf"], definitions)
         return
     if "const" in schema or "enum" in schema:
-        yield path, _all_of(_one_of(path, schema))
+        yield path, all_of(_one_of(path, schema))
         return
     match schema.get("type"):
         case "object" if schema.get("properties"):
             for name, field in schema["properties"].items():
                 yield from _rules(_below(path, name), field, definitions)
         case "array" if "items" in schema:
-            yield path, _all_of({"match": "type", "min": schema.get("minItems", 0)})
+            yield path, all_of({"match": "type", "min": schema.get("minItems", 0)})
             yield from _rules(f"{path}[*]", schema["items"], definitions)
         case "string":
-            yield path, _all_of(TYPE, *_patterns(schema))
+            yield path, all_of(TYPE, *_patterns(schema))
         case "integer":
-            yield path, _all_of({"match": "integer"})
+            yield path, all_of({"match": "integer"})
         case "number":
-            yield path, _all_of({"match": "number"})
+            yield path, all_of({"match": "number"})
         case "boolean":
-            yield path, _all_of({"match": "boolean"})
+            yield path, all_of({"match": "boolean"})
         case other:
             raise NotImplementedError(
                 f"{path}: no matching rule is known for the JSON schema type {other!r}; give the expectation `rules`"
@@ -64,19 +82,17 @@ def _nullable(path: str, options: list[Any], definitions: Schema) -> Iterator[tu
             f"{path}: a union of several types has no matching rule; give the expectation `rules`"
         )
     rules = dict(_rules(path, others[0], definitions))
-    own = rules.pop(path, _all_of(TYPE))  # rules of an object are those of its fields only
+    own = rules.pop(path, all_of(TYPE))  # rules of an object are those of its fields only
     if len(own["matchers"]) > 1:
         # Pact can't say "(string and pattern) or null"; the pattern is enough, because only strings match one
-        own = _all_of(*[matcher for matcher in own["matchers"] if matcher["match"] == "regex"])
+        own = all_of(*[matcher for matcher in own["matchers"] if matcher["match"] == "regex"])
     yield path, {"combine": "OR", "matchers": [*own["matchers"], NULL]}
     yield from rules.items()
 
 
 def _patterns(schema: Schema) -> Iterator[dict[str, str]]:
-    if "pattern" in schema:
-        yield {"match": "regex", "regex": schema["pattern"]}
-    elif schema.get("format") in FORMATS:
-        yield {"match": "regex", "regex": FORMATS[schema["format"]]}
+    if pattern := pattern_of(schema):
+        yield {"match": "regex", "regex": pattern}
     if "minLength" in schema or "maxLength" in schema:
         yield {"match": "regex", "regex": rf"^[\s\S]{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}}$"}
 
@@ -90,7 +106,3 @@ def _one_of(path: str, schema: Schema) -> dict[str, str]:
 
 def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if name.isidentifier() else f"{path}['{name}']"
-
-
-def _all_of(*matchers: Mapping[str, Any]) -> Rule:
-    return {"combine": "AND", "matchers": list(matchers)}

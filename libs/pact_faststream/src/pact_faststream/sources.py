@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,6 +30,13 @@ class Result:
     mismatches: tuple[str, ...] = ()
     pending: bool = False
     variant: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The values that the consumer asks for."""
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The names of the interaction's provider states."""
+        return self.interaction.states
 
     @property
     def ok(self) -> bool:

@@ -2,13 +2,16 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pact import Verifier
 
 from pact_faststream._compat.pact import Found, errors_of, found_by
 from pact_faststream.sources import Interaction, NoPactsError, PactToVerify, Result
+
+TOLD = 3
+"""How many variants of an interaction that fail are told: more say nothing new."""
 
 
 class ProviderVerificationError(AssertionError):
@@ -35,10 +38,20 @@ def verified(verifier: Verifier, pact: PactToVerify) -> Sequence[Result]:
 
 def raise_for(provider: str, results: Sequence[Result]) -> None:
     """Raise ProviderVerificationError, which names each interaction that fails, if any does."""
-    failures = list(dict.fromkeys(result for result in results if result.fails))
+    failures: dict[tuple[str, Interaction], dict[Result, None]] = {}
+    for result in results:
+        if result.fails:
+            failures.setdefault((result.consumer, result.interaction), {})[result] = None
     if failures:
-        lines = [line for failure in failures for line in failure.lines()]
+        lines = [line for failed in failures.values() for line in _told(list(failed))]
         raise ProviderVerificationError("\n".join([f"{provider} doesn't keep what its consumers expect:", *lines]))
+
+
+def _told(failed: Sequence[Result]) -> Iterator[str]:
+    for result in failed[:TOLD]:
+        yield from result.lines()
+    if len(failed) > TOLD:
+        yield f"    ... and {len(failed) - TOLD} more variants"
 
 
 def _result(found: Found, pact: PactToVerify) -> Result:

@@ -1,5 +1,6 @@
 """Contracts over HTTP: what the client sends and reads, and how a provider that can't keep it is told."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,17 @@ async def test_a_state_that_cannot_be_arranged_is_an_error_at_once(pacts: Path) 
 
     with pytest.raises(ProviderVerificationError, match="'a parcel exists': KeyError: 7"):
         await verify_http_provider("scales", PactFolder(pacts), scales(), {"a parcel exists": lost})
+
+
+async def test_a_value_that_was_asked_for_has_to_come_back(tmp_path: Path) -> None:
+    asked = replace(WEIGHED, response=Response(200, Weight(grams=3), asked=["$.grams"]))
+    HttpPact("reception", "scales", (asked,)).file(tmp_path).check(write=True)
+
+    assert await verify_http_provider("scales", PactFolder(tmp_path), scales(3), {"a parcel exists": exists})
+    with pytest.raises(ProviderVerificationError, match=r"\$\.grams"):
+        await verify_http_provider("scales", PactFolder(tmp_path), scales(900), {"a parcel exists": exists})
+
+
+def test_a_value_that_the_answer_does_not_have_can_not_be_asked_for() -> None:
+    with pytest.raises(LookupError, match=r"the body has no \$\.colour, only \$\.grams"):
+        assert not Response(200, Weight(grams=3), asked=["$.colour"]).matching_rules

@@ -9,8 +9,8 @@ import pytest
 from outboxed.messages import Amount, Event, EventData, OutgoingRecord, Timestamp, encode
 from pact import match
 from pact_faststream.matrix import Score, Style, Subject, Verdict, judge
-from pact_faststream.matrix.mutants import mutants_of, wire
-from pact_faststream.records import WireRecord
+from pact_faststream.matrix.mutants import mutants_of
+from pact_faststream.records import WireRecord, wire
 
 PARCEL_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
 

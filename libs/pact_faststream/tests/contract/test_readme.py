@@ -16,6 +16,7 @@ from faststream.kafka import KafkaBroker, TestKafkaBroker
 from pydantic import BaseModel
 
 PARCEL_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
+ANOTHER_ID = UUID("b1946ac9-2a0c-4f6e-8d57-41f0c2a7d3e5")
 
 
 @pytest.fixture
@@ -56,9 +57,9 @@ class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field=
 WAREHOUSE = InMemoryDatabase(InMemoryUnitOfWork, source="/warehouse", clock=Clock())
 
 
-async def ship(weight=3):
+async def ship(parcel_id: UUID | None = None, weight: int = 3) -> None:
     async with WAREHOUSE() as uow:
-        uow.events.append(ParcelShipped(parcel_id=uuid4(), weight=weight), sequence=1)
+        uow.events.append(ParcelShipped(parcel_id=parcel_id or uuid4(), weight=weight), sequence=1)
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def database():
 
 
 def test_the_consumer_and_the_provider(project: Project) -> None:
-    consumer = CONSUMER + snippet(README, "PACT = MessagePact(") + "\n\n" + snippet(README, "PACT.expectations")
+    consumer = CONSUMER + snippet(README, "PACT = MessagePact(") + "\n\n" + snippet(README, "PACT.descriptions")
     provider = PROVIDER + snippet(README, "STATES = {")
     files = {"pytest.ini": ASYNCIO, "tests/contract/test_consumer.py": consumer}
 
@@ -79,4 +80,4 @@ def test_the_consumer_and_the_provider(project: Project) -> None:
 
     assert written.status == 0, written.text
     assert run.status == 0, run.text
-    run.lines.fnmatch_lines(["*4 passed*"])
+    run.lines.fnmatch_lines(["*6 passed*"])

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from faststream.kafka import KafkaBroker, TestKafkaBroker
+from pact_faststream._compat.aiokafka import written_and_read
 from pact_faststream.records import WireRecord, consumer_record
 
 from libs.backing_services.tests.canary import canary
 
 FASTSTREAM = "pact_faststream/_compat/faststream.py"
+AIOKAFKA = "pact_faststream/_compat/aiokafka.py"
 
 
 @canary("faststream", breaks="no message pact can be checked", mend=FASTSTREAM)
@@ -39,3 +41,16 @@ def test_faststream_has_a_class_of_subscribers_of_batches() -> None:
 
     assert isinstance(batch, batches)
     assert not isinstance(one, batches)
+
+
+@canary("aiokafka", breaks="no provider of messages can be verified", mend=AIOKAFKA)
+def test_aiokafka_writes_a_record_and_reads_it() -> None:
+    headers = [("twice", b"1"), ("twice", b"2")]
+
+    assert written_and_read(b"key", None, headers) == (b"key", None, tuple(headers))
+
+
+@canary("aiokafka", breaks="a header that no producer takes is verified", mend=AIOKAFKA)
+def test_aiokafka_refuses_a_header_that_is_not_in_bytes() -> None:
+    with pytest.raises(TypeError):
+        written_and_read(None, None, [("ce_id", "1")])  # type: ignore[list-item]

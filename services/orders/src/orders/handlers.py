@@ -1,7 +1,7 @@
 """The use cases, one function each: a command or an event, a unit of work, ports."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -53,14 +53,16 @@ class RegisterUser:
     role: UserRole = UserRole.CUSTOMER
 
 
-async def place_order(command: PlaceOrder, uow: UnitOfWork, policy: OrderPolicy) -> Order:
+async def place_order(
+    command: PlaceOrder, uow: UnitOfWork, policy: OrderPolicy, *, new_id: Callable[[], UUID] = uuid4
+) -> Order:
     """Price the order and ask for its payment. Raises UnknownSkuError, UserNotFoundError."""
     user = await uow.users.find(command.user_id)
     if user is None:
         raise UserNotFoundError(str(command.user_id))
     items = _items(command.quantities, await uow.products.find(command.quantities))
     order = Order.place(
-        order_id=uuid4(),
+        order_id=new_id(),
         customer=Customer(user.id, user.email, user.name),
         items=items,
         price=policy.pricing.calculate_total(subtotal_of(items), user.is_member),

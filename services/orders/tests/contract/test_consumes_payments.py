@@ -11,13 +11,13 @@ from outboxed.testing.suites.consumer import ConsumedPactsSuite, expectations_of
 from ..factories import OrderFactory
 from ..fakes import stored
 from ..unit.conftest import Database
-from .expectations import OF_PAYMENTS, ORDER_ID
+from .expectations import ANOTHER_ORDER_ID, OF_PAYMENTS, ORDER_ID
 
 
 @pytest.fixture
-async def order(database: Database) -> Order:
-    pending: Order = OrderFactory.create(order_id=ORDER_ID)
-    await stored(database, orders=[pending])
+async def order(database: Database) -> Any:
+    pending, another = (OrderFactory.create(order_id=order_id) for order_id in (ORDER_ID, ANOTHER_ORDER_ID))
+    await stored(database, orders=[pending, another])
     return pending
 
 

@@ -18,8 +18,31 @@ REFUNDED_KEY = UUID("7a4f3a2e-61b3-5d0c-9a41-0b8f6f1f9e03")
 CHARGED_KEY = UUID("7a4f3a2e-61b3-5d0c-9a41-0b8f6f1f9e04")
 UNUSED_KEY = UUID("7a4f3a2e-61b3-5d0c-9a41-0b8f6f1f9e05")
 LISTED_KEY = UUID("7a4f3a2e-61b3-5d0c-9a41-0b8f6f1f9e06")
+OTHER_LISTED_KEY = UUID("7a4f3a2e-61b3-5d0c-9a41-0b8f6f1f9e07")
+OTHER_CHARGED_ORDER_ID = UUID("b1946ac9-2a0c-4f6e-8d57-41f0c2a7d3e5")
 
 CHARGE: Charge = ChargeFactory.create()
+
+
+def listed(key: UUID, order_id: UUID, amount: str, currency: str) -> dict[str, Any]:
+    """The parts of an expectation that ask for a charge, and for its very values."""
+    charge = ListedCharge(
+        id="ch_1", idempotency_key=str(key), amount=Decimal(amount), currency=currency, status="succeeded"
+    )
+    return {
+        "request": Request("GET", "/v1/charges", query={"reference": str(order_id)}),
+        "response": Response(
+            200,
+            ChargesAnswer(items=[charge]),
+            rules={
+                "$.items": all_of(match="type", min=1),
+                "$.items[*].status": all_of(match="regex", regex="^(succeeded|refunded)$"),
+            },
+            asked=["$.items[*].idempotency_key", "$.items[*].amount", "$.items[*].currency"],
+        ),
+        "given": "a key was charged",
+        "parameters": {"key": str(key), "reference": str(order_id), "amount": amount, "currency": currency},
+    }
 
 
 def charge_request(key: UUID, payment_method: str = "pm_card_ok") -> Request:
@@ -80,29 +103,9 @@ OF_GATEWAY = HttpPact(
             Response(200, RefundAnswer(refunded_charge=None), rules={"$.refunded_charge": all_of(match="null")}),
             given="nothing was charged",
         ),
+        HttpExpectation("the charges of an order", **listed(LISTED_KEY, CHARGED_ORDER_ID, "50.00", "EUR")),
         HttpExpectation(
-            "the charges of an order",
-            Request("GET", "/v1/charges", query={"reference": str(CHARGED_ORDER_ID)}),
-            Response(
-                200,
-                ChargesAnswer(
-                    items=[
-                        ListedCharge(
-                            id="ch_1",
-                            idempotency_key=str(LISTED_KEY),
-                            amount=Decimal("50.00"),
-                            currency="EUR",
-                            status="succeeded",
-                        )
-                    ]
-                ),
-                rules={
-                    "$.items": all_of(match="type", min=1),
-                    "$.items[*].status": all_of(match="regex", regex="^(succeeded|refunded)$"),
-                },
-            ),
-            given="a key was charged",
-            parameters={"key": str(LISTED_KEY), "reference": str(CHARGED_ORDER_ID)},
+            "the charges of another order", **listed(OTHER_LISTED_KEY, OTHER_CHARGED_ORDER_ID, "1062.50", "USD")
         ),
     ),
 )

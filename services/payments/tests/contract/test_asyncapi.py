@@ -14,7 +14,7 @@ class TestDocument(DocumentSuite):
 
     async def test_every_event_is_sent_as_documented(self, document: dict[str, Any], database: Database) -> None:
         for state in provider_states(database).values():
-            for use_case in state.variants.values():
+            for use_case in state.use_cases.values():
                 await use_case()
 
         assert_published_as_documented(document, await database.outbox())

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,8 @@ from .gateway_expectations import (
     LISTED_KEY,
     OF_GATEWAY,
     ORDER_ID,
+    OTHER_CHARGED_ORDER_ID,
+    OTHER_LISTED_KEY,
     REFUNDED_KEY,
     UNUSED_KEY,
 )
@@ -65,6 +68,17 @@ async def test_the_charges_of_an_order_are_found_by_its_reference() -> None:
         [charge] = await gateway.charges(reference=CHARGED_ORDER_ID)
 
     assert (charge.id, charge.idempotency_key, charge.succeeded) == ("ch_1", str(LISTED_KEY), True)
+
+
+async def test_the_charges_of_another_order_have_values_of_their_own() -> None:
+    async with gateway_for("the charges of another order") as gateway:
+        [charge] = await gateway.charges(reference=OTHER_CHARGED_ORDER_ID)
+
+    assert (charge.idempotency_key, charge.amount, charge.currency) == (
+        str(OTHER_LISTED_KEY),
+        Decimal("1062.50"),
+        "USD",
+    )
 
 
 def test_the_pact_file_says_what_the_expectations_say(pact_folder: Path, write_contracts: bool) -> None:

@@ -4,6 +4,7 @@ from outboxed.messages._asyncapi import document
 from outboxed.messages._envelope import (
     Attributes,
     OutgoingRecord,
+    ProducerRecord,
     Received,
     Record,
     attributes_of,
@@ -36,6 +37,7 @@ __all__ = [
     "Event",
     "EventData",
     "OutgoingRecord",
+    "ProducerRecord",
     "Received",
     "Record",
     "Timestamp",

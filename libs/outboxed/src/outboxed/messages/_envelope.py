@@ -38,8 +38,18 @@ class Record:
 
 
 @dataclass(frozen=True)
+class ProducerRecord:
+    """A record as a Kafka producer takes it: all in bytes, the headers in order."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True)
 class OutgoingRecord:
-    """A record ready to be sent: what the outbox stores and the relay sends."""
+    """A record ready to be sent: what the outbox stores."""
 
     topic: str
     key: str
@@ -49,6 +59,10 @@ class OutgoingRecord:
     def raw_headers(self) -> list[tuple[str, bytes]]:
         """The headers in Kafka's form."""
         return [(name, value.encode()) for name, value in self.headers.items()]
+
+    def producer_record(self) -> ProducerRecord:
+        """What the relay gives to its producer; whoever needs a record as its consumers read it begins here, too."""
+        return ProducerRecord(self.topic, self.key.encode(), self.value, self.raw_headers())
 
 
 @dataclass(frozen=True)

@@ -102,12 +102,9 @@ class Relay:
         producer = await self._started_producer()
         async with asyncio.timeout(ACK_SECONDS):
             for row_id, record in rows:
-                future = await producer.send(
-                    self._kafka.topic(record.topic),
-                    key=record.key.encode(),
-                    value=record.value,
-                    headers=record.raw_headers(),
-                )
+                sent = record.producer_record()
+                topic = self._kafka.topic(sent.topic)
+                future = await producer.send(topic, key=sent.key, value=sent.value, headers=sent.headers)
                 self._in_flight[row_id] = (record.key, future)
 
     @failpoint("relay.acknowledge")

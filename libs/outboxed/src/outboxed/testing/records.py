@@ -61,13 +61,9 @@ def event_record(  # noqa: PLR0913 - a record has that many parts
 
 def sent_record(record: OutgoingRecord, *, partition: int = 0, offset: int | None = None) -> Any:
     """An outbox row as its consumers will read it."""
+    sent = record.producer_record()
     return consumer_record(
-        record.topic,
-        record.value,
-        key=record.key.encode(),
-        headers=record.raw_headers(),
-        partition=partition,
-        offset=offset,
+        sent.topic, sent.value, key=sent.key, headers=sent.headers, partition=partition, offset=offset
     )
 
 

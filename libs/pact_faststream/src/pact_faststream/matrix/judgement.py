@@ -14,9 +14,9 @@ from pact import Pact, Verifier
 
 from pact_faststream._compat.pact import found_by, message_asked
 from pact_faststream.callbacks import MESSAGE, Reply, message, served
-from pact_faststream.matrix.mutants import Mutant, mutants_of, wire
-from pact_faststream.metadata import metadata_of
-from pact_faststream.records import OutboxRecord, WireRecord
+from pact_faststream.matrix.mutants import Mutant, mutants_of
+from pact_faststream.metadata import metadata_of, texts_of
+from pact_faststream.records import OutboxRecord, WireRecord, wire
 
 Handle = Callable[[WireRecord], Awaitable[object]]
 """Gives a record to the consumer's real subscriber with a fresh state, and returns the state afterwards."""
@@ -62,7 +62,7 @@ class Subject:
     @property
     def name(self) -> str:
         """The subject's name, for a person."""
-        return f"{self.consumer} <- {self.provider} {self.sent.headers['ce_type']}"
+        return f"{self.consumer} <- {self.provider} {texts_of(wire(self.sent), 'ce_type')[0]}"
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,10 @@ def _numbered(interaction: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 
 def _sent(record: WireRecord) -> Reply:
-    """A record as a provider would send it: unreadable headers are left out, and the first of two headers counts."""
+    """A record as most readers take it: without unreadable headers, and with the first of two.
+
+    A pact alone is judged here; verify_provider refuses a contracted header that is there twice before Pact sees it.
+    """
     headers: dict[str, str] = {}
     for name, raw in record.headers:
         with suppress(UnicodeDecodeError):

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
-from pact_faststream.records import OutboxRecord, WireRecord
+from pact_faststream.records import OutboxRecord, WireRecord, wire
 
 Path = tuple[str | int, ...]
 ABSENT = object()
@@ -25,21 +25,17 @@ class Mutant:
     record: WireRecord
 
 
-def wire(sent: OutboxRecord) -> WireRecord:
-    """A sent message as its consumers read it."""
-    return WireRecord(sent.topic, 0, 0, sent.key.encode(), sent.value, tuple(sent.raw_headers()))
-
-
 def mutants_of(sent: OutboxRecord, *, enums: Sequence[str] = ()) -> Sequence[Mutant]:
     """All changes of a real message, each alone. `enums` names the fields whose values are members of an enum."""
     original = wire(sent)
-    data = json.loads(sent.value)
+    value, key = original.value or b"", (original.key or b"").decode()
+    data = json.loads(value)
     return [
         *(Mutant(name, replace(original, value=_json(changed))) for name, changed in _fields(data, enums)),
-        *(Mutant(name, replace(original, value=value)) for name, value in _bodies(sent.value, data)),
+        *(Mutant(name, replace(original, value=body)) for name, body in _bodies(value, data)),
         *(Mutant(name, replace(original, headers=headers)) for name, headers in _headers(original.headers)),
-        *(Mutant(f"key: {name}", replace(original, key=key)) for name, key in _keys(sent.key)),
-        *(Mutant(f"topic: {name}", replace(original, topic=topic)) for name, topic in _topics(sent.topic)),
+        *(Mutant(f"key: {name}", replace(original, key=key)) for name, key in _keys(key)),
+        *(Mutant(f"topic: {name}", replace(original, topic=topic)) for name, topic in _topics(original.topic)),
     ]
 
 

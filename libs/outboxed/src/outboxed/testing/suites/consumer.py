@@ -105,7 +105,7 @@ class ConsumerSuite:
 
 def expectations_of(*pacts: Any) -> Any:
     """The fixture `expectation` of a ConsumedPactsSuite: of each pact_faststream.MessagePact all expectations."""
-    each = [(pact, expectation.description) for pact in pacts for expectation in pact.expectations]
+    each = [(pact, description) for pact in pacts for description in pact.descriptions]
     return each_of(*each, ids=[description for _, description in each])
 
 
@@ -117,3 +117,9 @@ class ConsumedPactsSuite:
     ) -> None:
         pact, description = expectation
         await pact.receive(description, subscriber, database.outcome)
+
+    def test_each_expectation_asks_for_its_values(self, expectation: tuple[Any, str]) -> None:
+        pact, description = expectation
+        assert [each.another for each in pact.expectations if description in each.interactions] != [None], (
+            f"{description!r} says only what the message looks like: give the expectation `another` example"
+        )

@@ -31,8 +31,8 @@ class Bus:
 
     def send(self, outgoing: OutgoingRecord) -> None:
         """Send a record, and its copies after it."""
-        raw = tuple(outgoing.raw_headers())
-        record = Record(outgoing.topic, 0, next(self._offsets), outgoing.key.encode(), outgoing.value, raw)
+        sent = outgoing.producer_record()
+        record = Record(sent.topic, 0, next(self._offsets), sent.key, sent.value, tuple(sent.headers))
         self.sent.append(record)
         self._enqueue(record)
         for _ in range(self._copies):

@@ -1,0 +1,1 @@
+"""How a provider's verification answers Pact: with the rows that use cases write."""
