@@ -14,7 +14,8 @@ PACKAGES := $(addprefix -p ,$(notdir $(patsubst %/__init__.py,%,$(wildcard $(PRO
 TESTS := conftest.py $(wildcard $(PROJECTS:%=%/tests) tests tools docs/site)
 MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PROJECTS:%=%/pyproject.toml))
 NAMED = $(or $(SERVICE),$(error SERVICE is needed, one of: $(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))))
-AGAINST ?= origin/main
+HEAD_IS_MAIN = $(filter $(shell git rev-parse --quiet --verify HEAD),$(shell git rev-parse --quiet --verify origin/main))
+AGAINST ?= $(if $(HEAD_IS_MAIN),HEAD~1,origin/main)
 BROKER = $(RUN) python -m pact_faststream.broker
 LEVELS := unit contract model parity integration journey e2e
 
@@ -68,7 +69,7 @@ ci: .venv ## the pipeline of SERVICE alone: lint, types, layers, its tests, and 
 		echo "ci: there is no $(AGAINST) here, so nobody asked whether a published event breaks its consumers"; \
 	fi
 	@if [ -n "$${PACT_BROKER_BASE_URL:-}" ]; then \
-		$(BROKER) publish $(SERVICE) && $(BROKER) verify $(SERVICE); \
+		$(BROKER) publish $(SERVICE) && $(BROKER) verify $(SERVICE) && $(BROKER) register-version $(SERVICE); \
 	else \
 		echo "ci: PACT_BROKER_BASE_URL is not set, so nothing was published or verified"; \
 	fi
@@ -102,18 +103,30 @@ contracts: .venv ## make the pact files, the AsyncAPI documents and the tables o
 	@$(RUN) python -m docs.site.domain
 
 .PHONY: contracts-gate
-contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?
+contracts-gate: .venv ## does an event that was published at AGAINST (what main was) break its consumers now?
 	@$(RUN) python -m asyncapi_gate --against $(AGAINST) $(ARGS)
 
 .PHONY: broker
-broker: .venv ## the Pact Broker's commands for SERVICE: ARGS=publish, verify, can-i-merge, can-i-deploy, record-deployment, create-webhook
-	@$(BROKER) $(firstword $(ARGS)) $(NAMED) $(wordlist 2,99,$(ARGS))
+broker: .venv ## the Pact Broker's commands for SERVICE: ARGS=publish, verify, can-i-merge, can-i-deploy, record-deployment, ...
+	@$(BROKER) $(firstword $(ARGS)) $(SERVICE) $(wordlist 2,99,$(ARGS))
+
+.PHONY: broker-stand-in
+broker-stand-in: .venv ## an empty Pact Broker in memory, where the real one can't run, until Ctrl-C
+	@$(RUN) python -m tools.broker_stand_in $(ARGS)
+
+.PHONY: broker-walkthrough
+broker-walkthrough: .venv ## from an empty broker to production and through a year of changes: what is asked and answered
+	@$(RUN) python -m tools.broker_walkthrough $(ARGS)
 
 # --- prove the tests ---
 
 .PHONY: contract-matrix
 contract-matrix: .venv ## change every message in hundreds of ways: do the contracts catch what breaks, and pass the rest?
 	@$(RUN) python -m tools.contract_matrix
+
+.PHONY: gate-matrix
+gate-matrix: .venv ## change schemas in every way: does the gate refuse what breaks a reader and pass the rest, and do other tools?
+	@$(RUN) python -m tools.gate_matrix $(ARGS)
 
 .PHONY: drill
 drill: .venv ## make realistic mistakes in a copy of the tree: which gate stops each, when, and with what words?
@@ -143,7 +156,7 @@ flake: .venv ## all levels that need no Docker, ARGS="--runs 100" times, in anot
 mutation: .venv ## change the code in a thousand small ways: which of them does no unit test see?
 	@$(RUN) python -m tools.mutation $(ARGS)
 
-mutation-diff: .venv ## the same for the functions that were changed since AGAINST (origin/main)
+mutation-diff: .venv ## the same for the functions that were changed since AGAINST (what main was)
 	@$(RUN) python -m tools.mutation --against $(AGAINST) $(ARGS)
 
 # --- measure it ---

@@ -52,9 +52,8 @@ async def open_running_shop(postgres: PostgresServer, kafka: KafkaCluster) -> As
         base = f"http://orders{API}"
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=base))
         gateway = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway_port}"))
-        yield Shop(
-            http, gateway, ledger, lambda email: _kinds(mails, email), [RunningParticipant.of(s) for s in services]
-        )
+        parts = [RunningParticipant.of(service) for service in services]
+        yield Shop(http, gateway, ledger, lambda email: _kinds(mails, email), parts, prefix)
 
 
 def _kinds(mails: mail_catcher.Store, email: str) -> list[str]:

@@ -1,26 +1,31 @@
 """The whole shop in one process, as a test may see it: either in memory or on PostgreSQL, Kafka, HTTP and SMTP."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import payment_gateway
 from outboxed.testing.tracking import InMemoryParticipant, RunningParticipant, Session, tracked
+from shop_harness.ledgers import undocumented_of
 
 from tests.customer import Customer
 
 
 @dataclass(frozen=True)
 class Shop:
-    """What a test may touch: the API, the gateway; `mails` says which kinds an address got."""
+    """What a test may touch: the API, the gateway; `mails` says which kinds an address got.
+
+    `topic_prefix` is that of this shop's topics in a Kafka that it shares with others.
+    """
 
     http: httpx.AsyncClient
     gateway: httpx.AsyncClient
     ledger: payment_gateway.Ledger
     mails: Callable[[str], Sequence[str]]
     parts: Sequence[InMemoryParticipant] | Sequence[RunningParticipant]
+    topic_prefix: str = ""
 
     async def customer(self) -> Customer:
         """A new one."""
@@ -29,9 +34,16 @@ class Shop:
     async def _mails(self, email: str) -> Sequence[str]:
         return self.mails(email)
 
-    def tracked(self, **options: Any) -> AbstractAsyncContextManager[Session]:
-        """See outboxed.testing.tracking: the block ends when the shop has come to rest."""
-        return tracked(*self.parts, **options)
+    @asynccontextmanager
+    async def tracked(self, **options: Any) -> AsyncIterator[Session]:
+        """See outboxed.testing.tracking: the block ends when the shop has come to rest.
+
+        Each record is then judged by its service's document.
+        """
+        async with tracked(*self.parts, **options) as session:
+            yield session
+        records = [replace(one, topic=one.topic.removeprefix(self.topic_prefix)) for one in session.records]
+        assert not undocumented_of(records)
 
     def money_of(self, order_id: str) -> list[str]:
         """The gateway's decisions about an order that moved money."""

@@ -15,16 +15,17 @@ COMMAND = re.compile(r"(?:[A-Z_]+=\w+ )*(?:uv run (?:--package \w+ )?)?((?:make|
 NO_COMMAND = re.compile(r"curl |TOKEN=|ORDER=|-[dH] |\| sed |sleep 1|export |no published event|.*_PORT=0|$")
 """Lines that belong to a command before or after them, and output."""
 CI = ".ci/run"
-BROKER = "libs/pact_faststream/tests/integration/test_broker_commands.py"
+BROKER = "tools/broker_walkthrough/story.py"
 RUN_BY = {
     r"make up$": ("demo/tests/integration/test_up.py", '"shop_demo", "up"'),
     r"make (?:unit|contract|parity|lint|e2e)$|make images e2e": (CI, "make test"),
     r"make run SERVICE=\w+$": (CI, "make run SERVICE=payments ARGS=--help"),
     r"make ci( SERVICE=\w+)?$": (CI, "make ci-alone SERVICE="),
     r"make engine(?:-stop)?$": (CI, "deploy/engine/engine (?:start|stop)"),
-    r"make broker SERVICE=\w+ ARGS=verify": ("libs/pact_faststream/tests/contract/test_broker_source.py", '"verify"'),
+    r"make broker-stand-in$": ("tests/integration/test_broker_stand_in.py", '"tools.broker_stand_in"'),
+    r'make broker ARGS="([a-z-]+)': (BROKER, r'"\1"'),
     r'make broker SERVICE=\w+ ARGS="[a-z-]+ (--[a-z-]+)': (BROKER, r'"\1"'),
-    r"make broker SERVICE=\w+ ARGS=([a-z-]+)": (BROKER, r'"\1"'),
+    r"make broker SERVICE=[\w-]+ ARGS=([a-z-]+)": (BROKER, r'"\1"'),
     r"make (run SERVICE=payments ARGS=--help|[a-z-]+)": (CI, r"make \1"),
     r"docker compose up --wait$": ("tests/e2e/containers.py", '"up", "--wait"'),
     r"docker compose exec postgres psql": ("tests/e2e/test_journeys.py", '"postgres", "psql"'),

@@ -1,20 +1,16 @@
 """What becomes of a provider's events at their readers: the truth by which a fault of the provider is judged."""
 
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
 from outboxed.testing.memory import InMemoryDatabase
-from pact_faststream import MessagePact, PactFolder, ProviderState, verify_provider
+from pact_faststream import MessagePact, PactFolder, PactToVerify, ProviderState, verify_provider
 from pact_faststream.records import WireRecord, wire
-from pact_faststream.sources import PactDocument
 from pact_faststream.values.sent import new_parameters
 
 from services.notifications.tests.contract import expectations as of_notifications
@@ -36,6 +32,17 @@ ASKED_OF_EACH_STATE = 24
 SEED = 20260115
 
 Ask = tuple[str, Mapping[str, Any]]
+
+
+class _AskingForValues(PactFolder):
+    """The interactions that ask for values, and no others."""
+
+    def pacts(self, provider: str) -> Sequence[PactToVerify]:
+        return [
+            replace(pact, document={**pact.document, "interactions": asking})
+            for pact in super().pacts(provider)
+            if (asking := [each for each in pact.document["interactions"] if each["providerStates"][0].get("params")])
+        ]
 
 
 @dataclass(frozen=True)
@@ -72,9 +79,7 @@ class Provider:
 
         The interactions that ask for values come first, and alone: where they fail, the rest can't change the verdict.
         """
-        with TemporaryDirectory() as folder:
-            of_values = _asking_for_values(PactFolder(PACTS).documents(self.name), Path(folder))
-            return await self._keeps(of_values) and await self._keeps(PactFolder(PACTS))
+        return await self._keeps(_AskingForValues(PACTS)) and await self._keeps(PactFolder(PACTS))
 
     async def _keeps(self, source: PactFolder) -> bool:
         database = self.database()
@@ -94,13 +99,6 @@ PROVIDERS: Mapping[str, Provider] = {
 async def outcomes(provider: Provider, told: Sequence[WireRecord], order_ids: Sequence[UUID]) -> Mapping[str, object]:
     """What the real subscriber of each reader makes of the story."""
     return {reader: await outcome_of(reader, told, order_ids) for reader in provider.readers}
-
-
-def _asking_for_values(documents: Sequence[PactDocument], folder: Path) -> PactFolder:
-    for number, document in enumerate(documents):
-        asking = [each for each in document.content["interactions"] if each["providerStates"][0].get("params")]
-        (folder / f"{number}.json").write_text(json.dumps({**document.content, "interactions": asking}))
-    return PactFolder(folder)
 
 
 def _chosen(state: ProviderState, chance: random.Random) -> Sequence[Mapping[str, Any]]:

@@ -69,7 +69,7 @@ class Scratch:
         contracts = {path: path.read_text() for path in self._contracts()}
         try:
             for edit in edits:
-                self._apply(edit)
+                self.edit(edit)
             yield
         finally:
             for path in set(self._contracts()) - contracts.keys():
@@ -82,7 +82,8 @@ class Scratch:
     def _contracts(self) -> Iterator[Path]:
         return (self.folder / "contracts").rglob("*.json")
 
-    def _apply(self, edit: Edit) -> None:
+    def edit(self, edit: Edit) -> None:
+        """Make an edit that stays. Raises DrillError if it changes nothing."""
         changed = False
         for path in sorted(self.folder.glob(edit.files)):
             before = path.read_text()
@@ -92,7 +93,7 @@ class Scratch:
                 self._before.setdefault(path, before)
                 self._write(path, after)
         if not changed:
-            raise DrillError(f"{edit.old!r} is nowhere in {edit.files}: adapt tools/drill/mistakes.py to the code")
+            raise DrillError(f"{edit.old!r} is nowhere in {edit.files}: adapt the edit to the code")
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text)

@@ -19,7 +19,7 @@ from rich.table import Table
 from shop_harness.customers import NoAnswerError
 from shop_harness.evidence import Evidence
 from shop_harness.ledgers import Ledgers
-from shop_harness.rules import ARRIVES, CHARGED_ONCE, ENDS, IS_STORED, MAIL_RULES, RULES, Rule, broken
+from shop_harness.rules import ARRIVES, CHARGED_ONCE, DOCUMENTED, ENDS, IS_STORED, MAIL_RULES, RULES, Rule, broken
 from shop_harness.system import FOR_A_PERSON
 
 from tools.faults.aftermath import AFTERMATH, Aftermath, back_up_payments
@@ -233,7 +233,8 @@ def _line(evidence: Evidence) -> str:
         f"{breaches(IS_STORED, ENDS, ARRIVES)} lost, {breaches(CHARGED_ONCE)} double charges, "
         f"{breaches(*MAIL_RULES)} wrong e-mails, {evidence.kills} kills, "
         f"{len(set(evidence.dead_letters) & evidence.poison)}/{len(evidence.poison)} dead letters as injected, "
-        f"outbox {len(evidence.unsent_events)}, lag {sum(evidence.lag.values())}"
+        f"outbox {len(evidence.unsent_events)}, lag {sum(evidence.lag.values())}, "
+        f"{breaches(DOCUMENTED)} undocumented records"
     )
 
 

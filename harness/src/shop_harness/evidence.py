@@ -100,6 +100,8 @@ class Evidence:
     """The ids of the events that each service has handled."""
     # the topics
     records: Sequence[Record] = ()
+    undocumented: Mapping[Position, str] = field(default_factory=dict)
+    """Records that aren't as the documents of the services say, and why."""
     lag: Mapping[str, int] = field(default_factory=dict)
     """How many records each group has before it."""
     # the outside

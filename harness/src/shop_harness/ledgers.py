@@ -11,11 +11,13 @@ from typing import Any, Self
 
 import asyncpg
 import httpx
+from asyncapi_gate import read_document, undocumented
 from backing_services.postgres import asyncpg_url
-from outboxed.testing.topic_log import Position, lag, read_topics
+from outboxed.messages import Record
+from outboxed.testing.topic_log import Position, lag, position, read_topics
 
 from shop_harness.evidence import Charge, Evidence, Letter, Mail, OrderRow, PaymentRow
-from shop_harness.services import SERVICES, TOPICS, topics_of
+from shop_harness.services import ROOT, SERVICES, TOPICS, topics_of
 from shop_harness.system import System
 
 MAIL_PAGE = 500
@@ -86,10 +88,11 @@ class Ledgers:
 
     async def read_all(self) -> Evidence:
         """The same, and what the topics and the inboxes hold."""
-        servers = self._system.kafka.bootstrap_servers
+        records = await read_topics(self._system.kafka.bootstrap_servers, TOPICS)
         return replace(
             await self.read_with_lag(),
-            records=await read_topics(servers, TOPICS),
+            records=records,
+            undocumented=undocumented_of(records),
             inboxes={service: {row["event_id"] for row in await self.rows(service, INBOX)} for service in SERVICES},
         )
 
@@ -112,6 +115,12 @@ class Ledgers:
         response = await self._http.get(f"{self._system.ports.url(name)}{path}", params=query)
         answer: dict[str, Any] = response.raise_for_status().json()
         return answer
+
+
+def undocumented_of(records: Sequence[Record]) -> Mapping[Position, str]:
+    """Those that aren't as the checked-in documents of the services say, and why."""
+    documents = [read_document(ROOT / f"contracts/asyncapi/{service}.json") for service in SERVICES]
+    return {position(record): why for record, why in undocumented(documents, records)}
 
 
 async def lags(system: System) -> dict[str, int]:

@@ -195,6 +195,12 @@ def _facts_published_twice(evidence: Evidence) -> Iterator[str]:
             yield f"{event_type} of {(key or b'').decode()} has {len(event_ids)}"
 
 
+def _undocumented(evidence: Evidence) -> Iterator[str]:
+    for where, why in evidence.undocumented.items():
+        if where not in evidence.made_up:
+            yield f"{where} isn't: {why}"
+
+
 def _inboxes(evidence: Evidence) -> Iterator[str]:
     letters = set(evidence.dead_letters)
     known: defaultdict[str, set[str]] = defaultdict(set)
@@ -244,6 +250,7 @@ IN_ORDER = Rule(
     lambda e: out_of_order(e.records, without=e.made_up),
 )
 ONE_ID = Rule("a fact is published under one id", lambda e: len(e.records), _facts_published_twice)
+DOCUMENTED = Rule("every record is as its service's document says", lambda e: len(e.records), _undocumented)
 HANDLED = Rule("every event is in its reader's inbox, and nothing else", lambda e: len(e.records), _inboxes)
 ALIVE = Rule("no process dies but by our hand", lambda e: e.kills, lambda e: e.deaths)
 
@@ -253,7 +260,7 @@ RULES: Sequence[Rule] = (
     *(CHARGED_ONCE, PAID, REFUNDED, KEPT, AGREED),
     *(ARRIVES, *MAIL_RULES, NOTED),
     *(DRAINED, NO_STRAY_LETTER, POISON_IS_BURIED),
-    *(IN_ORDER, ONE_ID, HANDLED, ALIVE),
+    *(IN_ORDER, ONE_ID, DOCUMENTED, HANDLED, ALIVE),
 )
 ALWAYS: Sequence[Rule] = tuple(rule for rule in RULES if not rule.at_rest)
 """Those that hold at any moment."""

@@ -73,6 +73,7 @@ BROKEN: list[tuple[Evidence, list[Rule]]] = [
     (evidence(dead_letters=[LETTER, replace(LETTER, service="orders")]), [rules.NO_STRAY_LETTER]),
     (evidence(dead_letters=[LETTER, Letter("notifications", "confirmation.1")]), [rules.NO_STRAY_LETTER]),
     (evidence(records=[CONFIRMED, PLACED, CAPTURED]), [rules.IN_ORDER]),
+    (evidence(undocumented={position(PLACED): "its value is no JSON"}), [rules.DOCUMENTED]),
     (
         evidence(
             records=[PLACED, CAPTURED, CONFIRMED, record("order.confirmed.v1", "o2", 2)],
@@ -141,7 +142,12 @@ def test_what_somebody_made_up_is_no_event_out_of_order_and_no_second_fact() -> 
     run = evidence(records=[PLACED, CAPTURED, CONFIRMED, late], inboxes=inboxes)
 
     assert fallen(run) == [rules.IN_ORDER, rules.ONE_ID]
-    made_up = evidence(records=run.records, inboxes=inboxes, made_up={position(late)})
+    made_up = evidence(
+        records=run.records,
+        inboxes=inboxes,
+        undocumented={position(late): "its value is no JSON"},
+        made_up={position(late)},
+    )
     assert fallen(made_up) == []
 
 

@@ -87,6 +87,9 @@ class StandIn:
     def answer(self, *exchanges: Exchange) -> None:
         self._unused += exchanges
 
+    def forget(self, exchange: Exchange) -> None:
+        self._unused.remove(exchange)
+
     @property
     def writes(self) -> list[Received]:
         """Whatever may have changed something; a broker's selection of pacts is a POST that doesn't."""

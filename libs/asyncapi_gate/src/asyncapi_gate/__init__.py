@@ -3,7 +3,8 @@
 from asyncapi_gate.agreement import UndocumentedRecordError, assert_published_as_documented, disagreements
 from asyncapi_gate.documents import BreakingChangeError, StaleDocumentError, check_document, served_document, written
 from asyncapi_gate.gate import Change, breaking_changes
-from asyncapi_gate.reading import UnreadableDocumentError
+from asyncapi_gate.reading import UnreadableDocumentError, read_document
+from asyncapi_gate.wire import undocumented
 
 __all__ = [
     "BreakingChangeError",
@@ -15,6 +16,8 @@ __all__ = [
     "breaking_changes",
     "check_document",
     "disagreements",
+    "read_document",
     "served_document",
+    "undocumented",
     "written",
 ]

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asyncapi_gate.reading import Document, Message, read_document
 from asyncapi_gate.validation import violations
+from asyncapi_gate.wire import differences
 
 MESSAGES = "Asynchronous/Messages"
 Pact = Mapping[str, Any]
@@ -31,23 +33,23 @@ def assert_published_as_documented(document: Mapping[str, Any], records: Sequenc
         raise UndocumentedRecordError("\n".join(lines))
 
 
-def _differences(document: Document, record: Any) -> Iterator[str]:
-    event = record.headers.get("ce_type", "a record without ce_type")
+def _differences(document: Document, row: Any) -> Iterator[str]:
+    event = row.headers.get("ce_type", "a record without ce_type")
     if event not in document.sent:
         yield f"{event}: {document.title} sends it, but doesn't document it"
         return
-    message = document.sent[event]
-    if record.topic != message.topic:
-        yield f"{event}: is sent to the topic {record.topic}, documented is {message.topic}"
-    yield from (f"{event}: headers: {line}" for line in violations(dict(record.headers), message.headers, document))
-    try:
-        payload = json.loads(record.value)
-    except ValueError:
-        yield f"{event}: its value is no JSON"
-        return
-    yield from (f"{event}: {line}" for line in violations(payload, message.payload, document))
-    if not isinstance(payload, dict) or payload.get(message.key_field) != record.key:
-        yield f"{event}: its key {record.key} isn't its {message.key_field}"
+    headers = [(name, value.encode()) for name, value in row.headers.items()]
+    yield from (
+        f"{event}: {line}" for line in differences(document, _Raw(row.topic, row.key.encode(), row.value, headers))
+    )
+
+
+@dataclass(frozen=True)
+class _Raw:
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Sequence[tuple[str, bytes]]
 
 
 def disagreements(service: str, contracts: Path) -> list[str]:

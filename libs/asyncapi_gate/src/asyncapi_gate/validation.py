@@ -7,6 +7,7 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend
 
 from asyncapi_gate.reading import Document, Schema
+from asyncapi_gate.schemas import OF_FIELDS, OF_LISTS, OF_ONE
 
 FORMATS = FormatChecker()
 
@@ -23,6 +24,36 @@ def violations(value: Any, schema: Schema, document: Document, *, partial: bool 
         validator(rooted, format_checker=FORMATS).iter_errors(value), key=lambda found: found.json_path
     ):
         yield f"{_path(error.absolute_path) or 'the value'}: {error.message}"
+
+
+def fits(value: Any, schema: Any, document: Document) -> bool:
+    """Whether a JSON value fits a schema; not if the schema has a format without a check."""
+    try:
+        return not any(violations(value, schema, document))
+    except NotImplementedError:
+        return False
+
+
+def tolerant(schema: Any) -> Any:
+    """What a reader of a schema relies on: all that it says, except that there are no other fields.
+
+    Alternatives of which one alone could fit because of their fields may fit side by side then. What stands under `not`
+    and `if` stays as it is.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    return dict(_tolerant_word(word, meant) for word, meant in schema.items())
+
+
+def _tolerant_word(word: str, meant: Any) -> tuple[str, Any]:
+    if word in {"additionalProperties", "unevaluatedProperties"}:
+        return word, meant is False or tolerant(meant)
+    if word in OF_FIELDS:
+        return word, {name: tolerant(part) for name, part in meant.items()}
+    if word in OF_LISTS:
+        parts = [tolerant(part) for part in meant]
+        return "anyOf" if word == "oneOf" and parts != meant else word, parts
+    return word, tolerant(meant) if word in OF_ONE else meant
 
 
 def _known_format(validator: Any, name: str, value: Any, schema: Schema) -> Iterable[ValidationError] | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pact_faststream.http import HttpExpectation, HttpPact, Request, Response, verify_http_provider
     from pact_faststream.messages import Expectation, ExpectationError, MessagePact
     from pact_faststream.provider import ParameterError, ProviderState, verify_provider
-    from pact_faststream.sources import NoPactsError, PactFolder, PactSource
+    from pact_faststream.sources import NoPactsError, PactFolder, PactSource, PactToVerify
     from pact_faststream.verification import ProviderVerificationError
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "PactFile",
     "PactFolder",
     "PactSource",
+    "PactToVerify",
     "ParameterError",
     "ProviderState",
     "ProviderVerificationError",

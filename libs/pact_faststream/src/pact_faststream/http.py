@@ -19,9 +19,9 @@ from pact_faststream._compat.uvicorn import Server
 from pact_faststream.callbacks import STATE, Reply, served
 from pact_faststream.files import PactFile
 from pact_faststream.rules import Rule, body_rules
-from pact_faststream.sources import PactSource
+from pact_faststream.sources import PactSource, Result
 from pact_faststream.values.expected import value_rules
-from pact_faststream.verification import Result, raise_for, verified
+from pact_faststream.verification import raise_for, verified
 
 Arrange = Callable[..., Awaitable[None]]
 """Brings the provider into a state; called with the state's parameters by name."""
@@ -126,15 +126,17 @@ async def verify_http_provider(
     ProviderVerificationError if an interaction that is not pending fails, NoPactsError if there is nothing to verify.
     """
     arranger = _Arranger(states, asyncio.get_running_loop())
+    results: list[Result] = []
     async with _running(app) as url:
         with served({STATE: arranger.answer}) as port:
-            verifier = Verifier(provider, host="127.0.0.1").add_transport(url=url)
-            verifier.state_handler(f"http://127.0.0.1:{port}{STATE}", body=True)
-            source.add_to(verifier, provider, publish=source.publishes)
-            results = await asyncio.to_thread(verified, verifier)
-    if source.publishes:
-        await asyncio.to_thread(source.confirm_published, provider)
-    results = [replace(result, mismatches=result.mismatches + arranger.problems(result)) for result in results]
+            for pact in source.pacts(provider):
+                arranger.failed.clear()
+                verifier = Verifier(provider, host="127.0.0.1").add_transport(url=url)
+                verifier.state_handler(f"http://127.0.0.1:{port}{STATE}", body=True)
+                found = await asyncio.to_thread(verified, verifier, pact)
+                found = [replace(each, mismatches=each.mismatches + arranger.problems(each)) for each in found]
+                source.keep(pact, found)
+                results += found
     raise_for(provider, results)
     return results
 

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pact_faststream")
     group.addoption("--write-contracts", action="store_true", help="make the contracts again from the code")
-    group.addoption(
-        "--pact-broker", action="store_true", help="verify providers against the Pact Broker in PACT_BROKER_BASE_URL"
-    )
+    group.addoption("--pacts-in", type=Path, help="verify the pacts that `pact_faststream.broker verify` put there")
     parser.addini("contracts_folder", "where pact files and AsyncAPI documents are", default="contracts")
 
 
@@ -58,11 +56,8 @@ def pact_folder(contracts_folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def pact_source(pytestconfig: pytest.Config, pact_folder: Path) -> "PactSource":
-    """The source of a provider's pacts: the pact files, or with `--pact-broker` the broker."""
-    if pytestconfig.getoption("pact_broker"):
-        from pact_faststream.broker import source_from_environment  # noqa: PLC0415 - see the module's docstring
+    """The source of a provider's pacts: the pact files, or those that the broker's `verify` chose."""
+    from pact_faststream.sources import HandedOver, PactFolder  # noqa: PLC0415 - see the module's docstring
 
-        return source_from_environment()
-    from pact_faststream.sources import PactFolder  # noqa: PLC0415 - see the module's docstring
-
-    return PactFolder(pact_folder)
+    handed_over = pytestconfig.getoption("pacts_in")
+    return HandedOver(handed_over) if handed_over else PactFolder(pact_folder)

@@ -1,94 +1,157 @@
-"""Where a provider's pacts come from: a folder of pact files, or a Pact Broker (see pact_faststream.broker)."""
+"""Where a provider's pacts come from, and where the results go: a folder of files, or a verification for the broker."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
-from pact import Verifier
+Document = Mapping[str, Any]
 
 
 class NoPactsError(AssertionError):
     """There is nothing to verify, which must not look like success."""
 
 
-class NoConsumersError(NoPactsError):
-    """Nobody expects anything of this provider yet, which is as it should be for a service that provides nothing."""
+@dataclass(frozen=True)
+class Interaction:
+    """What identifies an interaction among the pacts of one provider and consumer."""
+
+    description: str
+    states: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class PactDocument:
-    """A pact as it is read; the failure of a `pending` one doesn't count against the provider."""
+class Result:
+    """One interaction with one variant; the failure of a `pending` one doesn't count against the provider."""
 
-    content: Mapping[str, Any]
+    consumer: str
+    interaction: Interaction
+    mismatches: tuple[str, ...] = ()
     pending: bool = False
+    variant: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The values that the consumer asks for."""
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The names of the interaction's provider states."""
+        return self.interaction.states
+
+    @property
+    def ok(self) -> bool:
+        """Whether the message was as expected."""
+        return not self.mismatches
+
+    @property
+    def fails(self) -> bool:
+        """Whether this result blocks the provider's release."""
+        return not self.ok and not self.pending
+
+    def lines(self) -> Iterator[str]:
+        """The result as lines for a person."""
+        variant = f" ({self.variant})" if self.variant else ""
+        yield f"  {self.consumer} expects {self.interaction.description!r}{variant}:"
+        for mismatch in self.mismatches:
+            yield f"    {mismatch}"
+
+
+@dataclass(frozen=True)
+class PactToVerify:
+    """A pact, as its consumer published it.
+
+    `origin` is its file or address. A failure of a `pending` one doesn't count against the provider.
+    """
+
+    document: Document
+    origin: str
+    pending: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.document.get("interactions") and not self.document.get("messages"):
+            raise NoPactsError(f"{self.origin} has no interaction: nothing would be verified")
 
 
 class PactSource(Protocol):
-    """Gives pacts to a verifier, and may publish its results."""
+    """Gives pacts to a provider's test, and hears the results."""
 
-    @property
-    def publishes(self) -> bool:
-        """Whether results are published: the last run of a verification is then made with `publish`."""
+    def pacts(self, provider: str) -> Sequence[PactToVerify]:
+        """Raises NoPactsError if there are none."""
         ...
 
-    def add_to(self, verifier: Verifier, provider: str, *, publish: bool) -> None:
-        """Add the provider's pacts. Raises NoPactsError if there are none, as far as the source can tell."""
-        ...
-
-    def confirm_published(self, provider: str) -> None:
-        """Raise unless the results of the last run have arrived, because the verifier only logs a refusal."""
-        ...
-
-
-@runtime_checkable
-class ReadableSource(PactSource, Protocol):
-    """A source whose pacts can be read, so that one run of the verifier sees all variants."""
-
-    def documents(self, provider: str) -> Sequence[PactDocument]:
-        """The provider's pacts. Raises NoPactsError as `add_to` does."""
+    def keep(self, pact: PactToVerify, results: Sequence[Result]) -> None:
+        """Take the results of one pact, before the test fails of them."""
         ...
 
 
 @dataclass(frozen=True)
 class PactFolder:
-    """All pact files of a folder that are about the provider; nothing is published."""
+    """All pact files of a folder that are about the provider; the results are for the test alone."""
 
     folder: Path
 
-    @property
-    def publishes(self) -> bool:
-        """See PactSource."""
-        return False
-
-    def add_to(self, verifier: Verifier, provider: str, *, publish: bool) -> None:  # noqa: ARG002 - nobody to tell
+    def pacts(self, provider: str) -> Sequence[PactToVerify]:
         """Raises NoPactsError: no file is about this provider, or one has no interaction."""
-        for path in self._pacts_of(provider):
-            verifier.add_source(path)
-
-    def documents(self, provider: str) -> Sequence[PactDocument]:
-        """See ReadableSource."""
-        return [PactDocument(json.loads(path.read_text())) for path in self._pacts_of(provider)]
-
-    def confirm_published(self, provider: str) -> None:
-        """See PactSource."""
-
-    def _pacts_of(self, provider: str) -> list[Path]:
         documents = {path: json.loads(path.read_text()) for path in sorted(self.folder.glob("*.json"))}
-        found = [path for path, document in documents.items() if _provider(document) == provider]
+        found = [
+            PactToVerify(document, path.name) for path, document in documents.items() if _provider(document) == provider
+        ]
         if not found:
             others = sorted({_provider(document) for document in documents.values()})
             raise NoPactsError(
                 f"no pact file in {self.folder} is about {provider!r}, only about {', '.join(others) or 'nobody'}: "
                 "is the provider's name right, and did `make contracts` run?"
             )
-        for path in found:
-            if not documents[path]["interactions"]:
-                raise NoPactsError(f"{path.name} has no interaction: nothing would be verified")
         return found
 
+    def keep(self, pact: PactToVerify, results: Sequence[Result]) -> None:
+        """See PactSource."""
 
-def _provider(document: dict[str, Any]) -> str:
+
+@dataclass(frozen=True)
+class HandedOver:
+    """Pacts that another process chose and whose results it awaits, in a folder of both.
+
+    So the tests need no broker and none of its credentials.
+    """
+
+    folder: Path
+
+    def hand_over(self, pacts: Sequence[PactToVerify]) -> None:
+        """Give the pacts to the tests of another process."""
+        for number, pact in enumerate(pacts):
+            (self.folder / f"pact-{number}.json").write_text(json.dumps(asdict(pact)))
+
+    def pacts(self, provider: str) -> Sequence[PactToVerify]:
+        """Raises NoPactsError: none of them is about this provider."""
+        found = [pact for _, pact in self._all() if _provider(pact.document) == provider]
+        if not found:
+            raise NoPactsError(f"no pact with {provider!r} was handed over: is the provider's name right in its test?")
+        return found
+
+    def keep(self, pact: PactToVerify, results: Sequence[Result]) -> None:
+        """See PactSource."""
+        number = next(number for number, each in self._all() if each == pact)
+        self._results(number).write_text(json.dumps([asdict(result) for result in results]))
+
+    def results(self, pact: PactToVerify) -> Sequence[Result]:
+        """Those that the tests left; none if they did not verify the pact."""
+        path = self._results(next(number for number, each in self._all() if each == pact))
+        return [_result(each) for each in json.loads(path.read_text())] if path.exists() else []
+
+    def _all(self) -> Iterator[tuple[int, PactToVerify]]:
+        for path in sorted(self.folder.glob("pact-*.json")):
+            yield int(path.stem.removeprefix("pact-")), PactToVerify(**json.loads(path.read_text()))
+
+    def _results(self, number: int) -> Path:
+        return self.folder / f"results-{number}.json"
+
+
+def _provider(document: Document) -> str:
     name: str = document["provider"]["name"]
     return name
+
+
+def _result(kept: Mapping[str, Any]) -> Result:
+    interaction = Interaction(kept["interaction"]["description"], tuple(kept["interaction"]["states"]))
+    return Result(**{**kept, "interaction": interaction, "mismatches": tuple(kept["mismatches"])})

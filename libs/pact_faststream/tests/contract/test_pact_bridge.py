@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ from pact_faststream import (
     verify_provider,
 )
 from pact_faststream.rules import body_rules
+from pact_faststream.sources import HandedOver
 from pydantic import Field
 
 PARCEL_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
@@ -308,50 +309,50 @@ async def test_a_pact_without_interactions_is_an_error(warehouse: Warehouse, pac
         await warehouse.verify(pacts, now=warehouse.ship)
 
 
-# --- publishing ---
+# --- another process awaits the results ---
 
 
-@dataclass(frozen=True)
-class Listening(PactFolder):
-    """A source that publishes, and whose results may get lost on the way."""
-
-    lost: bool = False
-    published: list[bool] = field(default_factory=list)
-
-    @property
-    def publishes(self) -> bool:
-        return True
-
-    def add_to(self, verifier: Any, provider: str, *, publish: bool) -> None:
-        super().add_to(verifier, provider, publish=publish)
-        self.published.append(publish)
-
-    def confirm_published(self, provider: str) -> None:
-        if self.lost:
-            raise ProviderVerificationError(f"the results for {provider} did not arrive")
-
-
-async def test_the_run_that_is_published_offers_the_variant_that_failed(warehouse: Warehouse, pacts: Path) -> None:
+async def test_the_source_has_the_results_of_all_variants_when_the_test_fails(
+    warehouse: Warehouse, pacts: Path, tmp_path: Path
+) -> None:
     states = {
         "a parcel is shipped": ProviderState(
             ParcelShipped,
             {"light": warehouse.ship, "heavy": lambda: warehouse.ship("heavy"), "medium": warehouse.ship},
         )
     }
-    source = Listening(pacts)
+    handed_over = HandedOver(tmp_path)
+    [pact] = PactFolder(pacts).pacts("warehouse")
+    handed_over.hand_over([pact])
 
     with pytest.raises(ProviderVerificationError, match="heavy"):
-        await verify_provider("warehouse", source, states, outbox=warehouse.outbox)
+        await verify_provider("warehouse", HandedOver(tmp_path), states, outbox=warehouse.outbox)
 
-    assert source.published == [True]
-    assert json.loads(warehouse.rows[-1].value)["weight"] == "heavy"
+    results = handed_over.results(pact)
+    assert {result.variant: result.ok for result in results} == {"light": True, "heavy": False, "medium": True}
+    assert [result.fails for result in results if not result.ok] == [True]
 
 
-async def test_results_that_do_not_arrive_are_an_error(warehouse: Warehouse, pacts: Path) -> None:
+async def test_a_pending_pact_fails_nobody_and_its_results_are_there(
+    warehouse: Warehouse, pacts: Path, tmp_path: Path
+) -> None:
+    states = {"a parcel is shipped": ProviderState(ParcelShipped, {"heavy": lambda: warehouse.ship("heavy")})}
+    [pact] = PactFolder(pacts).pacts("warehouse")
+    pending = replace(pact, pending=True)
+    handed_over = HandedOver(tmp_path)
+    handed_over.hand_over([pending])
+
+    results = await verify_provider("warehouse", handed_over, states, outbox=warehouse.outbox)
+
+    assert [result.ok for result in results] == [False]
+    assert handed_over.results(pending) == results
+
+
+async def test_a_provider_of_which_nothing_was_handed_over_is_an_error(warehouse: Warehouse, tmp_path: Path) -> None:
     states = {"a parcel is shipped": ProviderState(ParcelShipped, {"now": warehouse.ship})}
 
-    with pytest.raises(ProviderVerificationError, match="did not arrive"):
-        await verify_provider("warehouse", Listening(pacts, lost=True), states, outbox=warehouse.outbox)
+    with pytest.raises(NoPactsError, match="no pact with 'warehouse' was handed over"):
+        await verify_provider("warehouse", HandedOver(tmp_path), states, outbox=warehouse.outbox)
 
 
 # --- matching rules ---

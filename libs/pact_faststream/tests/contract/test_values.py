@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import combinations
@@ -31,7 +31,7 @@ from pact_faststream import (
     ProviderVerificationError,
     verify_provider,
 )
-from pact_faststream.sources import PactDocument
+from pact_faststream.sources import HandedOver
 from pact_faststream.values import pairwise
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -111,8 +111,8 @@ def spoiling(**changes: Any) -> Warehouse:
 
 
 def test_one_expectation_asks_for_the_form_and_for_the_values_of_two_examples(source: PactFolder) -> None:
-    [document] = source.documents("warehouse")
-    asked = {each["description"]: each["providerStates"][0].get("params") for each in document.content["interactions"]}
+    [pact] = source.pacts("warehouse")
+    asked = {each["description"]: each["providerStates"][0].get("params") for each in pact.document["interactions"]}
 
     assert asked == {
         "a parcel was shipped": None,
@@ -250,73 +250,21 @@ def test_a_variant_with_parameters_that_nobody_takes_is_an_error() -> None:
         ProviderState(ParcelShipped, {"cheap": {"price": "0.00"}})
 
 
-# --- other sources than a folder ---
+# --- another process awaits the results ---
 
 
-@dataclass(frozen=True)
-class Pending(PactFolder):
-    """Pacts that can't fail the build."""
-
-    def documents(self, provider: str) -> Sequence[PactDocument]:
-        return [replace(document, pending=True) for document in super().documents(provider)]
-
-
-async def test_a_pending_pact_may_ask_for_what_the_provider_can_not_send_yet(source: PactFolder) -> None:
-    warehouse = spoiling(price=lambda _: "4.50")
-    state = ProviderState(ParcelShipped, {"cheap": {"price": "0.00"}}, asked=warehouse.ship)
-
-    results = await verify_provider("warehouse", Pending(source.folder), {GIVEN: state}, outbox=warehouse.outbox)
-
-    assert {result.interaction.description for result in results if not result.ok} == {
-        "a parcel was shipped, with other values",
-        "a parcel was shipped, with these very values",
-    }
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A source that gives its pacts to the verifier alone."""
-
-    folder: PactFolder
-    publishes: bool = False
-
-    def add_to(self, verifier: Any, provider: str, *, publish: bool) -> None:
-        self.folder.add_to(verifier, provider, publish=publish)
-
-    def confirm_published(self, provider: str) -> None:
-        raise AssertionError(f"nothing was published of {provider}")
-
-
-async def test_a_source_that_can_not_be_read_is_verified_with_one_variant_after_the_other(source: PactFolder) -> None:
-    right, wrong = Warehouse(), spoiling(price=lambda data: "none" if data["price"] == "2.00" else data["price"])
-    two: Any = {"one": {"price": "1.00"}, "two": {"price": "2.00"}}
-
-    assert await right.verify(Unreadable(source), **two)
-    with pytest.raises(ProviderVerificationError, match=r"'a parcel was shipped' \(two\)"):
-        await wrong.verify(Unreadable(source), **two)
-
-
-# --- publishing ---
-
-
-@dataclass(frozen=True)
-class Publishing(PactFolder):
-    """A source that publishes."""
-
-    @property
-    def publishes(self) -> bool:
-        return True
-
-
-async def test_an_edge_that_fails_is_published_as_a_failure(
-    source: PactFolder, capfd: pytest.CaptureFixture[str]
-) -> None:
+async def test_an_edge_that_fails_is_among_the_results(source: PactFolder, tmp_path: Path) -> None:
     warehouse = spoiling(price=lambda data: data["price"] if len(data["price"]) < 8 else f"{data['price'][:-2]}00")
+    [pact] = source.pacts("warehouse")
+    folder = tmp_path / "handed over"
+    folder.mkdir()
+    handed_over = HandedOver(folder)
+    handed_over.hand_over([pact])
 
     with pytest.raises(ProviderVerificationError, match="dear"):
-        await warehouse.verify(Publishing(source.folder), cheap={"price": "0.00"}, dear={"price": "99999.99"})
+        await warehouse.verify(handed_over, cheap={"price": "0.00"}, dear={"price": "99999.99"})
 
-    assert "There were 2 pact failures" in capfd.readouterr().out  # of the last run: to the others, all was right
+    assert {result.variant for result in handed_over.results(pact) if not result.ok} == {"dear"}
 
 
 # --- the edges of fields ---

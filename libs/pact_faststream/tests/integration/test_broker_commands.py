@@ -1,4 +1,4 @@
-"""The commands, with the real `pact` command line, against a broker that answers as it was recorded."""
+"""What is published and whom the broker calls, byte for byte as it was recorded of the Pact Broker's own tools."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pact_faststream.broker.webhooks import PAYLOAD, webhook_id
 
-from ..broker_commands import Run, run, set_only
+from ..broker_commands import run, set_only
 from ..broker_stand_in import Exchange, Request, StandIn, recorded, stand_in
 
 RECORDED_WEBHOOK = "7f9c24e8-3b12-4fef-91e8-25b1d9d5a1c3"
@@ -19,12 +19,19 @@ RECORDED_WEBHOOK = "7f9c24e8-3b12-4fef-91e8-25b1d9d5a1c3"
 
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
-    """Payments 1.0.0, branch main, is the build that runs."""
+    """Payments 1.0.0, branch main, is the build that runs; nobody has heard of it yet."""
     with stand_in() as broker:
+        broker.answer(unknown("payments"))
         build = {"PACT_BROKER_BASE_URL": broker.url, "PACT_VERSION": "1.0.0", "PACT_BRANCH": "main"}
         set_only(monkeypatch, dict(os.environ), **build)
         monkeypatch.chdir(tmp_path)
         yield broker
+
+
+def unknown(service: str) -> Exchange:
+    """What was recorded of a version that the broker doesn't know."""
+    [exchange] = recorded("record-unknown-version")
+    return replace(exchange, request=Request("GET", f"/pacticipants/{service}/versions/1.0.0"))
 
 
 def recorded_pact(recording: str) -> dict[str, Any]:
@@ -111,6 +118,21 @@ def test_publishing_other_pacts_under_the_same_version_is_explained(broker: Stan
     assert len(done.err.splitlines()) == 1
 
 
+def test_a_version_that_is_published_again_with_a_pact_less_is_refused(broker: StandIn) -> None:
+    [known, _] = recorded("record-deployment-again")
+    other = f"{broker.url}/pacts/provider/stock%20room/consumer/payments/version/1.0.0"
+    links = {"pb:pact-versions": [{"href": other}]}
+    broker.answer(Exchange(unknown("payments").request, 200, known.headers, {**known.response, "_links": links}))
+    write_pact(recorded_pact("publish"))
+    broker.forget(unknown("payments"))
+
+    done = run("publish", "payments")
+
+    assert (done.status, done.out) == (1, "")
+    assert "version 1.0.0 of payments is already published with a pact with stock room as well, and stays" in done.err
+    assert not broker.writes
+
+
 def test_publishing_with_a_login_that_may_only_read_is_refused(broker: StandIn) -> None:
     [exchange] = recorded("publish-read-only")
     broker.answer(Exchange(recorded("publish")[0].request, exchange.status, exchange.headers))
@@ -170,224 +192,27 @@ def test_a_file_that_is_no_pact_stops_the_publication(broker: StandIn, text: str
 def test_each_request_carries_the_credentials(
     broker: StandIn, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], header: str | None
 ) -> None:
-    broker.replay("environments", "can-i-deploy-yes")
+    broker.replay("publish")
+    write_pact(recorded_pact("publish"))
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    done = run("can-i-deploy", "payments")
+    done = run("publish", "payments")
 
     assert done.status == 0
-    assert len(broker.received) == 3  # the last one is that of the command line
+    assert len(broker.received) == 3
     assert {each.headers.get("authorization", each.headers.get("Authorization")) for each in broker.received} == {
         header
     }
 
 
-# --- may it go there? ---
-
-
-def ask(broker: StandIn, monkeypatch: pytest.MonkeyPatch, recording: str, *command: str, version: str) -> Run:
-    broker.replay("environments", recording)
-    monkeypatch.setenv("PACT_VERSION", version)
-    return run(*command)
-
-
-def test_can_i_deploy_says_yes(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = ask(broker, monkeypatch, "can-i-deploy-yes", "can-i-deploy", "payments", version="1.0.0")
-
-    assert (done.status, done.err) == (0, "")
-    assert done.out == (
-        "yes, payments 1.0.0 can be deployed to production: "
-        "All required verification results are published and successful\n"
-    )
-
-
-def test_can_i_deploy_says_no_where_the_command_line_ends_with_0(
-    broker: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = ask(broker, monkeypatch, "can-i-deploy-failed", "can-i-deploy", "payments", version="1.1.0-x")
-
-    assert (done.status, done.err) == (1, "")
-    head, reason, row = done.out.splitlines()
-    assert head == "no: payments 1.1.0-x can not be deployed to production"
-    assert "the version of orders currently in production (1.0.0) failed" in reason
-    assert row.startswith(
-        "  pact of payments 1.1.0-x with orders 1.0.0: failed; next: mend the provider or expect less"
-    )
-    assert row.endswith("/verification-results/111")
-
-
-def test_can_i_deploy_names_each_consumer_of_a_provider(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = ask(broker, monkeypatch, "can-i-deploy-provider-failed", "can-i-deploy", "orders", version="2.0.0-y")
-
-    assert done.status == 1
-    assert "pact of notifications 1.0.0 with orders 2.0.0-y: verified" in done.out
-    assert "pact of payments 1.0.0 with orders 2.0.0-y: failed" in done.out
-
-
-def test_can_i_deploy_takes_unverified_for_a_no_and_says_who_is_next(
-    broker: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = ask(broker, monkeypatch, "can-i-deploy-unverified", "can-i-deploy", "payments", version="1.0.0")
-
-    assert (done.status, done.err) == (1, "")
-    head, reason, row = done.out.splitlines()
-    assert head == "not yet known, so no: payments 1.0.0 can not be deployed to production"
-    assert "no version is currently recorded as deployed" in reason
-    assert row == (
-        "  pact of payments 1.0.0 with orders: not verified; "
-        "next: verify orders as it is there, or deploy it there first"
-    )
-
-
-def unverified_then(*names: str) -> list[Exchange]:
-    """Answers to one question, the first of which is that nobody has verified the pact."""
-    [unverified] = recorded("can-i-deploy-unverified")
-    return [unverified, *(replace(recorded(name)[0], request=unverified.request) for name in names)]
-
-
-def test_while_a_verification_is_missing_the_broker_is_asked_again(broker: StandIn) -> None:
-    broker.replay("environments")
-    broker.answer(*unverified_then("can-i-deploy-unverified", "can-i-deploy-yes"))
-
-    done = run("can-i-deploy", "payments", "--retry-while-unknown", "5", "--retry-interval", "0")
-
-    assert (done.status, done.err) == (0, "")
-    waits = [line for line in done.out.splitlines() if "asking again" in line]
-    assert waits == [f"  asking again in 0 s, {left} times at most" for left in (5, 4)]
-    assert "pact of payments 1.0.0 with orders: not verified" in done.out
-    assert done.out.splitlines()[-1].startswith("yes, payments 1.0.0 can be deployed to production")
-
-
-def test_a_no_that_is_known_is_final(broker: StandIn) -> None:
-    broker.replay("environments")
-    broker.answer(*unverified_then("can-i-deploy-failed", "can-i-deploy-yes"))
-
-    done = run("can-i-deploy", "payments", "--retry-while-unknown", "5", "--retry-interval", "0")
-
-    assert (done.status, done.err) == (1, "")
-    assert done.out.count("asking again") == 1
-    assert "\nno: payments 1.0.0 can not be deployed" in done.out
-
-
-def test_what_stays_unknown_is_no_yes(broker: StandIn) -> None:
-    broker.replay("environments", "can-i-deploy-unverified")
-
-    done = run("can-i-deploy", "payments", "--retry-while-unknown", "2", "--retry-interval", "0")
-
-    assert (done.status, done.err) == (1, "")
-    assert done.out.count("asking again") == 2
-    assert "\nnot yet known, so no: payments 1.0.0" in done.out
-
-
-def test_can_i_deploy_says_no_to_a_version_that_the_broker_never_saw(
-    broker: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = ask(broker, monkeypatch, "can-i-deploy-unknown-version", "can-i-deploy", "payments", version="9.9.9")
-
-    assert done.status == 1
-    assert "No pacts or verifications have been published for version 9.9.9 of payments" in done.out
-    assert "next: publish its pacts, or verify those of its consumers" in done.out
-
-
-def test_can_i_deploy_of_an_unknown_service_is_an_error(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = ask(broker, monkeypatch, "can-i-deploy-unknown-pacticipant", "can-i-deploy", "nobody", version="1.0.0")
-
-    assert (done.status, done.out) == (1, "")
-    assert done.err == "contracts: `pact broker can-i-deploy` failed: Pacticipant nobody not found\n"
-
-
-def test_can_i_merge_says_yes(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = ask(broker, monkeypatch, "can-i-merge-yes", "can-i-merge", "payments", version="1.0.0")
-
-    assert (done.status, done.err) == (0, "")
-    assert done.out.startswith("yes, payments 1.0.0 can be merged: ")
-
-
-def test_can_i_merge_says_no_where_the_command_line_ends_with_0(
-    broker: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done = ask(broker, monkeypatch, "can-i-merge-no", "can-i-merge", "orders", version="2.0.0-y")
-
-    assert (done.status, done.err) == (1, "")
-    assert done.out.startswith("no: orders 2.0.0-y can not be merged\n")
-
-
-# --- environments and deployments ---
-
-
-def test_test_and_production_are_made_where_they_are_missing(broker: StandIn) -> None:
-    broker.replay("no-environments", "create-test", "create-production", "can-i-deploy-yes")
-
-    done = run("can-i-deploy", "payments")
-
-    assert done.status == 0
-    assert [write.body for write in broker.writes] == [
-        {"name": "test", "displayName": "Test", "production": False},
-        {"name": "production", "displayName": "Production", "production": True},
-    ]
-
-
-def test_an_environment_that_another_build_made_meanwhile_is_fine(broker: StandIn) -> None:
-    broker.replay("no-environments", "create-test-again", "environments", "create-production", "can-i-deploy-yes")
-
-    assert run("can-i-deploy", "payments").status == 0
-
-
-def test_an_environment_that_can_not_be_made_is_an_error(broker: StandIn) -> None:
-    broker.replay("no-environments", "create-test-again")
-
-    done = run("can-i-deploy", "payments")
-
-    assert (done.status, done.out) == (1, "")
-    assert "`pact broker create-environment` failed" in done.err
-
-
-@pytest.mark.parametrize("command", ["can-i-deploy", "record-deployment"])
-def test_a_mistyped_environment_is_not_made(broker: StandIn, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    broker.replay("environments")
-    monkeypatch.setenv("PACT_ENVIRONMENT", "prodution")
-
-    done = run(command, "payments")
-
-    assert (done.status, done.out) == (1, "")
-    assert "no environment 'prodution', only production, test" in done.err
-    assert not broker.writes
-
-
-def test_a_deployment_is_recorded_and_looked_up(broker: StandIn) -> None:
-    broker.replay("environments", "record-deployment-again")
-
-    done = run("record-deployment", "notifications")
-
-    assert (done.status, done.err) == (0, "")
-    assert done.out == "recorded that notifications 1.0.0 is in production\n"
-    assert len(broker.writes) == 1
-
-
-def test_a_deployment_that_the_broker_does_not_show_is_an_error(broker: StandIn) -> None:
-    broker.replay("environments", "record-first-deployment")  # its version shows no environment, as before
-
-    done = run("record-deployment", "orders")
-
-    assert (done.status, done.out) == (1, "")
-    assert "took the deployment of orders 1.0.0 to production, but doesn't show it" in done.err
-
-
-def test_a_deployment_of_a_version_that_the_broker_never_saw_is_explained(
-    broker: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PACT_VERSION", "9.9.9")
-    broker.replay("environments", "record-unknown-version")
-
-    done = run("record-deployment", "orders")
-
-    assert (done.status, done.out) == (1, "")
-    assert "knows no version 9.9.9 of orders: publish its pacts or verify those of its consumers" in done.err
-    assert not broker.writes
-
-
 # --- the webhook ---
+
+
+def known(service: str) -> Exchange:
+    """What was recorded of a participant."""
+    found = next(each for each in recorded("verify") if each.request.path == "/pacticipants/orders")
+    return replace(found, request=Request("GET", f"/pacticipants/{service}"))
 
 
 @pytest.mark.parametrize(("recording", "word"), [("webhook-created", "created"), ("webhook-updated", "updated")])
@@ -395,7 +220,7 @@ def test_the_webhook_of_a_service_is_made_once_and_changed_later(
     broker: StandIn, monkeypatch: pytest.MonkeyPatch, recording: str, word: str
 ) -> None:
     uuid = str(webhook_id("orders"))
-    broker.answer(*recorded(recording, **{RECORDED_WEBHOOK: uuid}))
+    broker.answer(known("orders"), *recorded(recording, **{RECORDED_WEBHOOK: uuid}))
     monkeypatch.setenv("WEBHOOK_URL", "https://ci.example/dispatches?key=hush")
     monkeypatch.setenv("WEBHOOK_AUTHORIZATION", "Bearer hush")
 
@@ -418,7 +243,7 @@ def test_the_webhook_of_a_service_is_made_once_and_changed_later(
 
 
 def test_a_webhook_by_http_is_refused_with_the_brokers_reason(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    broker.answer(*recorded("webhook-http-refused", **{RECORDED_WEBHOOK: str(webhook_id("orders"))}))
+    broker.answer(known("orders"), *recorded("webhook-http-refused", **{RECORDED_WEBHOOK: str(webhook_id("orders"))}))
     monkeypatch.setenv("WEBHOOK_URL", "http://ci.example")
 
     done = run("create-webhook", "orders")

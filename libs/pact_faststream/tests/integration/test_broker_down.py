@@ -6,21 +6,29 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from pact_faststream.broker.client import TRY_AGAIN_AFTER
 
 from ..broker_commands import run, set_only
 from ..broker_stand_in import SILENCE, Exchange, Request, StandIn, recorded, stand_in
 
 COMMANDS = [
     ("publish", "payments"),
-    ("verify", "orders", "--tests", "."),
-    ("can-i-deploy", "payments"),
+    ("verify", "payments"),
+    ("register-version", "payments"),
     ("can-i-merge", "payments"),
+    ("can-i-deploy", "payments"),
     ("record-deployment", "payments"),
-    ("create-webhook", "orders"),
+    ("record-undeployment", "payments"),
+    ("record-release", "payments"),
+    ("record-support-ended", "payments"),
+    ("delete-branch", "payments", "feat/x"),
+    ("create-environment", "test"),
+    ("create-webhook", "payments"),
 ]
 INDEX = Request("GET", "/")
 
@@ -34,6 +42,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pact = tmp_path / "contracts/pacts/payments-orders.json"
     pact.parent.mkdir(parents=True)
     pact.write_text('{"consumer": {"name": "payments"}, "provider": {"name": "orders"}, "interactions": []}')
+    monkeypatch.setattr("pact_faststream.broker.client.TRY_AGAIN_AFTER", (0, 0))
 
 
 @pytest.fixture
@@ -124,18 +133,14 @@ def test_an_answer_that_never_ends_is_silence_too(monkeypatch: pytest.MonkeyPatc
     assert "did not answer within 0.2 s" in done.err
 
 
-def test_the_pact_command_line_is_ended_when_the_broker_falls_silent(
-    broker: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pact_faststream.broker.command_line.ENDED_AFTER", 0.2)
-    broker.replay("environments")
-    broker.answer(Exchange(recorded("can-i-deploy-yes")[0].request, SILENCE))
+def test_a_question_that_the_broker_never_answers_is_ended(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACT_BROKER_TIMEOUT", "0.2")
+    broker.answer(Exchange(Request("GET", "/environments"), SILENCE))
 
     done = run("can-i-deploy", "payments")
 
     assert (done.status, done.out) == (1, "")
-    assert "fell silent: `pact broker can-i-deploy` was ended after 0.2 s" in done.err
-    assert len(done.err.splitlines()) == 1
+    assert done.err == f"contracts: the Pact Broker at {broker.url} stopped answering within 0.2 s\n"
 
 
 def test_a_publication_that_the_broker_never_answers_is_unknown_rather_than_done(
@@ -146,12 +151,14 @@ def test_a_publication_that_the_broker_never_answers_is_unknown_rather_than_done
     [exchange] = recorded("publish")
     [contract] = exchange.request.body["contracts"]
     pact.write_bytes(base64.b64decode(contract["content"]))
+    broker.answer(Exchange(Request("GET", "/pacticipants/payments/versions/1.0.0"), 404))
     broker.answer(Exchange(exchange.request, SILENCE))
 
     done = run("publish", "payments")
 
     assert (done.status, done.out) == (1, "")
-    assert "stopped answering (timed out); whether it heard is unknown, but doing it again does no harm" in done.err
+    assert "stopped answering within 0.2 s; whether it heard is unknown, but doing it again does no harm" in done.err
+    assert len(broker.writes) == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
@@ -167,6 +174,20 @@ def test_no_command_begins_with_a_broker_that_is_down(
     assert len(done.err.splitlines()) == 1
 
 
+def test_a_read_is_tried_again_and_a_write_is_not(broker: StandIn) -> None:
+    broker.answer(Exchange(INDEX, 503), Exchange(INDEX, 429), recorded("index")[0])
+    environments = Request("GET", "/environments")
+    broker.answer(Exchange(environments, 500), *recorded("no-environments"))
+    [made] = recorded("create-test")
+    broker.answer(replace(made, status=500, response=""))
+
+    done = run("create-environment", "test")
+
+    assert (done.status, done.out) == (1, "")
+    assert "answered 500 Internal Server Error" in done.err
+    assert [each.request.method for each in broker.received] == ["GET"] * 5 + ["POST", "GET"]
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_no_command_begins_with_a_broker_that_is_unavailable(broker: StandIn, command: tuple[str, ...]) -> None:
     broker.replay("unavailable")
@@ -175,7 +196,7 @@ def test_no_command_begins_with_a_broker_that_is_unavailable(broker: StandIn, co
 
     assert (done.status, done.out) == (1, "")
     assert done.err == f"contracts: the Pact Broker at {broker.url} answered 503 Service Unavailable\n"
-    assert len(broker.received) == 1
+    assert len(broker.received) == 1 + len(TRY_AGAIN_AFTER)
 
 
 @pytest.mark.parametrize(
@@ -225,15 +246,17 @@ def test_several_lines_of_the_broker_become_one(broker: StandIn) -> None:
     assert done.err == f"contracts: the Pact Broker at {broker.url} answered 400 Bad Request: this and; that\n"
 
 
-def test_nonsense_as_an_answer_to_the_pact_command_line_is_no_yes(broker: StandIn) -> None:
+def test_a_yes_is_nothing_but_true(broker: StandIn) -> None:
     broker.replay("environments")
+    [known, _] = recorded("record-deployment-again")
+    broker.answer(replace(known, request=Request("GET", "/pacticipants/payments/versions/1.0.0")))
     [exchange] = recorded("can-i-deploy-yes")
     broker.answer(Exchange(exchange.request, 200, exchange.headers, '{"summary": {"deployable": "true"}}'))
 
     done = run("can-i-deploy", "payments")
 
     assert (done.status, done.out) == (1, "")
-    assert len(done.err.splitlines()) == 1
+    assert "answered nonsense, not a Matrix" in done.err
 
 
 def test_a_login_that_is_missing_is_told(broker: StandIn) -> None:

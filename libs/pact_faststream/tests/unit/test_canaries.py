@@ -1,9 +1,6 @@
-"""What `pact_faststream._compat` uses of FastStream and of Pact's program; the verifier: ../integration."""
+"""What `pact_faststream._compat` uses of FastStream; the verifier: ../integration."""
 
-import subprocess
-import sys
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +12,6 @@ from libs.backing_services.tests.canary import canary
 
 FASTSTREAM = "pact_faststream/_compat/faststream.py"
 AIOKAFKA = "pact_faststream/_compat/aiokafka.py"
-PACT_CLI = "pact_faststream/_compat/pact_cli.py"
 
 
 @canary("faststream", breaks="no message pact can be checked", mend=FASTSTREAM)
@@ -58,27 +54,3 @@ def test_aiokafka_writes_a_record_and_reads_it() -> None:
 def test_aiokafka_refuses_a_header_that_is_not_in_bytes() -> None:
     with pytest.raises(TypeError):
         written_and_read(None, None, [("ce_id", "1")])  # type: ignore[list-item]
-
-
-@canary("pact-python-cli", breaks="the broker's commands find no program", mend=PACT_CLI)
-def test_pact_python_cli_puts_its_program_beside_the_interpreter() -> None:
-    assert Path(sys.executable).with_name("pact").exists(), "there is no `pact` beside python"
-
-
-@canary("pact-python-cli", breaks="the broker's commands are asked in vain", mend=PACT_CLI)
-@pytest.mark.parametrize(
-    ("command", "options"),
-    [
-        ("can-i-deploy", ["-a, --pacticipant", "-e, --version", "--to-environment", "-o, --output", '"json"']),
-        ("can-i-merge", ["-a, --pacticipant", "-e, --version", "-o, --output", '"json"']),
-        ("record-deployment", ["-a, --pacticipant", "-e, --version", "--environment", "-o, --output", '"json"']),
-    ],
-)
-def test_pact_python_cli_takes_our_options(command: str, options: list[str]) -> None:
-    program = str(Path(sys.executable).with_name("pact"))
-
-    command_line = [program, "broker", command, "--help"]
-    done = subprocess.run(command_line, check=True, capture_output=True, text=True)  # noqa: S603 - its help
-
-    gone = [option for option in options if option not in done.stdout]
-    assert not gone, f"`pact broker {command}` has no {gone} any more"

@@ -1,11 +1,14 @@
 """The used parts of the broker's answers; an answer of any other shape raises BrokerError."""
 
 import json
+from collections.abc import Iterator
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
+
+from pact_faststream.sources import Interaction
 
 
 class BrokerError(Exception):
@@ -56,6 +59,18 @@ class Version(Answer):
     number: str
 
 
+class VersionResource(Resource):
+    """A version of a participant, with links to what is known of it."""
+
+    number: str
+
+    @property
+    def providers(self) -> list[str]:
+        """With whom this version has a pact."""
+        paths = [urlsplit(link.href).path.split("/") for link in self.links_of("pb:pact-versions")]
+        return [unquote(path[path.index("provider") + 1]) for path in paths]
+
+
 class Participant(Named):
     version: Version | None = None
 
@@ -73,6 +88,7 @@ class Row(Answer):
     consumer: Participant
     provider: Participant
     verification_result: VerificationResult | None
+    ignored: bool | None = None
 
 
 class Summary(Answer):
@@ -104,31 +120,63 @@ class PactsForVerification(Answer):
 class PublishedPact(Resource):
     consumer: Named
     provider: Named
-    interactions: list[Any] = []
-    messages: list[Any] = []
-    metadata: dict[str, Any] = {}
-    pending: bool = False  # the selection says so, not the pact
+    document: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep(cls, answer: Any) -> Any:
+        return {**answer, "document": answer} if isinstance(answer, dict) else answer
 
     @property
     def consumer_version(self) -> str:
         """The version that published the pact, the latest of several."""
         return self.link("pb:consumer-version").name or "?"
 
+    @property
+    def interaction_ids(self) -> Iterator[tuple[Interaction, str | None]]:
+        """The broker's own name of each interaction."""
+        for each in (*self.document.get("interactions", ()), *self.document.get("messages", ())):
+            states = each.get("providerStates") or ()
+            names = tuple(state["name"] for state in states) or tuple(filter(None, [each.get("providerState")]))
+            yield Interaction(each["description"], names), each.get("_id")
+
+
+class Environment(Resource):
+    name: str
+
 
 class EmbeddedEnvironments(Answer):
-    environments: list[Named]
+    environments: list[Environment]
 
 
 class Environments(Answer):
     embedded: EmbeddedEnvironments = Field(alias="_embedded")
 
-    @property
-    def names(self) -> list[str]:
-        return [environment.name for environment in self.embedded.environments]
-
 
 class Deployment(Resource):
-    currently_deployed: StrictBool
+    """A version that is, or was, in an environment: deployed or released."""
+
+    application_instance: str | None = None
+    currently_deployed: StrictBool | None = None
+    currently_supported: StrictBool | None = None
+
+    @property
+    def is_there(self) -> bool:
+        return bool(self.currently_deployed or self.currently_supported)
+
+
+class EmbeddedDeployments(Answer):
+    deployed_versions: list[Deployment] = []
+    released_versions: list[Deployment] = []
+
+
+class Deployments(Answer):
+    embedded: EmbeddedDeployments = Field(alias="_embedded")
+
+
+class ParticipantResource(Resource):
+    name: str
+    main_branch: str | None = None
 
 
 A = TypeVar("A", bound=Answer)

@@ -1,26 +1,34 @@
 """The broker's HTTP interface, by the links in its own answers."""
 
 import ssl
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from threading import Thread
 from typing import Any, Self, TypeVar
 
 import httpx
 
-from pact_faststream.broker.answers import Answer, BrokerError, ConflictError, Environments, Link, Resource, read_answer
+from pact_faststream.broker.answers import Answer, BrokerError, ConflictError, Link, Resource, read_answer
 from pact_faststream.broker.settings import BrokerSettings
 
 __all__ = ["Broker", "BrokerError"]
 
 NEEDED = (
     "pb:environments",
+    "pb:pacticipant",
+    "pb:pacticipant-branch",
+    "pb:pacticipant-branch-version",
     "pb:pacticipant-version",
     "pb:provider-pacts-for-verification",
     "pb:publish-contracts",
     "pb:webhook",
 )
+TRY_AGAIN_AFTER = (0.3, 1.0)
+"""Seconds before a read is tried again, within PACT_BROKER_TIMEOUT. A write is tried once: it may have been heard."""
+PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+MERGE_PATCH = "application/merge-patch+json"
 R = TypeVar("R")
 A = TypeVar("A", bound=Answer)
 
@@ -38,8 +46,7 @@ class Broker:
         seconds = settings.broker_timeout
         where = f"the Pact Broker at {settings.broker_base_url}"
         try:
-            # httpx limits each read, but not their sum or the look-up of a host name
-            response = _in_time(lambda: _send(settings, "GET", settings.broker_base_url), seconds)
+            response = _answer(settings, HTTPMethod.GET, settings.broker_base_url, is_read=True)
         except (TimeoutError, httpx.TimeoutException):
             raise BrokerError(f"{where} did not answer within {seconds:g} s (PACT_BROKER_TIMEOUT)") from None
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: no such host name
@@ -51,27 +58,38 @@ class Broker:
 
     def get(self, link: Link, model: type[A]) -> A:
         """Raises BrokerError."""
-        return self._read(model, self._send("GET", link))
+        return self._read(model, self._send(HTTPMethod.GET, link))
 
     def find(self, link: Link, model: type[A]) -> A | None:
         """The answer; None for status 404. Raises BrokerError."""
-        response = self._send("GET", link)
-        return None if response.status_code == HTTPStatus.NOT_FOUND else self._read(model, response)
+        return self._found(model, self._send(HTTPMethod.GET, link))
 
-    def post(self, link: Link, body: Any, model: type[A]) -> A | None:
-        """The answer; None for status 404. Raises BrokerError, ConflictError."""
-        response = self._send("POST", link, body)
-        return None if response.status_code == HTTPStatus.NOT_FOUND else self._read(model, response)
+    def ask(self, link: Link, question: Any, model: type[A]) -> A | None:
+        """The answer to a question that changes nothing; None for status 404. Raises BrokerError."""
+        return self._found(model, self._send(HTTPMethod.POST, link, question, is_read=True))
+
+    def post(self, link: Link, body: Any, model: type[A]) -> A:
+        """Raises BrokerError, ConflictError."""
+        return self._read(model, self._send(HTTPMethod.POST, link, body))
 
     def put(self, link: Link, body: Any) -> bool:
         """Put a resource; returns whether it is new. Raises BrokerError."""
-        return self._checked(self._send("PUT", link, body)).status_code == HTTPStatus.CREATED
+        return self._checked(self._send(HTTPMethod.PUT, link, body)).status_code == HTTPStatus.CREATED
 
-    def environments(self) -> list[str]:
-        """The names of the environments. Raises BrokerError."""
-        return self.get(self.index.link("pb:environments"), Environments).names
+    def patch(self, link: Link, body: Any) -> None:
+        """Change the named fields of a resource. Raises BrokerError."""
+        self._checked(self._send(HTTPMethod.PATCH, link, body))
 
-    def at_home(self, href: str) -> str:
+    def delete(self, link: Link) -> bool:
+        """Delete a resource; returns whether it was there. Raises BrokerError."""
+        response = self._send(HTTPMethod.DELETE, link)
+        return response.status_code != HTTPStatus.NOT_FOUND and bool(self._checked(response))
+
+    def at(self, path: str) -> Link:
+        """A resource that the index doesn't name, such as `/matrix`."""
+        return Link(href=f"{self._settings.broker_base_url}{path}")
+
+    def _at_home(self, href: str) -> str:
         """The same address at the host that was configured.
 
         A broker behind a proxy may link to another host or to http, but the credentials go to the configured host only.
@@ -82,12 +100,20 @@ class Broker:
     def _read(self, model: type[A], response: httpx.Response) -> A:
         return read_answer(model, self._checked(response).content, str(self))
 
-    def _send(self, method: str, link: Link, body: Any = None) -> httpx.Response:
+    def _found(self, model: type[A], response: httpx.Response) -> A | None:
+        return None if response.status_code == HTTPStatus.NOT_FOUND else self._read(model, response)
+
+    def _send(self, method: HTTPMethod, link: Link, body: Any = None, *, is_read: bool = False) -> httpx.Response:
+        is_read = is_read or method is HTTPMethod.GET
         try:
-            return _send(self._settings, method, self.at_home(link.href), body)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            unsure = "" if method == "GET" else "; whether it heard is unknown, but doing it again does no harm"
-            raise BrokerError(f"{self} stopped answering ({str(error) or type(error).__name__}){unsure}") from None
+            return _answer(self._settings, method, self._at_home(link.href), body, is_read=is_read)
+        except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
+            timed_out = isinstance(error, TimeoutError | httpx.TimeoutException)
+            reason = (
+                f"within {self._settings.broker_timeout:g} s" if timed_out else f"({error or type(error).__name__})"
+            )
+            unsure = "" if is_read else "; whether it heard is unknown, but doing it again does no harm"
+            raise BrokerError(f"{self} stopped answering {reason}{unsure}") from None
 
     def _checked(self, response: httpx.Response) -> httpx.Response:
         if response.is_success:
@@ -99,12 +125,41 @@ class Broker:
         return f"the Pact Broker at {self._settings.broker_base_url}"
 
 
-def _send(settings: BrokerSettings, method: str, url: str, body: Any = None) -> httpx.Response:
+def _answer(
+    settings: BrokerSettings, method: HTTPMethod, url: str, body: Any = None, *, is_read: bool
+) -> httpx.Response:
+    """The answer within PACT_BROKER_TIMEOUT, that of the last try. Raises TimeoutError, httpx.HTTPError."""
+    ends = time.monotonic() + settings.broker_timeout
+    for wait in TRY_AGAIN_AFTER if is_read else ():
+        try:
+            response = _sent(settings, method, url, body, ends)
+            if not _may_pass(response) or time.monotonic() + wait >= ends:
+                return response
+        except (TimeoutError, httpx.TransportError):
+            if time.monotonic() + wait >= ends:
+                raise
+        time.sleep(wait)
+    return _sent(settings, method, url, body, ends)
+
+
+def _may_pass(response: httpx.Response) -> bool:
+    return response.is_server_error or response.status_code in PASSING
+
+
+def _sent(settings: BrokerSettings, method: HTTPMethod, url: str, body: Any, ends: float) -> httpx.Response:
     headers = {"Accept": "application/hal+json, application/json"}
+    if method is HTTPMethod.PATCH:
+        headers["Content-Type"] = MERGE_PATCH
     if settings.token:
         headers["Authorization"] = f"Bearer {settings.token}"
-    with httpx.Client(auth=settings.login, timeout=settings.broker_timeout, verify=_trusted(url)) as client:
-        return client.request(method, url, headers=headers, json=body)
+    seconds = ends - time.monotonic()
+
+    def send() -> httpx.Response:
+        with httpx.Client(auth=settings.login, timeout=seconds, verify=_trusted(url)) as client:
+            return client.request(method, url, headers=headers, json=body)
+
+    # httpx limits each read, but not their sum or the look-up of a host name
+    return _in_time(send, seconds)
 
 
 def _trusted(url: str) -> ssl.SSLContext:

@@ -1,16 +1,19 @@
 """May a version be deployed or merged? Only the broker's `deployable: true` is a yes; null means unknown."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
-from pact_faststream._compat.pact_cli import version_of
 from pact_faststream.broker.answers import Matrix, Row
 from pact_faststream.broker.client import Broker
-from pact_faststream.broker.command_line import ask_pact
-from pact_faststream.broker.deployments import make_environments
+from pact_faststream.broker.deployments import environment_named
 from pact_faststream.broker.revision import version_in_use
 from pact_faststream.broker.settings import BrokerSettings
+from pact_faststream.broker.versions import known_version
+
+Query = Sequence[tuple[str, str]]
+NOT_THERE = "where two wait for each other, one goes first with --ignore"
 
 
 @dataclass(frozen=True)
@@ -46,47 +49,92 @@ class Patience:
         return decision
 
 
-def can_i_deploy(settings: BrokerSettings, service: str, environment: str) -> Decision:
-    """Whether the service works with what is in the environment now. Raises BrokerError."""
-    version = version_in_use(settings)
-    make_environments(Broker.connect(settings), settings, environment)
-    asked = ("can-i-deploy", *version_of(service, version), "--to-environment", environment)
-    return _decide(ask_pact(settings, Matrix, *asked), service, f"{service} {version} be deployed to {environment}")
+def can_i_deploy(settings: BrokerSettings, service: str, environment: str, ignored: Sequence[str] = ()) -> Decision:
+    """Whether the service works with what is in the environment now, `ignored` participants apart.
+
+    A reader's rights are enough. Raises BrokerError.
+    """
+    broker = Broker.connect(settings)
+    environment_named(broker, environment)
+    question = _Question(broker, service, version_in_use(settings), environment, ("deployed", f" to {environment}"))
+    return question.answered([("latestby", "cvpv"), ("environment", environment)], ignored)
 
 
-def can_i_merge(settings: BrokerSettings, service: str) -> Decision:
-    """Whether the service works with the main branches of the others. Raises BrokerError."""
-    version = version_in_use(settings)
-    Broker.connect(settings)
-    asked = ("can-i-merge", *version_of(service, version))
-    return _decide(ask_pact(settings, Matrix, *asked), service, f"{service} {version} be merged")
+def can_i_merge(settings: BrokerSettings, service: str, ignored: Sequence[str] = ()) -> Decision:
+    """Whether the service works with the main branches of the others, `ignored` participants apart.
+
+    A reader's rights are enough. Raises BrokerError.
+    """
+    broker = Broker.connect(settings)
+    question = _Question(broker, service, version_in_use(settings), "the main branch", ("merged", ""))
+    return question.answered([("latestby", "cvp"), ("latest", "true"), ("mainBranch", "true")], ignored)
 
 
-def _decide(answer: Matrix, service: str, what: str) -> Decision:
-    reason = " ".join(answer.summary.reason.split())
-    if answer.summary.deployable is True:
-        return Decision(yes=True, lines=(f"yes, {what.replace(' be ', ' can be ', 1)}: {reason}",))
-    word = "no" if answer.summary.deployable is False else "not yet known, so no"
-    head = f"{word}: {what.replace(' be ', ' can not be ', 1)}"
-    lines = (head, f"  {reason}", *_explained(answer.matrix, service))
-    return Decision(yes=False, lines=lines, known=answer.summary.deployable is False)
+@dataclass(frozen=True)
+class _Question:
+    broker: Broker
+    service: str
+    version: str
+    place: str
+    done: tuple[str, str]
+
+    def answered(self, others: Query, ignored: Sequence[str]) -> Decision:
+        known_version(self.broker, self.service, self.version)
+        asked = [*_one(self.service, self.version), *others, *(("ignore[][pacticipant]", name) for name in ignored)]
+        answer = self._matrix(asked)
+        reasons = [f"  {line.strip()}" for line in answer.summary.reason.splitlines() if line.strip()]
+        what = f"{self.service} {self.version} %s be {' '.join(self.done).rstrip()}".replace("  ", " ")
+        if answer.summary.deployable is True:
+            ignoring = f", {', '.join(ignored)} ignored as asked" if ignored else ""
+            return Decision(yes=True, lines=(f"yes, {what % 'can'}{ignoring}:", *reasons))
+        is_known = answer.summary.deployable is False
+        head = f"{'no' if is_known else 'not yet known, so no'}: {what % 'can not'}"
+        return Decision(yes=False, lines=(head, *reasons, *self._explained(answer.matrix)), known=is_known)
+
+    def _explained(self, rows: Sequence[Row]) -> Iterator[str]:
+        for row in rows:
+            pact = f"  pact of {row.consumer} with {row.provider}"
+            if row.ignored:
+                yield f"{pact}: ignored, as asked"
+            elif row.verification_result is None:
+                yield f"{pact}: not verified; next: {self._next(row)}"
+            elif row.verification_result.success:
+                yield f"{pact}: verified"
+            else:
+                where = row.verification_result.link("self").href
+                yield f"{pact}: failed; next: {self._next(row)}; see {where}"
+
+    def _next(self, row: Row) -> str:
+        """What would make it a yes: usually, another version of the other side goes first."""
+        is_failed = row.verification_result is not None
+        other = row.consumer if row.provider.name == self.service else row.provider
+        fitting = self._fitting(other.name, row)
+        if other == row.consumer:
+            if not is_failed:
+                return f"verify {self.service} at this version"
+            if fitting:
+                return f"get {other.name} {fitting} to {self.place} first: this version keeps what it expects"
+            return f"keep what {other.name} expects, until a version of it that expects less is in {self.place}"
+        if fitting:
+            waiting = "" if is_failed else f" ({NOT_THERE})"
+            return f"get {other.name} {fitting} to {self.place} first: it keeps this pact{waiting}"
+        if is_failed:
+            return f"mend {other.name}, or expect less of it"
+        return f"verify {other.name} as it is in {self.place}, or get it there first ({NOT_THERE})"
+
+    def _fitting(self, other: str, row: Row) -> str | None:
+        """The newest version of the other side with which this version works."""
+        rows = self._matrix([*_one(self.service, self.version), ("q[][pacticipant]", other), ("latestby", "cvpv")])
+        for each in rows.matrix:
+            version = (each.consumer if row.consumer.name == other else each.provider).version
+            same_way = (each.consumer.name, each.provider.name) == (row.consumer.name, row.provider.name)
+            if same_way and version and each.verification_result and each.verification_result.success:
+                return version.number
+        return None
+
+    def _matrix(self, query: Query) -> Matrix:
+        return self.broker.get(self.broker.at(f"/matrix?{urlencode(query)}"), Matrix)
 
 
-def _explained(rows: list[Row], service: str) -> Iterator[str]:
-    if not rows:
-        yield "  next: publish its pacts, or verify those of its consumers, under this very version"
-    for row in rows:
-        pact = f"  pact of {row.consumer} with {row.provider}"
-        if row.verification_result is None:
-            yield f"{pact}: not verified; {_who_verifies(row, service)}"
-        elif row.verification_result.success:
-            yield f"{pact}: verified"
-        else:
-            where = row.verification_result.link("self").href
-            yield f"{pact}: failed; next: mend the provider or expect less of it, see {where}"
-
-
-def _who_verifies(row: Row, service: str) -> str:
-    if row.provider.name == service:
-        return f"next: verify {service} at this version"
-    return f"next: verify {row.provider.name} as it is there, or deploy it there first"
+def _one(service: str, version: str) -> Query:
+    return [("q[][pacticipant]", service), ("q[][version]", version)]

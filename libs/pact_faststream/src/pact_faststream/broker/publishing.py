@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pact_faststream.broker.answers import BrokerError, ConflictError, Resource
+from pact_faststream.broker.answers import BrokerError, ConflictError, Resource, VersionResource
 from pact_faststream.broker.client import Broker
 from pact_faststream.broker.revision import Revision, revision_to_publish
 from pact_faststream.broker.settings import BrokerSettings
+
+_STAYS = "and stays as it is: a version's pacts never change. Commit the change, so that it has a version of its own"
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,28 @@ def publish(settings: BrokerSettings, service: str, folder: Path) -> str:
     if not own:
         return _nothing_to_publish(service, pacts, folder)
     revision = revision_to_publish(settings)
-    published = _send(Broker.connect(settings), service, revision, own)
-    if published is None or len(published.links_of("pb:contracts")) != len(own):
+    broker = Broker.connect(settings)
+    _refuse_fewer(broker, service, revision, own)
+    published = _send(broker, service, revision, own)
+    if len(published.links_of("pb:contracts")) != len(own):
         raise BrokerError(f"the Pact Broker did not say that it took {', '.join(pact.path.name for pact in own)}")
     providers = ", ".join(pact.provider for pact in own)
     return f"published what {service} expects of {providers}: version {revision.version}, branch {revision.branch}"
 
 
-def _send(broker: Broker, service: str, revision: Revision, pacts: list[PactDocument]) -> Resource | None:
+def _refuse_fewer(broker: Broker, service: str, revision: Revision, pacts: list[PactDocument]) -> None:
+    """The broker never forgets a version's pact, so a version that is published with one less would still have it."""
+    address = broker.index.link("pb:pacticipant-version", pacticipant=service, version=revision.version)
+    known = broker.find(address, VersionResource)
+    missing = set(known.providers) - {pact.provider for pact in pacts} if known else ()
+    if missing:
+        raise BrokerError(
+            f"version {revision.version} of {service} is already published with a pact with "
+            f"{', '.join(sorted(missing))} as well, {_STAYS}"
+        )
+
+
+def _send(broker: Broker, service: str, revision: Revision, pacts: list[PactDocument]) -> Resource:
     body = {
         "pacticipantName": service,
         "pacticipantVersionNumber": revision.version,
@@ -70,8 +86,7 @@ def _send(broker: Broker, service: str, revision: Revision, pacts: list[PactDocu
         return broker.post(broker.index.link("pb:publish-contracts"), body, Resource)
     except ConflictError:
         raise BrokerError(
-            f"version {revision.version} of {service} is already published with other pacts, and stays as it is: "
-            "a version's pacts never change. Commit the change, so that it has a version of its own"
+            f"version {revision.version} of {service} is already published with other pacts, {_STAYS}"
         ) from None
 
 

@@ -1,7 +1,10 @@
-"""Where the broker is and who asks it, from the environment."""
+"""Where the broker is and who asks it, from the environment; where the contracts are, from pyproject.toml."""
 
 import os
+import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -25,6 +28,8 @@ class BrokerSettings(BaseSettings):
     version: str | None = Field(default=None, description="instead of git's commit")
     branch: str | None = Field(default=None, description="instead of git's branch")
     url: str | None = Field(default=None, description="the one pact to verify, as a webhook names it")
+    build_url: str | None = Field(default=None, description="the page of the build, instead of GitHub's")
+    repository_url: str | None = Field(default=None, description="the page of the code, instead of GitHub's")
 
     @field_validator("broker_base_url")
     @classmethod
@@ -53,18 +58,6 @@ class BrokerSettings(BaseSettings):
             return None
         return self.broker_username, self.broker_password.get_secret_value()
 
-    def for_the_command_line(self) -> Mapping[str, str]:
-        """The environment of `pact`, which has the secrets: any user can see a command line with `ps`."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PACT_")}
-        environment["PACT_BROKER_BASE_URL"] = self.broker_base_url
-        environment["PACT_BROKER_HTTP_RETRIES"] = "0"  # by default `pact` tries for 64 s
-        environment["PACT_DO_NOT_TRACK"] = "true"
-        if self.token:
-            environment["PACT_BROKER_TOKEN"] = self.token
-        if self.login:
-            environment["PACT_BROKER_USERNAME"], environment["PACT_BROKER_PASSWORD"] = self.login
-        return environment
-
 
 def load_settings() -> BrokerSettings:
     """Read the environment. Raises BrokerSettingError, whose message names the variable and never shows its value."""
@@ -84,3 +77,42 @@ def _problem(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{variable} is not set: where is the Pact Broker?"
     return f"{variable} {text}"
+
+
+@dataclass(frozen=True)
+class Project:
+    """The nearest folder, from the working folder up, whose pyproject.toml has a table `[tool.pact-faststream]`.
+
+    `root` is relative to the working folder.
+    `tests` is that table's `provider-tests`: a file by provider. In that of "*", `{provider}` stands for the name.
+    """
+
+    root: Path
+    tests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def contracts(self) -> Path:
+        """The folder of `pacts/`."""
+        return self.root / "contracts"
+
+    def provider_tests(self, provider: str) -> Path | None:
+        """None if the project doesn't say."""
+        path = self.tests.get(provider) or self.tests.get("*")
+        return self.root / path.format(provider=provider) if path else None
+
+
+def project_here() -> Project:
+    """The project of the working folder, which is the project itself without such a table.
+
+    Raises BrokerSettingError.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (path := folder / "pyproject.toml").is_file():
+            try:
+                table = tomllib.loads(path.read_text()).get("tool", {}).get("pact-faststream")
+            except ValueError as error:
+                raise BrokerSettingError(f"{path} can't be read: {error}") from None
+            if table is not None:
+                return Project(Path(os.path.relpath(folder)), table.get("provider-tests", {}))
+    return Project(Path())

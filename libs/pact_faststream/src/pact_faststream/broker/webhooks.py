@@ -6,6 +6,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pact_faststream.broker.answers import Resource
 from pact_faststream.broker.client import Broker
 from pact_faststream.broker.settings import BrokerSettingError, BrokerSettings
 
@@ -61,6 +62,9 @@ def create_webhook(settings: BrokerSettings, service: str) -> str:
             "body": {"event_type": EVENT, "client_payload": PAYLOAD},
         },
     }
+    participant = broker.index.link("pb:pacticipant", pacticipant=service)
+    if broker.find(participant, Resource) is None:
+        broker.patch(participant, {"name": service})  # a webhook needs its provider, which may not have published yet
     uuid = str(webhook_id(service))
     is_new = broker.put(broker.index.link("pb:webhook", uuid=uuid), body)
     done = "created" if is_new else "updated"

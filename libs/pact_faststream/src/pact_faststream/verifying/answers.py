@@ -10,22 +10,16 @@ from pact_faststream._compat.pact import message_asked
 from pact_faststream.callbacks import Reply, message
 from pact_faststream.metadata import check_headers, metadata_sent, texts_of
 from pact_faststream.records import OutboxRecord, PublishedType, WireRecord, wire
+from pact_faststream.sources import Interaction, Result
 from pact_faststream.values.sent import differences, merged, new_parameters, read_of
-from pact_faststream.verification import Interaction, Result
 from pact_faststream.verifying.ids import Ids
 from pact_faststream.verifying.states import ProviderState
 
 Outbox = Callable[[], Awaitable[Sequence[OutboxRecord]]]
 """All rows of the outbox so far, oldest first, as the relay sends them."""
 
-
-@dataclass(frozen=True)
-class Offered:
-    """What a description stands for: an interaction, with one of the variants, of a pact that may be pending."""
-
-    interaction: Interaction
-    variant: int
-    pending: bool
+Offered = tuple[Interaction, int]
+"""An interaction, and the number of a variant."""
 
 
 @dataclass
@@ -39,18 +33,13 @@ class Answers:
     outbox: Outbox
     loop: asyncio.AbstractEventLoop
     made: dict[Interaction, dict[str, Any]] = field(default_factory=dict)
-    refused: dict[Interaction, tuple[str, ...]] = field(default_factory=dict)
-    _chosen: Mapping[str, int] = field(default_factory=dict)
     _offered: Mapping[str, Offered] = field(default_factory=dict)
+    _edges: dict[str, Mapping[str, "_Sent"]] = field(default_factory=dict)
     _ids: Ids = field(default_factory=Ids)
 
-    def begin(self, chosen: Mapping[str, int], offered: Mapping[str, Offered] | None = None) -> None:
-        """Begin a run: a variant, by number, for each state; or what a description stands for, where it is a copy's.
-
-        A state with fewer variants uses its last one.
-        """
-        self._chosen = chosen
-        self._offered = offered or {}
+    def begin(self, offered: Mapping[str, Offered]) -> None:
+        """Begin a run: what each description stands for."""
+        self._offered = offered
         self.made = {}
 
     def variants_of(self, states: Sequence[Mapping[str, Any]]) -> int:
@@ -67,15 +56,9 @@ class Answers:
         own = Interaction(description, names)
         made = self.made.setdefault(own, {})
         try:
-            offered = self._offered.get(description)
-            interaction = offered.interaction if offered else own
-            made["interaction"] = interaction
-            if offered:
-                made["pending"] = offered.pending
-            if interaction in self.refused:
-                raise AssertionError("; ".join(self.refused[interaction]))  # noqa: TRY301 - a failure as all others are
+            made["interaction"], number = self._offered[description]
             state = self._state(names)
-            variant = list(state.variants)[self._number(names[0], offered)]
+            variant = list(state.variants)[number]
             [(_, parameters)] = states
             if parameters and state.asked:
                 made["parameters"] = merged(made.get("parameters", {}), parameters)
@@ -90,21 +73,22 @@ class Answers:
     async def at_the_edges(self, results: Sequence[Result]) -> Sequence[Result]:
         """For each interaction that asks for values: whether each variant's values come back, too."""
         asking = [result for result in results if result.parameters and result.ok]
-        swept = {name: await self._swept(self.states[name]) for name in {result.states[0]: None for result in asking}}
-        found = [
+        return [
             Result(result.consumer, result.interaction, sent.wrong_for(result.parameters), result.pending, variant)
             for result in asking
-            for variant, sent in swept[result.states[0]].items()
+            for variant, sent in (await self._swept(result.states[0])).items()
         ]
-        self.refused = {result.interaction: result.mismatches for result in found if not result.ok}
-        return found
 
-    async def _swept(self, state: ProviderState) -> Mapping[str, "_Sent"]:
-        return {
-            name: await self._sent(state, new_parameters(variant))
-            for name, variant in state.variants.items()
-            if isinstance(variant, Mapping)
-        }
+    async def _swept(self, name: str) -> Mapping[str, "_Sent"]:
+        """Once, for all pacts."""
+        if name not in self._edges:
+            state = self.states[name]
+            self._edges[name] = {
+                variant: await self._sent(state, new_parameters(parameters))
+                for variant, parameters in state.variants.items()
+                if isinstance(parameters, Mapping)
+            }
+        return self._edges[name]
 
     async def _sent(self, state: ProviderState, parameters: Mapping[str, Any]) -> "_Sent":
         try:
@@ -125,10 +109,6 @@ class Answers:
         if name not in self.states:
             raise LookupError(f"nobody made the provider state {name!r}: add it, there are {sorted(self.states)}")
         return self.states[name]
-
-    def _number(self, name: str, offered: Offered | None) -> int:
-        chosen = offered.variant if offered else self._chosen[name]
-        return min(chosen, len(self.states[name].variants) - 1)
 
     async def _record(self, state: ProviderState, use_case: Awaitable[object]) -> WireRecord:
         before = len(await self.outbox())

@@ -77,6 +77,11 @@ class Session:
         services = {kind: name for participant in self._participants for kind, name in participant.services.items()}
         return stories.tell([*self._spans.ended, *self._logged()], self._records, services, since=self._began)
 
+    @property
+    def records(self) -> Sequence[Record]:
+        """The records of the session, as a consumer's client reads them, up to the last time of rest."""
+        return self._records
+
     def published(self, event: type[E] | str) -> PublishedEvents[E]:
         """The events of a type, which is given as the service's class or by name; a name gives dicts."""
         found = stories.published(self._records, event, self.sequence)
