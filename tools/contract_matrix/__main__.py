@@ -18,10 +18,11 @@ def main() -> int:
     """Exit with 1 unless every breaking mutant is caught and 98 % of the compatible ones pass."""
     # Pact makes an HTTP client for each message, which reads all certificates of the system: half of the time
     os.environ["SSL_CERT_FILE"] = os.devnull
-    of_values = judged()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with silent():
-        of_forms = asyncio.run(judge_all())
+    with judged() as verdicts_of_values:
+        with silent():
+            of_forms = asyncio.run(judge_all())
+        of_values = list(verdicts_of_values)
     for subject, verdicts in of_forms:
         report(subject, verdicts)
     report_values(of_values)

@@ -4,8 +4,9 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
@@ -22,10 +23,11 @@ from tools.contract_matrix.stories import PACTS_OF_MESSAGES, PROVIDERS, Ask, Pro
 VERIFICATION = "the provider's verification"
 
 
-def judged() -> Sequence[Verdict]:
-    """One verdict for each fault, judged on all cores."""
+@contextmanager
+def judged() -> Iterator[Iterator[Verdict]]:
+    """One verdict for each fault, judged in processes of their own while the block runs."""
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_be_silent) as pool:
-        return list(pool.map(_judge, range(len(all_faults())), chunksize=4))
+        yield pool.map(_judge, range(len(all_faults())), chunksize=4)
 
 
 @cache
