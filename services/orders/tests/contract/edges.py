@@ -43,6 +43,7 @@ def cancellations() -> Mapping[OrderStatus, Mapping[str, CancellationReason]]:
             if change is not None and change.status is OrderStatus.CANCELLED and change.reason is not None
         }
         for before, changes in TRANSITIONS.items()
+        if before is not OrderStatus.CANCELLED
     }
 
 

@@ -25,24 +25,23 @@ from .edges import LARGEST_SUBTOTAL, axes, cancellations
 
 PRICING = PricingService()
 PAYMENT_DEADLINE = timedelta(minutes=15)
+PLACED = pairwise(axes(OrderPlaced, "pay_before"))
+CONFIRMED = pairwise(axes(OrderConfirmed, "confirmed_at"))
+CANCELLED = {
+    name: variant
+    for before, reasons in cancellations().items()
+    for name, variant in pairwise(
+        {"before": {before.lower(): before}, "reason": reasons, **axes(OrderCancelled, "cancelled_at")}
+    ).items()
+}
 
 
 def provider_states(database: Database) -> Mapping[str, ProviderState]:
     use_cases = _UseCases(database)
-    cancelled: dict[str, Any] = {}
-    for before, reasons in cancellations().items():
-        if reasons:
-            cancelled |= pairwise(
-                {"before": {before.lower(): before}, "reason": reasons, **axes(OrderCancelled, "cancelled_at")}
-            )
     return {
-        "an order is placed": ProviderState(
-            OrderPlaced, pairwise(axes(OrderPlaced, "pay_before")), asked=use_cases.place
-        ),
-        "an order is confirmed": ProviderState(
-            OrderConfirmed, pairwise(axes(OrderConfirmed, "confirmed_at")), asked=use_cases.confirm
-        ),
-        "an order is cancelled": ProviderState(OrderCancelled, cancelled, asked=use_cases.cancel),
+        "an order is placed": ProviderState(OrderPlaced, PLACED, asked=use_cases.place),
+        "an order is confirmed": ProviderState(OrderConfirmed, CONFIRMED, asked=use_cases.confirm),
+        "an order is cancelled": ProviderState(OrderCancelled, CANCELLED, asked=use_cases.cancel),
     }
 
 

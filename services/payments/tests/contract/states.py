@@ -21,19 +21,18 @@ from ..factories import CHARGE_ID, NOW
 from ..unit.conftest import Database
 from .edges import LARGEST, axes
 
-REFUNDED = {**axes(PaymentRefunded, "refunded_at"), "capture_is_known": {"captured": True, "not known to be": False}}
+CAPTURED = pairwise(axes(PaymentCaptured, "captured_at"))
+DECLINED = pairwise(axes(PaymentDeclined, "declined_at"))
+KNOWN = {"capture_is_known": {"captured": True, "not known to be": False}}
+REFUNDED = pairwise({**axes(PaymentRefunded, "refunded_at"), **KNOWN})
 
 
 def provider_states(database: Database) -> Mapping[str, ProviderState]:
     use_cases = _UseCases(database)
     return {
-        "a payment is captured": ProviderState(
-            PaymentCaptured, pairwise(axes(PaymentCaptured, "captured_at")), asked=use_cases.capture
-        ),
-        "a payment is declined": ProviderState(
-            PaymentDeclined, pairwise(axes(PaymentDeclined, "declined_at")), asked=use_cases.decline
-        ),
-        "a payment is refunded": ProviderState(PaymentRefunded, pairwise(REFUNDED), asked=use_cases.refund),
+        "a payment is captured": ProviderState(PaymentCaptured, CAPTURED, asked=use_cases.capture),
+        "a payment is declined": ProviderState(PaymentDeclined, DECLINED, asked=use_cases.decline),
+        "a payment is refunded": ProviderState(PaymentRefunded, REFUNDED, asked=use_cases.refund),
     }
 
 
