@@ -15,6 +15,7 @@ TESTS := conftest.py $(wildcard $(PROJECTS:%=%/tests) tests tools docs/site)
 MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PROJECTS:%=%/pyproject.toml))
 NAMED = $(or $(SERVICE),$(error SERVICE is needed, one of: $(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))))
 AGAINST ?= origin/main
+DAYS ?= 14
 BROKER = $(RUN) python -m pact_faststream.broker
 LEVELS := unit contract model parity integration journey e2e
 
@@ -104,6 +105,10 @@ contracts: .venv ## make the pact files, the AsyncAPI documents and the tables o
 .PHONY: contracts-gate
 contracts-gate: .venv ## does an event that was published at AGAINST (origin/main) break its consumers now?
 	@$(RUN) python -m asyncapi_gate --against $(AGAINST) $(ARGS)
+
+.PHONY: contracts-drop
+contracts-drop: .venv ## drop the forms of events that were followed by another one more than DAYS (14) days ago
+	@$(RUN) python -m asyncapi_gate --drop-forms $(DAYS)
 
 .PHONY: broker
 broker: .venv ## the Pact Broker's commands for SERVICE: ARGS=publish, verify, can-i-merge, can-i-deploy, record-deployment, create-webhook
