@@ -120,6 +120,10 @@ broker: .venv ## the Pact Broker's commands for SERVICE: ARGS=publish, verify, c
 contract-matrix: .venv ## change every message in hundreds of ways: do the contracts catch what breaks, and pass the rest?
 	@$(RUN) python -m tools.contract_matrix
 
+.PHONY: contract-coverage
+contract-coverage: .venv ## is every field that is published, or that a consumer reads, held by a pact?
+	@$(RUN) python -m tools.contract_coverage
+
 .PHONY: gate-matrix
 gate-matrix: .venv ## change schemas in every way: does the gate refuse what breaks a reader and pass the rest, and do other tools?
 	@$(RUN) python -m tools.gate_matrix $(ARGS)
