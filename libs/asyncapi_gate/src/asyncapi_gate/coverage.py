@@ -37,7 +37,9 @@ def coverage(documents: Sequence[Document], pacts: Sequence[Pact], unread: Unrea
     Raises UnreadableDocumentError.
     """
     found = ((*_published(document, pacts, unread), *_read(document, pacts)) for document in documents)
-    return [each for of_document in found for each in of_document]
+    sent = {event for document in documents for event in document.sent}
+    unknown = [Coverage(event, 0, 0, ["is listed, but nobody publishes it"]) for event in unread if event not in sent]
+    return [each for of_document in found for each in of_document] + unknown
 
 
 def of_answer(title: str, schema: Any, bodies: Sequence[Any]) -> Coverage:

@@ -115,6 +115,12 @@ def test_a_list_that_is_wrong_is_told() -> None:
     assert published(without("carrier"), carrier=" ").problems == ["carrier: is listed without a reason"]
 
 
+def test_a_list_of_an_event_that_nobody_publishes_is_told() -> None:
+    [*_, found] = coverage([WAREHOUSE], [pact(WHOLE)], {"parcel.lost.v1": {"parcel_id": "why"}})
+
+    assert (found.title, found.problems) == ("parcel.lost.v1", ["is listed, but nobody publishes it"])
+
+
 def test_a_reader_whose_fields_all_stand_in_its_pact_is_whole() -> None:
     assert (str(read(SEEN)), read(SEEN).problems) == (f"reception reads {PARCEL}: 4/4 fields", [])
 
