@@ -16,6 +16,7 @@ MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PROJECTS:%=%/pyp
 NAMED = $(or $(SERVICE),$(error SERVICE is needed, one of: $(notdir $(patsubst %/pyproject.toml,%,$(wildcard services/*/pyproject.toml)))))
 HEAD_IS_MAIN = $(filter $(shell git rev-parse --quiet --verify HEAD),$(shell git rev-parse --quiet --verify origin/main))
 AGAINST ?= $(if $(HEAD_IS_MAIN),HEAD~1,origin/main)
+DAYS ?= 14
 BROKER = $(RUN) python -m pact_faststream.broker
 LEVELS := unit contract model parity integration journey e2e
 
@@ -106,6 +107,10 @@ contracts: .venv ## make the pact files, the AsyncAPI documents and the tables o
 contracts-gate: .venv ## does an event that was published at AGAINST (what main was) break its consumers now?
 	@$(RUN) python -m asyncapi_gate --against $(AGAINST) $(ARGS)
 
+.PHONY: contracts-drop
+contracts-drop: .venv ## drop the forms of events that were followed by another one more than DAYS (14) days ago
+	@$(RUN) python -m asyncapi_gate --drop-forms $(DAYS)
+
 .PHONY: broker
 broker: .venv ## the Pact Broker's commands for SERVICE: ARGS=publish, verify, can-i-merge, can-i-deploy, record-deployment, ...
 	@$(BROKER) $(firstword $(ARGS)) $(SERVICE) $(wordlist 2,99,$(ARGS))
@@ -123,6 +128,10 @@ broker-walkthrough: .venv ## from an empty broker to production and through a ye
 .PHONY: contract-matrix
 contract-matrix: .venv ## change every message in hundreds of ways: do the contracts catch what breaks, and pass the rest?
 	@$(RUN) python -m tools.contract_matrix
+
+.PHONY: contract-coverage
+contract-coverage: .venv ## is every field that is published, or that a consumer reads, held by a pact?
+	@$(RUN) python -m tools.contract_coverage
 
 .PHONY: gate-matrix
 gate-matrix: .venv ## change schemas in every way: does the gate refuse what breaks a reader and pass the rest, and do other tools?

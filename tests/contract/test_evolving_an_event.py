@@ -10,7 +10,14 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from asyncapi_gate import BreakingChangeError, breaking_changes, check_document, disagreements
+from asyncapi_gate import (
+    BreakingChangeError,
+    UnreadableFormError,
+    breaking_changes,
+    check_document,
+    check_forms,
+    disagreements,
+)
 from outboxed.consuming import BatchConsumer, Route
 from outboxed.messages import ConsumedEvent, Event, OutgoingRecord, Record, document
 from outboxed.ports import UnitOfWork
@@ -264,6 +271,25 @@ def test_an_event_that_was_not_deprecated_stays() -> None:
     [refused] = breaking_changes(published(as_it_was(), ParcelShippedV2), published(ParcelShippedV2))
 
     assert str(refused) in shown("text")
+
+
+# --- what is still in the topic ---
+
+
+def test_a_reader_that_counts_on_a_new_field_too_early_is_told_which_form_lacks_it(tmp_path: Path) -> None:
+    class CarrierSeen(ConsumedEvent, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
+        parcel_id: UUID
+        carrier: str
+
+    for event in (as_it_was(), with_a_field_more()):
+        check_forms(published(event), tmp_path, write=True)
+
+    with pytest.raises(UnreadableFormError) as refused:
+        check_forms(
+            document(title="reception", version="1", published=[], consumed=[CarrierSeen]), tmp_path, write=True
+        )
+
+    assert re.sub(r"20\d\d-\d\d-\d\d", "2026-01-01", str(refused.value)) in shown("text")
 
 
 # --- an enum that is meant to grow ---

@@ -26,6 +26,7 @@ RUN_BY = {
     r'make broker ARGS="([a-z-]+)': (BROKER, r'"\1"'),
     r'make broker SERVICE=\w+ ARGS="[a-z-]+ (--[a-z-]+)': (BROKER, r'"\1"'),
     r"make broker SERVICE=[\w-]+ ARGS=([a-z-]+)": (BROKER, r'"\1"'),
+    r"make contracts-drop": ("libs/asyncapi_gate/tests/integration/test_command.py", '"--drop-forms"'),
     r"make (run SERVICE=payments ARGS=--help|[a-z-]+)": (CI, r"make \1"),
     r"docker compose up --wait$": ("tests/e2e/containers.py", '"up", "--wait"'),
     r"docker compose exec postgres psql": ("tests/e2e/test_journeys.py", '"postgres", "psql"'),
@@ -46,6 +47,7 @@ RUN_BY = {
         r'"-m", module',
     ),
     r"python -m (payment_gateway|mail_catcher)$": ("sandbox/tests/integration/test_programs.py", r'"\1"'),
+    r"python -m asyncapi_gate --drop-forms": ("libs/asyncapi_gate/tests/integration/test_command.py", '"--drop-forms"'),
     r"python -m asyncapi_gate --against": ("libs/asyncapi_gate/tests/integration/test_command.py", '"--against"'),
     r"python -m backing_services.kafka --topic": (
         "libs/backing_services/tests/integration/test_kafka.py",

@@ -54,13 +54,14 @@ def main(
     *, verbose: Annotated[bool, typer.Option(help="Show every change on which the gate is wrong.")] = False
 ) -> None:
     """Exit with 1 if the gate passes a breaking change, or refuses more harmless ones than a tool that passes none."""
-    if useless := [str(problem) for form in _forms() if (problem := unread(form))]:
-        sys.exit("\n".join(useless))
     asked = changes()
     with ThreadPoolExecutor() as pool:  # the others work in processes of their own
         answer = pool.submit(ask_others, asked)
         truths = [truth_of(change) for change in asked]
+        useless = [problem for form in _forms() if (problem := unread(form))]
         others = answer.result()
+    if useless:
+        sys.exit("\n".join(useless))
     truth = [each.is_breaking for each in truths]
     in_models = sum(each.breaks_a_model for each in truths)
     print(f"{len(asked)} changes of {len(families())} kinds, {truth.count(True)} of them breaking; "

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import permutations
+from itertools import combinations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -36,10 +36,12 @@ class Change:
 
 
 def changes() -> list[Change]:
+    """Each change is followed by the same one in the other direction."""
     return [
-        Change(family, before, after)
+        Change(family, *pair)
         for family, forms in families().items()
-        for before, after in permutations(forms, 2)
+        for both in combinations(forms, 2)
+        for pair in (both, both[::-1])
     ]
 
 

@@ -6,15 +6,15 @@ the earlier form, as our services have.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
 from asyncapi_gate.validation import FORMATS, tolerant
 from jsonschema import Draft202012Validator
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from tools.gate_matrix.changes import DEFINITIONS, FIELD, Change, Form, Schema, definitions, subschemas
 
@@ -41,54 +41,54 @@ class Truth:
         return self.witness is not None
 
 
+Instance = tuple[str, Any]  # as JSON, and parsed
+
+
 def truth_of(change: Change) -> Truth:
     later, reads, model = _validator(change.after), _reader(change.before), change.before.model
-    allowed = (text for text in candidates(change) if _fits(later, text))
-    unread = next((text for text in allowed if not reads(text)), None)
-    if unread is None or model is None:
-        return Truth(unread, breaks_a_model=False)
-    return Truth(unread, breaks_a_model=any(not _validates(model, text) for text in (unread, *allowed)))
+    allowed = (each for each in _instances(change.before, change.after) if later.is_valid(each[1]))
+    unread = next((each for each in allowed if not reads(each)), None)
+    if unread is None:
+        return Truth(None, breaks_a_model=False)
+    fails = model is not None and any(not _validates(model, text) for text, _ in (unread, *allowed))
+    return Truth(unread[0], breaks_a_model=fails)
 
 
 def unread(form: Form) -> str | None:
     """Why a form can't be judged: no instance of it is known, or its own readers can't read one of them."""
-    allowed = [text for text in candidates(Change("", form, form)) if _fits(_validator(form), text)]
-    reads = _reader(form)
+    validator, reads = _validator(form), _reader(form)
+    allowed = [each for each in _instances(form, form) if validator.is_valid(each[1])]
     if allowed and all(map(reads, allowed)):
         return None
     return f"gate-matrix: {form.name}: {'its own reader fails' if allowed else 'no instance is known'}"
 
 
-def candidates(change: Change) -> Iterator[str]:
-    before, after = change.before.schema, change.after.schema
-    sides = [(before["properties"][FIELD], before), (after["properties"][FIELD], after)]
-    seen = dict.fromkeys(json.dumps({FIELD: value}) for value in _values(sides, depth=3))
-    return iter(seen)
+def _instances(one: Form, other: Form) -> Sequence[Instance]:
+    return _instances_of(frozenset({json.dumps(one.schema), json.dumps(other.schema)}))
 
 
-def _reader(form: Form) -> Any:
-    earlier = Draft202012Validator(tolerant(form.schema), format_checker=FORMATS)
+@lru_cache(maxsize=1)  # the next change is often the same one in the other direction
+def _instances_of(schemas: frozenset[str]) -> Sequence[Instance]:
+    roots = [json.loads(schema) for schema in sorted(schemas)]
+    values = _values([(root["properties"][FIELD], root) for root in roots], depth=3)
+    return [(json.dumps({FIELD: value}), {FIELD: value}) for value in values]
 
-    def reads(text: str) -> bool:
-        return _fits(earlier, text) and (form.model is None or _validates(form.model, text))
+
+def _reader(form: Form) -> Callable[[Instance], bool]:
+    earlier, model = Draft202012Validator(tolerant(form.schema), format_checker=FORMATS), form.model
+
+    def reads(instance: Instance) -> bool:
+        text, value = instance
+        return bool(earlier.is_valid(value)) and (model is None or _validates(model, text))
 
     return reads
 
 
-@cache
-def _validator_of(text: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads(text), format_checker=FORMATS)
-
-
 def _validator(form: Form) -> Draft202012Validator:
-    return _validator_of(json.dumps(form.schema))
+    return Draft202012Validator(form.schema, format_checker=FORMATS)
 
 
-def _fits(validator: Draft202012Validator, text: str) -> bool:
-    return bool(validator.is_valid(json.loads(text)))
-
-
-def _validates(model: Any, text: str) -> bool:
+def _validates(model: TypeAdapter[Any], text: str) -> bool:
     try:
         model.validate_json(text)
     except ValidationError:

@@ -1,4 +1,7 @@
-"""`python -m asyncapi_gate --against REVISION`: finds what the work tree's documents break for consumers."""
+"""`python -m asyncapi_gate --against REVISION`: finds what the work tree's documents break for consumers.
+
+`python -m asyncapi_gate --drop-forms DAYS` drops forms of events that can't be met any more.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from asyncapi_gate.forms import droppable
 from asyncapi_gate.gate import Change, breaking_changes
 from asyncapi_gate.reading import UnreadableDocumentError, read_document
 from asyncapi_gate.revisions import RevisionError, documents_at
@@ -19,10 +23,28 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def _gate(
-    against: Annotated[str, typer.Option(help="The git revision that consumers were built on.")],
+    against: Annotated[str | None, typer.Option(help="The git revision that consumers were built on.")] = None,
+    drop_forms: Annotated[int | None, typer.Option(help="Days since a form was followed by another one.")] = None,
     files: Annotated[list[Path] | None, typer.Argument(help=f"Documents; else all in {FOLDER}.")] = None,
 ) -> None:
-    """Fail, with a line for each change, if there are breaking changes of published events."""
+    """Fail, with a line for each change, if there are breaking changes of published events; or drop old forms."""
+    if (against is None) == (drop_forms is None):
+        typer.echo("asyncapi: either --against or --drop-forms is needed", err=True)
+        raise typer.Exit(MISUSED)
+    if drop_forms is not None:
+        _drop(drop_forms)
+    if against is not None:
+        _compare(against, files)
+
+
+def _drop(days: int) -> None:
+    paths = droppable(FOLDER, days)
+    for path in paths:
+        path.unlink()
+    typer.echo("\n".join(f"dropped {path}" for path in paths) or f"no form was followed more than {days} days ago")
+
+
+def _compare(against: str, files: Sequence[Path] | None) -> None:
     try:
         changes = list(_changes(against, files))
     except (RevisionError, UnreadableDocumentError) as error:

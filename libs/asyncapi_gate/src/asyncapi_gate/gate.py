@@ -44,7 +44,7 @@ def breaking_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
     for event, message in earlier.sent.items():
         if event in later.sent:
             instead = f"Publish {_next_version(event, earlier)} beside it"
-            found = of_messages(message, later.sent[event], Comparison(earlier, later))
+            found = changed_message(message, later.sent[event], Comparison(earlier, later))
             changes += [Change(event, field, what, instead) for field, what in found]
         elif not message.is_deprecated:
             instead = "Mark it as deprecated first, and retire it when no pact names it"
@@ -58,7 +58,7 @@ def _next_version(event: str, document: Document) -> str:
     return next(name for number in count(number + 1) if (name := f"{stem}.v{number}") not in document.sent)
 
 
-def of_messages(before: Message, after: Message, compared: Comparison) -> Iterator[Finding]:
+def changed_message(before: Message, after: Message, compared: Comparison) -> Iterator[Finding]:
     """What a reader of the earlier message can't read in the later one."""
     if before.topic != after.topic:
         yield "", f"topic {before.topic} became {after.topic}"

@@ -7,6 +7,7 @@ import pytest
 
 from asyncapi_gate.agreement import disagreements
 from asyncapi_gate.documents import check_document, served_document
+from asyncapi_gate.forms import check_forms
 
 
 class DocumentSuite:
@@ -23,6 +24,11 @@ class DocumentSuite:
         self, document: dict[str, Any], contracts_folder: Path, write_contracts: bool
     ) -> None:
         check_document(document, contracts_folder / "asyncapi", write=write_contracts)
+
+    def test_every_reader_reads_every_form_that_it_may_meet(
+        self, document: dict[str, Any], contracts_folder: Path, write_contracts: bool
+    ) -> None:
+        check_forms(document, contracts_folder / "asyncapi", write=write_contracts)
 
     def test_the_document_and_the_pacts_agree(self, contracts_folder: Path) -> None:
         assert not disagreements(self.service, contracts_folder)

@@ -1,5 +1,6 @@
 """`python -m asyncapi_gate gate`, which compares the work tree with a revision in git."""
 
+import json
 import os
 import subprocess
 import sys
@@ -179,6 +180,25 @@ def test_a_file_that_nobody_can_read_is_one_clear_line_and_status_2(repository: 
     assert errors.startswith("asyncapi: warehouse.json can't be read as an AsyncAPI document: ")
     repository.commit("<<<<<<< ours")
     assert gate("--against", "HEAD")[2].startswith("asyncapi: warehouse.json at HEAD can't be read")
+
+
+def test_forms_that_nobody_can_meet_any_more_are_dropped(tmp_path: Path, gate: Gate) -> None:
+    folder = tmp_path / "contracts/asyncapi/forms/warehouse/sent/parcel.shipped.v1"
+    folder.mkdir(parents=True)
+    for number, day in (("1", "2025-01-01"), ("2", "2025-02-01")):
+        content = json.loads(made(weight=int))
+        content["info"]["version"] = day
+        (folder / f"{number}.json").write_text(json.dumps(content))
+
+    dropped = "dropped contracts/asyncapi/forms/warehouse/sent/parcel.shipped.v1/1.json\n"
+    assert gate("--drop-forms", "14") == (0, dropped, "")
+    assert gate("--drop-forms", "14") == (0, "no form was followed more than 14 days ago\n", "")
+    assert [path.name for path in folder.iterdir()] == ["2.json"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--against", "HEAD", "--drop-forms", "14"]])
+def test_it_compares_or_drops(gate: Gate, arguments: list[str]) -> None:
+    assert gate(*arguments) == (2, "", "asyncapi: either --against or --drop-forms is needed\n")
 
 
 def test_it_is_a_command(repository: Repository) -> None:
