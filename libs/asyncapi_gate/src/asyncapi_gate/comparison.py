@@ -30,6 +30,7 @@ from asyncapi_gate.validation import fits, tolerant
 Finding = tuple[str, str]
 """The path of a field, and what changed."""
 
+TEXT: Schema = {"type": "string"}
 JOINED = frozenset({"type", "const", "prefixItems", "minContains", "maxContains", "if"})
 """Words that are read where another one is: `type` and `const` with the values, the rest with `items` and so on."""
 
@@ -39,7 +40,7 @@ class Place:
     """A place in an event; `around` has the pairs of schemas above it, which stop the walk of a recursive model."""
 
     path: str = ""
-    around: frozenset[tuple[int, ...]] = frozenset()
+    around: frozenset[tuple[int, frozenset[str]]] = frozenset()
 
     def below(self, name: str) -> "Place":
         """The place of a field."""
@@ -67,7 +68,7 @@ class Comparison:
 
     def of(self, place: Place, before: Any, after: Sequence[Any]) -> Iterator[Finding]:
         """What a value that fits all schemas of `after` may be, and `before` did not allow."""
-        pair = (id(before), *map(id, after))
+        pair = (id(before), frozenset(map(canonical, after)))
         if pair in place.around or (len(after) == 1 and self._is_same(before, after[0])):
             return
         place = replace(place, around=place.around | {pair})
@@ -163,7 +164,7 @@ class Comparison:
                 yield from self._of_patterns(place, before[word], after)
             case "items":
                 yield from self._of_items(place, before, after)
-            case _ if not self._keeps(word, before, after):
+            case _ if not self._keeps(place, word, before, after):
                 said = after.said(word)
                 yield place.path, f"{word} {shown(before[word])} became {shown(said[0] if said else None)}"
 
@@ -215,32 +216,36 @@ class Comparison:
         if said is not None:
             yield from self.of(place.item(), rest, said or (ANYTHING,))
 
-    def _keeps(self, word: str, before: Schema, after: Option) -> bool:  # noqa: PLR0911 - an answer a keyword
+    def _keeps(  # noqa: PLR0911 - an answer a keyword
+        self, place: Place, word: str, before: Schema, after: Option
+    ) -> bool:
         promised = before[word]
         if word in SIZES:
             return SIZES[word](word, promised, after)
         is_same = any(plain(promised, self.before) == plain(said, self.after) for said in after.said(word))
         match word:
             case "contains":
-                return self._keeps_contains(before, after)
+                return self._keeps_contains(place, before, after)
             case "then" | "else":
-                return self._keeps_branch(word, before, after)
+                return self._keeps_branch(place, word, before, after)
             case "not":
                 return is_same or self._apart(promised, after)
             case "propertyNames":
-                return is_same or self._keeps_names(promised, after)
+                return is_same or self._keeps_names(place, promised, after)
             case "dependentRequired":
                 return all(self._keeps_dependent(name, names, after) for name, names in promised.items())
             case "dependentSchemas":
-                return all(self._keeps_dependent_schema(name, schema, after) for name, schema in promised.items())
+                return all(
+                    self._keeps_dependent_schema(place, name, schema, after) for name, schema in promised.items()
+                )
             case "unevaluatedProperties" | "unevaluatedItems":  # what they mean hangs on all words around them
                 return promised is True or (promised is False and word == "unevaluatedProperties")
         return is_same
 
-    def _keeps_all(self, before: Any, after: Sequence[Any]) -> bool:
-        return not list(self.of(Place(), before, after))
+    def _keeps_all(self, place: Place, before: Any, after: Sequence[Any]) -> bool:
+        return not list(self.of(place, before, after))
 
-    def _keeps_contains(self, before: Schema, after: Option) -> bool:
+    def _keeps_contains(self, place: Place, before: Schema, after: Option) -> bool:
         least, most = before.get("minContains", 1), before.get("maxContains")
         if most is not None:
             same = [
@@ -250,40 +255,45 @@ class Comparison:
             ]
             if not any(words.get("maxContains", math.inf) <= most for words in same):
                 return min(after.said("maxItems"), default=math.inf) <= most and self._holds(
-                    before["contains"], least, after
+                    place, before["contains"], least, after
                 )
-        return self._holds(before["contains"], least, after)
+        return self._holds(place, before["contains"], least, after)
 
-    def _holds(self, schema: Any, least: int, after: Option) -> bool:
+    def _holds(self, place: Place, schema: Any, least: int, after: Option) -> bool:
         counts = [(words.get("minContains", 1), (words["contains"],)) for words in after.words if "contains" in words]
         items = [found for index in range(after.places + 1) for found in [after.item(index)] if found]
-        if least <= max([0, *after.said("minItems")]) and items and all(self._keeps_all(schema, one) for one in items):
+        if (
+            least <= max([0, *after.said("minItems")])
+            and items
+            and all(self._keeps_all(place, schema, one) for one in items)
+        ):
             return True
-        return least == 0 or any(count >= least and self._keeps_all(schema, said) for count, said in counts)
+        return least == 0 or any(count >= least and self._keeps_all(place, schema, said) for count, said in counts)
 
-    def _keeps_branch(self, word: str, before: Schema, after: Option) -> bool:
-        if "if" not in before or self._keeps_all(before[word], after.words):
+    def _keeps_branch(self, place: Place, word: str, before: Schema, after: Option) -> bool:
+        if "if" not in before or self._keeps_all(place, before[word], after.words):
             return True
         if (word == "then" and self._apart(before["if"], after)) or (
-            word == "else" and self._keeps_all(_strict(before["if"]), after.words)
+            word == "else" and self._keeps_all(place, _strict(before["if"]), after.words)
         ):
             return True
         same = [
             words for words in after.words if plain(words.get("if"), self.after) == plain(before["if"], self.before)
         ]
-        return any(word in words and self._keeps_all(before[word], (words[word], *after.words)) for words in same)
+        return any(
+            word in words and self._keeps_all(place, before[word], (words[word], *after.words)) for words in same
+        )
 
     def _keeps_dependent(self, name: str, names: Sequence[str], after: Option) -> bool:
         said = {found for words in after.said("dependentRequired") for found in words.get(name, ())}
         return after.field(name) is None or set(names) <= after.required | said | {name}
 
-    def _keeps_dependent_schema(self, name: str, schema: Any, after: Option) -> bool:
+    def _keeps_dependent_schema(self, place: Place, name: str, schema: Any, after: Option) -> bool:
         said = [words[name] for words in after.said("dependentSchemas") if name in words]
-        return after.field(name) is None or self._keeps_all(schema, (*said, *after.words))
+        return after.field(name) is None or self._keeps_all(place, schema, (*said, *after.words))
 
-    def _keeps_names(self, promised: Any, after: Option) -> bool:
-        text = {"type": "string"}
-        if self._keeps_all(promised, (text, *after.said("propertyNames"))):
+    def _keeps_names(self, place: Place, promised: Any, after: Option) -> bool:
+        if self._keeps_all(place, promised, (TEXT, *after.said("propertyNames"))):
             return True
         return _is_closed(after) and all(fits(name, promised, self.before) for name in after.fields())
 
@@ -304,7 +314,7 @@ class Comparison:
 
 def _strict(schema: Any) -> Any:
     """The schema, if ignoring fields changes nothing; else one that nobody keeps."""
-    return schema if tolerant(schema) == schema else NOTHING
+    return schema if tolerant(schema) == schema and "$ref" not in json.dumps(schema) else NOTHING
 
 
 def _are_apart(one: Option, other: Option) -> bool:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from asyncapi_gate.reading import Document, Schema
+from asyncapi_gate.reading import Document, Schema, UnreadableDocumentError
 
 ANNOTATIONS = frozenset(
     {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "discriminator", "$comment"}
 )
-OF_FIELDS = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
+OF_FIELDS = frozenset({"properties", "patternProperties", "dependentSchemas", "dependentRequired", "$defs"})
 OF_LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 OF_ONE = frozenset({"items", "contains", "then", "else"})
-UNORDERED = frozenset({"required", "enum"})
+OF_DATA = frozenset({"enum", "const"})
 APPLICATORS = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas"})
 WORDS = {
     "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
@@ -142,8 +142,11 @@ def _item_said(words: Schema, index: int) -> Iterator[Any]:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether the name of a field fits one of `patternProperties`."""
-    return re.search(pattern, name) is not None
+    """Whether the name of a field fits one of `patternProperties`. Raises UnreadableDocumentError."""
+    try:
+        return re.search(pattern, name) is not None
+    except re.error as error:
+        raise UnreadableDocumentError(f"the pattern {pattern!r} can't be read: {error}") from None
 
 
 def options(schemas: Iterable[Any], document: Document) -> list[Option]:
@@ -236,8 +239,10 @@ def _is_told(word: str) -> bool:
 def _plain_word(word: str, meant: Any, document: Document, around: tuple[str, ...]) -> Any:
     if word in OF_FIELDS:  # names of fields may look like keywords
         return {name: plain(schema, document, around) for name, schema in meant.items()}
+    if word in OF_DATA:  # so may the names in a value
+        return sorted(map(canonical, meant)) if word == "enum" else canonical(meant)
     compared = plain(meant, document, around)
-    return sorted(compared) if word in UNORDERED else compared
+    return sorted(compared) if word == "required" else compared
 
 
 def below(path: str, name: str) -> str:

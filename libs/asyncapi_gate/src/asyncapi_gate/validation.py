@@ -1,5 +1,6 @@
 """Checks values against the schemas of a document, with the jsonschema library."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -27,10 +28,10 @@ def violations(value: Any, schema: Schema, document: Document, *, partial: bool 
 
 
 def fits(value: Any, schema: Any, document: Document) -> bool:
-    """Whether a JSON value fits a schema; not if the schema has a format without a check."""
+    """Whether a JSON value fits a schema; not if it has a format without a check, or an unreadable pattern."""
     try:
         return not any(violations(value, schema, document))
-    except NotImplementedError:
+    except (NotImplementedError, re.error):
         return False
 
 

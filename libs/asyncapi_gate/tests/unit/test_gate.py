@@ -224,10 +224,31 @@ KINDS: list[Content] = [
          "integer became string"),
         ({"properties": {"a": INTEGER}, "dependentRequired": {"a": ["b"]}}, {"properties": {"a": INTEGER}},
          "dependentRequired"),
+        ({"dependentRequired": {"title": ["b"]}}, {"dependentRequired": {"description": ["b"]}}, "dependentRequired"),
+        ({"const": {"title": 1}}, {"const": {"title": 2}}, "became"),
     ],
 )  # fmt: skip
 def test_no_word_of_a_schema_is_overlooked(before: Content, after: Content, what: str) -> None:
     assert what in " ".join(found for _, found in findings(of_payload(before), of_payload(after)))
+
+
+@pytest.mark.parametrize("word", ["contains", "then", "dependentSchemas", "propertyNames"])
+def test_a_schema_that_holds_itself_by_any_word_is_compared_to_its_end(word: str) -> None:
+    def holding_itself(most: int) -> Content:
+        again = {"$ref": "#/components/schemas/ParcelShipped"}
+        parts = {"contains": again, "then": again, "if": {}, "dependentSchemas": {"a": again}, "propertyNames": again}
+        used = {"then": ["if", "then"]}.get(word, [word])
+        return of_payload({"maxLength": most, **{name: parts[name] for name in used}})
+
+    assert ("", "maxLength 1 became 2") in findings(holding_itself(1), holding_itself(2))
+    assert findings(holding_itself(2), holding_itself(1)) == []
+
+
+def test_a_pattern_that_nobody_can_read_is_an_error() -> None:
+    before = of_payload({"properties": {"a": {}}, "patternProperties": {"^(": INTEGER}})
+
+    with pytest.raises(UnreadableDocumentError, match="can't be read"):
+        breaking_changes(before, of_payload({"properties": {"a": INTEGER}}))
 
 
 @pytest.mark.parametrize(
