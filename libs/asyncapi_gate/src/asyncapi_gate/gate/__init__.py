@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from asyncapi_gate.comparison import Comparison, Finding, Place
+from asyncapi_gate.gate.comparison import Comparison, Finding, Place
 from asyncapi_gate.reading import Document, Message, Schema
 
 GUIDE = "docs/evolving-events.md"
