@@ -39,7 +39,7 @@ PACTS = Path("contracts/pacts")
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 ITEM = OrderItemFactory.create()
 CUSTOMER = CustomerFactory.create()
-KAFKA = KafkaSettings("localhost:9092")
+KAFKA = KafkaSettings(("localhost:9092",))
 OURS, HAND_TYPED, NAIVE = "ours", "hand-typed", "naive"
 
 

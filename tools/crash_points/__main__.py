@@ -16,7 +16,7 @@ from backing_services.choice import KAFKA_KIND
 from backing_services.kafka.apache import why_unavailable
 from backing_services.waiting import StillWaitingError, eventually
 from outboxed import failpoints
-from outboxed.settings import KafkaSettings
+from outboxed.settings import KafkaSettings, parse_bootstrap_servers
 from outboxed.testing.topics import Topics
 from shop_harness.customers import API, NoAnswerError
 from shop_harness.ledgers import Ledgers, at_rest
@@ -69,7 +69,7 @@ async def count_violations(points: Sequence[Point]) -> int:
         http = await stack.enter_async_context(
             httpx.AsyncClient(base_url=f"{system.ports.url('orders')}{API}", timeout=10)
         )
-        topics = Topics(KafkaSettings(system.kafka.bootstrap_servers))
+        topics = Topics(KafkaSettings(parse_bootstrap_servers(system.kafka.bootstrap_servers)))
         runner = ScenarioRunner(http, system.ports.url("mail_catcher"), topics, system.status_of)
         matrix = Matrix(system, ledgers, runner)
         await matrix.crash_at_all(points)

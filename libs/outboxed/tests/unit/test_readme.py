@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 from fastapi import APIRouter
-from outboxed.settings import Port, ServiceSettings
+from outboxed.settings import Database, DatabaseUrl, Port, ServiceSettings
 
 from libs.backing_services.tests.snippets import snippet
 
@@ -18,7 +18,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 class Settings(ServiceSettings):
     http_port: Port = 0
-    database_url: str = "postgresql+asyncpg://bank@127.0.0.1/bank"
+    database_url: DatabaseUrl = Database.parse("postgresql+asyncpg://bank@127.0.0.1/bank")
     jwt_public_keys: tuple[str, ...] = ()
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 from outboxed.errors import ConfigurationError
-from outboxed.settings import KafkaSettings, Port, ServiceSettings, load
+from outboxed.settings import Database, DatabaseUrl, KafkaSettings, Port, ServiceSettings, load
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
@@ -16,7 +16,7 @@ class Settings(ServiceSettings):
     development_only: ClassVar[frozenset[str]] = frozenset({"database_url", "token"})
 
     http_port: Port = 8000
-    database_url: str = URL
+    database_url: DatabaseUrl = Database.parse(URL)
     token: SecretStr = SecretStr("development")
     keys: tuple[str, ...] = ()
 
@@ -36,7 +36,7 @@ PRODUCTION = {
 
 
 def test_development_needs_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert loaded(monkeypatch).kafka == KafkaSettings("127.0.0.1:9092")
+    assert loaded(monkeypatch).kafka == KafkaSettings(("127.0.0.1:9092",))
 
 
 @pytest.mark.parametrize(
@@ -115,4 +115,4 @@ def test_a_login_at_kafka_reaches_both_clients(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_topics_of_a_test_have_its_prefix() -> None:
-    assert KafkaSettings("", topic_prefix="test-1-").topic("orders") == "test-1-orders"
+    assert KafkaSettings((), topic_prefix="test-1-").topic("orders") == "test-1-orders"

@@ -284,7 +284,7 @@ def _outgoing(key: str, number: int) -> OutgoingRecord:
 
 
 async def test_parts_in_memory_and_running_ones_cannot_be_mixed(diner: Diner) -> None:
-    running = RunningParticipant("till", "postgresql://", KafkaSettings("127.0.0.1:9"), ["kitchen"])
+    running = RunningParticipant("till", "postgresql://", KafkaSettings(("127.0.0.1:9",)), ["kitchen"])
 
     with pytest.raises(ValueError, match="track either"):
         async with tracked(*diner.parts, running):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Self
 
-from outboxed.settings import Port, ServiceSettings
+from outboxed.settings import Database, DatabaseUrl, Host, MailSender, Port, PublicKey, ServiceSettings
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -21,16 +21,18 @@ class Settings(ServiceSettings):
     development_only: ClassVar[frozenset[str]] = frozenset({"database_url", "jwt_public_keys"})
 
     http_port: Port = 8002
-    database_url: str = "postgresql+asyncpg://notifications:notifications@127.0.0.1:5432/notifications"
-    jwt_public_keys: Annotated[tuple[str, ...], Field(min_length=1)] = (DEVELOPMENT_PUBLIC_KEY,)
+    database_url: DatabaseUrl = Database.parse(
+        "postgresql+asyncpg://notifications:notifications@127.0.0.1:5432/notifications"
+    )
+    jwt_public_keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)] = (DEVELOPMENT_PUBLIC_KEY,)
     """A JSON list of PEM keys: several while one replaces another."""
-    smtp_host: str = "127.0.0.1"
+    smtp_host: Host = "127.0.0.1"
     smtp_port: Port = 1025
     smtp_starttls: bool = False
     smtp_username: str = ""
     smtp_password: SecretStr = SecretStr("")
-    smtp_sender: Annotated[str, Field(pattern=r"^[^\r\n]+$")] = "Shop <orders@shop.example>"
-    smtp_domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]+$")] = "shop.example"
+    smtp_sender: MailSender = "Shop <orders@shop.example>"
+    smtp_domain: Host = "shop.example"
     smtp_timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5
 
     @model_validator(mode="after")

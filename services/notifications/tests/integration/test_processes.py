@@ -43,7 +43,7 @@ async def process(
         environment = {
             "NOTIFICATIONS_HTTP_PORT": str(port),
             "NOTIFICATIONS_DATABASE_URL": isolation.url,
-            "NOTIFICATIONS_KAFKA_BOOTSTRAP_SERVERS": topics.kafka.bootstrap_servers,
+            "NOTIFICATIONS_KAFKA_BOOTSTRAP_SERVERS": ",".join(topics.kafka.bootstrap_servers),
             "NOTIFICATIONS_KAFKA_TOPIC_PREFIX": topics.kafka.topic_prefix,
             "NOTIFICATIONS_KAFKA_SESSION_TIMEOUT_MS": str(topics.kafka.session_timeout_ms),
             "NOTIFICATIONS_KAFKA_FETCH_MAX_WAIT_MS": str(topics.kafka.fetch_max_wait_ms),
@@ -148,7 +148,7 @@ async def test_a_service_that_starts_before_everything_else_says_what_it_waits_f
     service = process(
         "all",
         DATABASE_URL=own_postgres.url("postgres"),
-        KAFKA_BOOTSTRAP_SERVERS=topics.kafka.bootstrap_servers,
+        KAFKA_BOOTSTRAP_SERVERS=",".join(topics.kafka.bootstrap_servers),
         KAFKA_TOPIC_PREFIX=topics.kafka.topic_prefix,
     )
 

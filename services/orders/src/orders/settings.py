@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from outboxed.settings import Port, ServiceSettings
+from outboxed.settings import Database, DatabaseUrl, Port, PublicKey, ServiceSettings
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -27,9 +27,9 @@ class Settings(ServiceSettings):
     development_only: ClassVar[frozenset[str]] = frozenset({"database_url", "jwt_private_key"})
 
     http_port: Port = 8000
-    database_url: str = "postgresql+asyncpg://orders:orders@127.0.0.1:5432/orders"
+    database_url: DatabaseUrl = Database.parse("postgresql+asyncpg://orders:orders@127.0.0.1:5432/orders")
     jwt_private_key: SecretStr = SecretStr(DEVELOPMENT_PRIVATE_KEY)
-    jwt_public_keys: tuple[str, ...] = ()
+    jwt_public_keys: tuple[PublicKey, ...] = ()
     """Further keys to accept, while one replaces another."""
     jwt_lifetime_seconds: Annotated[int, Field(ge=60, le=DAY)] = 3600
     payment_deadline_seconds: Annotated[float, Field(gt=0, le=30 * DAY, allow_inf_nan=False)] = 900

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from outboxed.settings import Port, ServiceSettings
+from outboxed.settings import Database, DatabaseUrl, HttpUrl, Port, PublicKey, ServiceSettings
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -21,8 +21,8 @@ class Settings(ServiceSettings):
     development_only: ClassVar[frozenset[str]] = frozenset({"database_url", "jwt_public_keys"})
 
     http_port: Port = 8001
-    database_url: str = "postgresql+asyncpg://payments:payments@127.0.0.1:5432/payments"
-    jwt_public_keys: Annotated[tuple[str, ...], Field(min_length=1)] = (DEVELOPMENT_PUBLIC_KEY,)
+    database_url: DatabaseUrl = Database.parse("postgresql+asyncpg://payments:payments@127.0.0.1:5432/payments")
+    jwt_public_keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)] = (DEVELOPMENT_PUBLIC_KEY,)
     """A JSON list of PEM keys: several while one replaces another."""
-    gateway_url: Annotated[str, Field(pattern=r"^https?://")] = "http://127.0.0.1:8090"
+    gateway_url: HttpUrl = "http://127.0.0.1:8090"
     gateway_timeout_seconds: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 2

@@ -70,7 +70,7 @@ def create_broker(kafka: KafkaSettings) -> KafkaBroker:
     """A FastStream broker that only consumes; the relay produces."""
     read_any_header()
     return KafkaBroker(
-        kafka.bootstrap_servers,
+        list(kafka.bootstrap_servers),
         consumer_only=True,
         allow_auto_create_topics=False,
         graceful_timeout=1.5,

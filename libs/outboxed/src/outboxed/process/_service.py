@@ -38,7 +38,6 @@ CLOSE_SECONDS = 1.0
 FIRST_BACKOFF = 0.25
 MAX_BACKOFF = 2.0
 """A process works within 2 s after the database has come up."""
-DEFAULT_PORT = 5432
 RoleName = Literal["all", "api", "consumer", "relay", "worker"]
 U = TypeVar("U", bound=SqlUnitOfWork)
 
@@ -153,15 +152,10 @@ class Service(Generic[U]):
         while not stop.is_set() and (problem := await self._database_problem()):
             attempt += 1
             if problem != said:
-                log.warning("waiting_for_database", reason=problem, address=self._database_address)
+                log.warning("waiting_for_database", reason=problem, address=self.settings.database_url.address)
                 said = problem
             with anyio.move_on_after(backoff(attempt, first=FIRST_BACKOFF, cap=MAX_BACKOFF)):
                 await stop.wait()
-
-    @property
-    def _database_address(self) -> str:
-        url = self.transactions.engine.url
-        return f"{url.host or url.query.get('host')}:{url.port or DEFAULT_PORT}/{url.database}"
 
     async def _database_problem(self) -> str | None:
         try:

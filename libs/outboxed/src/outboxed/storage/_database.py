@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from outboxed._compat.asyncpg import is_closed, learning_connection
 from outboxed._compat.sqlalchemy import error_of_asyncpg, sqlstate_of
 from outboxed.errors import TransientError
+from outboxed.settings import Database
 
 SESSION_SETTINGS = {
     # a process that is frozen in a transaction must not keep its locks
@@ -40,14 +41,16 @@ POOL_SECONDS = 5.0
 
 
 def create_engine(
-    url: str, *, application_name: str, pool_size: int = POOL_SIZE, command_timeout: float = COMMAND_SECONDS
+    url: Database | str, *, application_name: str, pool_size: int = POOL_SIZE, command_timeout: float = COMMAND_SECONDS
 ) -> AsyncEngine:
-    """An engine for a `postgresql+asyncpg://` URL; every connection has SESSION_SETTINGS.
+    """An engine for a database or its `postgresql+asyncpg://` URL; every connection has SESSION_SETTINGS.
 
     `command_timeout` (seconds) is the client's limit for one statement: a frozen server can't enforce its own.
+    Raises ValueError for a URL that isn't one.
     """
+    database = Database.parse(url)
     engine = create_async_engine(
-        url,
+        database.url,
         pool_size=pool_size,
         max_overflow=0,
         pool_use_lifo=True,  # the connection that was used last has its statements prepared
@@ -56,9 +59,9 @@ def create_engine(
         hide_parameters=True,
         connect_args={
             "connection_class": learning_connection(),
-            "timeout": 5,
             "command_timeout": command_timeout,
-            "server_settings": {**SESSION_SETTINGS, "application_name": application_name},
+            **database.connect_options(**SESSION_SETTINGS, application_name=application_name),
+            **database.statement_caches,
         },
     )
     sa.event.listen(engine.sync_engine, "handle_error", _hide_values)

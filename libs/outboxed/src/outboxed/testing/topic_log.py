@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from outboxed._compat.aiokafka import read_any_header
 from outboxed.messages import Record
+from outboxed.settings import parse_bootstrap_servers
 
 READ_LIMIT = 60.0  # seconds
 WAIT_MS = 200
@@ -43,7 +44,7 @@ async def read_topics(bootstrap_servers: str, topics: Mapping[str, int]) -> list
     records: list[Record] = []
     async with (
         asyncio.timeout(READ_LIMIT),
-        AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False) as consumer,
+        AIOKafkaConsumer(bootstrap_servers=_brokers(bootstrap_servers), enable_auto_commit=False) as consumer,
     ):
         partitions = _partitions(topics)
         consumer.assign(partitions)
@@ -61,7 +62,7 @@ async def read_topics(bootstrap_servers: str, topics: Mapping[str, int]) -> list
 async def lag(bootstrap_servers: str, group: str, topics: Mapping[str, int]) -> int:
     """How many records a group has yet to read. Raises KafkaError."""
     async with AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False
+        bootstrap_servers=_brokers(bootstrap_servers), group_id=group, enable_auto_commit=False
     ) as consumer:
         partitions = _partitions(topics)
         ends = await consumer.end_offsets(partitions)
@@ -74,7 +75,7 @@ async def rewind(bootstrap_servers: str, group: str, topics: Mapping[str, int], 
     Raises KafkaError: CommitFailedError where the group has members.
     """
     async with AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False
+        bootstrap_servers=_brokers(bootstrap_servers), group_id=group, enable_auto_commit=False
     ) as consumer:
         partitions = _partitions(topics)
         consumer.assign(partitions)
@@ -100,6 +101,10 @@ def out_of_order(records: Sequence[Record], *, without: Collection[Position] = (
         if int(sequence) < latest[key]:
             yield f"{record.topic} {(record.key or b'').decode()}: {sequence} comes after {latest[key]}"
         latest[key] = max(latest[key], int(sequence))
+
+
+def _brokers(bootstrap_servers: str) -> list[str]:
+    return list(parse_bootstrap_servers(bootstrap_servers))
 
 
 def _partitions(topics: Mapping[str, int]) -> list[TopicPartition]:

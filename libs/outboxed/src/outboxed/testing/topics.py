@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from backing_services.guards.leaks import LeakError
 from backing_services.kafka import GivenKafka, KafkaCluster
 
-from outboxed.settings import KafkaSettings
+from outboxed.settings import KafkaSettings, parse_bootstrap_servers
 
 PARTITIONS = 4
 PREFIX = "test-"
@@ -39,7 +39,7 @@ class Topics:
         prefix = new_prefix()
         await cluster.create_topics({f"{prefix}{name}": PARTITIONS for name in names})
         limits = {} if cluster.is_real else EMBEDDED
-        return cls(KafkaSettings(cluster.bootstrap_servers, topic_prefix=prefix, **limits))
+        return cls(KafkaSettings(parse_bootstrap_servers(cluster.bootstrap_servers), topic_prefix=prefix, **limits))
 
     @classmethod
     @asynccontextmanager
@@ -99,12 +99,13 @@ async def _sizes_of_others(cluster: KafkaCluster) -> dict[str, int]:
     """The number of records in each topic that is not under a test's prefix."""
     if isinstance(cluster, GivenKafka):
         return {}
-    async with AIOKafkaConsumer(bootstrap_servers=cluster.bootstrap_servers) as consumer:
+    options = KafkaSettings(parse_bootstrap_servers(cluster.bootstrap_servers)).client_options()
+    async with AIOKafkaConsumer(**options) as consumer:
         names = [name for name in await consumer.topics() if not name.startswith(PREFIX)]
     if not names:
         return {}
     sizes: Counter[str] = Counter()
-    async with AIOKafkaConsumer(*names, bootstrap_servers=cluster.bootstrap_servers) as consumer:
+    async with AIOKafkaConsumer(*names, **options) as consumer:
         for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
             sizes[partition.topic] += end
     return sizes

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import BaseModel, ValidationError
 
 from outboxed.errors import ConfigurationError
+from outboxed.settings import load_public_key
 
 ALGORITHM = "EdDSA"
 
@@ -34,12 +33,9 @@ class _Claims(BaseModel):
 
 def _public_key(pem: str, number: int) -> Ed25519PublicKey:
     try:
-        key = load_pem_public_key(pem.replace("\\n", "\n").encode())
-    except (ValueError, UnsupportedAlgorithm):
-        key = None
-    if not isinstance(key, Ed25519PublicKey):
-        raise ConfigurationError(f"JWT_PUBLIC_KEYS: number {number} is no Ed25519 public key in PEM")
-    return key
+        return load_public_key(pem)
+    except ValueError as error:
+        raise ConfigurationError(f"JWT_PUBLIC_KEYS: number {number} {error}") from None
 
 
 class TokenVerifier:

@@ -1,5 +1,6 @@
 """Tests of a service's settings."""
 
+import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -9,6 +10,10 @@ from outboxed.errors import ConfigurationError
 from outboxed.settings import ServiceSettings, load
 from outboxed.testing.suites._params import each_of
 
+OUR_KEY = """-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAVfe1HxwnPIO4/YQRT3ljLVunFGENd2tE88kGnCXqOhE=
+-----END PUBLIC KEY-----"""
+"""Not development's; nobody kept its private key."""
 LEGIBLE = 4
 """Characters: fewer may stand in a message by chance."""
 
@@ -22,10 +27,7 @@ class SettingsSuite:
     """Needs the fixture `wrong`; variables are without their prefix."""
 
     settings: ClassVar[type[ServiceSettings]]
-    key: ClassVar[tuple[str, str]] = (
-        "JWT_PUBLIC_KEYS",
-        '["-----BEGIN PUBLIC KEY-----\\nours\\n-----END PUBLIC KEY-----"]',
-    )
+    key: ClassVar[tuple[str, str]] = ("JWT_PUBLIC_KEYS", json.dumps([OUR_KEY]))
     """The variable of the key that production needs, and one that will do."""
 
     @pytest.fixture

@@ -7,14 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from backing_services.postgres import asyncpg_url
 from faststream.kafka import TestKafkaBroker
 
 from outboxed._compat.aiokafka import read_any_header
 from outboxed.consuming import BatchConsumer, Route, create_broker, subscribe
 from outboxed.messages import Record
 from outboxed.process import Metrics, Service
-from outboxed.settings import KafkaSettings
+from outboxed.settings import Database, KafkaSettings
 from outboxed.storage import Clock
 from outboxed.tasks import TaskKind, Worker
 from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
@@ -70,7 +69,7 @@ class InMemoryParticipant:
     _last: int = field(init=False, repr=False, default=0)
 
     def __post_init__(self) -> None:
-        kafka = KafkaSettings("in-memory:9092")
+        kafka = KafkaSettings(("in-memory:9092",))
         consumer: BatchConsumer[Any] = BatchConsumer(self.name, self.routes, self.database, Metrics(self.clock))
         broker = create_broker(kafka)
         self._subscriber = subscribe(broker, consumer, kafka)
@@ -144,7 +143,7 @@ class RunningParticipant:
     """
 
     name: str
-    database_url: str
+    database_url: Database | str
     kafka: KafkaSettings
     consumes: Sequence[str]
     tasks: Sequence[str] = ()
@@ -175,7 +174,7 @@ class RunningParticipant:
         del bus
         assert reader is not None  # noqa: S101 - a session with a running participant has one
         self._reader = reader
-        self._connection: Connection = await asyncpg.connect(asyncpg_url(self.database_url))
+        self._connection: Connection = await asyncpg.connect(**Database.parse(self.database_url).connect_options())
         self._stack.push_async_callback(self._connection.close)
         self._offsets = await self._stack.enter_async_context(
             AIOKafkaConsumer(**self.kafka.client_options(), group_id=self.name, enable_auto_commit=False)

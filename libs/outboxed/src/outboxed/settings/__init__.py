@@ -1,0 +1,29 @@
+"""Settings from the environment: each is parsed once, into a type; a wrong one is one line that names the variable."""
+
+from outboxed.settings._addresses import BootstrapServers, Host, HttpUrl, Port, parse_bootstrap_servers
+from outboxed.settings._database import Database, DatabaseUrl
+from outboxed.settings._files import CaFile
+from outboxed.settings._kafka import KafkaSettings, SaslMechanism, SecurityProtocol
+from outboxed.settings._keys import PublicKey, load_public_key
+from outboxed.settings._mail import MailSender
+from outboxed.settings._service import S, ServiceSettings, load
+
+__all__ = [
+    "BootstrapServers",
+    "CaFile",
+    "Database",
+    "DatabaseUrl",
+    "Host",
+    "HttpUrl",
+    "KafkaSettings",
+    "MailSender",
+    "Port",
+    "PublicKey",
+    "S",
+    "SaslMechanism",
+    "SecurityProtocol",
+    "ServiceSettings",
+    "load",
+    "load_public_key",
+    "parse_bootstrap_servers",
+]
