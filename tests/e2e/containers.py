@@ -129,7 +129,9 @@ class ComposedShop:
         started = await self.run("run", "--detach", "--rm", "--no-deps", *settings, *publish, *command)
         container = started.split()[-1]
         try:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}{API}", timeout=HTTP_LIMIT) as http:
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}{API}", timeout=HTTP_LIMIT, trust_env=False
+            ) as http:
                 await eventually(lambda: _is_ready(http), within=PATIENCE, every=0.1)
                 yield http
         finally:
@@ -148,7 +150,9 @@ class ComposedShop:
 async def open_shop() -> AsyncIterator[ComposedShop]:
     """A shop with nobody in it."""
     with Project() as project:
-        async with httpx.AsyncClient(base_url=f"{project.urls['orders']}{API}", timeout=HTTP_LIMIT) as http:
+        async with httpx.AsyncClient(
+            base_url=f"{project.urls['orders']}{API}", timeout=HTTP_LIMIT, trust_env=False
+        ) as http:
             yield ComposedShop(project, http)
 
 

@@ -51,7 +51,9 @@ async def open_running_shop(postgres: PostgresServer, kafka: KafkaCluster) -> As
         transport = httpx.ASGITransport(services[0].create_app())
         base = f"http://orders{API}"
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=base))
-        gateway = await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway_port}"))
+        gateway = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway_port}", trust_env=False)
+        )
         parts = [RunningParticipant.of(service) for service in services]
         yield Shop(http, gateway, ledger, lambda email: _kinds(mails, email), parts, prefix)
 

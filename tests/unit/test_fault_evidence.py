@@ -18,7 +18,7 @@ from tools.faults.poison import HARMLESS, POISON, groups_that_refuse, with_new_i
 
 @pytest.fixture
 def customers() -> Customers:
-    return Customers([], httpx.AsyncClient(), "", 1, placed={"1": Placed("1", ADA, NOON)})
+    return Customers([], httpx.AsyncClient(trust_env=False), "", 1, placed={"1": Placed("1", ADA, NOON)})
 
 
 def interruption(after: float, seconds: float = 0, copies: int = 1) -> Interruption:

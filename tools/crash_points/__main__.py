@@ -67,7 +67,7 @@ async def count_violations(points: Sequence[Point]) -> int:
         system = await stack.enter_async_context(SystemByRole(Ports.free(), say))
         ledgers = await stack.enter_async_context(Ledgers(system))
         http = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=f"{system.ports.url('orders')}{API}", timeout=10)
+            httpx.AsyncClient(base_url=f"{system.ports.url('orders')}{API}", timeout=10, trust_env=False)
         )
         topics = Topics(KafkaSettings(parse_bootstrap_servers(system.kafka.bootstrap_servers)))
         runner = ScenarioRunner(http, system.ports.url("mail_catcher"), topics, system.status_of)

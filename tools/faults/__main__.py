@@ -124,7 +124,7 @@ async def _run(folder: Path, run: Run) -> int:
 
     async with (
         ProxiedSystem(folder, replicas=run.replicas, died=died) as system,
-        httpx.AsyncClient(limits=MANY_CONNECTIONS, timeout=ANSWER_LIMIT) as http,
+        httpx.AsyncClient(limits=MANY_CONNECTIONS, timeout=ANSWER_LIMIT, trust_env=False) as http,
     ):
         for fault, why in system.missing.items():
             console.print(f"not injected here: {fault}: {why}")

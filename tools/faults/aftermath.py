@@ -91,7 +91,7 @@ def _money(evidence: Evidence) -> dict[str, tuple[str, str | None]]:
 async def replay_refused_mails(after: Aftermath) -> Sequence[str]:
     """Each replayed e-mail arrives, because the mailboxes exist now."""
     system = after.system
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(trust_env=False) as http:
         (await http.put(f"{system.ports.url('mail_catcher')}/_faults", json={"faults": []})).raise_for_status()
     environment = system.environment("notifications")
     async with connected(system.database_url("notifications")) as connection:
@@ -153,7 +153,7 @@ async def return_extra_charges(after: Aftermath) -> Sequence[str]:
 async def _charged_again(after: Aftermath) -> Sequence[str]:
     """Repeat requests, as a network may, at a gateway that ignores their keys; returns the new charges' ids."""
     extra = []
-    async with httpx.AsyncClient(base_url=after.system.ports.url("gateway")) as http:
+    async with httpx.AsyncClient(base_url=after.system.ports.url("gateway"), trust_env=False) as http:
         entries = (await http.get("/_ledger")).raise_for_status().json()["entries"]
         kept = {charge.id for charge in after.evidence.kept}
         chosen = [entry for entry in entries if entry["id"] in kept][:EXTRA_CHARGES]

@@ -103,11 +103,16 @@ def _fail(message: str) -> typer.Exit:
     return typer.Exit(1)
 
 
+def _console(*, stderr: bool = False) -> Console:
+    """Prints texts as they are: what a log or an answer says may have brackets, which are no markup."""
+    return Console(stderr=stderr, log_path=False, highlight=False, markup=False)
+
+
 async def _run(lines: Sequence[OrderLine], orders: int | None, rate: float, *, as_json: bool) -> int:
-    console = Console(stderr=as_json, log_path=False)
+    console = _console(stderr=as_json)
     started = time.monotonic()
     async with (
-        System(Ports.free(), lambda line: console.log(line, highlight=False)) as system,
+        System(Ports.free(), console.log) as system,
         Ledgers(system) as ledgers,
         Customers.of(system) as customers,
     ):
@@ -149,10 +154,10 @@ async def _at_rest(ledgers: Ledgers, outcome: Outcome, view: LiveView) -> Eviden
 
 
 async def _up() -> int:
-    console = Console(log_path=False)
+    console = _console()
     ports = Ports.from_environment()
-    async with System(ports, lambda line: console.log(line, highlight=False), rate_limit_per_minute=RATE) as system:
-        console.print(_welcome(ports), highlight=False, soft_wrap=True)
+    async with System(ports, console.log, rate_limit_per_minute=RATE) as system:
+        console.print(_welcome(ports), soft_wrap=True)
         raise await system.supervisor.failure()
 
 

@@ -64,7 +64,9 @@ class Customers:
     @asynccontextmanager
     async def of(system: System) -> AsyncIterator["Customers"]:
         """Those of a running system."""
-        async with httpx.AsyncClient(base_url=f"{system.ports.url('orders')}{API}", timeout=30) as client:
+        async with httpx.AsyncClient(
+            base_url=f"{system.ports.url('orders')}{API}", timeout=30, trust_env=False
+        ) as client:
             yield Customers(OrdersApi(client, WHILE_AWAY))
 
     async def place(self, line: OrderLine, round_: int, outcome: Outcome) -> None:

@@ -6,6 +6,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 from shop_harness.evidence import Evidence
 
 from shop_demo.summary import Summary
@@ -47,14 +48,15 @@ def print_summary(console: Console, summary: Summary) -> None:
         console.print(_rejected_table(summary))
     console.print(_figures_table(summary))
     for broken in summary.broken:
-        console.print(f"[red]broken:[/red] {broken}", highlight=False)
-    console.print(summary.line, highlight=False, soft_wrap=True)
+        console.print(Text.assemble(("broken:", "red"), " ", broken))
+    console.print(summary.line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _rejected_table(summary: Summary) -> Table:
     table = Table("line", "status", "code", "because", title="Lines that the API refused")
     for rejected in sorted(summary.outcome.rejected, key=lambda one: one.number):
-        table.add_row(str(rejected.number), str(rejected.status), rejected.code, rejected.message)
+        # text, not markup: what the API says may have brackets
+        table.add_row(str(rejected.number), str(rejected.status), Text(rejected.code), Text(rejected.message))
     return table
 
 

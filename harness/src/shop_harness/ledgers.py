@@ -58,7 +58,7 @@ class Ledgers:
             connection = await asyncpg.connect(asyncpg_url(self._system.database_url(service)))
             self._stack.push_async_callback(connection.close)
             self._databases[service] = connection
-        self._http = await self._stack.enter_async_context(httpx.AsyncClient(timeout=30))
+        self._http = await self._stack.enter_async_context(httpx.AsyncClient(timeout=30, trust_env=False))
         return self
 
     async def __aexit__(

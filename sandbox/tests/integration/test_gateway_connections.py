@@ -17,7 +17,7 @@ async def served(ledger: Ledger, held_sleep: HeldSleep, stopping: asyncio.Event)
     port = listener.getsockname()[1]
     app = create_app(ledger, sleep=held_sleep, stopping=stopping)
     serving = asyncio.create_task(serve_http(app, listener, stopping))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
         yield GatewayClient(http)
     stopping.set()
     await serving

@@ -12,7 +12,7 @@ from ..programs import PATIENCE, ended, running
 
 async def post_charge(port: int, key: str, payment_method: str, limit: float = PATIENCE) -> httpx.Response:
     timeout = httpx.Timeout(PATIENCE, read=limit)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=timeout) as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=timeout, trust_env=False) as http:
         headers = {"Idempotency-Key": key}
         return await http.post("/v1/charges", json=a_charge(payment_method=payment_method), headers=headers)
 
@@ -36,7 +36,7 @@ async def test_sigterm_ends_the_gateway_at_once_and_gives_the_answer_that_it_wit
         with pytest.raises(httpx.ReadTimeout):
             await post_charge(port, "key-1", "pm_card_timeout_after_charge", limit=0.2)
         withheld = asyncio.create_task(post_charge(port, "key-2", "pm_card_timeout_after_charge"))
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
 
             async def both_charged() -> bool:
                 return len((await http.get("/_ledger")).json()["entries"]) == 2
@@ -50,7 +50,7 @@ async def test_sigterm_ends_the_gateway_at_once_and_gives_the_answer_that_it_wit
 async def test_sigterm_ends_the_mail_catcher_at_once_though_a_client_is_connected() -> None:
     async with running("mail_catcher") as mail_catcher:
         smtp_port, http_port = mail_catcher.ports
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}") as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}", trust_env=False) as http:
             await http.put("/_faults", json={"faults": [{"action": "hang", "times": 1}]})
         client = aiosmtplib.SMTP(hostname="127.0.0.1", port=smtp_port)
         await client.connect()

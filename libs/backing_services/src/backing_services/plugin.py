@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 import structlog
 
+from backing_services._libpq import forget_libpq_variables
 from backing_services._report import LEVEL, Report
 from backing_services.guards.leaks import LeakError, ProcessSettings, Threads
 from backing_services.guards.sockets import SocketBlockedError, message, no_sockets, sockets_again
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from backing_services.postgres import PostgresServer
 
 REAL_KAFKA = "real_kafka"
+GIVEN_POSTGRES = "TEST_DATABASE_URL"
 TASKS_GUARD = "backing_services.guards.tasks"
 
 
@@ -46,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "private_database: a clone of its own, for DDL and crashes (backing_services.postgres.isolation)"
     )
+    if not os.environ.get(GIVEN_POSTGRES):
+        forget_libpq_variables()  # before any test: a variable that is gone after a test counts as the test's leak
     if "pytest_asyncio.plugin" in sys.modules:
         config.pluginmanager.import_plugin(TASKS_GUARD)
     if not structlog.is_configured():

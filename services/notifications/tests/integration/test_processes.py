@@ -111,7 +111,7 @@ async def test_a_consumer_without_kafka_and_database_is_live_tells_its_metrics_a
     await consumer.spawn()
     await eventually(lambda: "waiting_for_database" in consumer.output(), within=10)
 
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
         paths = ["/health/live", "/health/ready", "/metrics", "/asyncapi.json", "/api/v1/notifications"]
         answers = {path: await http.get(path) for path in paths}
     consumer.terminate()
@@ -164,9 +164,10 @@ async def test_a_service_that_starts_before_everything_else_says_what_it_waits_f
     await eventually(lambda: len(mailbox.store) == 1, within=15, describe=service.output)
 
     told = [line for line in map(json.loads, service.output().splitlines()) if line["level"] != "info"]
+    events = list(dict.fromkeys(line["event"] for line in told))  # a database that starts has more than one reason
     expected = ["waiting_for_database", "waiting_for_kafka"] if first == "postgresql" else ["waiting_for_database"]
-    assert [line["event"] for line in told] == expected
-    assert told[0]["reason"] == "the database does not answer"
+    assert events == expected
+    assert told[0]["reason"].startswith("the database does not answer: Connect call failed")
     assert told[0]["address"] == f"127.0.0.1:{own_postgres.port}/postgres"
 
 

@@ -1,6 +1,5 @@
 """The composition root: the only place that chooses adapters."""
 
-import httpx
 from fastapi import FastAPI
 from outboxed.process import Service, create_service, create_transactions
 from outboxed.storage import Clock
@@ -9,7 +8,7 @@ from outboxed.web import TokenVerifier
 from payments import api
 from payments.consumers import ROUTES
 from payments.events import PUBLISHED
-from payments.gateway import HttpPaymentGateway
+from payments.gateway import HttpPaymentGateway, create_client
 from payments.settings import AUDIENCE, ISSUER, Settings
 from payments.storage import SqlPaymentsUnitOfWork
 from payments.tasks import task_kinds
@@ -20,7 +19,7 @@ NAME = "payments"
 def build(settings: Settings, clock: Clock | None = None) -> Service[SqlPaymentsUnitOfWork]:
     """The service on PostgreSQL, Kafka and the gateway; nothing connects before a role runs."""
     transactions = create_transactions(NAME, settings, SqlPaymentsUnitOfWork, clock)
-    client = httpx.AsyncClient(base_url=settings.gateway_url, timeout=settings.gateway_timeout_seconds)
+    client = create_client(settings.gateway_url, timeout=settings.gateway_timeout_seconds)
     gateway = HttpPaymentGateway(client, timeout=settings.gateway_timeout_seconds)
     return create_service(
         NAME,

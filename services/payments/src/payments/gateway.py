@@ -1,18 +1,28 @@
 """The payment gateway's client: its answers become charges, refunds and three kinds of error."""
 
 import asyncio
+import os
+import ssl
 from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment
 from uuid import UUID
 
 import httpx
+from outboxed.errors import ConfigurationError
 from outboxed.failpoints import failpoint
 from outboxed.messages import ConsumedPrice
-from pydantic import BaseModel, ValidationError
+from outboxed.settings import HttpUrl, check_ca_file
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from payments.domain import Charge
 from payments.ports import GatewayCharge, GatewayUnavailableError, PaymentDeclinedError, ServiceTimeoutError
 
+CA_FILE = "SSL_CERT_FILE"
+CA_FOLDER = "SSL_CERT_DIR"
 FINAL = {402: "card_declined", 409: "key_refunded"}
 
 
@@ -46,6 +56,59 @@ class ErrorAnswer(BaseModel):
 
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def create_client(url: str, *, timeout: float) -> httpx.AsyncClient:
+    """A client of the gateway at `url`, through the proxy and by the authorities that the environment names for it.
+
+    httpx would also read what has nothing to do with this one URL, and end with a traceback on what it can't read.
+    Raises ConfigurationError, which names the variable.
+    """
+    return httpx.AsyncClient(
+        base_url=url, timeout=timeout, proxy=_proxy(url), verify=_authorities(url), trust_env=False
+    )
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy for the gateway; none for one on this machine, and none where NO_PROXY has its host."""
+    parts = urlsplit(url)
+    if _is_loopback(parts.hostname or "") or proxy_bypass_environment(parts.netloc.rpartition("@")[2]):
+        return None
+    proxies = getproxies_environment()
+    kind = parts.scheme if parts.scheme in proxies else "all"
+    if kind not in proxies:
+        return None
+    proxy = proxies[kind] if "://" in proxies[kind] else f"http://{proxies[kind]}"
+    try:
+        return TypeAdapter(HttpUrl).validate_python(proxy)
+    except ValidationError:
+        raise ConfigurationError(f"{_spelled(kind)}: must be a proxy's URL such as http://proxy:3128") from None
+
+
+def _authorities(url: str) -> ssl.SSLContext | bool:
+    if not url.startswith("https://"):
+        return True
+    try:
+        if path := os.environ.get(CA_FILE):
+            check_ca_file(path)
+    except ValueError as error:
+        raise ConfigurationError(f"{CA_FILE}: {error}") from None
+    if not os.environ.get(CA_FILE) and (folder := os.environ.get(CA_FOLDER)) and not Path(folder).is_dir():
+        raise ConfigurationError(f"{CA_FOLDER}: is no folder")
+    return httpx.create_ssl_context()
+
+
+def _spelled(kind: str) -> str:
+    """The variable as it is set: the lower case goes first."""
+    variable = f"{kind}_proxy"
+    return variable if variable in os.environ else variable.upper()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class HttpPaymentGateway:

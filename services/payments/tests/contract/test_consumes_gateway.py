@@ -30,7 +30,7 @@ from .gateway_expectations import (
 @asynccontextmanager
 async def gateway_for(description: str) -> AsyncIterator[HttpPaymentGateway]:
     with OF_GATEWAY.served(description) as url:
-        async with httpx.AsyncClient(base_url=url) as client:
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
             yield HttpPaymentGateway(client, timeout=5)
 
 

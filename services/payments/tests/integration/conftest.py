@@ -27,6 +27,9 @@ class GatewayServer:
 async def gateway_server() -> AsyncIterator[GatewayServer]:
     listener, ledger = bind("127.0.0.1", 0), Ledger()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with services.running(http_role(create_app(ledger), listener).run), httpx.AsyncClient(base_url=url) as http:
+    async with (
+        services.running(http_role(create_app(ledger), listener).run),
+        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+    ):
         yield GatewayServer(url, http)
     ledger.close()

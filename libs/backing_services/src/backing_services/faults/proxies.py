@@ -78,7 +78,9 @@ class Toxiproxy:
         self._port = free_port()
         self._log = Path(tempfile.mkdtemp(prefix="backing-toxiproxy-")) / "server.log"
         self._process: ManagedProcess | None = None
-        self._http = httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{self._port}", timeout=REQUEST_LIMIT)
+        self._http = httpx.AsyncClient(
+            base_url=f"http://{LOOPBACK}:{self._port}", timeout=REQUEST_LIMIT, trust_env=False
+        )
 
     async def proxy(self, name: str, upstream_port: int, *, port: int | None = None) -> Proxy:
         """A new proxy to a port on loopback, listening on `port` or a free one. Raises FaultError."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from backing_services._libpq import forget_libpq_variables
 from backing_services.postgres.errors import DiskFullError, PortInUseError, PostgresStartError
 from backing_services.postgres.installation import (
     copy_data_directory,
@@ -53,6 +54,8 @@ class EmbeddedPostgres(PostgresServer):
     TCP on 127.0.0.1 (0: a free port); by default there is only a Unix socket. `directory` keeps the data between runs;
     by default the data are temporary, and in memory unless durable. `settings` are PostgreSQL's own, by name.
 
+    A start removes libpq's variables (`PG*`) from the environment of this process: they are about another server.
+
     `start()` raises PostgresNotInstalledError, PortInUseError, DiskFullError or PostgresStartError.
     """
 
@@ -90,6 +93,7 @@ class EmbeddedPostgres(PostgresServer):
         if self._process is not None:
             raise PostgresStartError("this PostgreSQL is running already")
         refuse_out_of_reach(find_installation())
+        forget_libpq_variables()
         try:
             self._prepare_data()
             self._spawn()

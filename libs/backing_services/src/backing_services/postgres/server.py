@@ -1,5 +1,6 @@
 """What every PostgreSQL offers to tests, wherever it comes from: urls, and databases to make and drop."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +19,9 @@ def quoted(identifier: str) -> str:
 
 
 def asyncpg_url(url: str) -> str:
-    """Turn SQLAlchemy's form of a url into the one that asyncpg reads."""
-    return url.replace("postgresql+asyncpg://", "postgresql://", 1)
+    """Turn SQLAlchemy's form of a url into the one that asyncpg reads, where `ssl` is `sslmode`."""
+    address, mark, query = url.replace("postgresql+asyncpg://", "postgresql://", 1).partition("?")
+    return address + mark + re.sub("(^|&)ssl=", r"\1sslmode=", query)
 
 
 @asynccontextmanager

@@ -21,12 +21,12 @@ from outboxed.failpoints import refuse_unknown_failpoint
 from outboxed.process._logs import configure_logs
 from outboxed.process._service import RoleName, Service
 from outboxed.settings import S, ServiceSettings, load
-from outboxed.storage import is_transient
+from outboxed.storage import is_transient, reason_of
 
 T = TypeVar("T")
 PIPED_WIDTH = 250
-REFUSED_LOGIN = ("28", "3D")
-"""SQLSTATE classes: wrong role or password, no such database."""
+REFUSED = ("28", "3D", "42501")
+"""SQLSTATE classes: wrong role or password, no such database; and a right that the role doesn't have."""
 RoleOption = Annotated[RoleName, typer.Option("--role", help="What this process does.")]
 LetterId = Annotated[int, typer.Argument(help="The number in the list.", min=1, max=2**63 - 1)]
 
@@ -68,11 +68,11 @@ class CommandLine:
             raise _fail(f"{self.name}: {error}") from None
         except Exception as error:
             if is_transient(error):
-                raise _fail(f"{self.name}: the database does not answer: {type(error).__name__}") from None
-            if isinstance(error, DBAPIError) and sqlstate_of(error.orig).startswith(REFUSED_LOGIN):
-                raise _fail(
-                    f"{settings.variable('database_url')}: the database refuses: {sqlstate_of(error.orig)}"
-                ) from None
+                verb = "refuses" if _sqlstate(error) else "does not answer"
+                raise _fail(f"{self.name}: the database {verb}: {reason_of(error)}") from None
+            if _sqlstate(error).startswith(REFUSED):
+                variable = settings.variable("database_url")
+                raise _fail(f"{self.name}: {variable}: the database refuses: {reason_of(error)}") from None
             raise
 
     def _default(self, context: typer.Context, role: RoleOption = "all") -> None:
@@ -86,8 +86,12 @@ class CommandLine:
         self.execute(lambda service: service.migrate())
 
 
+def _sqlstate(error: Exception) -> str:
+    return sqlstate_of(error.orig) if isinstance(error, DBAPIError) else ""
+
+
 def _fail(message: str) -> typer.Exit:
-    typer.echo(message, err=True)
+    typer.echo(_printable(message), err=True)
     return typer.Exit(1)
 
 
@@ -108,10 +112,10 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
             table.add_row(
                 str(letter.id),
                 letter.source,
-                Text(letter.topic),
-                Text(_position(letter)),
+                Text(_printable(letter.topic)),
+                Text(_printable(_position(letter))),
                 f"{letter.failed_at:%F %T}",
-                Text(letter.reason),
+                Text(_printable(letter.reason)),
             )
         console = Console()
         # a file or a pipe has no width: fold nothing
@@ -125,7 +129,7 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
         """
         letter = command.execute(lambda service: service.dead_letters.show(letter_id))
         for name, value in _lines(letter):
-            typer.echo(f"{name}: {value}")
+            typer.echo(f"{_printable(name)}: {_printable(value)}")
 
     @app.command()
     def edit(
@@ -215,7 +219,11 @@ def _text(raw: bytes | None) -> str:
     if raw is None:
         return "null"
     try:
-        # anybody may have sent these bytes, and a terminal obeys control characters
-        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in raw.decode())
+        return raw.decode()
     except UnicodeDecodeError:
         return f"base64 {base64.b64encode(raw).decode()}"
+
+
+def _printable(value: object) -> str:
+    """As one line: anybody may have sent what a record holds, and a terminal obeys control characters."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(value))

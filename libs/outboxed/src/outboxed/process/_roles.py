@@ -101,7 +101,9 @@ class _Roles:
                 error = failure
         if error is not None or not self.stop.is_set():
             self.failed = True
-            log.critical("role_died", role=role.name, error=repr(error), exc_info=error)
+            # a wrong setting is told in one line, which says all
+            traceback = None if isinstance(error, ConfigurationError) else error
+            log.critical("role_died", role=role.name, error=repr(error), exc_info=traceback)
             self.begin_stop()
 
     async def watch_signals(self) -> None:

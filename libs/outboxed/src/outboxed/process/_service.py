@@ -27,6 +27,7 @@ from outboxed.storage import (
     create_engine,
     is_transient,
     migrate,
+    reason_of,
     schema_problem,
 )
 from outboxed.tasks import Worker
@@ -162,8 +163,8 @@ class Service(Generic[U]):
             return await self._schema_problem()
         except Exception as error:
             if not is_transient(error):
-                raise ConfigurationError(f"{self.settings.variable('database_url')}: {error}") from error
-            return "the database does not answer"
+                raise ConfigurationError(f"{self.settings.variable('database_url')}: {reason_of(error)}") from error
+            return f"the database does not answer: {reason_of(error)}"
 
     async def _schema_problem(self) -> str | None:
         return await schema_problem(self.transactions.engine, self.name)

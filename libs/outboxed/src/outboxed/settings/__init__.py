@@ -2,7 +2,7 @@
 
 from outboxed.settings._addresses import BootstrapServers, Host, HttpUrl, Port, parse_bootstrap_servers
 from outboxed.settings._database import Database, DatabaseUrl
-from outboxed.settings._files import CaFile
+from outboxed.settings._files import CaFile, check_ca_file
 from outboxed.settings._kafka import KafkaSettings, SaslMechanism, SecurityProtocol
 from outboxed.settings._keys import PublicKey, load_public_key
 from outboxed.settings._mail import MailSender
@@ -23,6 +23,7 @@ __all__ = [
     "SaslMechanism",
     "SecurityProtocol",
     "ServiceSettings",
+    "check_ca_file",
     "load",
     "load_public_key",
     "parse_bootstrap_servers",

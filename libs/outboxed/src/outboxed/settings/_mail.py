@@ -38,6 +38,7 @@ def _one_address(text: str) -> Address:
             raise ValueError(FORM)  # noqa: TRY301 - told like what the parser refuses
         message["From"] = text
         [group] = message["From"].groups
+        address: Address
         [address] = group.addresses
     except (ValueError, MessageError, IndexError):
         raise ValueError(FORM) from None

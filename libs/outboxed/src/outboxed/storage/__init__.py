@@ -1,7 +1,15 @@
 """PostgreSQL: the tables, the unit of work, repositories, migrations and what is pruned."""
 
 from outboxed.storage._clock import Clock
-from outboxed.storage._database import POOL_SECONDS, column_types, create_engine, is_transient, storable, unnest
+from outboxed.storage._database import (
+    POOL_SECONDS,
+    column_types,
+    create_engine,
+    is_transient,
+    reason_of,
+    storable,
+    unnest,
+)
 from outboxed.storage._migrations import MIGRATION_SECONDS, migrate, migrations_path, schema_problem
 from outboxed.storage._repository import Aggregate, ConcurrentInsertError, SqlRepository, StaleAggregateError
 from outboxed.storage._retention import Pruner, Retention
@@ -26,6 +34,7 @@ __all__ = [
     "load_headers",
     "migrate",
     "migrations_path",
+    "reason_of",
     "schema_problem",
     "storable",
     "unnest",

@@ -95,6 +95,16 @@ def is_transient(error: BaseException) -> bool:
     return closed or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate == _LOCK_NOT_AVAILABLE
 
 
+def reason_of(error: BaseException) -> str:
+    """Why there is no connection, in one line: what the server or the system said, without its wrappers."""
+    while isinstance(error, DBAPIError) and error.orig is not None:
+        error = error_of_asyncpg(error.orig) or error.orig
+    said = getattr(error, "strerror", None) or (str(error.args[0]) if error.args else "")
+    if not said:
+        said = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
+    return " ".join(said.split())
+
+
 def storable(text: str) -> str:
     """Text as PostgreSQL takes it: without NUL and lone surrogates, which an error's message may hold."""
     return text.replace("\0", "").encode(errors="replace").decode()
