@@ -23,7 +23,7 @@ from backing_services.processes import (
     free_port,
     is_free,
 )
-from outboxed.storage import create_engine, migrate
+from outboxed.storage import create_engine, migrate, reason_of
 from sqlalchemy.exc import SQLAlchemyError
 
 from shop_harness.services import ALL, LISTENERS, SERVICES, TOPICS
@@ -194,7 +194,7 @@ class System:
         try:
             await migrate(engine, service)  # in this process: to start another takes longer than to migrate
         except SQLAlchemyError as error:
-            raise SystemStartError(f"the database of {service} could not be migrated: {error}") from error
+            raise SystemStartError(f"the database of {service} could not be migrated: {reason_of(error)}") from error
         finally:
             await engine.dispose()
         commands = [[part.format(**self._known()) for part in command] for command in ALL[service].prepare]

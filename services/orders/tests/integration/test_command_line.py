@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from backing_services.postgres import DatabaseIsolation
+from backing_services.postgres import DatabaseIsolation, connected
 from orders.__main__ import command_line
 from orders.app import NAME
 from orders.domain import Order, OrderStatus, UserRole
@@ -18,6 +18,7 @@ from outboxed.messages import Record
 from outboxed.ports import EventDeadLetter
 from outboxed.storage import SqlTransactions, create_engine, schema_problem
 from outboxed.testing.suites.commands import Commands
+from sqlalchemy import make_url
 
 from ..factories import OrderFactory, payment_captured
 from ..fakes import stored
@@ -87,6 +88,24 @@ async def test_a_dead_letter_is_shown_whole(command: Commands, transactions: Tra
     assert record.value.decode() in result.stdout
     assert "header ce_type: payment.captured.v1" in result.stdout
     assert f"key: {order.id}" in result.stdout
+
+
+async def test_what_a_stranger_sent_is_printed_without_its_control_characters(
+    command: Commands, transactions: Transactions, order: Order
+) -> None:
+    record = payment_captured(order.id)
+    record.headers = (*record.headers, ("x\nreason: forged\x1b]0;title\x07", b"\x1b[2J\xe2\x80\xae"))
+    record.topic = "payments\x1b[31m"
+    letter = await dead(transactions, record, reason="RuntimeError: one\nreason: two\x1b[0m")
+
+    shown = (await command("dead-letters", "show", letter)).stdout
+    listed = (await command("dead-letters", "list")).stdout
+
+    assert r"header x\nreason: forged\x1b]0;title\x07: \x1b[2J\u202e" in shown.splitlines()
+    assert r"reason: RuntimeError: one\nreason: two\x1b[0m" in shown.splitlines()
+    assert shown.replace("\n", "").isprintable()
+    assert r"payments\x1b[31m" in listed
+    assert listed.replace("\n", "").isprintable()
 
 
 async def test_replaying_handles_the_event_and_closes_the_letter(
@@ -159,6 +178,7 @@ async def test_key_headers_and_a_value_from_standard_input_are_edited_at_once(
         (["--header", "=1"], "--header must be NAME=VALUE, not '=1'"),
         (["--value", "not/there"], "can't read not/there: No such file or directory"),
         (["--value", "."], "can't read .: Is a directory"),
+        (["--value", "no\x1b[2J\nfile"], r"can't read no\x1b[2J\nfile: No such file or directory"),
         (["--remove-header", "nope"], "orders: dead letter {letter} has no header 'nope'"),
     ],
 )
@@ -265,7 +285,51 @@ async def test_a_database_that_is_away_is_one_line(command: Commands) -> None:
 
     told = await command.refused("dead-letters", "list", ORDERS_DATABASE_URL=away)
 
-    assert told.startswith("orders: the database does not answer: ")
+    assert told == "orders: the database does not answer: Connect call failed ('127.0.0.1', 1)"
+
+
+@pytest.mark.parametrize("arguments", [["migrate"], ["dead-letters", "list"]])
+async def test_a_database_that_refuses_says_why_in_one_line(
+    command: Commands, isolation: DatabaseIsolation, arguments: list[str]
+) -> None:
+    other = make_url(isolation.url).set(database="nowhere", username="postgres")
+
+    told = await command.refused(*arguments, ORDERS_DATABASE_URL=other.render_as_string(hide_password=False))
+
+    assert told == 'orders: ORDERS_DATABASE_URL: the database refuses: database "nowhere" does not exist'
+
+
+@pytest.mark.parametrize(
+    ("right", "reason"),
+    [
+        ("grant usage on schema public to stranger", "permission denied for schema public"),
+        ("revoke all on schema public from stranger", "no schema has been selected to create in"),
+    ],
+)
+async def test_a_role_without_rights_is_told_what_it_lacks(
+    command: Commands, isolation: DatabaseIsolation, right: str, reason: str
+) -> None:
+    async with isolation.private() as url, connected(url) as connection:
+        await connection.execute("drop schema public cascade; create schema public; create role stranger login")
+        await connection.execute(right)
+        stranger = make_url(url).set(username="stranger").render_as_string(hide_password=False)
+
+        told = await command.refused("migrate", ORDERS_DATABASE_URL=stranger)
+
+        await connection.execute("drop owned by stranger; drop role stranger")
+    assert told == f"orders: ORDERS_DATABASE_URL: the database refuses: {reason}"
+
+
+@pytest.mark.parametrize(
+    "name", ["KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "KAFKA_SSL_CA_FILE", "JWT_PUBLIC_KEYS", "HTTP_HOST"]
+)
+async def test_a_setting_that_no_client_could_use_ends_the_start(command: Commands, name: str) -> None:
+    wrong = {"DATABASE_URL": "postgresql+asyncpg://ada:s3cret@db/orders?options=-csearch_path%3Da"}
+
+    told = await command.refused("run", **{f"ORDERS_{name}": wrong.get(name, '["a:b:c"]')})
+
+    assert told.startswith(f"orders: ORDERS_{name}: ")
+    assert "s3cret" not in told
 
 
 def test_the_module_runs_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,8 +25,8 @@ from outboxed.storage import is_transient, reason_of
 
 T = TypeVar("T")
 PIPED_WIDTH = 250
-REFUSED = ("28", "3D", "42501")
-"""SQLSTATE classes: wrong role or password, no such database; and a right that the role doesn't have."""
+REFUSED = ("28", "3D", "3F", "42501")
+"""SQLSTATE: wrong role or password, no such database, no schema; a right that the role doesn't have."""
 RoleOption = Annotated[RoleName, typer.Option("--role", help="What this process does.")]
 LetterId = Annotated[int, typer.Argument(help="The number in the list.", min=1, max=2**63 - 1)]
 
