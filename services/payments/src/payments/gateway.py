@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies, proxy_bypass
 from uuid import UUID
 
 import httpx
@@ -72,9 +72,9 @@ def create_client(url: str, *, timeout: float) -> httpx.AsyncClient:
 def _proxy(url: str) -> str | None:
     """The proxy for the gateway; none for one on this machine, and none where NO_PROXY has its host."""
     parts = urlsplit(url)
-    if _is_loopback(parts.hostname or "") or proxy_bypass_environment(parts.netloc.rpartition("@")[2]):
+    if _is_loopback(parts.hostname or "") or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    proxies = getproxies_environment()
+    proxies = getproxies()
     kind = parts.scheme if parts.scheme in proxies else "all"
     if kind not in proxies:
         return None
