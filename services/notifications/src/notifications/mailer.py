@@ -62,8 +62,8 @@ class SmtpMailer:
         text = _TEXTS[kind]
         body = text.body.format(order_id=order_id)
         message = EmailMessage()
+        message["From"] = self._sender  # a wrong sender is refused at start, and is never the customer's fault
         try:
-            message["From"] = self._sender
             message["To"] = email
             message["Subject"] = text.subject
             message["Date"] = formatdate()

@@ -11,8 +11,11 @@ from uuid import uuid4
 import pytest
 from backing_services.processes import free_port
 from mail_catcher.smtp import Login
+from notifications.app import create_mailer
 from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, MailerUnavailableError
+from notifications.settings import Settings
+from outboxed.settings import load
 
 from ..factories import EMAIL
 from .conftest import Mailbox, mailbox_on_loopback
@@ -33,6 +36,28 @@ async def test_an_email_arrives_with_both_texts_and_the_message_id_that_was_retu
     assert caught.sender.address == "orders@shop.example"
     assert str(order_id) in caught.text
     assert str(order_id) in caught.html
+
+
+@pytest.mark.parametrize(
+    ("sender", "name", "address"),
+    [
+        ("Shop <bestellung@bücher.example>", "Shop", "bestellung@xn--bcher-kva.example"),
+        ('"Shop, Inc." <orders@shop.example>', "Shop, Inc.", "orders@shop.example"),
+        ("Bücher <orders@shop.example>", "Bücher", "orders@shop.example"),
+    ],
+)
+async def test_an_email_is_from_the_sender_that_is_set(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch, sender: str, name: str, address: str
+) -> None:
+    # chatwoot#15278, nodemailer#377: a name with a comma became two addresses, a domain beyond ASCII was refused
+    monkeypatch.setenv("NOTIFICATIONS_SMTP_SENDER", sender)
+    monkeypatch.setenv("NOTIFICATIONS_SMTP_PORT", str(mailbox.port))
+
+    await create_mailer(load(Settings)).send(Kind.CONFIRMATION, EMAIL, uuid4())
+
+    [caught] = mailbox.store
+    assert caught.sender is not None
+    assert (caught.sender.name, caught.sender.address) == (name, address)
 
 
 async def test_an_address_beyond_ascii_gets_its_email(mailbox: Mailbox) -> None:
