@@ -32,6 +32,7 @@ MOCK_LIMITS = {"KAFKA_SESSION_TIMEOUT_MS": "2000", "KAFKA_FETCH_MAX_WAIT_MS": "2
 OPERATOR_EMAIL = "operator@shop.example"
 OPERATOR_PASSWORD = "operator of the harness"  # noqa: S105 - lives as long as the system
 LOOPBACK = "127.0.0.1"
+LAST_PORT = 65535
 READY_WITHIN = 60.0
 MAIL_CATCHER_ROOM = "1000000"
 """E-mails that are kept: a ledger that forgets proves nothing."""
@@ -82,7 +83,7 @@ class Ports:
 
 def _port(variable: str, default: int) -> int:
     value = os.environ.get(variable, str(default))
-    if not value.isdigit():
+    if not (value.isascii() and value.isdigit() and len(value) <= len(str(LAST_PORT)) and int(value) <= LAST_PORT):
         raise SystemStartError(f"{variable} must be a port, not {value!r}")
     return int(value)
 

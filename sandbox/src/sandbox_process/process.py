@@ -49,8 +49,9 @@ def listen(host: str, port: int, setting: str) -> socket.socket:
             listener.bind(address)
             listener.listen(_BACKLOG)
             on_error.pop_all()
-    except OSError as error:
-        raise SystemExit(f"cannot listen on {host}:{port}: {error.strerror}; choose another {setting}") from None
+    except (OSError, UnicodeError) as error:  # UnicodeError: a host that no name server could be asked about
+        reason = error.strerror if isinstance(error, OSError) else "no host name"
+        raise SystemExit(f"cannot listen on {host}:{port}: {reason}; choose another {setting}") from None
     return listener
 
 

@@ -78,6 +78,7 @@ async def test_a_busy_port_is_one_clear_line_and_exit_status_1(tmp_path: Path) -
     ("module", "environment", "named"),
     [
         ("payment_gateway", {"GATEWAY_PORT": "http"}, "GATEWAY_PORT: "),
+        ("payment_gateway", {"GATEWAY_HOST": "a" * 64}, "no host name"),
         ("payment_gateway", {"GATEWAY_LEDGER_PATH": "/dev/null/ledger"}, "GATEWAY_LEDGER_PATH"),
         ("mail_catcher", {"MAILBOX_SMTP_USERNAME": "shop"}, "MAILBOX_SMTP_PASSWORD"),
         ("mail_catcher", {"MAILBOX_TLS_CERTIFICATE": "/no", "MAILBOX_TLS_KEY": "/no"}, "MAILBOX_TLS_CERTIFICATE"),

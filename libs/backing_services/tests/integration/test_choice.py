@@ -9,7 +9,7 @@ from backing_services.choice import (
     report_line,
 )
 from backing_services.kafka import ApacheKafka, ContainerKafka, GivenKafka, MockKafka
-from backing_services.postgres import ContainerPostgres, EmbeddedPostgres, GivenPostgres
+from backing_services.postgres import ContainerPostgres, EmbeddedPostgres, GivenPostgres, asyncpg_url
 
 VARIABLES = [
     "TEST_DATABASE_URL",
@@ -59,13 +59,15 @@ def test_a_misspelt_kind_is_an_error_that_names_the_kinds(monkeypatch: pytest.Mo
     assert "refused: BACKING_KAFKA=docker" in report_line()
 
 
-def test_a_given_database_is_used_if_it_is_one_for_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEST_DATABASE_URL", "postgresql://app:secret@db.example:6432/orders_test?ssl=require")
+@pytest.mark.parametrize("name", ["ssl", "sslmode"])
+def test_a_given_database_is_used_if_it_is_one_for_tests(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("TEST_DATABASE_URL", f"postgresql://app:secret@db.example:6432/orders_test?{name}=require")
 
     server = choose_postgres()
 
     assert isinstance(server, GivenPostgres)
     assert server.url("other_test") == "postgresql+asyncpg://app:secret@db.example:6432/other_test?ssl=require"
+    assert asyncpg_url(server.url("x")) == "postgresql://app:secret@db.example:6432/x?sslmode=require"
     assert server.name == "given db.example:6432"
 
 

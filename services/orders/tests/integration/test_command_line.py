@@ -344,6 +344,19 @@ def test_the_module_runs_as_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_program_knows_nothing_of_libpqs_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PGSSLCERT", "PGSSLKEY", "PGHOST", "PGPASSFILE"):
+        monkeypatch.setenv(name, "/no/such")
+    monkeypatch.setenv("PGSSLMINPROTOCOLVERSION", "nonsense")
+    monkeypatch.setenv("ORDERS_DATABASE_URL", "postgresql+asyncpg://nobody@127.0.0.1:1/nowhere")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "orders", "migrate"], capture_output=True, text=True, check=False, timeout=30
+    )
+
+    assert done.stderr == "orders: the database does not answer: Connect call failed ('127.0.0.1', 1)\n"
+
+
 @pytest.mark.parametrize(
     ("variables", "refusal"),
     [

@@ -1,5 +1,6 @@
 """A PostgreSQL that somebody else runs, named by its address."""
 
+import re
 from urllib.parse import quote, urlsplit
 
 from backing_services.postgres.server import PostgresServer
@@ -10,7 +11,9 @@ class GivenPostgres(PostgresServer):
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._parts = parts._replace(scheme="postgresql+asyncpg")
+        # asyncpg and libpq say sslmode where SQLAlchemy says ssl
+        query = re.sub("(^|&)sslmode=", r"\1ssl=", parts.query)
+        self._parts = parts._replace(scheme="postgresql+asyncpg", query=query)
         self.maintenance_database = parts.path.removeprefix("/")
         self.name = f"given {parts.hostname or 'by socket'}{f':{parts.port}' if parts.port else ''}"
 

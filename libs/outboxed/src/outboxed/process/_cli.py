@@ -20,7 +20,7 @@ from outboxed.errors import ConfigurationError
 from outboxed.failpoints import refuse_unknown_failpoint
 from outboxed.process._logs import configure_logs
 from outboxed.process._service import RoleName, Service
-from outboxed.settings import S, ServiceSettings, load
+from outboxed.settings import S, ServiceSettings, forget_libpq_variables, load
 from outboxed.storage import is_transient, reason_of
 
 T = TypeVar("T")
@@ -47,6 +47,7 @@ class CommandLine:
     def __call__(self) -> None:
         """Parse the arguments and run; an error for a person is one line on standard error."""
         gc.freeze()  # imported objects live until the end: the garbage collector need not look at them
+        forget_libpq_variables()
         self.typer()
 
     def execute(self, use: Callable[[Service[Any]], Awaitable[T]], *, log_level: str = "WARNING") -> T:

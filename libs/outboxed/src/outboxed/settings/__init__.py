@@ -1,7 +1,7 @@
 """Settings from the environment: each is parsed once, into a type; a wrong one is one line that names the variable."""
 
 from outboxed.settings._addresses import BootstrapServers, Host, HttpUrl, Port, parse_bootstrap_servers
-from outboxed.settings._database import Database, DatabaseUrl
+from outboxed.settings._database import Database, DatabaseUrl, forget_libpq_variables
 from outboxed.settings._files import CaFile, check_ca_file
 from outboxed.settings._kafka import KafkaSettings, SaslMechanism, SecurityProtocol
 from outboxed.settings._keys import PublicKey, load_public_key
@@ -24,6 +24,7 @@ __all__ = [
     "SecurityProtocol",
     "ServiceSettings",
     "check_ca_file",
+    "forget_libpq_variables",
     "load",
     "load_public_key",
     "parse_bootstrap_servers",

@@ -1,9 +1,11 @@
 """A database URL: libpq's parameters become asyncpg's, and what neither can mean here is refused.
 
 Everything that asyncpg would else take from libpq's variables (`PGHOST`, `PGSSLMODE`, ...) is given to it: a service is
-configured by its own variables alone. Only `sslmode=prefer` and `allow` are asyncpg's own affair.
+configured by its own variables alone. It has no argument in place of PGSSLCERT and its like, which it reads with
+`sslmode=prefer` and `allow`; so a service's process forgets them.
 """
 
+import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping
@@ -43,9 +45,16 @@ KNOWN = frozenset(
         *STATEMENT_CACHES,
     }
 )
+_LIBPQ_VARIABLE = re.compile(r"PG[A-Z]+")
 _PARAMETER = re.compile(r"[a-z_]{1,40}")
 
 Address = tuple[str, int]
+
+
+def forget_libpq_variables() -> None:
+    """Remove libpq's variables from the environment of this process."""
+    for name in filter(_LIBPQ_VARIABLE.fullmatch, list(os.environ)):
+        del os.environ[name]
 
 
 @dataclass(frozen=True)
