@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import os
 import shutil
 import signal
 import tempfile
@@ -151,7 +152,11 @@ async def _at_rest(ledgers: Ledgers, outcome: Outcome, view: LiveView) -> Eviden
 async def _up() -> int:
     console = Console(log_path=False)
     ports = Ports.from_environment()
-    async with System(ports, lambda line: console.log(line, highlight=False), rate_limit_per_minute=RATE) as system:
+
+    def say(line: str) -> None:
+        console.log(line, highlight=False)
+
+    async with System(ports, say, rate_limit_per_minute=RATE, given=os.environ) as system:
         console.print(_welcome(ports), highlight=False, soft_wrap=True)
         raise await system.supervisor.failure()
 
