@@ -156,7 +156,8 @@ async def _up() -> int:
     def say(line: str) -> None:
         console.log(line, highlight=False)
 
-    async with System(ports, say, rate_limit_per_minute=RATE, given=os.environ) as system:
+    given = {"ORDERS_RATE_LIMIT_PER_MINUTE": str(RATE), **os.environ}
+    async with System(ports, say, given=given) as system:
         console.print(_welcome(ports), highlight=False, soft_wrap=True)
         raise await system.supervisor.failure()
 

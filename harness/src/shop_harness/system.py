@@ -95,8 +95,8 @@ class System:
     """An async context manager: everything runs inside, and no process is left afterwards.
 
     `say(line)` tells a person what happens. `folder` gets logs and ledgers, a temporary one unless given.
-    `rate_limit_per_minute` is orders' own setting. `given` are variables of a person, which win over what a service's
-    table says. A subclass chooses other servers, or other processes of a service.
+    `given` are variables that win over what a service's table says. A subclass chooses other servers, or other processes
+    of a service.
     Raises one of FOR_A_PERSON.
     """
 
@@ -109,7 +109,6 @@ class System:
         say: Callable[[str], None],
         *,
         folder: Path | None = None,
-        rate_limit_per_minute: int = 0,
         given: Mapping[str, str] | None = None,
         supervisor: Supervisor | None = None,
     ) -> None:
@@ -118,7 +117,6 @@ class System:
         self.supervisor = supervisor or Supervisor(on_restart=self._tell_restart)
         self._stack = AsyncExitStack()
         self._given_folder = folder
-        self._rate_limit_per_minute = rate_limit_per_minute
         self._given = given or {}
 
     async def __aenter__(self) -> Self:
@@ -149,7 +147,7 @@ class System:
         }
         return _named(service, settings) | self.own_environment(service)
 
-    def own_environment(self, service: str) -> Mapping[str, str]:
+    def own_environment(self, service: str) -> dict[str, str]:
         """What its table says of a service."""
         own = {name: value.format(**self._known()) for name, value in ALL[service].environment.items()}
         return {name: self._given.get(name, value) for name, value in _named(service, own).items()}
@@ -160,7 +158,6 @@ class System:
             "gateway_url": self.ports.url("gateway"),
             "operator_email": OPERATOR_EMAIL,
             "operator_password": OPERATOR_PASSWORD,
-            "rate_limit_per_minute": self._rate_limit_per_minute,
             "smtp_host": LOOPBACK,
             "smtp_port": self.ports["smtp"],
         }
