@@ -95,8 +95,8 @@ class System:
     """An async context manager: everything runs inside, and no process is left afterwards.
 
     `say(line)` tells a person what happens. `folder` gets logs and ledgers, a temporary one unless given.
-    `given` are variables that win over what a service's table says. A subclass chooses other servers, or other processes
-    of a service.
+    `given` are variables that win over what a service's table says. A subclass chooses other servers, or other
+    processes of a service.
     Raises one of FOR_A_PERSON.
     """
 
