@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from libs.pact_faststream.tests.broker_stand_in import RECORDED_AT, RECORDINGS, Exchange, recorded
+from libs.pact_faststream.tests.recorded_broker import RECORDED_AT, RECORDINGS, Exchange, recorded
 from tools.broker_stand_in import create_app
 
 Json = dict[str, Any]

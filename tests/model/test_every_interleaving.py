@@ -9,6 +9,7 @@ from shop_harness.rules import (
     ALWAYS,
     ANSWERS,
     CHARGED_ONCE,
+    DOCUMENTED,
     HANDLED,
     IN_ORDER,
     NO_STRAY_LETTER,
@@ -24,7 +25,7 @@ from .evidence import of_state
 from .state import SagaState
 from .transitions import Transitions
 
-UNSEEN = (ANSWERS, NO_STRAY_LETTER, POISON_IS_BURIED, IN_ORDER, ONE_ID, HANDLED, ALIVE)
+UNSEEN = (ANSWERS, NO_STRAY_LETTER, POISON_IS_BURIED, IN_ORDER, ONE_ID, DOCUMENTED, HANDLED, ALIVE)
 """Rules that have nothing to look at here: of poison, of topics and of processes."""
 
 

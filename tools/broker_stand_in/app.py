@@ -20,6 +20,7 @@ from tools.broker_stand_in.state import ConflictError, Content, Environment, Par
 
 CHANGED = "Cannot change the content of the pact for {} version {} and provider {}, as race conditions will cause unreliable results for can-i-deploy."  # noqa: E501
 CREATED = 201
+MERGE_PATCH = "application/merge-patch+json"
 
 
 class RefusedError(Exception):
@@ -76,6 +77,8 @@ def create_app(*, may_write: bool = True) -> Starlette:
         async def endpoint(request: Request) -> Response:
             if not (is_read or may_write):
                 return Response(status_code=401)
+            if method == "PATCH" and request.headers.get("content-type") != MERGE_PATCH:
+                return Response(status_code=415)
             sent = await request.body()
             call = Call(
                 state,

@@ -38,7 +38,7 @@ EXPLAINED = (
     Explained("payments/reconciliation.py", "limit=None", "all on one page are the same payments; pages save memory"),
     Explained("orders/pricing.py", "prec=max(29,", "more digits than are needed"),
     Explained("orders/pricing.py", "subtotal.adjusted() + 29", "more digits than are needed"),
-    Explained("orders/handlers.py", "passwords.hash, None", "that a hash takes its time is what counts, not of what"),
+    Explained("orders/handlers.py", "passwords.hash(None)", "that a hash takes its time is what counts, not of what"),
     Explained("outboxed/web/_authentication.py", 'key = ""', "what is no key is refused alike"),
 )
 

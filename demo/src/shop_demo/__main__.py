@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import os
 import shutil
 import signal
 import tempfile
@@ -156,7 +157,8 @@ async def _at_rest(ledgers: Ledgers, outcome: Outcome, view: LiveView) -> Eviden
 async def _up() -> int:
     console = _console()
     ports = Ports.from_environment()
-    async with System(ports, console.log, rate_limit_per_minute=RATE) as system:
+    given = {"ORDERS_RATE_LIMIT_PER_MINUTE": str(RATE), **os.environ}
+    async with System(ports, console.log, given=given) as system:
         console.print(_welcome(ports), soft_wrap=True)
         raise await system.supervisor.failure()
 

@@ -81,6 +81,10 @@ class Ports:
         return f"http://{LOOPBACK}:{self[name]}"
 
 
+def _named(service: str, settings: Mapping[str, str]) -> dict[str, str]:
+    return {f"{service}_{name}".upper(): value for name, value in settings.items()}
+
+
 def _port(variable: str, default: int) -> int:
     value = os.environ.get(variable, str(default))
     if not (value.isascii() and value.isdigit() and len(value) <= len(str(LAST_PORT)) and int(value) <= LAST_PORT):
@@ -92,7 +96,8 @@ class System:
     """An async context manager: everything runs inside, and no process is left afterwards.
 
     `say(line)` tells a person what happens. `folder` gets logs and ledgers, a temporary one unless given.
-    `rate_limit_per_minute` is orders' own setting. A subclass chooses other servers, or other processes of a service.
+    `given` are variables that win over what a service's table says. A subclass chooses other servers, or other
+    processes of a service.
     Raises one of FOR_A_PERSON.
     """
 
@@ -105,7 +110,7 @@ class System:
         say: Callable[[str], None],
         *,
         folder: Path | None = None,
-        rate_limit_per_minute: int = 0,
+        given: Mapping[str, str] | None = None,
         supervisor: Supervisor | None = None,
     ) -> None:
         self.ports = ports
@@ -113,7 +118,7 @@ class System:
         self.supervisor = supervisor or Supervisor(on_restart=self._tell_restart)
         self._stack = AsyncExitStack()
         self._given_folder = folder
-        self._rate_limit_per_minute = rate_limit_per_minute
+        self._given = given or {}
 
     async def __aenter__(self) -> Self:
         try:
@@ -141,8 +146,12 @@ class System:
             "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
             **({} if self.kafka.is_real else MOCK_LIMITS),
         }
+        return _named(service, settings) | self.own_environment(service)
+
+    def own_environment(self, service: str) -> dict[str, str]:
+        """What its table says of a service."""
         own = {name: value.format(**self._known()) for name, value in ALL[service].environment.items()}
-        return {f"{service}_{name}".upper(): value for name, value in {**settings, **own}.items()}
+        return {name: self._given.get(name, value) for name, value in _named(service, own).items()}
 
     def _known(self) -> Mapping[str, object]:
         """What a service's table may name."""
@@ -150,7 +159,6 @@ class System:
             "gateway_url": self.ports.url("gateway"),
             "operator_email": OPERATOR_EMAIL,
             "operator_password": OPERATOR_PASSWORD,
-            "rate_limit_per_minute": self._rate_limit_per_minute,
             "smtp_host": LOOPBACK,
             "smtp_port": self.ports["smtp"],
         }

@@ -99,11 +99,11 @@ def verified(provider: str, version: str = "1.0.0", branch: str = "main", breaks
     as_build(version, branch)
     settings, revision = load_settings(), Revision(version, branch)
     broker = Broker.connect(settings)
-    results = {}
+    results = []
     for each in chosen_pacts(broker, provider, revision, None):
         mismatches = ("$: something is missing",) if each.name in breaks else ()
         result = Result(each.published.consumer.name, Interaction("an order was placed", (STATE,)), mismatches)
-        results[each.name] = each, [result]
+        results.append((each, [result]))
     publish_results(broker, provider, revision, results)
 
 

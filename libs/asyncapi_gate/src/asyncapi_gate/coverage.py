@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncapi_gate.agreement import MESSAGES, Pact
-from asyncapi_gate.gate.schemas import Option, below, options
 from asyncapi_gate.reading import Document
+from asyncapi_gate.schemas import Option, below, options
 
 Unread = Mapping[str, Mapping[str, str]]
 """By event: the fields that nobody reads, with the reason why they are sent."""

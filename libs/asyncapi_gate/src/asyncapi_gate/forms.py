@@ -16,8 +16,8 @@ from typing import Any, Literal
 from asyncapi_gate.documents import StaleDocumentError
 from asyncapi_gate.gate import GUIDE, changed_message
 from asyncapi_gate.gate.comparison import Comparison, Place
-from asyncapi_gate.gate.schemas import WORDS, plain
 from asyncapi_gate.reading import KEY_FIELD, Document, Message, Schema, read_document
+from asyncapi_gate.schemas import WORDS, plain
 
 Direction = Literal["sent", "received"]
 DIRECTIONS: tuple[Direction, ...] = ("sent", "received")

@@ -7,8 +7,8 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
 from jsonschema.validators import extend
 
-from asyncapi_gate.gate.schemas import OF_FIELDS, OF_LISTS, OF_ONE
 from asyncapi_gate.reading import Document, Schema
+from asyncapi_gate.schemas import OF_FIELDS, OF_LISTS, OF_ONE
 
 FORMATS = FormatChecker()
 

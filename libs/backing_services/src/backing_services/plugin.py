@@ -8,7 +8,7 @@ import os
 import random
 import sys
 from collections.abc import Generator, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
@@ -76,7 +76,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     tasks_guard: Any = config.pluginmanager.get_plugin(TASKS_GUARD)
     for item in items:
-        if (level := level_of(item.path)) in LEVELS:
+        if (level := level_of(_in_project(item.path, config))) in LEVELS:
             item.add_marker(level)
         if "real_kafka_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(REAL_KAFKA)
@@ -105,9 +105,15 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_pycollect_makemodule(module_path: Path) -> None:
+def _in_project(path: Path, config: pytest.Config) -> PurePath:
+    """The path from the project's folder on: what is above it means nothing, even if it is called `tests`."""
+    above = config.rootpath.parent
+    return path.relative_to(above) if path.is_relative_to(above) else path
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
     """Refuse an __init__.py in a tests folder, by a collection error, which also reaches xdist's controller."""
-    below_tests = (folder for folder in module_path.parents if "tests" in folder.parts)
+    below_tests = (folder for folder in module_path.parents if "tests" in _in_project(folder, parent.config).parts)
     for package in (folder / "__init__.py" for folder in below_tests):
         if package.exists():
             raise pytest.Collector.CollectError(
@@ -174,6 +180,7 @@ def pytest_fixture_setup(
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     item.config.stash[SETTINGS] = ProcessSettings.now()
+    item.stash.get(ATTEMPTS, []).clear()  # each attempt of a test begins afresh, where a plugin repeats it
     if item.get_closest_marker(REAL_KAFKA) and "real_kafka_cluster" not in getattr(item, "fixturenames", ()):
         from backing_services.choice import Unavailable, choose_real_kafka  # noqa: PLC0415 - see the module's docstring
 
@@ -234,5 +241,5 @@ def _running(cluster: "KafkaCluster") -> "Iterator[KafkaCluster]":
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    setattr(report, LEVEL, level_of(item.path))
+    setattr(report, LEVEL, level_of(_in_project(item.path, item.config)))
     return report

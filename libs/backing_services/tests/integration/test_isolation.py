@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -131,6 +132,18 @@ async def test_an_open_transaction_fails_the_test_that_left_it_and_is_ended(isol
             await isolation.clean()
 
     assert await count(isolation.url, "customers") == 0
+
+
+# pytest-asyncio#38: "attached to a different loop", which says nothing of the settings that are missing
+async def test_on_another_loop_it_says_which_settings_are_missing(isolation: DatabaseIsolation) -> None:
+    async def url() -> str:
+        return isolation.url
+
+    for elsewhere in (url, isolation.clean):
+        with pytest.raises(IsolationError, match="asyncio_default_test_loop_scope = session"):
+            await asyncio.to_thread(asyncio.run, elsewhere())
+
+    assert await asyncio.to_thread(lambda: isolation.url) == isolation.url
 
 
 async def test_a_database_that_is_none_for_tests_is_never_touched(postgres_server: PostgresServer) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from ..conftest import Project
+from ..conftest import SETTINGS, Project
 
 PASSES = "def test_it(): pass"
 LEVELS = ["unit", "contract", "integration", "parity", "model", "journey", "e2e", "faults"]
@@ -173,6 +173,52 @@ def test_an_init_file_under_tests_stops_the_run_and_says_why(project: Project, w
     assert run.status != 0
     assert "1 passed" not in run.text
     run.lines.fnmatch_lines(["*remove */a/tests/__init__.py: with --import-mode=importlib*"])
+
+
+def test_a_project_below_a_folder_named_tests_is_no_test_of_anybody(project: Project) -> None:
+    app = "tests/unit/app"
+    files = {
+        f"{app}/pytest.ini": SETTINGS,
+        f"{app}/app/__init__.py": "",
+        f"{app}/app/test_beside_the_code.py": CONNECTS.replace(".connect", ".connect_ex"),
+        f"{app}/tests/integration/test_x.py": PASSES,
+    }
+
+    run = project(files, "-c", f"{app}/pytest.ini", app)
+
+    assert run.status == 0, run.text
+    run.lines.fnmatch_lines(["integration * 1 *", "other * 1 *"])
+
+
+# pytest-rerunfailures#206: what the first attempt left made each later one fail
+REPEATS = """
+    from _pytest.runner import runtestprotocol
+
+    def pytest_runtest_protocol(item, nextitem):
+        for _ in range(2):
+            reports = runtestprotocol(item, nextitem=nextitem, log=False)
+            if all(report.passed for report in reports):
+                break
+        for report in reports:
+            item.ihook.pytest_runtest_logreport(report=report)
+        return True
+"""
+CONNECTS_ONCE = """
+    import socket
+    attempts = []
+    def test_it():
+        attempts.append(1)
+        if len(attempts) == 1:
+            with socket.socket() as client:
+                client.connect(("127.0.0.1", 9))
+"""
+
+
+def test_an_attempt_that_a_plugin_repeats_begins_afresh(project: Project) -> None:
+    run = project({"conftest.py": REPEATS, "tests/unit/test_x.py": CONNECTS_ONCE})
+
+    assert run.status == 0, run.text
+    run.lines.fnmatch_lines(["*1 passed*"])
 
 
 def test_shuffling_prints_a_seed_that_repeats_the_order(project: Project) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,6 +77,24 @@ async def test_a_server_with_a_port_listens_on_loopback_and_a_second_one_is_told
 
         with pytest.raises(PortInUseError, match=f"port {server.port} on 127.0.0.1 is in use"):
             EmbeddedPostgres(port=server.port).start()
+
+
+@pytest.fixture
+def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files whose path is too long for a socket; anybody may look into it."""
+    with tempfile.TemporaryDirectory(prefix="long-" * 26) as name:
+        Path(name).chmod(0o755)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+
+
+# pytest-redis#310: "Unix-domain socket path is too long"
+@pytest.mark.parametrize("port", [None, 0], ids=["by itself", "with a port"])
+async def test_where_a_sockets_path_would_be_too_long_it_listens_on_a_port(far_away: Path, port: int | None) -> None:
+    with EmbeddedPostgres(durable=True, port=port) as server:
+        assert server.folder.parent == far_away
+        assert await show(server, "unix_socket_directories") == ""
+        assert f"@127.0.0.1:{server.port}/" in server.url("postgres")
 
 
 async def test_a_durable_server_keeps_what_was_committed_over_a_crash(tmp_path: Path) -> None:

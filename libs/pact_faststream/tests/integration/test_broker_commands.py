@@ -12,15 +12,15 @@ import pytest
 from pact_faststream.broker.webhooks import PAYLOAD, webhook_id
 
 from ..broker_commands import run, set_only
-from ..broker_stand_in import Exchange, Request, StandIn, recorded, stand_in
+from ..recorded_broker import Exchange, RecordedBroker, Request, recorded, recorded_broker
 
 RECORDED_WEBHOOK = "7f9c24e8-3b12-4fef-91e8-25b1d9d5a1c3"
 
 
 @pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandIn]:
+def broker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RecordedBroker]:
     """Payments 1.0.0, branch main, is the build that runs; nobody has heard of it yet."""
-    with stand_in() as broker:
+    with recorded_broker() as broker:
         broker.answer(unknown("payments"))
         build = {"PACT_BROKER_BASE_URL": broker.url, "PACT_VERSION": "1.0.0", "PACT_BRANCH": "main"}
         set_only(monkeypatch, dict(os.environ), **build)
@@ -52,7 +52,7 @@ def write_pact(pact: dict[str, Any], folder: Path = Path("contracts")) -> None:
 # --- publish ---
 
 
-def test_publish_sends_what_the_pact_command_line_would_send(broker: StandIn) -> None:
+def test_publish_sends_what_the_pact_command_line_would_send(broker: RecordedBroker) -> None:
     broker.replay("publish")
     write_pact(recorded_pact("publish"))
 
@@ -63,7 +63,7 @@ def test_publish_sends_what_the_pact_command_line_would_send(broker: StandIn) ->
     assert [each.request for each in broker.writes] == [recorded("publish")[0].request]
 
 
-def test_publish_sends_all_pacts_of_the_service_and_no_others_in_one_request(broker: StandIn) -> None:
+def test_publish_sends_all_pacts_of_the_service_and_no_others_in_one_request(broker: RecordedBroker) -> None:
     pact = recorded_pact("publish")
     for consumer, provider in [("payments", "orders"), ("payments", "stock"), ("orders", "payments")]:
         write_pact({**pact, "consumer": {"name": consumer}, "provider": {"name": provider}}, Path("elsewhere"))
@@ -76,7 +76,7 @@ def test_publish_sends_all_pacts_of_the_service_and_no_others_in_one_request(bro
     assert [contract["providerName"] for contract in write.body["contracts"]] == ["orders", "stock"]
 
 
-def test_publish_is_not_done_when_the_broker_took_fewer_pacts(broker: StandIn) -> None:
+def test_publish_is_not_done_when_the_broker_took_fewer_pacts(broker: RecordedBroker) -> None:
     pact = recorded_pact("publish")
     for provider in ("orders", "stock"):
         write_pact({**pact, "provider": {"name": provider}})
@@ -88,7 +88,7 @@ def test_publish_is_not_done_when_the_broker_took_fewer_pacts(broker: StandIn) -
     assert "did not say that it took payments-orders.json, payments-stock.json" in done.err
 
 
-def accept_publication(broker: StandIn, *providers: str, taken: int = 2) -> None:
+def accept_publication(broker: RecordedBroker, *providers: str, taken: int = 2) -> None:
     """The recorded answer to one pact, with as many links to pacts as are `taken`."""
     [exchange] = recorded("publish")
     [contract] = exchange.request.body["contracts"]
@@ -107,7 +107,7 @@ def encoded(pact: Mapping[str, Any]) -> str:
     return base64.b64encode(json.dumps(pact, sort_keys=True, separators=(",", ":")).encode()).decode()
 
 
-def test_publishing_other_pacts_under_the_same_version_is_explained(broker: StandIn) -> None:
+def test_publishing_other_pacts_under_the_same_version_is_explained(broker: RecordedBroker) -> None:
     broker.replay("publish-other-content")
     write_pact(recorded_pact("publish-other-content"))
 
@@ -118,7 +118,7 @@ def test_publishing_other_pacts_under_the_same_version_is_explained(broker: Stan
     assert len(done.err.splitlines()) == 1
 
 
-def test_a_version_that_is_published_again_with_a_pact_less_is_refused(broker: StandIn) -> None:
+def test_a_version_that_is_published_again_with_a_pact_less_is_refused(broker: RecordedBroker) -> None:
     [known, _] = recorded("record-deployment-again")
     other = f"{broker.url}/pacts/provider/stock%20room/consumer/payments/version/1.0.0"
     links = {"pb:pact-versions": [{"href": other}]}
@@ -133,7 +133,7 @@ def test_a_version_that_is_published_again_with_a_pact_less_is_refused(broker: S
     assert not broker.writes
 
 
-def test_publishing_with_a_login_that_may_only_read_is_refused(broker: StandIn) -> None:
+def test_publishing_with_a_login_that_may_only_read_is_refused(broker: RecordedBroker) -> None:
     [exchange] = recorded("publish-read-only")
     broker.answer(Exchange(recorded("publish")[0].request, exchange.status, exchange.headers))
     write_pact(recorded_pact("publish"))
@@ -144,7 +144,7 @@ def test_publishing_with_a_login_that_may_only_read_is_refused(broker: StandIn) 
     assert "refuses the credentials (401 Unauthorized)" in done.err
 
 
-def test_a_provider_that_expects_nothing_of_others_has_nothing_to_publish(broker: StandIn) -> None:
+def test_a_provider_that_expects_nothing_of_others_has_nothing_to_publish(broker: RecordedBroker) -> None:
     write_pact(recorded_pact("publish"))
 
     done = run("publish", "orders")
@@ -154,7 +154,7 @@ def test_a_provider_that_expects_nothing_of_others_has_nothing_to_publish(broker
     assert not broker.received
 
 
-def test_a_mistyped_service_is_an_error_that_names_the_others(broker: StandIn) -> None:
+def test_a_mistyped_service_is_an_error_that_names_the_others(broker: RecordedBroker) -> None:
     write_pact(recorded_pact("publish"))
 
     done = run("publish", "paymnets")
@@ -165,7 +165,7 @@ def test_a_mistyped_service_is_an_error_that_names_the_others(broker: StandIn) -
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"consumer": "payments"}'])
-def test_a_file_that_is_no_pact_stops_the_publication(broker: StandIn, text: str) -> None:
+def test_a_file_that_is_no_pact_stops_the_publication(broker: RecordedBroker, text: str) -> None:
     write_pact(recorded_pact("publish"))
     Path("contracts/pacts/broken.json").write_text(text)
 
@@ -190,7 +190,7 @@ def test_a_file_that_is_no_pact_stops_the_publication(broker: StandIn, text: str
     ids=["nobody", "token", "user", "both"],
 )
 def test_each_request_carries_the_credentials(
-    broker: StandIn, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], header: str | None
+    broker: RecordedBroker, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], header: str | None
 ) -> None:
     broker.replay("publish")
     write_pact(recorded_pact("publish"))
@@ -217,7 +217,7 @@ def known(service: str) -> Exchange:
 
 @pytest.mark.parametrize(("recording", "word"), [("webhook-created", "created"), ("webhook-updated", "updated")])
 def test_the_webhook_of_a_service_is_made_once_and_changed_later(
-    broker: StandIn, monkeypatch: pytest.MonkeyPatch, recording: str, word: str
+    broker: RecordedBroker, monkeypatch: pytest.MonkeyPatch, recording: str, word: str
 ) -> None:
     uuid = str(webhook_id("orders"))
     broker.answer(known("orders"), *recorded(recording, **{RECORDED_WEBHOOK: uuid}))
@@ -242,7 +242,9 @@ def test_the_webhook_of_a_service_is_made_once_and_changed_later(
     }
 
 
-def test_a_webhook_by_http_is_refused_with_the_brokers_reason(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webhook_by_http_is_refused_with_the_brokers_reason(
+    broker: RecordedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broker.answer(known("orders"), *recorded("webhook-http-refused", **{RECORDED_WEBHOOK: str(webhook_id("orders"))}))
     monkeypatch.setenv("WEBHOOK_URL", "http://ci.example")
 
@@ -253,7 +255,7 @@ def test_a_webhook_by_http_is_refused_with_the_brokers_reason(broker: StandIn, m
     assert len(done.err.splitlines()) == 1
 
 
-def test_a_webhook_needs_an_address(broker: StandIn) -> None:
+def test_a_webhook_needs_an_address(broker: RecordedBroker) -> None:
     done = run("create-webhook", "orders")
 
     assert (done.status, done.out) == (2, "")

@@ -14,7 +14,7 @@ import pytest
 from pact_faststream.broker.client import TRY_AGAIN_AFTER
 
 from ..broker_commands import run, set_only
-from ..broker_stand_in import SILENCE, Exchange, Request, StandIn, recorded, stand_in
+from ..recorded_broker import SILENCE, Exchange, RecordedBroker, Request, recorded, recorded_broker
 
 COMMANDS = [
     ("publish", "payments"),
@@ -46,8 +46,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    with stand_in() as broker:
+def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedBroker]:
+    with recorded_broker() as broker:
         monkeypatch.setenv("PACT_BROKER_BASE_URL", broker.url)
         yield broker
 
@@ -133,7 +133,9 @@ def test_an_answer_that_never_ends_is_silence_too(monkeypatch: pytest.MonkeyPatc
     assert "did not answer within 0.2 s" in done.err
 
 
-def test_a_question_that_the_broker_never_answers_is_ended(broker: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_that_the_broker_never_answers_is_ended(
+    broker: RecordedBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PACT_BROKER_TIMEOUT", "0.2")
     broker.answer(Exchange(Request("GET", "/environments"), SILENCE))
 
@@ -144,7 +146,7 @@ def test_a_question_that_the_broker_never_answers_is_ended(broker: StandIn, monk
 
 
 def test_a_publication_that_the_broker_never_answers_is_unknown_rather_than_done(
-    broker: StandIn, monkeypatch: pytest.MonkeyPatch
+    broker: RecordedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PACT_BROKER_TIMEOUT", "0.2")
     pact = Path("contracts/pacts/payments-orders.json")
@@ -174,7 +176,7 @@ def test_no_command_begins_with_a_broker_that_is_down(
     assert len(done.err.splitlines()) == 1
 
 
-def test_a_read_is_tried_again_and_a_write_is_not(broker: StandIn) -> None:
+def test_a_read_is_tried_again_and_a_write_is_not(broker: RecordedBroker) -> None:
     broker.answer(Exchange(INDEX, 503), Exchange(INDEX, 429), recorded("index")[0])
     environments = Request("GET", "/environments")
     broker.answer(Exchange(environments, 500), *recorded("no-environments"))
@@ -189,7 +191,7 @@ def test_a_read_is_tried_again_and_a_write_is_not(broker: StandIn) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_no_command_begins_with_a_broker_that_is_unavailable(broker: StandIn, command: tuple[str, ...]) -> None:
+def test_no_command_begins_with_a_broker_that_is_unavailable(broker: RecordedBroker, command: tuple[str, ...]) -> None:
     broker.replay("unavailable")
 
     done = run(*command)
@@ -216,7 +218,7 @@ def test_no_command_begins_with_a_broker_that_is_unavailable(broker: StandIn, co
     ],
     ids=["html", "a list", "null", "a text", "no links", "empty", "login page", "error page"],
 )
-def test_nonsense_is_told_in_one_line(broker: StandIn, answer: Exchange, problem: str) -> None:
+def test_nonsense_is_told_in_one_line(broker: RecordedBroker, answer: Exchange, problem: str) -> None:
     broker.answer(answer)
 
     done = run("publish", "payments")
@@ -228,7 +230,7 @@ def test_nonsense_is_told_in_one_line(broker: StandIn, answer: Exchange, problem
 
 
 @pytest.mark.parametrize("nonsense", ["", "<html>", "[]", '{"_embedded": {"environments": [1]}}', "{}"])
-def test_nonsense_after_a_good_index_is_told_in_one_line_too(broker: StandIn, nonsense: str) -> None:
+def test_nonsense_after_a_good_index_is_told_in_one_line_too(broker: RecordedBroker, nonsense: str) -> None:
     broker.answer(Exchange(Request("GET", "/environments"), 200, {}, nonsense))
 
     done = run("can-i-deploy", "payments")
@@ -238,7 +240,7 @@ def test_nonsense_after_a_good_index_is_told_in_one_line_too(broker: StandIn, no
     assert len(done.err.splitlines()) == 1
 
 
-def test_several_lines_of_the_broker_become_one(broker: StandIn) -> None:
+def test_several_lines_of_the_broker_become_one(broker: RecordedBroker) -> None:
     broker.answer(Exchange(Request("GET", "/environments"), 400, {}, '{"errors": ["this\\nand", "that"]}'))
 
     done = run("can-i-deploy", "payments")
@@ -246,7 +248,7 @@ def test_several_lines_of_the_broker_become_one(broker: StandIn) -> None:
     assert done.err == f"contracts: the Pact Broker at {broker.url} answered 400 Bad Request: this and; that\n"
 
 
-def test_a_yes_is_nothing_but_true(broker: StandIn) -> None:
+def test_a_yes_is_nothing_but_true(broker: RecordedBroker) -> None:
     broker.replay("environments")
     [known, _] = recorded("record-deployment-again")
     broker.answer(replace(known, request=Request("GET", "/pacticipants/payments/versions/1.0.0")))
@@ -259,7 +261,7 @@ def test_a_yes_is_nothing_but_true(broker: StandIn) -> None:
     assert "answered nonsense, not a Matrix" in done.err
 
 
-def test_a_login_that_is_missing_is_told(broker: StandIn) -> None:
+def test_a_login_that_is_missing_is_told(broker: RecordedBroker) -> None:
     broker.replay("no-login")
 
     done = run("can-i-merge", "payments")
@@ -269,7 +271,7 @@ def test_a_login_that_is_missing_is_told(broker: StandIn) -> None:
 
 
 def test_a_token_at_a_broker_that_takes_none_is_told_and_not_shown(
-    broker: StandIn, monkeypatch: pytest.MonkeyPatch
+    broker: RecordedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker.replay("token-at-basic-auth")
     monkeypatch.setenv("PACT_BROKER_TOKEN", "hush")

@@ -29,9 +29,8 @@ def create_operator(email: Annotated[str, typer.Option(help="The operator's e-ma
         password = Settings().operator_password.get_secret_value()
         _check("ORDERS_OPERATOR_PASSWORD", password, Password)
         _check("--email", email, Email)
-        command = RegisterUser(
-            email=email, name="Operator", password_hash=Argon2Hasher().hash(password), role=UserRole.OPERATOR
-        )
+        password_hash = await Argon2Hasher().hash(password)
+        command = RegisterUser(email=email, name="Operator", password_hash=password_hash, role=UserRole.OPERATOR)
         try:
             async with service.transactions() as uow:
                 await handlers.register_user(command, uow)

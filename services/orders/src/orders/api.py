@@ -1,6 +1,5 @@
 """HTTP -> handler."""
 
-import asyncio
 import base64
 import binascii
 from dataclasses import dataclass
@@ -67,7 +66,7 @@ router = APIRouter(prefix=PREFIX)
 @router.post("/users", status_code=201, tags=["users"], responses={409: {"model": ErrorResponse}})
 async def register_user(body: RegisterUserRequest, request: Request, needs: Needs) -> UserResponse:
     await needs.rate_limiter.check("register_user", _address(request))
-    password_hash = await asyncio.to_thread(needs.passwords.hash, body.password)
+    password_hash = await needs.passwords.hash(body.password)
     command = RegisterUser(email=body.email, name=body.name, password_hash=password_hash)
     try:
         async with needs.unit_of_work() as uow:

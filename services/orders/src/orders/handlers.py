@@ -1,6 +1,5 @@
 """The use cases, one function each: a command or an event, a unit of work, ports."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -137,9 +136,9 @@ async def authenticate(
     async with unit_of_work() as uow:
         user = await uow.users.find_by_email(email)
     if user is None:
-        await asyncio.to_thread(passwords.hash, password)
+        await passwords.hash(password)
         return None
-    correct = await asyncio.to_thread(passwords.verify, user.password_hash, password)
+    correct = await passwords.verify(user.password_hash, password)
     return user if correct and user.is_active else None
 
 

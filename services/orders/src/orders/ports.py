@@ -90,10 +90,10 @@ class IdempotencyKeys(Protocol):
 
 
 class PasswordHasher(Protocol):
-    """A slow hash on purpose: call it in a thread and outside transactions."""
+    """A slow hash on purpose: call it outside transactions. It may be busy, and says so with an ApiError."""
 
-    def hash(self, password: str) -> str: ...
-    def verify(self, password_hash: str, password: str) -> bool: ...
+    async def hash(self, password: str) -> str: ...
+    async def verify(self, password_hash: str, password: str) -> bool: ...
 
 
 class UnitOfWork(ports.UnitOfWork, Protocol):

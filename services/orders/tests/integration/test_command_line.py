@@ -237,7 +237,7 @@ async def test_an_operator_is_made_once(command: Commands, transactions: Transac
         user = await uow.users.find_by_email("op@example.com")
     assert user is not None
     assert user.role is UserRole.OPERATOR
-    assert Argon2Hasher().verify(user.password_hash, "correct horse")
+    assert await Argon2Hasher().verify(user.password_hash, "correct horse")
 
 
 async def test_an_operators_password_must_be_set(command: Commands) -> None:

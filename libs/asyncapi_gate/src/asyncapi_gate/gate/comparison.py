@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from asyncapi_gate.gate.schemas import (
+from asyncapi_gate.reading import Document, Schema
+from asyncapi_gate.schemas import (
     ANYTHING,
     NOTHING,
     Option,
@@ -24,7 +25,6 @@ from asyncapi_gate.gate.schemas import (
     plain,
     shown,
 )
-from asyncapi_gate.reading import Document, Schema
 from asyncapi_gate.validation import fits, tolerant
 
 Finding = tuple[str, str]

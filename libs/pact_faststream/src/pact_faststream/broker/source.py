@@ -1,12 +1,12 @@
 """The pacts that a provider has to verify now, and its results back to the broker."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
-from pact_faststream.broker.answers import BrokerError, Link, PactsForVerification, PublishedPact, Resource
+from pact_faststream.broker.answers import Link, PactsForVerification, PublishedPact, Resource
 from pact_faststream.broker.client import Broker
 from pact_faststream.broker.revision import Revision
 from pact_faststream.sources import NoPactsError, PactToVerify, Result
@@ -54,13 +54,13 @@ def chosen_pacts(broker: Broker, provider: str, revision: Revision, one: str | N
 
 
 def publish_results(
-    broker: Broker, provider: str, revision: Revision, results: Mapping[str, tuple[ChosenPact, Sequence[Result]]]
+    broker: Broker, provider: str, revision: Revision, results: Iterable[tuple[ChosenPact, Sequence[Result]]]
 ) -> None:
     """Publish the results, then name the branch of the version that they are about.
 
     In this order no version is the head of its branch before its results are there. Raises BrokerError.
     """
-    for pact, found in results.values():
+    for pact, found in results:
         address = pact.published.link("pb:publish-verification-results")
         broker.post(address, _results(pact.published, revision, found), Resource)
     named = {"pacticipant": provider, "branch": revision.branch, "version": revision.version}
@@ -107,5 +107,3 @@ def _tests(pact: PublishedPact, results: Sequence[Result]) -> Iterator[Mapping[s
             "success": not mismatches,
             "mismatches": mismatches,
         }
-    if not results:
-        raise BrokerError(f"the pact of {pact.consumer.name} {pact.consumer_version} was not verified")

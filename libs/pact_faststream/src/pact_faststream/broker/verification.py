@@ -56,7 +56,7 @@ def _publish(broker: Broker, service: str, revision: Revision, results: Results)
             f"or do they verify another provider than {service}? See pytest's words above; nothing was published"
         )
     try:
-        publish_results(broker, service, revision, results)
+        publish_results(broker, service, revision, results.values())
     except BrokerError as error:
         raise BrokerError(f"the results were not published: {error}{_left(broker, service, revision)}") from None
 

@@ -1,4 +1,4 @@
-"""A stand-in that speaks the Pact Broker's HTTP as it was recorded, and remembers whatever it was not asked before."""
+"""Replays the Pact Broker's HTTP as it was recorded, and remembers whatever was not asked then."""
 
 import json
 import re
@@ -68,7 +68,7 @@ def recorded(name: str, **replaced: str) -> list[Exchange]:
     ]
 
 
-class StandIn:
+class RecordedBroker:
     """Answers each request with the next recorded exchange that it fits, or with the last one again."""
 
     def __init__(self, server: ThreadingHTTPServer) -> None:
@@ -108,13 +108,11 @@ class StandIn:
         if (request.method, request.path) == ("GET", "/"):
             return recorded("index")[0]
         self.unexpected.append(request)
-        return Exchange(
-            request, NEVER_RECORDED, {"content-type": "text/plain"}, "the stand-in has no recording of this"
-        )
+        return Exchange(request, NEVER_RECORDED, {"content-type": "text/plain"}, "there is no recording of this")
 
 
 @contextmanager
-def stand_in() -> Iterator[StandIn]:
+def recorded_broker() -> Iterator[RecordedBroker]:
     """Fails the test at the end if something was asked that was never recorded."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -146,7 +144,7 @@ def stand_in() -> Iterator[StandIn]:
             """Nobody reads it."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    broker = StandIn(server)
+    broker = RecordedBroker(server)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005})
     thread.start()
     try:

@@ -1,0 +1,30 @@
+"""What a crowd at the door costs in memory; docker-compose.yml gives the service 256 MiB."""
+
+import subprocess
+import sys
+
+CROWD = """
+import asyncio, resource
+from orders.passwords import Argon2Hasher
+from outboxed.web import ApiError
+
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+async def main() -> None:
+    before, hasher = peak(), Argon2Hasher()
+    found = await asyncio.gather(*(hasher.hash("horse") for _ in range(200)), return_exceptions=True)
+    busy = sum(isinstance(one, ApiError) and one.status == 503 for one in found)
+    print(peak() - before, busy, sum(isinstance(one, str) for one in found))
+
+asyncio.run(main())
+"""
+
+
+def test_two_hundred_passwords_at_once_cost_the_memory_of_one() -> None:
+    done = subprocess.run([sys.executable, "-c", CROWD], check=True, capture_output=True, text=True, timeout=60)  # noqa: S603
+
+    megabytes, busy, hashed = map(int, done.stdout.split())
+    assert megabytes < 64 + 16
+    assert busy + hashed == 200
+    assert hashed
