@@ -19,6 +19,13 @@ class EventTooLargeError(ValueError):
     """An event's value is over `MAX_VALUE_BYTES`; the event was not appended."""
 
 
+class TaskConflictError(Exception):
+    """A task was scheduled while another one, with other content, waits under the same kind and key."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"another task waits as {kind} {key}, with another payload or in another group")
+
+
 class UndecodableRecordError(Exception):
     """A record that can never be decoded; the message becomes the dead letter's reason."""
 

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from outboxed.consuming import BatchConsumer, Content, DeadLetterError, DeadLetterQueue, Edit, Route
-from outboxed.messages import Record
+from outboxed.errors import TaskConflictError
+from outboxed.messages import EventIdentity, Record
 from outboxed.ports import NewTask
 from outboxed.process import Figure, Metrics
 from outboxed.storage import Pruner, tables
@@ -203,6 +204,21 @@ async def test_a_replayed_task_is_scheduled_again_with_its_group_and_payload(
     assert (again.key, again.payload, again.group, again.attempts) == ("1", {"to": "ada"}, "g", 1)
 
 
+async def test_a_replayed_task_whose_key_another_task_has_meanwhile_stays_open(
+    transactions: Transactions, letters: DeadLetterQueue[SqlAccounts]
+) -> None:
+    queue = await _dead_task(transactions, payload={"to": "ada"})
+    async with transactions() as uow:
+        uow.tasks.schedule(NewTask("send", "1", {"to": "bob"}, group="g"))
+    [letter] = await letters.list()
+
+    with pytest.raises(TaskConflictError, match="another task waits as send 1"):
+        await letters.replay(letter.id)
+
+    assert await letters.list() == [letter]
+    assert [task.payload for task in await queue.claim("send", limit=2, lease=LEASE)] == [{"to": "bob"}]
+
+
 async def test_old_inbox_rows_and_closed_letters_are_pruned_and_open_letters_stay(
     transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
@@ -221,10 +237,24 @@ async def test_old_inbox_rows_and_closed_letters_are_pruned_and_open_letters_sta
     assert [letter.id for letter in await letters.list()] == [second.id]
 
 
+async def test_a_namesake_stays_known_when_the_event_whose_id_it_has_is_pruned(transactions: Transactions) -> None:
+    first, namesake = EventIdentity("/a", "1"), EventIdentity("/b", "1")
+    pruner = Pruner(transactions.engine, transactions.clock)
+    seen = []
+
+    for days_later, event in ((0, first), (10, namesake), (5, namesake), (0, first), (10, namesake)):
+        transactions.clock.advance(timedelta(days=days_later))
+        await pruner.prune()
+        async with transactions() as uow:
+            seen.append(await uow.inbox.insert([event]))
+
+    assert seen == [{first}, {namesake}, set(), {first}, {namesake}]
+
+
 async def test_many_old_rows_are_pruned_in_steps(transactions: Transactions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("outboxed.storage._retention.STEP", 10)
     async with transactions() as uow:
-        await uow.inbox.insert([str(number) for number in range(35)])
+        await uow.inbox.insert(EventIdentity("/test", str(number)) for number in range(35))
     transactions.clock.advance(timedelta(days=15))
 
     assert await Pruner(transactions.engine, transactions.clock).prune() == 35

@@ -12,6 +12,7 @@ import structlog
 from outboxed.consuming import BatchConsumer, Route
 from outboxed.consuming._batch import MAX_REFUSALS, REFUSAL_WINDOW
 from outboxed.errors import ConsumerHaltedError
+from outboxed.messages import EventIdentity
 from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.records import consumer_record, event_record
 from outboxed.web import Health
@@ -154,7 +155,35 @@ async def test_a_permanent_error_is_pinned_on_one_event_and_its_neighbours_are_h
     assert (letter.group, letter.record) == ("bank", raw(bad))
     assert letter.reason.startswith("RuntimeError: unlucky (sample.py:")
     assert balances(database) == [1, 2]
-    assert "bad" not in database.state.inbox
+    assert EventIdentity("/test", "bad") not in database.state.inbox
+
+
+# A refund was dropped without a trace: https://github.com/cloudevents/spec/issues/391
+@pytest.mark.parametrize("batches", [1, 2])
+async def test_events_of_two_sources_under_one_id_are_both_handled_and_each_once(
+    database: Database, consumer: BatchConsumer[Any], batches: int
+) -> None:
+    first, second = (moved(event_id="1", source=source) for source in ("/here", "/there"))
+
+    for batch in [[first, second, first]] if batches == 1 else [[first], [second, first]]:
+        await handle(consumer, *batch)
+
+    assert balances(database) == [1, 1]
+    assert set(database.state.inbox) == {EventIdentity("/here", "1"), EventIdentity("/there", "1")}
+
+
+# The second was taken for the first, and its offset was committed: https://github.com/streamnative/kop/issues/530
+@pytest.mark.parametrize("amount", ["none", "13.00"], ids=["undecodable", "refused"])
+async def test_poison_at_the_position_of_another_poison_is_a_dead_letter_of_its_own(
+    database: Database, consumer: BatchConsumer[Any], amount: str
+) -> None:
+    before, after_the_topic_was_made_again = moved(amount=amount, offset=7), moved(amount=amount, offset=7)
+
+    for record in (before, after_the_topic_was_made_again, after_the_topic_was_made_again):
+        await handle(consumer, record)
+
+    letters = [letter.record for letter in database.state.dead_letters.values()]
+    assert letters == [raw(before), raw(after_the_topic_was_made_again)]
 
 
 async def test_later_events_of_a_refused_ones_key_go_on(database: Database, consumer: BatchConsumer[Any]) -> None:
@@ -195,7 +224,7 @@ async def test_a_dead_letter_that_is_replayed_is_handled(database: Database, con
         await consumer.replay(repaired, uow)
 
     assert balances(database) == [5]
-    assert "bad" in database.state.inbox
+    assert EventIdentity("/test", "bad") in database.state.inbox
 
 
 async def test_a_replay_of_what_was_handled_meanwhile_changes_nothing(

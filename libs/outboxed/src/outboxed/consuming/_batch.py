@@ -10,7 +10,17 @@ import structlog
 
 from outboxed.errors import ConsumerHaltedError, UndecodableRecordError
 from outboxed.failpoints import failpoint
-from outboxed.messages import Attributes, ConsumedEvent, Received, Record, attributes_of, decode, raised_at, reason_of
+from outboxed.messages import (
+    Attributes,
+    ConsumedEvent,
+    EventIdentity,
+    Received,
+    Record,
+    attributes_of,
+    decode,
+    raised_at,
+    reason_of,
+)
 from outboxed.ports import EventDeadLetter, UnitOfWork, UnitOfWorkFactory
 from outboxed.storage import is_transient
 from outboxed.telemetry import continued_trace
@@ -93,7 +103,7 @@ class BatchConsumer(Generic[U]):
         self._unit_of_work = unit_of_work
         self._metrics = metrics
         self._clock = clock
-        self._refusals: dict[tuple[str, int, int], float] = {}
+        self._refusals: dict[Record, float] = {}
 
     @failpoint("consumer.receive")
     async def handle(self, records: Sequence[Record]) -> None:
@@ -116,7 +126,7 @@ class BatchConsumer(Generic[U]):
 
     @failpoint("consumer.decode")
     def _decode(self, records: Sequence[Record]) -> _Batch:
-        events: dict[str, Received[ConsumedEvent]] = {}
+        events: dict[EventIdentity, Received[ConsumedEvent]] = {}
         undecodable: list[tuple[Record, str]] = []
         for record in records:
             try:
@@ -128,7 +138,7 @@ class BatchConsumer(Generic[U]):
                 undecodable.append((record, reason_of(error) + raised_at(error)))
                 continue
             if received is not None:
-                events.setdefault(received.attributes.id, received)  # a copy within the batch is dropped here
+                events.setdefault(received.attributes.identity, received)  # a copy within the batch is dropped here
         return _Batch(tuple(events.values()), tuple(undecodable))
 
     def _decode_one(self, record: Record) -> Received[ConsumedEvent] | None:
@@ -150,10 +160,10 @@ class BatchConsumer(Generic[U]):
     async def _apply(self, events: Sequence[Received[ConsumedEvent]], uow: U) -> None:
         if not events:
             return
-        new = await uow.inbox.insert([received.attributes.id for received in events])
-        await uow.lock([received.event.key for received in events if received.attributes.id in new])
+        new = await uow.inbox.insert([received.attributes.identity for received in events])
+        await uow.lock([received.event.key for received in events if received.attributes.identity in new])
         for received in events:
-            if received.attributes.id in new:
+            if received.attributes.identity in new:
                 await self._dispatch(received.attributes, received.event, uow)
 
     @failpoint("consumer.dispatch")
@@ -184,9 +194,9 @@ class BatchConsumer(Generic[U]):
 
     def _count_refusal(self, record: Record) -> None:
         now = self._clock()
-        # by position: a batch that is read again refuses the same events again
-        self._refusals[record.topic, record.partition, record.offset] = now
-        self._refusals = {at: then for at, then in self._refusals.items() if then >= now - REFUSAL_WINDOW}
+        # by record: a batch that is read again refuses the same events again
+        self._refusals[record] = now
+        self._refusals = {one: then for one, then in self._refusals.items() if then >= now - REFUSAL_WINDOW}
         if len(self._refusals) >= MAX_REFUSALS:
             self.progress.halted = f"{MAX_REFUSALS} events were refused by their handlers within a minute"
             raise ConsumerHaltedError(self.progress.halted)

@@ -45,13 +45,14 @@ def event_record(  # noqa: PLR0913 - a record has that many parts
     *,
     key: str,
     event_id: str | None = None,
+    source: str = "/test",
     offset: int | None = None,
 ) -> Any:
     """A well-formed CloudEvents record in binary mode."""
     headers = {
         "ce_specversion": "1.0",
         "ce_id": event_id or str(uuid4()),
-        "ce_source": "/test",
+        "ce_source": source,
         "ce_type": event_type,
         "content-type": "application/json",
     }
