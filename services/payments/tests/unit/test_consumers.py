@@ -26,6 +26,8 @@ class TestRecords(ConsumerSuite):
         amount_in_tenths_of_a_cent={"total": {"amount": "1.001", "currency": "EUR"}},
         currency_unknown_in_kind={"total": {"amount": "1.00", "currency": "Euro"}},
         deadline_without_a_zone={"pay_before": "2026-01-15T12:00:00"},
+        deadline_before_the_first_year={"pay_before": "0001-01-01T00:00:00+14:00"},
+        payment_method_with_a_nul={"payment_method": "pm\0card"},
         no_payment_method={"payment_method": None},
     )
 
