@@ -35,7 +35,7 @@ class ConfigurationError(Exception):
 
 
 class ConsumerHaltedError(Exception):
-    """Too many events were refused by their handlers within a minute: most likely a bad deploy."""
+    """Too large a share of a type's events was refused within a minute: most likely a bad deploy."""
 
 
 def message_of(problem: Mapping[str, Any]) -> str:

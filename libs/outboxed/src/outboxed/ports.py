@@ -67,6 +67,11 @@ class EventDeadLetter:
 class DeadLetters(Protocol):
     """What was given up, kept raw until a person replays or discards it."""
 
+    @property
+    def new(self) -> int:
+        """How many of the records added here were not kept before; known when the transaction has ended."""
+        ...
+
     def add(self, letter: EventDeadLetter) -> None:
         """Keep a record, once for a group however often it is read.
 

@@ -365,8 +365,73 @@ async def test_refusals_count_for_a_whole_minute(consumer: BatchConsumer[Any], s
         await handle(consumer, unlucky())
     seconds.now = REFUSAL_WINDOW
 
-    with pytest.raises(ConsumerHaltedError, match="20 events were refused"):
+    with pytest.raises(ConsumerHaltedError, match=r"20 of 20 events of money\.moved\.v1 were refused"):
         await handle(consumer, unlucky())
+
+
+async def test_twenty_refusals_among_many_events_do_not_halt_it(consumer: BatchConsumer[Any]) -> None:
+    for _ in range(9):
+        await handle(consumer, *(moved() for _ in range(MAX_REFUSALS)))
+    await handle(consumer, moved(), *(unlucky() for _ in range(MAX_REFUSALS)))
+
+    assert consumer.progress.halted is None
+    with pytest.raises(ConsumerHaltedError, match="21 of 202 events"):
+        await handle(consumer, unlucky())
+
+
+async def test_the_share_is_that_of_one_type_and_of_the_last_minute(
+    database: Database, counts: Counts, seconds: Seconds
+) -> None:
+    class MoneyCounted(MoneyMoved, type="money.counted.v1"):
+        """Its handler has no fault."""
+
+    routes = [Route(MoneyMoved, credit), Route(MoneyCounted, credit)]
+    consumer = BatchConsumer("bank", routes, database, counts, seconds)
+    await handle(consumer, *(moved() for _ in range(500)))
+    seconds.now += REFUSAL_WINDOW + 0.1
+    others = [_as_type(moved(), MoneyCounted.type) for _ in range(500)]
+
+    with pytest.raises(ConsumerHaltedError, match=r"20 of 20 events of money\.moved\.v1"):
+        await handle(consumer, *others, *(unlucky() for _ in range(MAX_REFUSALS)))
+
+    assert len(balances(database)) == 1000
+
+
+def _as_type(record: Any, event_type: str) -> Any:
+    headers = {**dict(record.headers), "ce_type": event_type.encode()}
+    return consumer_record(record.topic, record.value, key=record.key, headers=headers.items())
+
+
+# No restart led out, since each read the same events again: https://github.com/enviodev/hyperindex/issues/446
+async def test_a_consumer_that_is_started_again_goes_on_after_what_halted_it(
+    database: Database, consuming: Consuming
+) -> None:
+    batches = [[unlucky() for _ in range(MAX_REFUSALS)], [unlucky() for _ in range(MAX_REFUSALS)], [moved()]]
+    unread, starts = list(batches), 0
+
+    while unread:
+        consumer, starts = consuming(), starts + 1
+        try:
+            while unread:
+                await handle(consumer, *unread[0])
+                unread.pop(0)
+        except ConsumerHaltedError:
+            assert starts <= len(batches)
+
+    assert (starts, len(database.state.dead_letters), balances(database)) == (3, 2 * MAX_REFUSALS, [1])
+
+
+async def test_a_mended_deploy_handles_what_halted_the_bad_one(database: Database, consuming: Consuming) -> None:
+    async def mended(event: MoneyMoved, uow: Any) -> None:
+        await credit(event.model_copy(update={"amount": 1}), uow)
+
+    batch = [unlucky() for _ in range(MAX_REFUSALS)]
+    with pytest.raises(ConsumerHaltedError):
+        await handle(consuming(), *batch)
+
+    await handle(consuming(mended), *batch)
+
+    assert balances(database) == [1] * MAX_REFUSALS
 
 
 async def test_a_dead_letters_line_says_where_the_record_is(consumer: BatchConsumer[Any]) -> None:

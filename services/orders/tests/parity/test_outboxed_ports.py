@@ -235,6 +235,18 @@ async def test_another_record_at_a_dead_letters_position_has_a_dead_letter_of_it
     assert await backend.dead_letters() == [letter(), letter(**changes)]
 
 
+async def test_a_transaction_knows_in_the_end_how_many_of_its_dead_letters_are_new(backend: Backend) -> None:
+    new = []
+
+    for letters in ([letter(), letter(), letter(8)], [letter(), letter(9)], []):
+        async with backend.database() as uow:
+            for each in letters:
+                uow.dead_letters.add(each)
+        new.append(uow.dead_letters.new)
+
+    assert new == [2, 1, 0]
+
+
 async def test_what_a_dead_letters_parts_are_told_apart_by_is_where_they_stand(backend: Backend) -> None:
     swapped = [letter(key=b"one", value=None), letter(key=None, value=b"one")]
 

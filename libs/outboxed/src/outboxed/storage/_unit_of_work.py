@@ -70,6 +70,7 @@ class SqlDeadLetters:
 
     def __init__(self) -> None:
         self.added: list[EventDeadLetter] = []
+        self.new = 0
 
     def add(self, letter: EventDeadLetter) -> None:
         """See ports.DeadLetters."""
@@ -167,7 +168,8 @@ class SqlUnitOfWork:
             }
             for letter in self.dead_letters.added
         ]
-        await self.connection.execute(statement.values(values))
+        new = statement.values(values).returning(tables.dead_letters.c.id)
+        self.dead_letters.new = len((await self.connection.execute(new)).all())
 
 
 U = TypeVar("U", bound=SqlUnitOfWork)

@@ -112,10 +112,12 @@ class InMemoryDeadLetters:
 
     def __init__(self, rows: dict[tuple[str, Record], EventDeadLetter]) -> None:
         self._rows = rows
+        self.new = 0
 
     def add(self, letter: EventDeadLetter) -> None:
         """See outboxed.ports.DeadLetters."""
         kept = replace(letter, reason=letter.reason.replace("\0", ""))
+        self.new += (letter.group, letter.record) not in self._rows
         self._rows.setdefault((letter.group, letter.record), kept)
 
 
