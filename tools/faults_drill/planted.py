@@ -89,7 +89,7 @@ PLANTED = (
         (
             Edit(
                 f"{OUTBOXED}/storage/_inbox.py",
-                r"( +)return (.*?) in await self\._connection\.execute\(claim\)\}",
+                r"( +)return (\{handled_identity\(\*row\) for row) in await self\._connection\.execute\(claim\)\}",
                 r"\1async with self._connection.engine.begin() as early:\n"
                 r"\1    return \2 in await early.execute(claim)}",
             ),
