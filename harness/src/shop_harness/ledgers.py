@@ -43,6 +43,7 @@ select coalesce(consumer_group, $1) as service, source, topic, partition, "offse
 from dead_letters where status = 'open'
 """
 INBOX = r"select split_part(event_id, E'\x1f', 1) as event_id from inbox"
+"""The ids; the key of an event whose id another source has used has the source, too."""
 
 
 class Ledgers:

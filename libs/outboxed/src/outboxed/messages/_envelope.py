@@ -144,8 +144,9 @@ def encode_versions(
 def attributes_of(record: Record) -> Attributes:
     """Read the attributes; a null or unreadable header that is not required counts as absent.
 
-    Raises UndecodableRecordError where the value is null, `ce_type` or `ce_id` is missing or unreadable, or `ce_id` or
-    `ce_source` is too long or has a control character, which CloudEvents 1.0 doesn't allow in a string.
+    Raises UndecodableRecordError where the value is null, `ce_type` or `ce_id` is missing or unreadable, `ce_source` is
+    unreadable, or `ce_id` or `ce_source` is too long or has a control character, which CloudEvents 1.0 doesn't allow in
+    a string.
     """
     if record.value is None:
         raise UndecodableRecordError("the value is null")
@@ -153,6 +154,8 @@ def attributes_of(record: Record) -> Attributes:
     for name in _REQUIRED:
         if not headers.get(name):
             raise UndecodableRecordError(f"the header {name} is missing or unreadable")
+    if "ce_source" not in headers and any(name == "ce_source" and raw for name, raw in record.headers):
+        raise UndecodableRecordError("the header ce_source is unreadable")
     for name in ("ce_id", "ce_source"):
         if not _IDENTIFYING.fullmatch(headers.get(name, "")):
             raise UndecodableRecordError(
