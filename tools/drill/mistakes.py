@@ -188,7 +188,7 @@ MISTAKES = (
         (
             Edit(
                 f"{OUTBOXED_SOURCES}/consuming/_batch.py",
-                r"( +)if received\.attributes\.id in new:\n +(await self\._dispatch)",
+                r"( +)if received\.attributes\.identity in new:\n +(await self\._dispatch)",
                 r"\1\2",
             ),
         ),

@@ -77,9 +77,9 @@ PLANTED = (
         RUN,
         (
             Edit(
-                f"{OUTBOXED}/storage/_unit_of_work.py",
-                r"( +)handled_at = sa\.func\.clock_timestamp\(\).*?\.scalars\(\)\)\n",
-                r"\1return set(ids)\n",
+                f"{OUTBOXED}/storage/_inbox.py",
+                r"( +)rows = \[\n.*?return new\n",
+                r"\1return set(events)\n",
             ),
         ),
     ),
@@ -88,10 +88,10 @@ PLANTED = (
         cut("payments consumer: consumer.dispatch"),
         (
             Edit(
-                f"{OUTBOXED}/storage/_unit_of_work.py",
-                r"( +)return set\(\(await self\._connection\.execute\(claim\)\)\.scalars\(\)\)",
+                f"{OUTBOXED}/storage/_inbox.py",
+                r"( +)return (\{handled_identity\(\*row\) for row) in await self\._connection\.execute\(claim\)\}",
                 r"\1async with self._connection.engine.begin() as early:\n"
-                r"\1    return set((await early.execute(claim)).scalars())",
+                r"\1    return \2 in await early.execute(claim)}",
             ),
         ),
     ),

@@ -42,7 +42,8 @@ DEAD_LETTERS = """
 select coalesce(consumer_group, $1) as service, source, topic, partition, "offset", key
 from dead_letters where status = 'open'
 """
-INBOX = "select event_id from inbox"
+INBOX = r"select split_part(event_id, E'\x1f', 1) as event_id from inbox"
+"""The ids; the key of an event whose id another source has used has the source, too."""
 
 
 class Ledgers:

@@ -19,6 +19,13 @@ class EventTooLargeError(ValueError):
     """An event's value is over `MAX_VALUE_BYTES`; the event was not appended."""
 
 
+class TaskConflictError(Exception):
+    """A task was scheduled while another one, with other content, waits under the same kind and key."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"another task waits as {kind} {key}, with another payload or in another group")
+
+
 class UndecodableRecordError(Exception):
     """A record that can never be decoded; the message becomes the dead letter's reason."""
 
@@ -28,7 +35,7 @@ class ConfigurationError(Exception):
 
 
 class ConsumerHaltedError(Exception):
-    """Too many events were refused by their handlers within a minute: most likely a bad deploy."""
+    """Too large a share of a type's events was refused within a minute: most likely a bad deploy."""
 
 
 def message_of(problem: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-from outboxed.messages import Event, Record
+from outboxed.messages import Event, EventIdentity, Record
 
 
 class Events(Protocol):
@@ -40,15 +40,18 @@ class Tasks(Protocol):
     """Work that must not be part of the transaction: outside calls and deadlines."""
 
     def schedule(self, task: NewTask) -> None:
-        """Schedule a task, unless one of the same kind and key still waits."""
+        """Schedule a task, unless the same one still waits.
+
+        The end of the transaction raises TaskConflictError if the one that waits has another payload or group.
+        """
         ...
 
 
 class Inbox(Protocol):
-    """The ids of the events that this service has handled."""
+    """The events that this service has handled, by source and id."""
 
-    async def insert(self, ids: Iterable[str]) -> set[str]:
-        """Claim ids for this transaction; returns those that nobody has handled before."""
+    async def insert(self, events: Iterable[EventIdentity]) -> set[EventIdentity]:
+        """Claim events for this transaction; returns those that nobody has handled before."""
         ...
 
 
@@ -64,8 +67,16 @@ class EventDeadLetter:
 class DeadLetters(Protocol):
     """What was given up, kept raw until a person replays or discards it."""
 
+    @property
+    def new(self) -> int:
+        """How many of the records added here were not kept before; known when the transaction has ended."""
+        ...
+
     def add(self, letter: EventDeadLetter) -> None:
-        """Keep a record; unique by (group, topic, partition, offset)."""
+        """Keep a record, once for a group however often it is read.
+
+        Records are the same if position, key, value and headers are: a topic that is made again has the same positions.
+        """
         ...
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import traceback
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -11,8 +13,10 @@ import pytest
 import sqlalchemy as sa
 from backing_services.postgres import DatabaseIsolation
 from outboxed._compat.asyncpg import INTROSPECT
+from outboxed.messages._storable import unstorable
 from outboxed.storage import _database as database
 from outboxed.storage import create_engine, is_transient
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..sample import accounts
@@ -157,3 +161,50 @@ async def test_what_one_connection_learnt_of_array_types_the_next_one_knows(
     await engine.dispose()
 
     assert (answers, len(asked)) == ([[1, 2]] * 2, 1)
+
+
+TYPES: dict[str, sa.types.TypeEngine[Any]] = {
+    "text": sa.Text(),
+    "jsonb": JSONB(),
+    "bigint": sa.BigInteger(),
+    "numeric": sa.Numeric(),
+    "timestamptz": sa.DateTime(timezone=True),
+}
+MICROSECOND = timedelta(microseconds=1)
+FIRST = datetime.min.replace(tzinfo=UTC) + MICROSECOND
+LAST = datetime.max.replace(tzinfo=UTC) - MICROSECOND
+
+
+@pytest.mark.parametrize(
+    ("kind", "held", "not_held"),
+    [
+        ("text", "\x01", "\0"),
+        ("text", "\U0001f600", "\ud800"),
+        ("jsonb", {"a": ["\x01"]}, {"a": ["\0"]}),
+        ("jsonb", {"\x01": 1}, {"\0": 1}),
+        ("jsonb", [1.5], [float("inf")]),
+        ("bigint", 2**63 - 1, 2**63),
+        ("bigint", -(2**63), -(2**63) - 1),
+        ("numeric", Decimal("1e131071"), Decimal("1e131072")),
+        ("numeric", Decimal("1e-16383"), Decimal("1e-16384")),
+        ("timestamptz", FIRST, datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))),
+        # asyncpg takes the first and the last instant for infinity, which comes back without a zone
+        ("timestamptz", FIRST, FIRST - MICROSECOND),
+        ("timestamptz", LAST, LAST + MICROSECOND),
+    ],
+)
+async def test_what_is_called_storable_is_what_postgresql_stores(
+    engine: AsyncEngine, kind: str, held: Any, not_held: Any
+) -> None:
+    async def comes_back(value: Any) -> bool:
+        async with engine.connect() as connection:
+            try:
+                query = sa.select(sa.cast(sa.literal(value, TYPES[kind]), TYPES[kind]))
+                return bool((await connection.execute(query)).scalar_one() == value)
+            except (sa.exc.DBAPIError, OverflowError):
+                return False
+
+    assert unstorable(held) is None
+    assert await comes_back(held)
+    assert unstorable(not_held)
+    assert not await comes_back(not_held)

@@ -4,16 +4,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
 from outboxed.consuming import BatchConsumer, Content, DeadLetterError, DeadLetterQueue, Edit, Route
-from outboxed.messages import Record
+from outboxed.consuming._batch import MAX_REFUSALS
+from outboxed.errors import TaskConflictError
+from outboxed.messages import ConsumedEvent, EventIdentity, Record
 from outboxed.ports import NewTask
 from outboxed.process import Figure, Metrics
 from outboxed.storage import Pruner, tables
 from outboxed.tasks import SqlTaskQueue
+from outboxed.testing.adapters import SqlBackend
+from outboxed.testing.records import event_record
 
 from ..sample import MoneyMoved, SqlAccounts, credit, moved, raw
 from .conftest import Transactions, count
@@ -45,6 +49,32 @@ async def test_a_dead_letter_keeps_its_record_byte_by_byte(
     kept = (letter.topic, letter.partition, letter.offset, letter.key, letter.value, letter.headers)
     assert kept == (ODD.topic, ODD.partition, ODD.offset, ODD.key, ODD.value, ODD.headers)
     assert (letter.source, letter.group, letter.status, letter.reason) == ("event", "bank", "open", "the value is null")
+
+
+class OwnerNamed(ConsumedEvent, type="owner.named.v1", topic="moves", key_field="owner_id"):
+    owner_id: str
+    name: str
+
+
+# Twenty of them halted the consumer, and again after each restart: https://github.com/enviodev/hyperindex/issues/446
+async def test_any_number_of_events_that_no_column_can_hold_halt_nobody(transactions: Transactions) -> None:
+    async def greet(event: OwnerNamed, uow: Any) -> None:
+        uow.tasks.schedule(NewTask("greet", event.owner_id, {"name": event.name}))
+
+    consumer = BatchConsumer("bank", [Route(OwnerNamed, greet)], transactions, Metrics(transactions.clock))
+    named = {str(uuid4()): name for name in ["Ada", *["No\0body"] * 2 * MAX_REFUSALS, "Zoe"]}
+    records = [
+        raw(event_record("moves", OwnerNamed.type, {"owner_id": owner_id, "name": name}, key=owner_id))
+        for owner_id, name in named.items()
+    ]
+
+    await consumer.handle(records)
+
+    assert consumer.progress.halted is None
+    letters = await SqlBackend(transactions).dead_letters()
+    assert [letter.record for letter in letters] == records[1:-1]
+    assert {letter.reason for letter in letters} == {"owner.named.v1: the value: name has a NUL"}
+    assert [payload["name"] for *_, payload in await SqlBackend(transactions).tasks()] == ["Ada", "Zoe"]
 
 
 async def test_a_letter_whose_cause_was_repaired_is_handled_by_its_replay_and_republishes_nothing(
@@ -203,6 +233,21 @@ async def test_a_replayed_task_is_scheduled_again_with_its_group_and_payload(
     assert (again.key, again.payload, again.group, again.attempts) == ("1", {"to": "ada"}, "g", 1)
 
 
+async def test_a_replayed_task_whose_key_another_task_has_meanwhile_stays_open(
+    transactions: Transactions, letters: DeadLetterQueue[SqlAccounts]
+) -> None:
+    queue = await _dead_task(transactions, payload={"to": "ada"})
+    async with transactions() as uow:
+        uow.tasks.schedule(NewTask("send", "1", {"to": "bob"}, group="g"))
+    [letter] = await letters.list()
+
+    with pytest.raises(TaskConflictError, match="another task waits as send 1"):
+        await letters.replay(letter.id)
+
+    assert await letters.list() == [letter]
+    assert [task.payload for task in await queue.claim("send", limit=2, lease=LEASE)] == [{"to": "bob"}]
+
+
 async def test_old_inbox_rows_and_closed_letters_are_pruned_and_open_letters_stay(
     transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
@@ -221,10 +266,24 @@ async def test_old_inbox_rows_and_closed_letters_are_pruned_and_open_letters_sta
     assert [letter.id for letter in await letters.list()] == [second.id]
 
 
+async def test_a_namesake_stays_known_when_the_event_whose_id_it_has_is_pruned(transactions: Transactions) -> None:
+    first, namesake = EventIdentity("/a", "1"), EventIdentity("/b", "1")
+    pruner = Pruner(transactions.engine, transactions.clock)
+    seen = []
+
+    for days_later, event in ((0, first), (10, namesake), (5, namesake), (0, first), (10, namesake)):
+        transactions.clock.advance(timedelta(days=days_later))
+        await pruner.prune()
+        async with transactions() as uow:
+            seen.append(await uow.inbox.insert([event]))
+
+    assert seen == [{first}, {namesake}, set(), {first}, {namesake}]
+
+
 async def test_many_old_rows_are_pruned_in_steps(transactions: Transactions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("outboxed.storage._retention.STEP", 10)
     async with transactions() as uow:
-        await uow.inbox.insert([str(number) for number in range(35)])
+        await uow.inbox.insert(EventIdentity("/test", str(number)) for number in range(35))
     transactions.clock.advance(timedelta(days=15))
 
     assert await Pruner(transactions.engine, transactions.clock).prune() == 35

@@ -12,6 +12,7 @@ import structlog
 from outboxed.consuming import BatchConsumer, Route
 from outboxed.consuming._batch import MAX_REFUSALS, REFUSAL_WINDOW
 from outboxed.errors import ConsumerHaltedError
+from outboxed.messages import EventIdentity
 from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.records import consumer_record, event_record
 from outboxed.web import Health
@@ -154,7 +155,35 @@ async def test_a_permanent_error_is_pinned_on_one_event_and_its_neighbours_are_h
     assert (letter.group, letter.record) == ("bank", raw(bad))
     assert letter.reason.startswith("RuntimeError: unlucky (sample.py:")
     assert balances(database) == [1, 2]
-    assert "bad" not in database.state.inbox
+    assert EventIdentity("/test", "bad") not in database.state.inbox
+
+
+# A refund was dropped without a trace: https://github.com/cloudevents/spec/issues/391
+@pytest.mark.parametrize("batches", [1, 2])
+async def test_events_of_two_sources_under_one_id_are_both_handled_and_each_once(
+    database: Database, consumer: BatchConsumer[Any], batches: int
+) -> None:
+    first, second = (moved(event_id="1", source=source) for source in ("/here", "/there"))
+
+    for batch in [[first, second, first]] if batches == 1 else [[first], [second, first]]:
+        await handle(consumer, *batch)
+
+    assert balances(database) == [1, 1]
+    assert set(database.state.inbox) == {EventIdentity("/here", "1"), EventIdentity("/there", "1")}
+
+
+# The second was taken for the first, and its offset was committed: https://github.com/streamnative/kop/issues/530
+@pytest.mark.parametrize("amount", ["none", "13.00"], ids=["undecodable", "refused"])
+async def test_poison_at_the_position_of_another_poison_is_a_dead_letter_of_its_own(
+    database: Database, consumer: BatchConsumer[Any], amount: str
+) -> None:
+    before, after_the_topic_was_made_again = moved(amount=amount, offset=7), moved(amount=amount, offset=7)
+
+    for record in (before, after_the_topic_was_made_again, after_the_topic_was_made_again):
+        await handle(consumer, record)
+
+    letters = [letter.record for letter in database.state.dead_letters.values()]
+    assert letters == [raw(before), raw(after_the_topic_was_made_again)]
 
 
 async def test_later_events_of_a_refused_ones_key_go_on(database: Database, consumer: BatchConsumer[Any]) -> None:
@@ -195,7 +224,7 @@ async def test_a_dead_letter_that_is_replayed_is_handled(database: Database, con
         await consumer.replay(repaired, uow)
 
     assert balances(database) == [5]
-    assert "bad" in database.state.inbox
+    assert EventIdentity("/test", "bad") in database.state.inbox
 
 
 async def test_a_replay_of_what_was_handled_meanwhile_changes_nothing(
@@ -336,8 +365,73 @@ async def test_refusals_count_for_a_whole_minute(consumer: BatchConsumer[Any], s
         await handle(consumer, unlucky())
     seconds.now = REFUSAL_WINDOW
 
-    with pytest.raises(ConsumerHaltedError, match="20 events were refused"):
+    with pytest.raises(ConsumerHaltedError, match=r"20 of 20 events of money\.moved\.v1 were refused"):
         await handle(consumer, unlucky())
+
+
+async def test_twenty_refusals_among_many_events_do_not_halt_it(consumer: BatchConsumer[Any]) -> None:
+    for _ in range(9):
+        await handle(consumer, *(moved() for _ in range(MAX_REFUSALS)))
+    await handle(consumer, moved(), *(unlucky() for _ in range(MAX_REFUSALS)))
+
+    assert consumer.progress.halted is None
+    with pytest.raises(ConsumerHaltedError, match="21 of 202 events"):
+        await handle(consumer, unlucky())
+
+
+async def test_the_share_is_that_of_one_type_and_of_the_last_minute(
+    database: Database, counts: Counts, seconds: Seconds
+) -> None:
+    class MoneyCounted(MoneyMoved, type="money.counted.v1"):
+        """Its handler has no fault."""
+
+    routes = [Route(MoneyMoved, credit), Route(MoneyCounted, credit)]
+    consumer = BatchConsumer("bank", routes, database, counts, seconds)
+    await handle(consumer, *(moved() for _ in range(500)))
+    seconds.now += REFUSAL_WINDOW + 0.1
+    others = [_as_type(moved(), MoneyCounted.type) for _ in range(500)]
+
+    with pytest.raises(ConsumerHaltedError, match=r"20 of 20 events of money\.moved\.v1"):
+        await handle(consumer, *others, *(unlucky() for _ in range(MAX_REFUSALS)))
+
+    assert len(balances(database)) == 1000
+
+
+def _as_type(record: Any, event_type: str) -> Any:
+    headers = {**dict(record.headers), "ce_type": event_type.encode()}
+    return consumer_record(record.topic, record.value, key=record.key, headers=headers.items())
+
+
+# No restart led out, since each read the same events again: https://github.com/enviodev/hyperindex/issues/446
+async def test_a_consumer_that_is_started_again_goes_on_after_what_halted_it(
+    database: Database, consuming: Consuming
+) -> None:
+    batches = [[unlucky() for _ in range(MAX_REFUSALS)], [unlucky() for _ in range(MAX_REFUSALS)], [moved()]]
+    unread, starts = list(batches), 0
+
+    while unread:
+        consumer, starts = consuming(), starts + 1
+        try:
+            while unread:
+                await handle(consumer, *unread[0])
+                unread.pop(0)
+        except ConsumerHaltedError:
+            assert starts <= len(batches)
+
+    assert (starts, len(database.state.dead_letters), balances(database)) == (3, 2 * MAX_REFUSALS, [1])
+
+
+async def test_a_mended_deploy_handles_what_halted_the_bad_one(database: Database, consuming: Consuming) -> None:
+    async def mended(event: MoneyMoved, uow: Any) -> None:
+        await credit(event.model_copy(update={"amount": 1}), uow)
+
+    batch = [unlucky() for _ in range(MAX_REFUSALS)]
+    with pytest.raises(ConsumerHaltedError):
+        await handle(consuming(), *batch)
+
+    await handle(consuming(mended), *batch)
+
+    assert balances(database) == [1] * MAX_REFUSALS
 
 
 async def test_a_dead_letters_line_says_where_the_record_is(consumer: BatchConsumer[Any]) -> None:

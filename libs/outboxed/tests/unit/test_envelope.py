@@ -124,9 +124,14 @@ def test_the_limit_counts_bytes_and_not_characters() -> None:
         ([("ce_type", b"x"), ("ce_id", b"\xc3\x28")], "ce_id"),
         ([("ce_type", b"x"), ("ce_id", b"a" * 256)], "ce_id"),
         ([("ce_type", b"x"), ("ce_id", b"a\0b")], "ce_id"),
+        ([("ce_type", b"x"), ("ce_id", b"a\x1fb")], "ce_id"),
+        ([("ce_type", b"x"), ("ce_id", "a\x85b".encode())], "ce_id"),
+        ([*NEEDED, ("ce_source", b"/\xff")], "ce_source"),
+        ([*NEEDED, ("ce_source", b"a" * 256)], "ce_source"),
+        ([*NEEDED, ("ce_source", b"/a\x1fb")], "ce_source"),
     ],
 )
-def test_a_record_without_a_readable_type_and_id_is_undecodable(
+def test_a_record_whose_identity_and_type_cannot_be_read_is_undecodable(
     headers: list[tuple[str, bytes | None]], reason: str
 ) -> None:
     with pytest.raises(UndecodableRecordError, match=reason):
@@ -144,6 +149,11 @@ def test_odd_headers_that_nobody_needs_count_as_absent() -> None:
 @pytest.mark.parametrize("sequence", [b"-1", b"", b"NaN", b"9" * 5000])
 def test_an_odd_sequence_is_no_poison(sequence: bytes) -> None:
     assert attributes_of(record([*NEEDED, ("ce_sequence", sequence)])).id == "1"
+
+
+@pytest.mark.parametrize("headers", [[], [("ce_source", None)], [("ce_source", b"")]])
+def test_a_source_that_is_not_given_is_an_empty_one(headers: list[tuple[str, bytes | None]]) -> None:
+    assert attributes_of(record([*NEEDED, *headers])).identity == ("", "1")
 
 
 def test_of_a_header_that_comes_twice_the_first_counts() -> None:

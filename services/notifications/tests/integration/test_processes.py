@@ -17,6 +17,7 @@ from backing_services.postgres import DatabaseIsolation, EmbeddedPostgres
 from backing_services.processes import HttpReady, ManagedProcess, ProcessSpec, free_port
 from backing_services.waiting import eventually
 from notifications.storage import SqlNotificationsUnitOfWork
+from outboxed.messages import EventIdentity
 from outboxed.storage import Clock, SqlTransactions, create_engine, migrate, tables
 from outboxed.testing.topics import Topics
 from outboxed.testing.tracking import RunningParticipant, tracked
@@ -176,10 +177,10 @@ async def test_a_worker_prunes_in_the_background(
 ) -> None:
     clock.advance(timedelta(days=-15))
     async with transactions() as uow:
-        await uow.inbox.insert(["long ago"])
+        await uow.inbox.insert([EventIdentity("/orders", "long ago")])
     clock.advance(timedelta(days=15))
     async with transactions() as uow:
-        await uow.inbox.insert(["just now"])
+        await uow.inbox.insert([EventIdentity("/orders", "just now")])
 
     async def inbox() -> list[str]:
         async with transactions.engine.connect() as connection:

@@ -24,6 +24,7 @@ class TestRecords(ConsumerSuite):
         order_id_no_uuid={"order_id": "7"},
         no_customer={"customer": None},
         no_address={"customer": {"email": "nobody"}},
+        address_with_a_nul={"customer": {"email": "a\0@example.com"}},
         two_lines_of_address={"customer": {"email": "a@example.com\nBcc: eve@example.com"}},
     )
 

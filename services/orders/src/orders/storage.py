@@ -115,8 +115,10 @@ class SqlUsers(SqlRepository[User]):
         return found[0] if found else None
 
     async def register(self, user: User) -> None:
-        statement = insert(users).values(_user_row(user)).on_conflict_do_nothing().returning(users.c.id)
-        if (await self._connection.execute(statement)).first() is None:
+        # only the address may be taken; a conflict on any other key is an error
+        by_email = [sa.func.lower(users.c.email)]
+        statement = insert(users).values(_user_row(user)).on_conflict_do_nothing(index_elements=by_email)
+        if (await self._connection.execute(statement.returning(users.c.id))).first() is None:
             raise EmailTakenError(user.email)
 
 

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from orders.app import OVERDUE
 from orders.domain import OrderStatus
 from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, orders, users
+from outboxed.messages import EventIdentity
 from outboxed.ports import NewTask
 from outboxed.process import Metrics
 from outboxed.storage import Clock, Pruner, SqlTransactions, is_transient
@@ -59,7 +60,7 @@ async def test_figures_count_what_waits(transactions: Transactions, clock: Clock
     async with transactions() as uow:
         uow.tasks.schedule(NewTask("payment_deadline", "1"))
         uow.tasks.schedule(NewTask("payment_deadline", "2", delay=timedelta(hours=1)))
-        await uow.inbox.insert(["a", "b"])
+        await uow.inbox.insert([EventIdentity("/payments", "a"), EventIdentity("/payments", "b")])
     metrics = Metrics(clock)
     metrics.observe(OVERDUE)
     clock.advance(timedelta(seconds=30))
@@ -78,7 +79,7 @@ async def test_what_is_too_old_is_pruned_and_nothing_else(transactions: Transact
     user = UserFactory.create()
     async with transactions() as uow:
         await uow.idempotency_keys.claim(user.id, "old", "hash")
-        await uow.inbox.insert(["old"])
+        await uow.inbox.insert([EventIdentity("/payments", "old")])
     pruner = Pruner(transactions.engine, clock, RETENTIONS)
 
     clock.advance(timedelta(hours=23))

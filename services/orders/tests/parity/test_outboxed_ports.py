@@ -1,13 +1,14 @@
 """Events, tasks, inbox and dead letters of a transaction: the same in memory and on PostgreSQL."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from orders.events import OrderConfirmed, OrderPlaced
-from outboxed.errors import EventTooLargeError
-from outboxed.messages import Record
+from outboxed.errors import EventTooLargeError, TaskConflictError
+from outboxed.messages import EventIdentity, Record
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.tasks import LeaseLostError, Task
 from outboxed.testing.adapters import Backend, failed_transaction
@@ -45,6 +46,10 @@ async def complete(backend: Backend, task: Task) -> None:
         await backend.queue.complete(task, uow)
 
 
+def events(*ids: str, source: str = "/payments") -> set[EventIdentity]:
+    return {EventIdentity(source, event_id) for event_id in ids}
+
+
 def letter(offset: int = 7, **changes: Any) -> EventDeadLetter:
     record: dict[str, Any] = {
         "topic": "payments",
@@ -67,7 +72,7 @@ async def test_a_transaction_that_fails_leaves_nothing(backend: Backend) -> None
         uow.orders.add(order)
         uow.events.append(OrderPlaced.of(order), sequence=1)
         uow.tasks.schedule(NewTask("call", "1"))
-        await uow.inbox.insert(["event-1"])
+        await uow.inbox.insert(events("1"))
         uow.dead_letters.add(letter())
 
     async with backend.database() as uow:
@@ -92,7 +97,7 @@ async def test_a_transactions_time_moves_with_the_clock(backend: Backend) -> Non
 async def test_a_transactions_time_stands_still(backend: Backend) -> None:
     async with backend.database() as uow:
         first = uow.now
-        await uow.inbox.insert(["event-1"])
+        await uow.inbox.insert(events("1"))
 
         assert uow.now == first
 
@@ -143,20 +148,20 @@ async def test_an_event_that_could_not_be_sent_is_refused_at_once(backend: Backe
 
 async def test_the_inbox_gives_back_only_ids_that_nobody_has_handled(backend: Backend) -> None:
     async with backend.database() as uow:
-        assert await uow.inbox.insert(["a", "b"]) == {"a", "b"}
-        assert await uow.inbox.insert(["b", "c"]) == {"c"}
+        assert await uow.inbox.insert(events("a", "b")) == events("a", "b")
+        assert await uow.inbox.insert(events("b", "c")) == events("c")
 
     async with backend.database() as uow:
-        assert await uow.inbox.insert(["c", "d", "d"]) == {"d"}
+        assert await uow.inbox.insert([*events("c", "d"), *events("d")]) == events("d")
         assert await uow.inbox.insert([]) == set()
 
-    assert await backend.inbox() == {"a", "b", "c", "d"}
+    assert await backend.inbox() == events("a", "b", "c", "d")
 
 
 async def test_of_concurrent_transactions_one_gets_an_id(backend: Backend) -> None:
-    async def handle() -> set[str]:
+    async def handle() -> set[EventIdentity]:
         async with backend.database() as uow:
-            claimed: set[str] = await uow.inbox.insert(["a", "b"])
+            claimed: set[EventIdentity] = await uow.inbox.insert(events("a", "b"))
             return claimed
 
     outcomes = await asyncio.gather(*(handle() for _ in range(5)))
@@ -166,10 +171,34 @@ async def test_of_concurrent_transactions_one_gets_an_id(backend: Backend) -> No
 
 async def test_an_id_is_free_again_after_its_transaction_failed(backend: Backend) -> None:
     async with failed_transaction(backend.database) as uow:
-        await uow.inbox.insert(["a"])
+        await uow.inbox.insert(events("a"))
 
     async with backend.database() as uow:
-        assert await uow.inbox.insert(["a"]) == {"a"}
+        assert await uow.inbox.insert(events("a")) == events("a")
+
+
+# Two facts were merged into one where readers knew an event by its id alone:
+# https://github.com/cloudevents/spec/issues/391
+async def test_events_of_two_sources_under_one_id_are_two_events_and_each_is_new_once(backend: Backend) -> None:
+    ours, theirs = events("a", "b"), events("a", "c", source="/shipping")
+    seen = []
+
+    for batch in (ours, theirs, theirs, ours, ours | theirs):
+        async with backend.database() as uow:
+            seen.append(await uow.inbox.insert(batch))
+
+    assert seen == [ours, theirs, set(), set(), set()]
+    assert await backend.inbox() == ours | theirs
+
+
+async def test_a_batch_may_hold_two_events_of_one_id(backend: Backend) -> None:
+    batch = events("a") | events("a", source="/shipping") | events("a", source="")
+
+    for new in (batch, set()):
+        async with backend.database() as uow:
+            assert await uow.inbox.insert(batch) == new
+
+    assert await backend.inbox() == batch
 
 
 # --- dead letters ---
@@ -193,6 +222,41 @@ async def test_a_position_has_one_dead_letter_however_often_it_is_read(backend: 
     assert await backend.dead_letters() == [letter(), letter(partition=4)]
 
 
+# A topic that is made again has the same positions again: https://github.com/streamnative/kop/issues/530
+@pytest.mark.parametrize("changes", [{"key": b"k"}, {"key": None}, {"value": b"["}, {"value": None}, {"headers": ()}])
+async def test_another_record_at_a_dead_letters_position_has_a_dead_letter_of_its_own(
+    backend: Backend, changes: dict[str, Any]
+) -> None:
+    for _ in range(2):
+        async with backend.database() as uow:
+            uow.dead_letters.add(letter())
+            uow.dead_letters.add(letter(**changes))
+
+    assert await backend.dead_letters() == [letter(), letter(**changes)]
+
+
+async def test_a_transaction_knows_in_the_end_how_many_of_its_dead_letters_are_new(backend: Backend) -> None:
+    new = []
+
+    for letters in ([letter(), letter(), letter(8)], [letter(), letter(9)], []):
+        async with backend.database() as uow:
+            for each in letters:
+                uow.dead_letters.add(each)
+        new.append(uow.dead_letters.new)
+
+    assert new == [2, 1, 0]
+
+
+async def test_what_a_dead_letters_parts_are_told_apart_by_is_where_they_stand(backend: Backend) -> None:
+    swapped = [letter(key=b"one", value=None), letter(key=None, value=b"one")]
+
+    async with backend.database() as uow:
+        for each in swapped:
+            uow.dead_letters.add(each)
+
+    assert await backend.dead_letters() == swapped
+
+
 # --- tasks ---
 
 
@@ -206,10 +270,24 @@ async def test_a_task_is_kept_with_its_group_and_payload(backend: Backend) -> No
 
 
 async def test_a_task_that_still_waits_is_not_made_twice(backend: Backend) -> None:
-    await schedule(backend, NewTask("call", "1", {"first": True}), NewTask("call", "1", {"first": False}))
-    await schedule(backend, NewTask("call", "1", {"first": False}), NewTask("write", "1"))
+    call = NewTask("call", "1", {"to": "ada"}, group="g")
+    await schedule(backend, call, call)
+    await schedule(backend, replace(call, delay=timedelta(hours=1)), NewTask("write", "1"))
 
-    assert await backend.tasks() == [("call", "1", None, {"first": True}), ("write", "1", None, {})]
+    assert await backend.tasks() == [("call", "1", "g", {"to": "ada"}), ("write", "1", None, {})]
+
+
+@pytest.mark.parametrize("changes", [{"payload": {}}, {"payload": {"to": "bob"}}, {"group": None}, {"group": "h"}])
+async def test_another_task_under_the_key_of_one_that_waits_is_refused_and_not_lost(
+    backend: Backend, changes: dict[str, Any]
+) -> None:
+    call = NewTask("call", "1", {"to": "ada"}, group="g")
+    await schedule(backend, call)
+
+    with pytest.raises(TaskConflictError, match="another task waits as call 1"):
+        await schedule(backend, NewTask("write", "1"), replace(call, **changes))
+
+    assert await backend.tasks() == [("call", "1", "g", {"to": "ada"})]
 
 
 async def test_a_task_is_due_after_its_delay_and_not_before(backend: Backend) -> None:

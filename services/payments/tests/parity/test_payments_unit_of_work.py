@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from outboxed.messages import EventIdentity
 from outboxed.testing.adapters import Backend, failed_transaction
 from outboxed.testing.suites.repository import RepositorySuite
 from payments import handlers
@@ -55,6 +56,9 @@ class TestPayments(RepositorySuite):
         assert await self.is_found_whole(backend, payment)
 
 
+EVENT = EventIdentity("/orders", "event-1")
+
+
 async def found(backend: Backend, key: UUID) -> Any:
     async with backend.database() as uow:
         return await uow.payments.find(key)
@@ -65,7 +69,7 @@ async def test_a_transaction_that_fails_leaves_nothing(backend: Backend) -> None
     await stored(backend.database, seen)
 
     async with failed_transaction(backend.database) as uow:
-        await uow.inbox.insert(["event-1"])
+        await uow.inbox.insert([EVENT])
         await handlers.request_payment(OrderPlaced.model_validate(order_placed_data(order_id)), uow)
         await handlers.record_charge(seen.order_id, Charged("ch_1"), uow)
 
@@ -74,7 +78,7 @@ async def test_a_transaction_that_fails_leaves_nothing(backend: Backend) -> None
     backend.clock.advance(timedelta(hours=1))
     assert not await backend.queue.claim(CHARGE, limit=10, lease=LEASE)
     async with backend.database() as uow:
-        assert await uow.inbox.insert(["event-1"]) == {"event-1"}
+        assert await uow.inbox.insert([EVENT]) == {EVENT}
 
 
 async def test_pages_give_every_payment_once_by_id(backend: Backend) -> None:

@@ -1,7 +1,8 @@
 """A batch of records becomes one transaction: inbox, handlers, outbox, tasks and dead letters commit together."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -10,7 +11,17 @@ import structlog
 
 from outboxed.errors import ConsumerHaltedError, UndecodableRecordError
 from outboxed.failpoints import failpoint
-from outboxed.messages import Attributes, ConsumedEvent, Received, Record, attributes_of, decode, raised_at, reason_of
+from outboxed.messages import (
+    Attributes,
+    ConsumedEvent,
+    EventIdentity,
+    Received,
+    Record,
+    attributes_of,
+    decode,
+    raised_at,
+    reason_of,
+)
 from outboxed.ports import EventDeadLetter, UnitOfWork, UnitOfWorkFactory
 from outboxed.storage import is_transient
 from outboxed.telemetry import continued_trace
@@ -18,8 +29,9 @@ from outboxed.telemetry import continued_trace
 log = structlog.get_logger()
 
 MAX_REFUSALS = 20
+REFUSED_SHARE = 0.1
 REFUSAL_WINDOW = 60.0
-"""So many events refused by their handlers within a minute mean a bad deploy, not bad data."""
+"""So many events of a type, and so large a share of the type's events, refused within a minute mean a bad deploy."""
 
 U = TypeVar("U", bound=UnitOfWork)
 Handler = Callable[[Any, U], Awaitable[None]]
@@ -65,6 +77,44 @@ class Progress:
             self.in_progress = 0
 
 
+class _LastMinute:
+    """How many events of each type were handled and refused within the last minute."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._handled: deque[tuple[float, Counter[str]]] = deque()
+        self._refused: deque[tuple[float, Counter[str]]] = deque()
+
+    def handled(self, types: Iterable[str]) -> None:
+        """Note the events of a transaction."""
+        self._handled.append((self._clock(), Counter(types)))
+        self._forget(self._handled)
+
+    def refused(self, event_type: str) -> None:
+        """Note an event that its handler refused."""
+        self._refused.append((self._clock(), Counter([event_type])))
+
+    def problem(self) -> str | None:
+        """What looks like a bad deploy, in words."""
+        handled = self._sum(self._handled)
+        for event_type, refused in self._sum(self._refused).items():
+            events = refused + handled[event_type]
+            if refused >= max(MAX_REFUSALS, REFUSED_SHARE * events):
+                return f"{refused} of {events} events of {event_type} were refused within a minute"
+        return None
+
+    def _forget(self, counted: deque[tuple[float, Counter[str]]]) -> None:
+        while counted and counted[0][0] < self._clock() - REFUSAL_WINDOW:
+            counted.popleft()
+
+    def _sum(self, counted: deque[tuple[float, Counter[str]]]) -> Counter[str]:
+        self._forget(counted)
+        total: Counter[str] = Counter()
+        for _, counts in counted:
+            total.update(counts)
+        return total
+
+
 @dataclass(frozen=True)
 class _Batch:
     events: tuple[Received[ConsumedEvent], ...]
@@ -76,6 +126,10 @@ class BatchConsumer(Generic[U]):
 
     `handle` raises a transient error after a rollback: offer the same records again. Any other error is traced to one
     event. That event becomes a dead letter, and the others are handled.
+
+    When many events of one type are refused, the batch is ended and `handle` raises ConsumerHaltedError, then and ever
+    after. The records come again: to the release before, to a mended one, or to this one after a restart, which then
+    goes on, since a record that has a dead letter counts no more.
     """
 
     def __init__(
@@ -92,8 +146,7 @@ class BatchConsumer(Generic[U]):
         self.progress = Progress()
         self._unit_of_work = unit_of_work
         self._metrics = metrics
-        self._clock = clock
-        self._refusals: dict[tuple[str, int, int], float] = {}
+        self._last_minute = _LastMinute(clock)
 
     @failpoint("consumer.receive")
     async def handle(self, records: Sequence[Record]) -> None:
@@ -116,7 +169,7 @@ class BatchConsumer(Generic[U]):
 
     @failpoint("consumer.decode")
     def _decode(self, records: Sequence[Record]) -> _Batch:
-        events: dict[str, Received[ConsumedEvent]] = {}
+        events: dict[EventIdentity, Received[ConsumedEvent]] = {}
         undecodable: list[tuple[Record, str]] = []
         for record in records:
             try:
@@ -128,7 +181,7 @@ class BatchConsumer(Generic[U]):
                 undecodable.append((record, reason_of(error) + raised_at(error)))
                 continue
             if received is not None:
-                events.setdefault(received.attributes.id, received)  # a copy within the batch is dropped here
+                events.setdefault(received.attributes.identity, received)  # a copy within the batch is dropped here
         return _Batch(tuple(events.values()), tuple(undecodable))
 
     def _decode_one(self, record: Record) -> Received[ConsumedEvent] | None:
@@ -146,14 +199,15 @@ class BatchConsumer(Generic[U]):
             await self._apply(batch.events, uow)
         for record, reason in batch.undecodable:
             log.error("event_dead_lettered", reason=reason, **_position(record))
+        self._last_minute.handled(received.attributes.type for received in batch.events)
 
     async def _apply(self, events: Sequence[Received[ConsumedEvent]], uow: U) -> None:
         if not events:
             return
-        new = await uow.inbox.insert([received.attributes.id for received in events])
-        await uow.lock([received.event.key for received in events if received.attributes.id in new])
+        new = await uow.inbox.insert([received.attributes.identity for received in events])
+        await uow.lock([received.event.key for received in events if received.attributes.identity in new])
         for received in events:
-            if received.attributes.id in new:
+            if received.attributes.identity in new:
                 await self._dispatch(received.attributes, received.event, uow)
 
     @failpoint("consumer.dispatch")
@@ -173,6 +227,9 @@ class BatchConsumer(Generic[U]):
                 if is_transient(error):
                     raise
                 await self._refuse(received, error)
+        self.progress.halted = self._last_minute.problem()
+        if self.progress.halted:
+            raise ConsumerHaltedError(self.progress.halted)
 
     @failpoint("consumer.refuse")
     async def _refuse(self, received: Received[ConsumedEvent], error: Exception) -> None:
@@ -180,16 +237,8 @@ class BatchConsumer(Generic[U]):
         async with self._unit_of_work() as uow:
             uow.dead_letters.add(EventDeadLetter(self.group, received.record, reason))
         log.error("event_dead_lettered", reason=reason, **_position(received.record))
-        self._count_refusal(received.record)
-
-    def _count_refusal(self, record: Record) -> None:
-        now = self._clock()
-        # by position: a batch that is read again refuses the same events again
-        self._refusals[record.topic, record.partition, record.offset] = now
-        self._refusals = {at: then for at, then in self._refusals.items() if then >= now - REFUSAL_WINDOW}
-        if len(self._refusals) >= MAX_REFUSALS:
-            self.progress.halted = f"{MAX_REFUSALS} events were refused by their handlers within a minute"
-            raise ConsumerHaltedError(self.progress.halted)
+        if uow.dead_letters.new:  # a record that is read again, perhaps by another process, is refused once
+            self._last_minute.refused(received.attributes.type)
 
     async def replay(self, record: Record, uow: U) -> None:
         """Handle one dead-lettered record in the caller's transaction, which also marks the letter.

@@ -3,6 +3,7 @@
 from outboxed.messages._asyncapi import document
 from outboxed.messages._envelope import (
     Attributes,
+    EventIdentity,
     OutgoingRecord,
     ProducerRecord,
     Received,
@@ -36,6 +37,7 @@ __all__ = [
     "ConsumedTimestamp",
     "Event",
     "EventData",
+    "EventIdentity",
     "OutgoingRecord",
     "ProducerRecord",
     "Received",

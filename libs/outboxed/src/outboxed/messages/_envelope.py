@@ -3,10 +3,11 @@
 Source: CloudEvents Kafka protocol binding 1.0.2, section 3.2.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -19,6 +20,8 @@ MAX_VALUE_BYTES = 512 * 1024
 """Half of Kafka's default record limit, so that every outbox row can be sent."""
 
 MAX_ID_CHARACTERS = 255
+
+_IDENTIFYING = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{0,{MAX_ID_CHARACTERS}}}")
 
 _REQUIRED = ("ce_type", "ce_id")
 
@@ -65,13 +68,26 @@ class OutgoingRecord:
         return ProducerRecord(self.topic, self.key.encode(), self.value, self.raw_headers())
 
 
+class EventIdentity(NamedTuple):
+    """Which event it is: producers make ids unique only within their source (CloudEvents 1.0, `id`)."""
+
+    source: str
+    id: str
+
+
 @dataclass(frozen=True)
 class Attributes:
-    """The envelope's attributes that consumers use."""
+    """The envelope's attributes that consumers use; `source` is empty if a producer sends none."""
 
     id: str
     type: str
+    source: str = ""
     traceparent: str | None = None
+
+    @property
+    def identity(self) -> EventIdentity:
+        """What the inbox knows the event by."""
+        return EventIdentity(self.source, self.id)
 
 
 @dataclass(frozen=True)
@@ -128,7 +144,9 @@ def encode_versions(
 def attributes_of(record: Record) -> Attributes:
     """Read the attributes; a null or unreadable header that is not required counts as absent.
 
-    Raises UndecodableRecordError where the value is null or `ce_type` or `ce_id` is missing or unreadable.
+    Raises UndecodableRecordError where the value is null, `ce_type` or `ce_id` is missing or unreadable, `ce_source` is
+    unreadable, or `ce_id` or `ce_source` is too long or has a control character, which CloudEvents 1.0 doesn't allow in
+    a string.
     """
     if record.value is None:
         raise UndecodableRecordError("the value is null")
@@ -136,11 +154,17 @@ def attributes_of(record: Record) -> Attributes:
     for name in _REQUIRED:
         if not headers.get(name):
             raise UndecodableRecordError(f"the header {name} is missing or unreadable")
-    if len(headers["ce_id"]) > MAX_ID_CHARACTERS or "\0" in headers["ce_id"]:
-        raise UndecodableRecordError(f"the header ce_id is longer than {MAX_ID_CHARACTERS} characters or has a NUL")
+    if "ce_source" not in headers and any(name == "ce_source" and raw for name, raw in record.headers):
+        raise UndecodableRecordError("the header ce_source is unreadable")
+    for name in ("ce_id", "ce_source"):
+        if not _IDENTIFYING.fullmatch(headers.get(name, "")):
+            raise UndecodableRecordError(
+                f"the header {name} is longer than {MAX_ID_CHARACTERS} characters or has a control character"
+            )
     return Attributes(
         id=headers["ce_id"],
         type=headers["ce_type"],
+        source=headers.get("ce_source", ""),
         traceparent=headers.get("traceparent"),
     )
 

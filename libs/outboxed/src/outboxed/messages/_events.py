@@ -3,7 +3,7 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, ClassVar, Unpack
+from typing import Annotated, ClassVar, Self, Unpack
 
 from pydantic import (
     AwareDatetime,
@@ -13,7 +13,11 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
+
+from outboxed.messages._storable import unstorable
 
 
 def rfc3339(value: datetime) -> str:
@@ -122,9 +126,23 @@ class Event(EventData, _Addressed):
 
 
 class ConsumedData(BaseModel):
-    """A part of a consumed event: only the fields that this service uses; all others are ignored."""
+    """A part of a consumed event: only the fields that this service uses; all others are ignored.
+
+    A value that PostgreSQL can't hold is refused: text with NUL or a lone surrogate, an integer of more than 64 bits, a
+    number that isn't finite or has too many digits, an instant before the year 1 or after 9999 in UTC, each also inside
+    of free JSON. The schema doesn't say so. Producers that keep their data in a database can't send such a value, and
+    would otherwise have to promise for each field that they don't.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="after")
+    def _can_be_stored(self) -> Self:
+        for name, value in self:
+            if problem := unstorable(value):
+                field = name if name in type(self).model_fields else "an undeclared field"
+                raise PydanticCustomError("unstorable", "{problem}", {"problem": f"{field} {problem}"})
+        return self
 
 
 class ConsumedEvent(ConsumedData, _Addressed):

@@ -109,6 +109,7 @@ class SqlRepository(Generic[A]):
         names = list(rows[0])
         new = unnest(column_types(self._table, names), rows, alias="new")
         columns = sa.select(*(new.c[name] for name in names)).order_by(new.c.position)
+        # a conflict on the id is never silent: it is counted below, and on any other key it is an error
         insert_new = insert(self._table).from_select(names, columns).on_conflict_do_nothing(index_elements=["id"])
         written = len((await self._connection.execute(insert_new.returning(self._table.c.id))).all())
         if written != len(rows):

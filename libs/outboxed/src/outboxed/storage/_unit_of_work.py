@@ -13,12 +13,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outboxed._wakeups import Wakeup
+from outboxed.errors import TaskConflictError
 from outboxed.failpoints import failpoint
 from outboxed.messages import Event, OutgoingRecord, encode_versions
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage import tables
 from outboxed.storage._clock import Clock
 from outboxed.storage._database import column_types, storable, unnest
+from outboxed.storage._inbox import SqlInbox
 from outboxed.storage._repository import SqlRepository
 from outboxed.telemetry import current_traceparent
 
@@ -63,28 +65,12 @@ class PendingTasks:
         self.scheduled.append((task, current_traceparent()))
 
 
-class SqlInbox:
-    """The inbox table."""
-
-    def __init__(self, connection: AsyncConnection, clock: Clock) -> None:
-        self._connection = connection
-        self._clock = clock
-
-    @failpoint("inbox.insert")
-    async def insert(self, ids: Iterable[str]) -> set[str]:
-        """See ports.Inbox. Ids are sorted, so that two owners of a partition during a rebalance can't deadlock."""
-        handled_at = sa.func.clock_timestamp() + self._clock.offset
-        source = sa.select(sa.func.unnest(sa.literal(sorted(ids), sa.ARRAY(sa.Text))), handled_at.label("handled_at"))
-        statement = insert(tables.inbox).from_select(["event_id", "handled_at"], source)
-        claim = statement.on_conflict_do_nothing().returning(tables.inbox.c.event_id)
-        return set((await self._connection.execute(claim)).scalars())
-
-
 class SqlDeadLetters:
     """Dead-lettered records that are written at the end of the transaction."""
 
     def __init__(self) -> None:
         self.added: list[EventDeadLetter] = []
+        self.new = 0
 
     def add(self, letter: EventDeadLetter) -> None:
         """See ports.DeadLetters."""
@@ -149,10 +135,23 @@ class SqlUnitOfWork:
         # a postponed task keeps first_due_at, which tells for how long the task has been failing
         ordered = sa.select(*(new.c[name] for name in types), due_at, due_at).order_by(new.c.position)
         statement = insert(tables.tasks).from_select([*types, "due_at", "first_due_at"], ordered)
-        await self.connection.execute(statement.on_conflict_do_nothing(constraint="tasks_kind_key"))
+        unless_it_waits = statement.on_conflict_do_nothing(constraint="tasks_kind_key").returning(tables.tasks.c.id)
+        inserted = len((await self.connection.execute(unless_it_waits)).all())
+        if inserted < len(rows):
+            await self._refuse_other_tasks(new)
+
+    async def _refuse_other_tasks(self, new: sa.TableValuedAlias) -> None:
+        waits, names = tables.tasks, ("payload", "task_group")
+        is_another = sa.or_(*(waits.c[name].is_distinct_from(new.c[name]) for name in names))
+        others = sa.select(waits.c.kind, waits.c.key).where(
+            waits.c.kind == new.c.kind, waits.c.key == new.c.key, is_another
+        )
+        for kind, key in await self.connection.execute(others.limit(1)):
+            raise TaskConflictError(kind, key)
 
     @failpoint("dead_letters.insert")
     async def _insert_dead_letters(self) -> None:
+        # no conflict hides another record: the constraint has a digest of key, value and headers
         statement = insert(tables.dead_letters).on_conflict_do_nothing(constraint="dead_letters_position")
         values = [
             {
@@ -169,7 +168,8 @@ class SqlUnitOfWork:
             }
             for letter in self.dead_letters.added
         ]
-        await self.connection.execute(statement.values(values))
+        new = statement.values(values).returning(tables.dead_letters.c.id)
+        self.dead_letters.new = len((await self.connection.execute(new)).all())
 
 
 U = TypeVar("U", bound=SqlUnitOfWork)

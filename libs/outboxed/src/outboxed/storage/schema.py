@@ -69,6 +69,21 @@ _DEAD_LETTER_EDITS = (
     "comment on column dead_letters.edited_headers is 'as headers; all three count once edited_at is set'",
 )
 
+_IDENTITIES = (
+    "alter table inbox add source text",
+    "comment on column inbox.event_id is 'the id; for a namesake id, U+001F and source'",
+    "comment on column inbox.source is 'null in rows of a release that noted none'",
+    # the database makes the digest, and the constraint keeps its name: the release before goes on adding letters
+    r"""
+    alter table dead_letters
+        add record_digest bytea generated always as (
+            sha256(coalesce(sha256(key), '\x00'::bytea) || coalesce(sha256(value), '\x00'::bytea) || sha256(headers))
+        ) stored,
+        drop constraint dead_letters_position,
+        add constraint dead_letters_position unique (consumer_group, topic, partition, "offset", record_digest)
+    """,
+)
+
 
 def create_v1() -> None:
     """Create outbox, inbox, tasks and dead letters."""
@@ -79,4 +94,13 @@ def create_v1() -> None:
 def add_dead_letter_edits() -> None:
     """Let a person edit a dead letter; the original stays in its own columns."""
     for statement in _DEAD_LETTER_EDITS:
+        op.execute(statement)
+
+
+def add_identities() -> None:
+    """Know an event by source and id, and a dead letter by its record's position and content.
+
+    Nothing in the inbox is rewritten. The dead letters are; they are few, and a consumer with another one tries again.
+    """
+    for statement in _IDENTITIES:
         op.execute(statement)

@@ -11,6 +11,11 @@ def _time(name: str, *, nullable: bool = False) -> sa.Column[object]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable, server_default=default)
 
 
+_RECORD_DIGEST = (
+    r"sha256(coalesce(sha256(key), '\x00'::bytea) || coalesce(sha256(value), '\x00'::bytea) || sha256(headers))"
+)
+"""What the record is. Its position alone is not enough: a topic that is made again has the same offsets again."""
+
 outbox = sa.Table(
     "outbox",
     metadata,
@@ -25,7 +30,8 @@ outbox = sa.Table(
 inbox = sa.Table(
     "inbox",
     metadata,
-    sa.Column("event_id", sa.Text, primary_key=True),
+    sa.Column("event_id", sa.Text, primary_key=True, comment="the id; for a namesake id, U+001F and source"),
+    sa.Column("source", sa.Text, comment="null in rows of a release that noted none"),
     _time("handled_at"),
     sa.Index("inbox_handled_at", "handled_at"),
 )
@@ -76,5 +82,8 @@ dead_letters = sa.Table(
     sa.Column("edited_key", sa.LargeBinary),
     sa.Column("edited_value", sa.LargeBinary),
     sa.Column("edited_headers", sa.LargeBinary, comment="as headers; all three count once edited_at is set"),
-    sa.UniqueConstraint("consumer_group", "topic", "partition", "offset", name="dead_letters_position"),
+    sa.Column("record_digest", sa.LargeBinary, sa.Computed(_RECORD_DIGEST, persisted=True)),
+    sa.UniqueConstraint(
+        "consumer_group", "topic", "partition", "offset", "record_digest", name="dead_letters_position"
+    ),
 )

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from outboxed.messages import OutgoingRecord, Record
+from outboxed.messages import EventIdentity, OutgoingRecord, Record
 from outboxed.ports import EventDeadLetter
 from outboxed.storage import Clock, SqlTransactions, load_headers, tables
+from outboxed.storage._inbox import handled_identity
 from outboxed.tasks import SqlTaskQueue, TaskQueue
 from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
 
@@ -31,8 +32,8 @@ class Backend(Protocol):
         """(kind, key, group, payload), in the order of scheduling."""
         ...
 
-    async def inbox(self) -> set[str]:
-        """The ids of the events that were handled."""
+    async def inbox(self) -> set[EventIdentity]:
+        """The events that were handled."""
         ...
 
     async def dead_letters(self) -> Sequence[EventDeadLetter]:
@@ -70,7 +71,7 @@ class InMemoryBackend:
         rows = sorted(self.database.state.tasks.values(), key=lambda row: row.id)
         return [(row.new.kind, row.new.key, row.new.group, dict(row.new.payload)) for row in rows]
 
-    async def inbox(self) -> set[str]:
+    async def inbox(self) -> set[EventIdentity]:
         """See Backend."""
         return set(self.database.state.inbox)
 
@@ -107,10 +108,11 @@ class SqlBackend:
         """See Backend."""
         return [(row.kind, row.key, row.task_group, row.payload) for row in await self._rows(tables.tasks)]
 
-    async def inbox(self) -> set[str]:
+    async def inbox(self) -> set[EventIdentity]:
         """See Backend."""
         async with self.database.engine.connect() as connection:
-            return set((await connection.execute(sa.select(tables.inbox.c.event_id))).scalars())
+            rows = await connection.execute(sa.select(tables.inbox.c.event_id, tables.inbox.c.source))
+            return {handled_identity(*row) for row in rows}
 
     async def dead_letters(self) -> Sequence[EventDeadLetter]:
         """See Backend."""

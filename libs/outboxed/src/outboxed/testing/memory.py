@@ -15,7 +15,8 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
 from outboxed._wakeups import Wakeup
-from outboxed.messages import OutgoingRecord
+from outboxed.errors import TaskConflictError
+from outboxed.messages import EventIdentity, OutgoingRecord, Record
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage import Aggregate, Clock, ConcurrentInsertError, StaleAggregateError
 from outboxed.storage._unit_of_work import PendingEvents, PendingTasks
@@ -43,9 +44,9 @@ class State:
     """Everything that is committed; `tables` belong to the service."""
 
     outbox: dict[int, OutgoingRecord] = field(default_factory=dict)
-    inbox: dict[str, datetime] = field(default_factory=dict)
+    inbox: dict[EventIdentity, datetime] = field(default_factory=dict)
     tasks: dict[tuple[str, str], StoredTask] = field(default_factory=dict)
-    dead_letters: dict[tuple[str, str, int, int], EventDeadLetter] = field(default_factory=dict)
+    dead_letters: dict[tuple[str, Record], EventDeadLetter] = field(default_factory=dict)
     buried_tasks: list[tuple[Task, str]] = field(default_factory=list)
     tables: dict[str, dict[Any, Any]] = field(default_factory=dict)
 
@@ -95,28 +96,29 @@ class InMemoryRepository(Generic[A]):
 class InMemoryInbox:
     """The inbox."""
 
-    def __init__(self, rows: dict[str, datetime], now: datetime) -> None:
+    def __init__(self, rows: dict[EventIdentity, datetime], now: datetime) -> None:
         self._rows = rows
         self._now = now
 
-    async def insert(self, ids: Iterable[str]) -> set[str]:
+    async def insert(self, events: Iterable[EventIdentity]) -> set[EventIdentity]:
         """See outboxed.ports.Inbox."""
-        new = set(ids) - self._rows.keys()
-        self._rows.update((event_id, self._now) for event_id in new)
+        new = set(events) - self._rows.keys()
+        self._rows.update((event, self._now) for event in new)
         return new
 
 
 class InMemoryDeadLetters:
     """Adds dead letters to the transaction's copy."""
 
-    def __init__(self, rows: dict[tuple[str, str, int, int], EventDeadLetter]) -> None:
+    def __init__(self, rows: dict[tuple[str, Record], EventDeadLetter]) -> None:
         self._rows = rows
+        self.new = 0
 
     def add(self, letter: EventDeadLetter) -> None:
         """See outboxed.ports.DeadLetters."""
-        record = letter.record
         kept = replace(letter, reason=letter.reason.replace("\0", ""))
-        self._rows.setdefault((letter.group, record.topic, record.partition, record.offset), kept)
+        self.new += (letter.group, letter.record) not in self._rows
+        self._rows.setdefault((letter.group, letter.record), kept)
 
 
 class InMemoryUnitOfWork:
@@ -182,7 +184,9 @@ class InMemoryDatabase(Generic[U]):
             uow.state.outbox[next(self._ids)] = record
         for task, traceparent in uow.tasks.scheduled:
             stored = StoredTask(next(self._ids), task, uow.now + task.delay, traceparent)
-            uow.state.tasks.setdefault((task.kind, task.key), stored)
+            waits = uow.state.tasks.setdefault((task.kind, task.key), stored).new
+            if (waits.payload, waits.group) != (task.payload, task.group):
+                raise TaskConflictError(task.kind, task.key)
 
 
 class InMemoryTaskQueue(Generic[U]):

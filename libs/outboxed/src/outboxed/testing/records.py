@@ -45,13 +45,14 @@ def event_record(  # noqa: PLR0913 - a record has that many parts
     *,
     key: str,
     event_id: str | None = None,
+    source: str = "/test",
     offset: int | None = None,
 ) -> Any:
     """A well-formed CloudEvents record in binary mode."""
     headers = {
         "ce_specversion": "1.0",
         "ce_id": event_id or str(uuid4()),
-        "ce_source": "/test",
+        "ce_source": source,
         "ce_type": event_type,
         "content-type": "application/json",
     }
@@ -95,6 +96,8 @@ def poison(good: Any, **refused: Mapping[str, Any]) -> Mapping[str, Any]:
         "no ce_id": spoilt(ce_id=b""),
         "null ce_id": spoilt(ce_id=None),
         "unreadable ce_type": spoilt(ce_type=b"\xff"),
+        "unreadable ce_source": spoilt(ce_source=b"\xff"),
+        "control character in ce_id": spoilt(ce_id=b"a\x1fb"),
         **{name: spoilt(json.dumps({**data, **changes}).encode()) for name, changes in refused.items()},
     }
 

@@ -9,6 +9,7 @@ import anyio
 from backing_services.waiting import eventually
 
 from outboxed.consuming import ConsumerRole
+from outboxed.messages import attributes_of
 from outboxed.storage import SqlTransactions
 from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.services import running
@@ -47,7 +48,7 @@ class DeliverySuite:
             await eventually(lambda: self._are_committed(topics, 4))
 
         backend = SqlBackend(transactions)
-        handled = {dict(record.headers)["ce_id"].decode() for record in (event, marker)}
+        handled = {attributes_of(record).identity for record in (event, marker)}
         assert await backend.inbox() == handled
         assert await self.effects(backend) == len(handled)
 

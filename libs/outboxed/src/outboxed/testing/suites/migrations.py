@@ -12,7 +12,18 @@ from alembic.migration import MigrationContext
 from backing_services.postgres import DatabaseIsolation
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from outboxed.storage import create_engine, migrate, schema_problem, tables
+from outboxed.messages import EventIdentity
+from outboxed.storage import Clock, create_engine, migrate, schema_problem, tables
+from outboxed.storage._inbox import SqlInbox
+
+_OF_THE_RELEASE_BEFORE = {
+    "insert into inbox (event_id, handled_at) select unnest(array['1']), now() on conflict do nothing": [1, 0],
+    """
+    insert into dead_letters (source, consumer_group, topic, partition, "offset", headers, reason)
+    values ('event', 'g', 't', 0, 7, '[]', 'why') on conflict on constraint dead_letters_position do nothing
+    """: [1, 0],
+}
+"""Its statements that name a constraint or leave out a column, and how many rows each run writes."""
 
 
 class MigrationSuite:
@@ -80,6 +91,21 @@ class MigrationSuite:
         async with empty.connect() as connection:
             names = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
         assert names == ["dead_letters"]
+
+    async def test_the_release_before_goes_on_handling_events_and_adding_dead_letters(
+        self, private: AsyncEngine
+    ) -> None:
+        async with private.begin() as connection:
+            for statement, counts in _OF_THE_RELEASE_BEFORE.items():
+                assert [(await connection.execute(sa.text(statement))).rowcount for _ in counts] == counts
+
+    async def test_what_the_release_before_has_handled_is_not_handled_again(self, private: AsyncEngine) -> None:
+        async with private.begin() as connection:
+            await connection.execute(sa.text("insert into inbox (event_id) values ('1')"))
+
+            new = await SqlInbox(connection, Clock()).insert([EventIdentity("/any", "1"), EventIdentity("/any", "2")])
+
+        assert new == {EventIdentity("/any", "2")}
 
     def _all_tables(self) -> sa.MetaData:
         together = sa.MetaData()

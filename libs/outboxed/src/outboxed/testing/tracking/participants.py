@@ -11,7 +11,7 @@ from faststream.kafka import TestKafkaBroker
 
 from outboxed._compat.aiokafka import read_any_header
 from outboxed.consuming import BatchConsumer, Route, create_broker, subscribe
-from outboxed.messages import Record
+from outboxed.messages import Record, attributes_of
 from outboxed.process import Metrics, Service
 from outboxed.settings import Database, KafkaSettings
 from outboxed.storage import Clock
@@ -119,7 +119,7 @@ class InMemoryParticipant:
         state = self.database.state
         dead = {letter.record.offset for letter in state.dead_letters.values()}
         for record in batch:
-            if header(record, "ce_id") not in state.inbox and record.offset not in dead:
+            if record.offset not in dead and attributes_of(record).identity not in state.inbox:
                 raise StuckRecordError(f"{self.name} can't handle {_told(record)}, it would come again for ever")
 
     async def pending(self) -> PendingWork:
