@@ -30,7 +30,8 @@ async def up(tmp_path: Path) -> AsyncIterator[ManagedProcess]:
 async def pasted(output: str) -> list[str]:
     """Run the printed commands; what they answered, a line each."""
     [script] = re.findall(r"^curl .*?to:ada@example\.com\"; echo\n", output, re.MULTILINE | re.DOTALL)
-    shell = await asyncio.create_subprocess_exec("bash", "-c", script, stdout=subprocess.PIPE)
+    directly = {**os.environ, "NO_PROXY": "*", "no_proxy": "*"}
+    shell = await asyncio.create_subprocess_exec("bash", "-c", script, stdout=subprocess.PIPE, env=directly)
     answers, _ = await shell.communicate()
     return answers.decode().splitlines()
 

@@ -30,7 +30,7 @@ VARIABLES = {
 """Each alone ends the start of the server, or a client's connection, with an error."""
 USES_POSTGRES = """
     import asyncio, os
-    from backing_services.postgres import connected
+    from backing_services.postgres import EmbeddedPostgres, connected
 
     async def one(url):
         async with connected(url) as connection:
@@ -39,6 +39,10 @@ USES_POSTGRES = """
     def test_it(postgres_server):
         assert asyncio.run(one(postgres_server.url("postgres"))) == 1
         assert not [name for name in os.environ if name.startswith("PG")]
+
+    def test_a_server_of_its_own_changes_nothing_that_a_test_may_not_change():
+        with EmbeddedPostgres() as server:
+            assert asyncio.run(one(server.url("postgres"))) == 1
 """
 STARTS_A_SERVER = """
 import asyncio
@@ -57,12 +61,6 @@ with EmbeddedPostgres({arguments}) as server:
 """
 
 
-def test_tests_on_the_embedded_server_do_not_see_them(project: Project) -> None:
-    run = project({"tests/integration/test_x.py": USES_POSTGRES}, **VARIABLES)
-
-    assert run.status == 0, run.text
-
-
 @pytest.mark.parametrize("arguments", ["", "port=0"])
 def test_a_program_that_starts_a_server_is_not_led_elsewhere(arguments: str, tmp_path: Path) -> None:
     program = STARTS_A_SERVER.replace("{arguments}", arguments)
@@ -78,6 +76,20 @@ def test_a_program_that_starts_a_server_is_not_led_elsewhere(arguments: str, tmp
     )
 
     assert (done.returncode, done.stdout) == (0, "postgres\n"), done.stderr[-1000:]
+
+
+@pytest.mark.parametrize("chosen", ["-k its_own", ""])
+def test_tests_on_the_embedded_server_do_not_see_them(project: Project, chosen: str) -> None:
+    run = project({"tests/integration/test_x.py": USES_POSTGRES}, *chosen.split(), **VARIABLES)
+
+    assert run.status == 0, run.text
+
+
+def test_a_given_server_keeps_them(project: Project) -> None:
+    keeps = "import os\ndef test_it():\n    assert os.environ['PGPASSWORD'] == 'kept'"
+    given = {"TEST_DATABASE_URL": "postgresql://app@db.example/app_test", "PGPASSWORD": "kept"}
+
+    assert project({"tests/integration/test_x.py": keeps}, **given).status == 0
 
 
 def test_variables_that_only_begin_alike_stay(project: Project) -> None:

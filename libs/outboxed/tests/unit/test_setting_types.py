@@ -408,3 +408,26 @@ def test_what_is_no_public_key_is_refused(monkeypatch: pytest.MonkeyPatch, text:
 @pytest.mark.parametrize("prefix", ["a b", "a/", "ä", "a" * 101])
 def test_a_prefix_that_no_topic_may_have_is_refused(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
     assert refused(monkeypatch, "kafka_topic_prefix", prefix)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("SSL_CERT_FILE", "/no/such", "SSL_CERT_FILE: can't be read: No such file or directory"),
+        ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE: holds no certificate in PEM"),
+        ("SSL_CERT_DIR", "/no/such", "SSL_CERT_DIR: is no folder"),
+    ],
+)
+def test_authorities_of_the_environment_matter_only_to_who_verifies_by_them(
+    monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path], variable: str, value: str, line: str
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv(variable, value)
+    assert loaded(monkeypatch, "log_level", "INFO") == "INFO"
+    url = "postgresql+asyncpg://ada@db/bank?sslmode=verify-full"
+
+    assert refused(monkeypatch, "database_url", url) == line
+    monkeypatch.setenv("BANK_DATABASE_URL", f"{url}&sslrootcert={certificate[0]}")
+    with pytest.raises(ConfigurationError, match=f"^{line}$"):
+        loaded(monkeypatch, "kafka_security_protocol", "SSL")
+    assert loaded(monkeypatch, "kafka_ssl_ca_file", str(certificate[0])) == str(certificate[0])

@@ -35,6 +35,10 @@ class Settings(ServiceSettings):
     smtp_domain: Host = "shop.example"
     smtp_timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5
 
+    @property
+    def trusts_the_system(self) -> bool:
+        return self.smtp_starttls or super().trusts_the_system
+
     @model_validator(mode="after")
     def _refuse_a_password_in_the_clear(self) -> Self:
         if self.environment == "production" and self.smtp_username and not self.smtp_starttls:

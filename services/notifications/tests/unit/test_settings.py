@@ -4,6 +4,7 @@ import pytest
 from notifications.app import create_mailer
 from notifications.settings import Settings
 from outboxed.errors import ConfigurationError
+from outboxed.settings import load
 from outboxed.testing.suites.settings import SettingsSuite, wrong_settings
 
 
@@ -31,6 +32,15 @@ class TestSettings(SettingsSuite):
     def test_production_refuses_to_send_a_password_in_the_clear(self, in_production: Callable[..., Settings]) -> None:
         with pytest.raises(ConfigurationError, match="NOTIFICATIONS_SMTP_STARTTLS"):
             in_production(SMTP_USERNAME="shop", SMTP_PASSWORD="secret")
+
+
+def test_a_mail_server_is_verified_by_authorities_that_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such")
+    assert not load(Settings).smtp_starttls
+    monkeypatch.setenv("NOTIFICATIONS_SMTP_STARTTLS", "true")
+
+    with pytest.raises(ConfigurationError, match=r"^SSL_CERT_FILE: can't be read: No such file or directory$"):
+        load(Settings)
 
 
 def test_settings_never_show_the_password() -> None:

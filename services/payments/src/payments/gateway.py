@@ -5,7 +5,6 @@ import os
 import ssl
 from collections.abc import Sequence
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -15,14 +14,12 @@ import httpx
 from outboxed.errors import ConfigurationError
 from outboxed.failpoints import failpoint
 from outboxed.messages import ConsumedPrice
-from outboxed.settings import HttpUrl, check_ca_file
+from outboxed.settings import HttpUrl, check_system_authorities
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from payments.domain import Charge
 from payments.ports import GatewayCharge, GatewayUnavailableError, PaymentDeclinedError, ServiceTimeoutError
 
-CA_FILE = "SSL_CERT_FILE"
-CA_FOLDER = "SSL_CERT_DIR"
 FINAL = {402: "card_declined", 409: "key_refunded"}
 
 
@@ -89,12 +86,9 @@ def _authorities(url: str) -> ssl.SSLContext | bool:
     if not url.startswith("https://"):
         return True
     try:
-        if path := os.environ.get(CA_FILE):
-            check_ca_file(path)
+        check_system_authorities()
     except ValueError as error:
-        raise ConfigurationError(f"{CA_FILE}: {error}") from None
-    if not os.environ.get(CA_FILE) and (folder := os.environ.get(CA_FOLDER)) and not Path(folder).is_dir():
-        raise ConfigurationError(f"{CA_FOLDER}: is no folder")
+        raise ConfigurationError(str(error)) from None
     return httpx.create_ssl_context()
 
 

@@ -2,7 +2,7 @@
 
 from outboxed.settings._addresses import BootstrapServers, Host, HttpUrl, Port, parse_bootstrap_servers
 from outboxed.settings._database import Database, DatabaseUrl, forget_libpq_variables
-from outboxed.settings._files import CaFile, check_ca_file
+from outboxed.settings._files import CaFile, check_system_authorities
 from outboxed.settings._kafka import KafkaSettings, SaslMechanism, SecurityProtocol
 from outboxed.settings._keys import PublicKey, load_public_key
 from outboxed.settings._mail import MailSender
@@ -23,7 +23,7 @@ __all__ = [
     "SaslMechanism",
     "SecurityProtocol",
     "ServiceSettings",
-    "check_ca_file",
+    "check_system_authorities",
     "forget_libpq_variables",
     "load",
     "load_public_key",

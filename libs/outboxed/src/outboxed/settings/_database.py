@@ -18,7 +18,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from outboxed.settings._addresses import join_address, parse_host, parse_port, split_address
-from outboxed.settings._files import check_ca_file, check_readable
+from outboxed.settings._files import check_ca_file, check_readable, check_system_authorities
 
 DRIVER = "postgresql+asyncpg"
 FORM = f"must be a URL such as {DRIVER}://user:password@host:5432/database"
@@ -210,6 +210,7 @@ def _ssl_context(mode: str, query: Mapping[str, str]) -> ssl.SSLContext:
     if (authorities := _file(query, "sslrootcert", check_ca_file)) is not None:
         context.load_verify_locations(cafile=authorities)
     elif mode == "verify-full":
+        check_system_authorities()
         context.load_default_certs()
     elif mode == "verify-ca":
         raise ValueError("has sslmode=verify-ca, which needs the parameter sslrootcert")

@@ -16,7 +16,7 @@ from outboxed import failpoints
 from outboxed.errors import ConfigurationError, message_of
 from outboxed.settings._addresses import BootstrapServers, Host, Port
 from outboxed.settings._database import Database, DatabaseUrl
-from outboxed.settings._files import CaFile
+from outboxed.settings._files import CaFile, check_system_authorities
 from outboxed.settings._kafka import KafkaSettings, SaslMechanism, SecurityProtocol
 
 TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")]
@@ -102,6 +102,17 @@ class ServiceSettings(BaseSettings):
         if self.kafka_security_protocol in {"PLAINTEXT", "SASL_PLAINTEXT"}:
             name = self.variable("kafka_security_protocol")
             raise ValueError(f"{name} must be SSL or SASL_SSL in production, not {self.kafka_security_protocol}")
+        return self
+
+    @property
+    def trusts_the_system(self) -> bool:
+        """Whether a client verifies certificates by the system's authorities."""
+        return "SSL" in self.kafka_security_protocol and self.kafka_ssl_ca_file is None
+
+    @model_validator(mode="after")
+    def _check_authorities(self) -> Self:
+        if self.trusts_the_system:
+            check_system_authorities()
         return self
 
     @staticmethod
