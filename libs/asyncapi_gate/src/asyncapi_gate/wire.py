@@ -51,7 +51,7 @@ def differences(document: Document, record: RawRecord) -> Iterator[str]:
     yield from (f"headers: {line}" for line in violations(headers, message.headers, document))
     try:
         payload: Any = json.loads(record.value or b"")
-    except ValueError:
+    except (ValueError, RecursionError):  # the second: nested too deep
         yield "its value is no JSON"
         return
     yield from violations(payload, message.payload, document)

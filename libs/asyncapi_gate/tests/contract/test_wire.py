@@ -53,6 +53,7 @@ def test_a_record_that_some_service_documents_is_documented() -> None:
         (replace(RECORD, headers=(*OTHERS, ("ce_type", b"parcel.lost.v1"))), "nobody documents parcel.lost.v1"),
         (replace(RECORD, headers=()), "nobody documents a record without ce_type"),
         (replace(RECORD, value=None), "its value is no JSON"),
+        (replace(RECORD, value=b"[" * 100_000), "its value is no JSON"),
         (replace(RECORD, key=None), "its key  isn't its parcel_id"),
         (replace(RECORD, key=b"\xff"), "its key \ufffd isn't its parcel_id"),
         (replace(RECORD, topic="parcels-v2"), "is sent to the topic parcels-v2, documented is parcels"),
