@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
+import structlog
+from outboxed.errors import ConfigurationError
 from outboxed.process import Role, run_roles
 
 
@@ -47,6 +49,24 @@ async def test_a_role_that_dies_stops_the_others_with_status_1() -> None:
     assert await run_roles([Role("other", other.run), Role("dies", dies)]) == 1
 
     assert other.told
+
+
+@pytest.mark.parametrize(
+    ("error", "has_traceback"),
+    [(RuntimeError("a bug"), True), (ConfigurationError("BANK_DATABASE_URL: no such database"), False)],
+)
+async def test_a_role_that_dies_of_a_wrong_setting_says_so_without_a_traceback(
+    error: Exception,
+    has_traceback: bool,
+) -> None:
+    async def dies(_: anyio.Event) -> None:
+        raise error
+
+    with structlog.testing.capture_logs() as logs:
+        await run_roles([Role("dies", dies)])
+
+    [died] = [line for line in logs if line["event"] == "role_died"]
+    assert (died["error"], died["exc_info"] is not None) == (repr(error), has_traceback)
 
 
 async def test_a_role_that_ends_on_its_own_is_one_that_died() -> None:
