@@ -23,6 +23,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     # set now, because pact_faststream sets it at import, which may be during a test
     os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
+    _keep_this_machine_direct()
+
+
+def _keep_this_machine_direct() -> None:
+    """Pact's verifier asks servers of this machine, and would ask a proxy for them."""
+    if any(name.lower().endswith("_proxy") for name in os.environ):
+        for name in ("NO_PROXY", "no_proxy"):
+            os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost"]))
 
 
 @pytest.hookimpl(tryfirst=True)

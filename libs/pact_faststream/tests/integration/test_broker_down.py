@@ -123,6 +123,29 @@ def test_an_address_that_can_not_be_one_is_told_likewise(monkeypatch: pytest.Mon
     assert len(done.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"ALL_PROXY": "socks5://127.0.0.1:9"}, "socks"),
+        ({"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,[::1]"}, "port"),
+        ({"SSL_CERT_FILE": "/no/such"}, "No such file"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_an_environment_that_leads_nowhere_is_told(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], reason: str
+) -> None:
+    for name, value in {"PACT_BROKER_BASE_URL": "https://broker.example", **variables}.items():
+        monkeypatch.setenv(name, value)
+
+    done = run("publish", "payments")
+
+    assert (done.status, done.out) == (1, "")
+    assert "the environment says how to reach a server (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY" in done.err
+    assert reason in done.err
+    assert len(done.err.splitlines()) == 1
+
+
 def test_an_answer_that_never_ends_is_silence_too(monkeypatch: pytest.MonkeyPatch, dribbling_address: str) -> None:
     monkeypatch.setenv("PACT_BROKER_TIMEOUT", "0.2")
     monkeypatch.setenv("PACT_BROKER_BASE_URL", dribbling_address)

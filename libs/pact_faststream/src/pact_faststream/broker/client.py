@@ -155,11 +155,19 @@ def _sent(settings: BrokerSettings, method: HTTPMethod, url: str, body: Any, end
     seconds = ends - time.monotonic()
 
     def send() -> httpx.Response:
-        with httpx.Client(auth=settings.login, timeout=seconds, verify=_trusted(url)) as client:
+        with _client(settings, url, seconds) as client:
             return client.request(method, url, headers=headers, json=body)
 
     # httpx limits each read, but not their sum or the look-up of a host name
     return _in_time(send, seconds)
+
+
+def _client(settings: BrokerSettings, url: str, seconds: float) -> httpx.Client:
+    try:
+        return httpx.Client(auth=settings.login, timeout=seconds, verify=_trusted(url))
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        variables = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE"
+        raise BrokerError(f"the environment says how to reach a server ({variables}), but not right: {error}") from None
 
 
 def _trusted(url: str) -> ssl.SSLContext:
