@@ -126,7 +126,6 @@ def test_the_limit_counts_bytes_and_not_characters() -> None:
         ([("ce_type", b"x"), ("ce_id", b"a\0b")], "ce_id"),
         ([("ce_type", b"x"), ("ce_id", b"a\x1fb")], "ce_id"),
         ([("ce_type", b"x"), ("ce_id", "a\x85b".encode())], "ce_id"),
-        ([*NEEDED, ("ce_source", b"/\xff")], "ce_source"),
         ([*NEEDED, ("ce_source", b"a" * 256)], "ce_source"),
         ([*NEEDED, ("ce_source", b"/a\x1fb")], "ce_source"),
     ],
@@ -149,6 +148,12 @@ def test_odd_headers_that_nobody_needs_count_as_absent() -> None:
 @pytest.mark.parametrize("sequence", [b"-1", b"", b"NaN", b"9" * 5000])
 def test_an_odd_sequence_is_no_poison(sequence: bytes) -> None:
     assert attributes_of(record([*NEEDED, ("ce_sequence", sequence)])).id == "1"
+
+
+def test_a_source_that_is_no_text_is_still_a_source() -> None:
+    sources = {attributes_of(record([*NEEDED, ("ce_source", raw)])).source for raw in (b"/\xff", b"/\xfe", b"/")}
+
+    assert sources == {r"/\xff", r"/\xfe", "/"}
 
 
 @pytest.mark.parametrize("headers", [[], [("ce_source", None)], [("ce_source", b"")]])

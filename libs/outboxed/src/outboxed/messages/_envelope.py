@@ -144,9 +144,10 @@ def encode_versions(
 def attributes_of(record: Record) -> Attributes:
     """Read the attributes; a null or unreadable header that is not required counts as absent.
 
-    Raises UndecodableRecordError where the value is null, `ce_type` or `ce_id` is missing or unreadable, `ce_source` is
-    unreadable, or `ce_id` or `ce_source` is too long or has a control character, which CloudEvents 1.0 doesn't allow in
-    a string.
+    A `ce_source` that is no UTF-8 is still a source, with its bytes escaped: two of them stay apart.
+
+    Raises UndecodableRecordError where the value is null, `ce_type` or `ce_id` is missing or unreadable, or `ce_id` or
+    `ce_source` is too long or has a control character, which CloudEvents 1.0 doesn't allow in a string.
     """
     if record.value is None:
         raise UndecodableRecordError("the value is null")
@@ -154,17 +155,17 @@ def attributes_of(record: Record) -> Attributes:
     for name in _REQUIRED:
         if not headers.get(name):
             raise UndecodableRecordError(f"the header {name} is missing or unreadable")
-    if "ce_source" not in headers and any(name == "ce_source" and raw for name, raw in record.headers):
-        raise UndecodableRecordError("the header ce_source is unreadable")
+    raw_source = next((raw for name, raw in record.headers if name == "ce_source"), None)
+    headers["ce_source"] = (raw_source or b"").decode(errors="backslashreplace")
     for name in ("ce_id", "ce_source"):
-        if not _IDENTIFYING.fullmatch(headers.get(name, "")):
+        if not _IDENTIFYING.fullmatch(headers[name]):
             raise UndecodableRecordError(
                 f"the header {name} is longer than {MAX_ID_CHARACTERS} characters or has a control character"
             )
     return Attributes(
         id=headers["ce_id"],
         type=headers["ce_type"],
-        source=headers.get("ce_source", ""),
+        source=headers["ce_source"],
         traceparent=headers.get("traceparent"),
     )
 

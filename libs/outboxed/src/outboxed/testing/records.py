@@ -96,7 +96,6 @@ def poison(good: Any, **refused: Mapping[str, Any]) -> Mapping[str, Any]:
         "no ce_id": spoilt(ce_id=b""),
         "null ce_id": spoilt(ce_id=None),
         "unreadable ce_type": spoilt(ce_type=b"\xff"),
-        "unreadable ce_source": spoilt(ce_source=b"\xff"),
         "control character in ce_id": spoilt(ce_id=b"a\x1fb"),
         **{name: spoilt(json.dumps({**data, **changes}).encode()) for name, changes in refused.items()},
     }
