@@ -14,6 +14,7 @@ import httpx
 import typer
 from backing_services.choice import KAFKA_KIND
 from backing_services.kafka.apache import why_unavailable
+from backing_services.postgres import connected
 from backing_services.waiting import StillWaitingError, eventually
 from outboxed import failpoints
 from outboxed.settings import KafkaSettings, parse_bootstrap_servers
@@ -26,7 +27,7 @@ from shop_harness.system import FOR_A_PERSON, Ports
 from tools.crash_points.evidence import Case, judged, unlike_its_scenario
 from tools.crash_points.points import POINTS, SIDES, Crash, Point, steps_without_a_point
 from tools.crash_points.roles import NotReachedError
-from tools.crash_points.scenarios import PATIENCE, ScenarioRunner
+from tools.crash_points.scenarios import PATIENCE, REFUSING, ScenarioRunner
 from tools.crash_points.system import SystemByRole
 
 say = partial(print, flush=True)
@@ -65,6 +66,8 @@ async def count_violations(points: Sequence[Point]) -> int:
     """Crash at each point; print and count the violations."""
     async with AsyncExitStack() as stack:
         system = await stack.enter_async_context(SystemByRole(Ports.free(), say))
+        async with connected(system.database_url("payments")) as database:
+            await database.execute(REFUSING)
         ledgers = await stack.enter_async_context(Ledgers(system))
         http = await stack.enter_async_context(
             httpx.AsyncClient(base_url=f"{system.ports.url('orders')}{API}", timeout=10, trust_env=False)

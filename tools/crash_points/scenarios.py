@@ -37,10 +37,15 @@ def _unreadable(key: str) -> Any:
     return consumer_record("orders", b"no JSON", key=key.encode(), headers=[("ce_type", b"order.placed.v1")])
 
 
+REFUSED_METHOD = "pm_refused"
+"""payments' database refuses it: see REFUSING. What any column refuses doesn't reach a handler."""
+REFUSING = f"alter table payments add constraint refusing check (payment_method <> '{REFUSED_METHOD}')"
+
+
 def _refused(key: str) -> Any:
-    """A well-formed record with a NUL, which PostgreSQL refuses."""
+    """A well-formed record that a handler can't store."""
     total = {"amount": "1.00", "currency": "EUR"}
-    data = {"order_id": key, "total": total, "payment_method": "\0", "pay_before": "2100-01-01T00:00:00Z"}
+    data = {"order_id": key, "total": total, "payment_method": REFUSED_METHOD, "pay_before": "2100-01-01T00:00:00Z"}
     return event_record("orders", "order.placed.v1", data, key=key)
 
 
