@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 import structlog
 from outboxed.consuming import BatchConsumer, Route
-from outboxed.consuming._batch import MAX_REFUSALS, REFUSAL_WINDOW
+from outboxed.consuming._batch import MAX_REFUSALS, REFUSAL_WINDOW, LastMinute
 from outboxed.errors import ConsumerHaltedError
 from outboxed.messages import EventIdentity
 from outboxed.testing.memory import InMemoryDatabase
@@ -441,3 +441,15 @@ async def test_a_dead_letters_line_says_where_the_record_is(consumer: BatchConsu
     told = {line["offset"]: line for line in logs if line["event"] == "event_dead_lettered"}
     assert {(line["topic"], line["partition"]) for line in told.values()} == {("moves", 0)}
     assert sorted(told) == [7, 8]
+
+
+def test_what_was_handled_is_not_kept_for_longer_than_it_counts() -> None:
+    """Between refusals nobody asks, and a consumer handles millions."""
+    now = [0.0]
+    minute = LastMinute(lambda: now[0])
+
+    for second in range(0, 3600, 10):
+        now[0] = second
+        minute.handled(["parcel.shipped.v1"])
+
+    assert len(minute) <= REFUSAL_WINDOW / 10 + 1

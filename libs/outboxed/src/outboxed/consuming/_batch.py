@@ -77,13 +77,17 @@ class Progress:
             self.in_progress = 0
 
 
-class _LastMinute:
+class LastMinute:
     """How many events of each type were handled and refused within the last minute."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._handled: deque[tuple[float, Counter[str]]] = deque()
         self._refused: deque[tuple[float, Counter[str]]] = deque()
+
+    def __len__(self) -> int:
+        """The transactions that are still known."""
+        return len(self._handled)
 
     def handled(self, types: Iterable[str]) -> None:
         """Note the events of a transaction."""
@@ -146,7 +150,7 @@ class BatchConsumer(Generic[U]):
         self.progress = Progress()
         self._unit_of_work = unit_of_work
         self._metrics = metrics
-        self._last_minute = _LastMinute(clock)
+        self._last_minute = LastMinute(clock)
 
     @failpoint("consumer.receive")
     async def handle(self, records: Sequence[Record]) -> None:
