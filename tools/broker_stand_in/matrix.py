@@ -80,11 +80,7 @@ def answer(state: State, question: Question) -> Answer:
     deployable = None if None in considered else all(considered)
     bad = list(dict.fromkeys(reason for row in _failed_first(rows) if (reason := row.reason)))
     good = [ALL_IS_WELL if considered else NOTHING_NEEDED]
-    return Answer(
-        deployable,
-        (good if deployable and not any(not row.is_ignored and row.reason for row in rows) else []) + bad,
-        rows,
-    )
+    return Answer(deployable, (good if deployable else []) + bad, rows)
 
 
 def _success(row: Row) -> bool | None:

@@ -56,7 +56,7 @@ def can_i_deploy(settings: BrokerSettings, service: str, environment: str, ignor
     """
     broker = Broker.connect(settings)
     environment_named(broker, environment)
-    question = _Question(broker, service, version_in_use(settings), environment, ("deployed", f" to {environment}"))
+    question = _Question(broker, service, version_in_use(settings), environment, f"deployed to {environment}")
     return question.answered([("latestby", "cvpv"), ("environment", environment)], ignored)
 
 
@@ -66,7 +66,7 @@ def can_i_merge(settings: BrokerSettings, service: str, ignored: Sequence[str] =
     A reader's rights are enough. Raises BrokerError.
     """
     broker = Broker.connect(settings)
-    question = _Question(broker, service, version_in_use(settings), "the main branch", ("merged", ""))
+    question = _Question(broker, service, version_in_use(settings), "the main branch", "merged")
     return question.answered([("latestby", "cvp"), ("latest", "true"), ("mainBranch", "true")], ignored)
 
 
@@ -76,19 +76,19 @@ class _Question:
     service: str
     version: str
     place: str
-    done: tuple[str, str]
+    done: str
 
     def answered(self, others: Query, ignored: Sequence[str]) -> Decision:
         known_version(self.broker, self.service, self.version)
         asked = [*_one(self.service, self.version), *others, *(("ignore[][pacticipant]", name) for name in ignored)]
         answer = self._matrix(asked)
         reasons = [f"  {line.strip()}" for line in answer.summary.reason.splitlines() if line.strip()]
-        what = f"{self.service} {self.version} %s be {' '.join(self.done).rstrip()}".replace("  ", " ")
+        version = f"{self.service} {self.version}"
         if answer.summary.deployable is True:
             ignoring = f", {', '.join(ignored)} ignored as asked" if ignored else ""
-            return Decision(yes=True, lines=(f"yes, {what % 'can'}{ignoring}:", *reasons))
+            return Decision(yes=True, lines=(f"yes, {version} can be {self.done}{ignoring}:", *reasons))
         is_known = answer.summary.deployable is False
-        head = f"{'no' if is_known else 'not yet known, so no'}: {what % 'can not'}"
+        head = f"{'no' if is_known else 'not yet known, so no'}: {version} can not be {self.done}"
         return Decision(yes=False, lines=(head, *reasons, *self._explained(answer.matrix)), known=is_known)
 
     def _explained(self, rows: Sequence[Row]) -> Iterator[str]:

@@ -104,6 +104,6 @@ def _tests(pact: PublishedPact, results: Sequence[Result]) -> Iterator[Mapping[s
         yield {
             "interactionId": number,
             "interactionDescription": interaction.description,
-            "success": not mismatches,
+            "success": bool(found) and not mismatches,
             "mismatches": mismatches,
         }
