@@ -159,7 +159,7 @@ BEFORE: Mapping[str, Callable[[Broker], None]] = {
 ELSEWHERE = {
     "index",  # below
     "no-login", "publish-read-only", "token-at-basic-auth", "unavailable",  # the stand-in knows no users and is up
-    "verify", "verify-by-url", "verify-nothing-selected", "verify-read-only", "verify-work-in-progress",  # below
+    "verify", "verify-nothing-selected", "verify-work-in-progress",  # below
     "webhook-created", "webhook-http-refused", "webhook-updated",  # below
 }  # fmt: skip
 

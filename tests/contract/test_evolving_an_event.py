@@ -19,10 +19,11 @@ from asyncapi_gate import (
     disagreements,
 )
 from outboxed.consuming import BatchConsumer, Route
-from outboxed.messages import ConsumedEvent, Event, OutgoingRecord, Record, document
+from outboxed.messages import ConsumedEvent, Event, OutgoingRecord, document
 from outboxed.ports import UnitOfWork
 from outboxed.process import Metrics
 from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork, State
+from outboxed.testing.records import sent_record
 from pact_faststream import Expectation, MessagePact
 from pydantic import ConfigDict, Field, WithJsonSchema, create_model
 
@@ -148,8 +149,7 @@ class Reception:
     async def reads(self, *records: OutgoingRecord, by: Sequence[Route[Any]]) -> None:
         deployment: BatchConsumer[Any] = BatchConsumer("reception", by, self.database, Metrics(self.database.clock))
         for record in records:
-            sent = record.producer_record()
-            await deployment.handle([Record(sent.topic, 0, 0, sent.key, sent.value, tuple(sent.headers))])
+            await deployment.handle([sent_record(record)])
         assert not self.database.state.dead_letters
 
     @property

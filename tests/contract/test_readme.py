@@ -7,6 +7,7 @@ from orders.app import create_app
 from orders.settings import Settings
 from outboxed.storage import Clock
 from outboxed.testing.adapters import InMemoryBackend
+from pact_faststream import produce_all
 
 from libs.backing_services.tests.snippets import perform, snippet
 from services.orders.tests.contract.states import provider_states
@@ -17,9 +18,7 @@ README = Path(__file__).parents[2] / "libs" / "asyncapi_gate" / "README.md"
 
 async def test_the_readmes_contract_test(contracts_folder: Path) -> None:
     database = in_memory_orders(Clock())
-    for state in provider_states(database).values():
-        for use_case in state.use_cases.values():
-            await use_case()
+    await produce_all(provider_states(database).values())
     names = {
         "create_app": create_app,
         "settings": Settings(environment="test"),

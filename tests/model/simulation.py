@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import count
 from typing import Any, TypeVar
 from uuid import UUID
@@ -21,9 +21,8 @@ from notifications.handlers import SEND_EMAIL
 from orders.domain import Order, OrderStatus
 from outboxed.consuming import BatchConsumer
 from outboxed.messages import OutgoingRecord, Record
-from outboxed.storage import Clock
 from outboxed.tasks import Task, TaskKind, Worker
-from outboxed.testing.memory import InMemoryTaskQueue
+from outboxed.testing.memory import InMemoryTaskQueue, StoppedClock
 
 from .outside import NOON, Call, CallsInFlight, Gateway, Mailer
 from .services import ROUTES, Services
@@ -36,13 +35,6 @@ MAY_BE_LOST = {
     ("orders", "payment.declined.v1"),
 }
 """What the deadline makes up for."""
-
-
-class StillClock(Clock):
-    """So that a slow machine changes no story."""
-
-    def now(self) -> datetime:
-        return NOON + self.offset
 
 
 class NoMetrics:
@@ -87,7 +79,7 @@ class Simulation:
         self.calls = CallsInFlight()
         self.gateway = Gateway(self.calls)
         self.mailer = Mailer(self.calls)
-        self.clock = StillClock()
+        self.clock = StoppedClock(NOON)  # so that a slow machine changes no story
         self.services = Services(self.clock)
         self.databases = self.services.databases
         self._loop = loop

@@ -1,7 +1,5 @@
 """The HAL documents of a broker's resources: what is recorded of them, as far as a client reads it."""
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +16,7 @@ from tools.broker_stand_in.state import (
     State,
     Verification,
     Version,
+    sha_of,
 )
 
 Document = Mapping[str, Any]
@@ -269,8 +268,4 @@ def _quoted(part: str) -> str:
 
 
 def _with_ids(interactions: Sequence[Document]) -> Sequence[Document]:
-    return [{"_id": _id(each), **each} for each in interactions]
-
-
-def _id(interaction: Document) -> str:
-    return hashlib.sha1(json.dumps(interaction, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+    return [{"_id": sha_of(each), **each} for each in interactions]

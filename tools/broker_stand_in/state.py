@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -56,8 +55,7 @@ class Content:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Content":
         counted = {name: part for name, part in document.items() if name != "metadata"}
-        sha = hashlib.sha1(json.dumps(counted, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
-        return cls(document["consumer"]["name"], document["provider"]["name"], sha, document)
+        return cls(document["consumer"]["name"], document["provider"]["name"], sha_of(counted), document)
 
 
 @dataclass(frozen=True)
@@ -146,9 +144,6 @@ class State:
                 return each
         return None
 
-    def of_provider(self, provider: str) -> Sequence[Publication]:
-        return [each for each in self.publications if each.content.provider == provider]
-
     def verify(self, content: Content, body: Mapping[str, Any]) -> Verification:
         version = self.version(content.provider, body["providerApplicationVersion"])
         number = len(self.verifications) + 1
@@ -187,5 +182,5 @@ class State:
         return next((each for each in self.environments if each.name == name), None)
 
 
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def sha_of(document: Mapping[str, Any]) -> str:
+    return hashlib.sha1(json.dumps(document, sort_keys=True).encode(), usedforsecurity=False).hexdigest()

@@ -7,7 +7,6 @@ import json
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -19,12 +18,11 @@ from uuid import NAMESPACE_OID, uuid4, uuid5
 import orders.events
 import payments.events
 from outboxed.messages import Event, OutgoingRecord, ProducerRecord
+from pact_faststream.matrix.mutants import ABSENT, Path, with_field
 
 Change = Callable[[Any], Any]
 """Of an event's data, of a value, or of a record; it may remember what it saw."""
 
-Path = tuple[str | int, ...]
-ABSENT = object()
 THOUSAND, MILLION = Decimal(1000), Decimal(1_000_000)
 
 
@@ -260,7 +258,7 @@ def _always(value: Any) -> Change:
 
 def _at(path: Path, change: Change) -> Change:
     def changed(data: Any) -> Any:
-        return _set(data, path, change(_get(data, path)))
+        return with_field(data, path, change(_get(data, path)))
 
     return changed
 
@@ -270,7 +268,7 @@ def _stale(path: Path) -> Change:
 
     def changed(data: Any) -> Any:
         first.append(_get(data, path))
-        return _set(data, path, first[0])
+        return with_field(data, path, first[0])
 
     return changed
 
@@ -285,7 +283,7 @@ def _if_many(items: int, change: Change) -> Change:
 
 
 def _swapped(one: Path, other: Path) -> Change:
-    return lambda data: _set(_set(data, one, _get(data, other)), other, _get(data, one))
+    return lambda data: with_field(with_field(data, one, _get(data, other)), other, _get(data, one))
 
 
 def leaves_of(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -303,16 +301,6 @@ def _get(data: Any, path: Path) -> Any:
     for step in path:
         data = data[step]
     return data
-
-
-def _set(data: Any, path: Path, value: Any) -> Any:
-    changed = deepcopy(data)
-    node = _get(changed, path[:-1])
-    if value is ABSENT:
-        del node[path[-1]]
-    else:
-        node[path[-1]] = value
-    return changed
 
 
 # --- faults of the record ---

@@ -9,25 +9,16 @@ from typing import Any
 from uuid import UUID
 
 from outboxed.testing.memory import InMemoryDatabase
-from pact_faststream import MessagePact, PactFolder, PactToVerify, ProviderState, verify_provider
+from pact_faststream import PactFolder, PactToVerify, ProviderState, verify_provider
 from pact_faststream.records import WireRecord, wire
 from pact_faststream.values.sent import new_parameters
 
-from services.notifications.tests.contract import expectations as of_notifications
-from services.orders.tests.contract import expectations as of_orders
 from services.orders.tests.contract.states import provider_states as orders_states
 from services.orders.tests.fakes import in_memory_orders
-from services.payments.tests.contract import expectations as of_payments
 from services.payments.tests.contract.states import provider_states as payments_states
 from services.payments.tests.fakes import in_memory_payments
-from tools.contract_matrix.subjects import PACTS, outcome_of
+from tools.contract_matrix.subjects import PACTS, PACTS_OF_MESSAGES, outcome_of
 
-PACTS_OF_MESSAGES: Sequence[MessagePact] = (
-    of_payments.OF_ORDERS,
-    of_orders.OF_PAYMENTS,
-    of_notifications.OF_ORDERS,
-    of_notifications.OF_PAYMENTS,
-)
 ASKED_OF_EACH_STATE = 24
 SEED = 20260115
 

@@ -16,8 +16,7 @@ from outboxed.consuming import BatchConsumer, create_broker, subscribe
 from outboxed.messages import OutgoingRecord
 from outboxed.process import Metrics
 from outboxed.settings import KafkaSettings
-from outboxed.testing.edges import StoppedClock
-from outboxed.testing.memory import InMemoryDatabase
+from outboxed.testing.memory import InMemoryDatabase, StoppedClock
 from outboxed.testing.records import decoded
 from pact import match
 from pact_faststream import MessagePact, ProviderState
@@ -41,6 +40,12 @@ ITEM = OrderItemFactory.create()
 CUSTOMER = CustomerFactory.create()
 KAFKA = KafkaSettings(("localhost:9092",))
 OURS, HAND_TYPED, NAIVE = "ours", "hand-typed", "naive"
+PACTS_OF_MESSAGES: Sequence[MessagePact] = (
+    of_payments.OF_ORDERS,
+    of_orders.OF_PAYMENTS,
+    of_notifications.OF_ORDERS,
+    of_notifications.OF_PAYMENTS,
+)
 
 
 # what a careful person would write with Pact's matchers, for the fields that the consumer uses
@@ -70,10 +75,9 @@ async def subjects() -> list[Subject]:
         "orders": (orders_states(orders_database), orders_database),
         "payments": (payments_states(payments_database), payments_database),
     }
-    pacts = [of_payments.OF_ORDERS, of_orders.OF_PAYMENTS, of_notifications.OF_ORDERS, of_notifications.OF_PAYMENTS]
     return [
         await _subject(pact, expectation.description, expectation.given, *providers[pact.provider])
-        for pact in pacts
+        for pact in PACTS_OF_MESSAGES
         for expectation in pact.expectations
     ]
 

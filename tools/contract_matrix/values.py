@@ -15,10 +15,12 @@ from uuid import UUID
 
 import structlog
 from pact_faststream.matrix import Verdict
+from pact_faststream.matrix.mutants import Path
 from pact_faststream.metadata import texts_of
 
-from tools.contract_matrix.faults import Fault, Path, faults, leaves_of
-from tools.contract_matrix.stories import PACTS_OF_MESSAGES, PROVIDERS, Ask, Provider, outcomes
+from tools.contract_matrix.faults import Fault, faults, leaves_of
+from tools.contract_matrix.stories import PROVIDERS, Ask, Provider, outcomes
+from tools.contract_matrix.subjects import PACTS_OF_MESSAGES
 
 VERIFICATION = "the provider's verification"
 

@@ -86,25 +86,29 @@ DEEP = {"in items": "enum", "in a mapping": "minimum", "in an optional part": "n
 
 
 def _shown(schema: Any, defined: Mapping[str, Any]) -> str:
-    """A schema in a line: titles left out, definitions in place of references."""
+    """A schema in a line, without titles."""
+    return json.dumps(_untitled(placed(schema, defined))).replace('"', "")
 
-    def plain(node: Any, around: tuple[str, ...] = ()) -> Any:
-        if isinstance(node, list):
-            return [plain(part, around) for part in node]
-        if not isinstance(node, dict):
-            return node
-        name = str(node.get("$ref", "")).removeprefix(f"#/{DEFINITIONS}/")
-        if name in defined:
-            return (
-                name
-                if name in around
-                else plain({**defined[name], **{w: m for w, m in node.items() if w != "$ref"}}, (*around, name))
-            )
-        return {
-            word: plain(meant, around) for word, meant in node.items() if word != "title" or isinstance(meant, dict)
-        }
 
-    return json.dumps(plain(schema)).replace('"', "")
+def _untitled(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_untitled(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    return {word: _untitled(meant) for word, meant in node.items() if word != "title" or isinstance(meant, dict)}
+
+
+def placed(node: Any, defined: Mapping[str, Any], around: tuple[str, ...] = ()) -> Any:
+    """A schema with definitions in the place of references; the reference of a recursion stays."""
+    if isinstance(node, list):
+        return [placed(part, defined, around) for part in node]
+    if not isinstance(node, dict):
+        return node
+    name = str(node.get("$ref", "")).removeprefix(f"#/{DEFINITIONS}/")
+    if name in around:
+        return node
+    rest = {word: placed(meant, defined, around) for word, meant in node.items() if word not in {"$ref", DEFINITIONS}}
+    return {**placed(defined[name], defined, (*around, name)), **rest} if name else rest
 
 
 def _numbers(kind: Any, **bounds: Sequence[Any]) -> list[Any]:

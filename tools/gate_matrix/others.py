@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.gate_matrix.changes import DEFINITIONS, Change, Schema, definitions
+from tools.gate_matrix.changes import DEFINITIONS, Change, Schema, definitions, placed
 
 FOLDER = Path(__file__).parent
 NODE = FOLDER / "node"
@@ -158,21 +158,5 @@ def at_components(node: Any, prefix: str = "") -> Any:
 
 def _lone(schema: Schema) -> Any:
     """A schema with its definitions in place of references; None if it is recursive."""
-    try:
-        return _placed(schema, definitions(schema), ())
-    except RecursionError:
-        return None
-
-
-def _placed(node: Any, defined: Mapping[str, Any], around: tuple[str, ...]) -> Any:
-    if isinstance(node, list):
-        return [_placed(part, defined, around) for part in node]
-    if not isinstance(node, dict):
-        return node
-    rest = {word: _placed(meant, defined, around) for word, meant in node.items() if word not in {"$ref", DEFINITIONS}}
-    if "$ref" not in node:
-        return rest
-    name = node["$ref"].removeprefix(f"#/{DEFINITIONS}/")
-    if name in around:
-        raise RecursionError(name)
-    return {**_placed(defined[name], defined, (*around, name)), **rest}
+    lone = placed(schema, definitions(schema))
+    return None if '"$ref"' in json.dumps(lone) else lone

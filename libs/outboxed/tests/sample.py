@@ -93,11 +93,13 @@ async def credit(event: MoneyMoved, uow: Any) -> None:
     uow.events.append(credited_event, sequence=credited.version)
 
 
-def moved(account_id: UUID | None = None, amount: str = "1.00", **parts: Any) -> Any:
+def moved(
+    account_id: UUID | None = None, amount: str = "1.00", event_type: str = "money.moved.v1", **parts: Any
+) -> Any:
     """As Kafka's client hands it over."""
     account_id = account_id or uuid4()
     data = {"account_id": str(account_id), "amount": amount}
-    return event_record("moves", "money.moved.v1", data, key=str(account_id), **parts)
+    return event_record("moves", event_type, data, key=str(account_id), **parts)
 
 
 def raw(record: Any) -> Record:

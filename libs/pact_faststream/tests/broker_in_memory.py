@@ -76,15 +76,15 @@ def pact(consumer: str, provider: str, *fields: str) -> Mapping[str, Any]:
     }
 
 
-def write_pacts(*pacts: Mapping[str, Any], folder: Path = Path("contracts")) -> None:
+def write_pacts(*pacts: Mapping[str, Any]) -> None:
     """These and no others; in a test's own folder only."""
     assert not Path(".git").exists()
-    for old in folder.glob("pacts/*.json"):
+    folder = Path("contracts/pacts")
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.json"):
         old.unlink()
     for each in pacts:
-        path = folder / "pacts" / f"{each['consumer']['name']}-{each['provider']['name']}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(each))
+        (folder / f"{each['consumer']['name']}-{each['provider']['name']}.json").write_text(json.dumps(each))
 
 
 def published(*pacts: Mapping[str, Any], version: str = "1.0.0", branch: str = "main") -> None:

@@ -71,7 +71,7 @@ def disagreements(service: str, contracts: Path) -> list[str]:
 
 def _unkept(document: Document, pacts: Sequence[Pact]) -> Iterator[str]:
     for pact in pacts:
-        for interaction in _messages(pact):
+        for interaction in messages(pact):
             metadata = interaction["metadata"]
             expected = f"{pact['consumer']['name']} expects {metadata['ce_type']}"
             if metadata["ce_type"] in document.sent:
@@ -92,7 +92,7 @@ def _misfits(document: Document, message: Message, metadata: Mapping[str, Any], 
 
 def _unstated(document: Document, pacts: Sequence[Pact]) -> Iterator[str]:
     service = document.title
-    stated = {interaction["metadata"]["ce_type"] for pact in pacts for interaction in _messages(pact)}
+    stated = {interaction["metadata"]["ce_type"] for pact in pacts for interaction in messages(pact)}
     for event in sorted(document.received.keys() - stated):
         yield (
             f"{service} consumes {event} without an expectation: "
@@ -105,9 +105,10 @@ def _unstated(document: Document, pacts: Sequence[Pact]) -> Iterator[str]:
 def _unknown_providers(pacts: Sequence[Pact], documented: set[str]) -> Iterator[str]:
     for pact in pacts:
         consumer, provider = pact["consumer"]["name"], pact["provider"]["name"]
-        if provider not in documented and list(_messages(pact)):
+        if provider not in documented and list(messages(pact)):
             yield f"{consumer} has a pact with {provider}, of which there is no asyncapi/{provider}.json"
 
 
-def _messages(pact: Pact) -> Iterator[Mapping[str, Any]]:
+def messages(pact: Pact) -> Iterator[Mapping[str, Any]]:
+    """A pact's interactions over Kafka."""
     return (interaction for interaction in pact["interactions"] if interaction["type"] == MESSAGES)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asyncapi_gate.agreement import MESSAGES, Pact
+from asyncapi_gate.agreement import Pact, messages
 from asyncapi_gate.reading import Document
 from asyncapi_gate.schemas import Option, below, options
 
@@ -49,8 +49,7 @@ def of_answer(title: str, schema: Any, bodies: Sequence[Any]) -> Coverage:
     """
     fields = leaves(schema, Document(schema))
     missing = min(([field for field in fields if not stands(body, field)] for body in bodies), key=len, default=fields)
-    problems = [f"{field}: the model reads it, but it has no value in the pact" for field in missing]
-    return Coverage(title, len(fields) - len(missing), len(fields), problems)
+    return _of_reader(title, fields, missing)
 
 
 def leaves(schema: Any, document: Document) -> list[str]:
@@ -87,14 +86,18 @@ def _read(document: Document, pacts: Sequence[Pact]) -> Iterator[Coverage]:
         examples = list(_examples(event, (pact for pact in pacts if pact["consumer"]["name"] == document.title)))
         fields = leaves(message.payload, document)
         missing = [field for field in fields if not any(stands(example, field) for example in examples)]
-        problems = [f"{field}: the model reads it, but it has no value in the pact" for field in missing]
-        yield Coverage(f"{document.title} reads {event}", len(fields) - len(missing), len(fields), problems)
+        yield _of_reader(f"{document.title} reads {event}", fields, missing)
+
+
+def _of_reader(title: str, fields: Sequence[str], missing: Sequence[str]) -> Coverage:
+    problems = [f"{field}: the model reads it, but it has no value in the pact" for field in missing]
+    return Coverage(title, len(fields) - len(missing), len(fields), problems)
 
 
 def _examples(event: str, pacts: Iterator[Pact]) -> Iterator[Any]:
     for pact in pacts:
-        for interaction in pact["interactions"]:
-            if interaction["type"] == MESSAGES and interaction["metadata"]["ce_type"] == event:
+        for interaction in messages(pact):
+            if interaction["metadata"]["ce_type"] == event:
                 yield interaction["contents"]["content"]
 
 

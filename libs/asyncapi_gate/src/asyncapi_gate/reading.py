@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class Message:
 
 @dataclass(frozen=True)
 class Document:
-    """A document; its parts are read on demand and never copied.
+    """A document; its parts are read on demand, once, and never copied.
 
     Every method raises UnreadableDocumentError if the document lacks a part that the method needs.
     """
@@ -47,12 +48,12 @@ class Document:
         title: str = _part(self.content, "info", "title")
         return title
 
-    @property
+    @cached_property
     def sent(self) -> Mapping[str, Message]:
         """The messages that the service publishes, by type."""
         return {message.type: message for message in self._messages("send")}
 
-    @property
+    @cached_property
     def received(self) -> Mapping[str, Message]:
         """The messages that the service consumes, by type."""
         return {message.type: message for message in self._messages("receive")}

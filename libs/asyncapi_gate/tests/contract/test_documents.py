@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
@@ -15,17 +14,8 @@ from asyncapi_gate import (
     served_document,
 )
 from fastapi import FastAPI
-from outboxed.messages import Event, document
-from pydantic import create_model
 
-
-class Parcel(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
-    parcel_id: UUID
-
-
-def made(version: str = "1", **fields: Any) -> dict[str, Any]:
-    event = create_model("ParcelShipped", __base__=Parcel, **fields)
-    return document(title="warehouse", version=version, published=[event], consumed=[])
+from ..parcel import warehouse
 
 
 def file_in(folder: Path) -> Path:
@@ -35,24 +25,24 @@ def file_in(folder: Path) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Has the document of a parcel with a weight, checked in."""
-    check_document(made(weight=int), tmp_path / "asyncapi", write=True)
+    check_document(warehouse(weight=int), tmp_path / "asyncapi", write=True)
     return tmp_path / "asyncapi"
 
 
 def test_a_document_that_is_checked_in_passes(folder: Path) -> None:
-    check_document(made(weight=int), folder, write=False)
+    check_document(warehouse(weight=int), folder, write=False)
 
 
 def test_a_document_that_is_missing_or_stale_is_an_error_that_says_what_to_do(folder: Path, tmp_path: Path) -> None:
     for place in (folder, tmp_path / "elsewhere"):
         with pytest.raises(StaleDocumentError, match=r"warehouse\.json.*make contracts"):
-            check_document(made(weight=int, carrier=str), place, write=False)
+            check_document(warehouse(weight=int, carrier=str), place, write=False)
 
 
 def test_a_harmless_change_is_written(folder: Path) -> None:
-    check_document(made(weight=int, carrier=str), folder, write=True)
+    check_document(warehouse(weight=int, carrier=str), folder, write=True)
 
-    check_document(made(weight=int, carrier=str), folder, write=False)
+    check_document(warehouse(weight=int, carrier=str), folder, write=False)
 
 
 @pytest.mark.parametrize("write", [True, False])
@@ -62,20 +52,20 @@ def test_a_breaking_change_is_refused_and_not_written(folder: Path, write: bool)
     with pytest.raises(
         BreakingChangeError, match=r"warehouse\.json stays[^$]*parcel\.shipped\.v1: weight: integer became"
     ):
-        check_document(made(weight=str), folder, write=write)
+        check_document(warehouse(weight=str), folder, write=write)
 
     assert (folder / "warehouse.json").read_bytes() == before
 
 
 def test_a_release_that_changes_no_event_changes_no_document(folder: Path) -> None:
-    check_document(made(version="2", weight=int), folder, write=False)
+    check_document(warehouse(version="2", weight=int), folder, write=False)
 
 
 def test_the_bytes_of_a_document_are_those_of_its_events(folder: Path) -> None:
     before = (folder / "warehouse.json").read_bytes()
     (folder / "warehouse.json").unlink()
 
-    check_document(made(version="2", weight=int), folder, write=True)
+    check_document(warehouse(version="2", weight=int), folder, write=True)
 
     assert (folder / "warehouse.json").read_bytes() == before
 
@@ -85,19 +75,19 @@ def test_a_file_that_nobody_can_read_is_not_overwritten(folder: Path, text: str)
     (folder / "warehouse.json").write_text(text)
 
     with pytest.raises(UnreadableDocumentError, match=r"warehouse\.json can't be read"):
-        check_document(made(weight=int), folder, write=True)
+        check_document(warehouse(weight=int), folder, write=True)
 
     assert (folder / "warehouse.json").read_text() == text
 
 
 async def test_the_document_is_what_an_app_serves() -> None:
     async def served() -> dict[str, Any]:
-        return made()
+        return warehouse()
 
     app = FastAPI()
     app.add_api_route("/asyncapi.json", served)
 
-    assert await served_document(app) == json.loads(json.dumps(made()))
+    assert await served_document(app) == json.loads(json.dumps(warehouse()))
 
 
 async def test_an_app_that_serves_no_document_is_an_error() -> None:

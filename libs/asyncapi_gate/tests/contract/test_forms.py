@@ -9,26 +9,17 @@ from uuid import UUID
 import pytest
 from asyncapi_gate import StaleDocumentError, UnreadableFormError, check_forms
 from asyncapi_gate.forms import droppable, kept_forms
-from outboxed.messages import ConsumedEvent, Event, Timestamp, document
+from outboxed.messages import ConsumedEvent, Timestamp, document
 from pydantic import Field, create_model
 
-Content = dict[str, Any]
+from ..parcel import Content, warehouse
+
 Carrier = Literal["bike", "van"]
 FIRST = "form 1 of 2026-01-01"
 
 
-class Parcel(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
-    parcel_id: UUID
-
-
 class ParcelSeen(ConsumedEvent, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
     parcel_id: UUID
-
-
-def warehouse(**fields: Any) -> Content:
-    """A service that publishes a parcel with these fields."""
-    event = create_model("ParcelShipped", __base__=Parcel, **fields)
-    return document(title="warehouse", version="1", published=[event], consumed=[])
 
 
 def reception(**fields: Any) -> Content:

@@ -1,13 +1,13 @@
 """Records as they are on a topic: each way in which one could differ from its document is made here, and told."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 from asyncapi_gate import undocumented
 from asyncapi_gate.reading import Document
-from outboxed.messages import Event, document, encode
+from outboxed.messages import Event, Record, document, encode
 
 PARCEL_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
 
@@ -16,25 +16,17 @@ class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field=
     parcel_id: UUID
 
 
-@dataclass(frozen=True)
-class Raw:
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...]
-
-
 WAREHOUSE = Document(document(title="warehouse", version="1", published=[ParcelShipped], consumed=[]))
 RECEPTION = Document(document(title="reception", version="1", published=[], consumed=[]))
 SENT = encode(
     ParcelShipped(parcel_id=PARCEL_ID), source="/warehouse", sequence=1, time=datetime.now(UTC), traceparent=None
 )
-RECORD = Raw(SENT.topic, SENT.key.encode(), SENT.value, tuple(SENT.raw_headers()))
+RECORD = Record(SENT.topic, 0, 0, SENT.key.encode(), SENT.value, tuple(SENT.raw_headers()))
 TYPE = ("ce_type", b"parcel.shipped.v1")
 OTHERS = tuple(header for header in RECORD.headers if header != TYPE)
 
 
-def told(*records: Raw) -> list[str]:
+def told(*records: Record) -> list[str]:
     return [why for _, why in undocumented([RECEPTION, WAREHOUSE], records)]
 
 
@@ -60,7 +52,7 @@ def test_a_record_that_some_service_documents_is_documented() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_any_other_is_told_with_the_reason(record: Raw, why: str) -> None:
+def test_any_other_is_told_with_the_reason(record: Record, why: str) -> None:
     [reasons] = told(RECORD, record)
 
     assert why in reasons

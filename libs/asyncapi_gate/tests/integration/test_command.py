@@ -7,14 +7,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from asyncapi_gate import written
 from asyncapi_gate.__main__ import app
-from outboxed.messages import Event, document
-from pydantic import create_model
 from typer.testing import CliRunner
+
+from ..parcel import warehouse
 
 FILE = Path("contracts/asyncapi/warehouse.json")
 BROKEN = (
@@ -22,13 +21,8 @@ BROKEN = (
 )
 
 
-class Parcel(Event, type="parcel.shipped.v1", topic="parcels", key_field="parcel_id"):
-    parcel_id: UUID
-
-
 def made(**fields: Any) -> str:
-    event = create_model("ParcelShipped", __base__=Parcel, **fields)
-    return written(document(title="warehouse", version="1", published=[event], consumed=[]))
+    return written(warehouse(**fields))
 
 
 @dataclass(frozen=True)

@@ -389,17 +389,12 @@ async def test_the_share_is_that_of_one_type_and_of_the_last_minute(
     consumer = BatchConsumer("bank", routes, database, counts, seconds)
     await handle(consumer, *(moved() for _ in range(500)))
     seconds.now += REFUSAL_WINDOW + 0.1
-    others = [_as_type(moved(), MoneyCounted.type) for _ in range(500)]
+    others = [moved(event_type=MoneyCounted.type) for _ in range(500)]
 
     with pytest.raises(ConsumerHaltedError, match=r"20 of 20 events of money\.moved\.v1"):
         await handle(consumer, *others, *(unlucky() for _ in range(MAX_REFUSALS)))
 
     assert len(balances(database)) == 1000
-
-
-def _as_type(record: Any, event_type: str) -> Any:
-    headers = {**dict(record.headers), "ce_type": event_type.encode()}
-    return consumer_record(record.topic, record.value, key=record.key, headers=headers.items())
 
 
 # No restart led out, since each read the same events again: https://github.com/enviodev/hyperindex/issues/446
@@ -443,13 +438,12 @@ async def test_a_dead_letters_line_says_where_the_record_is(consumer: BatchConsu
     assert sorted(told) == [7, 8]
 
 
-def test_what_was_handled_is_not_kept_for_longer_than_it_counts() -> None:
+def test_what_was_handled_is_not_kept_for_longer_than_it_counts(seconds: Seconds) -> None:
     """Between refusals nobody asks, and a consumer handles millions."""
-    now = [0.0]
-    minute = LastMinute(lambda: now[0])
+    minute = LastMinute(seconds)
 
     for second in range(0, 3600, 10):
-        now[0] = second
+        seconds.now = second
         minute.handled(["parcel.shipped.v1"])
 
     assert len(minute) <= REFUSAL_WINDOW / 10 + 1

@@ -275,14 +275,8 @@ MODES = "disable, allow, prefer, require, verify-ca or verify-full"
             f"ada:{SECRET}@db/bank?sslmode=require&sslcert={__file__}",
             "has the parameters sslcert and sslkey, which are no certificate with its key",
         ),
-        (
-            f"ada:{SECRET}@db/bank?connect_timeout=0",
-            "has the parameter connect_timeout, which must be a number from 1 to 300",
-        ),
-        (
-            f"ada:{SECRET}@db/bank?connect_timeout=x",
-            "has the parameter connect_timeout, which must be a number from 1 to 300",
-        ),
+        (f"ada:{SECRET}@db/bank?connect_timeout=0", TIMEOUT),
+        (f"ada:{SECRET}@db/bank?connect_timeout=x", TIMEOUT),
         (
             f"ada:{SECRET}@db/bank?prepared_statement_cache_size=x",
             "has the parameter prepared_statement_cache_size, which must be a number from 0 to 100000",

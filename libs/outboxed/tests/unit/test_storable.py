@@ -1,6 +1,7 @@
 """What PostgreSQL can't hold is refused when an event is read."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -44,9 +45,8 @@ class Open(ConsumedEvent, type="open.v1", topic="all", key_field="id"):
 
 def read(data: str, model: type[ConsumedEvent] = Everything) -> Any:
     """As a consumer reads the data."""
-    record = event_record("all", model.type, {}, key="1")
-    received = raw(record)
-    whole = type(received)(**{**vars(received), "value": f'{{"id": "1", {data}}}'.encode()})
+    record = raw(event_record("all", model.type, {}, key="1"))
+    whole = replace(record, value=f'{{"id": "1", {data}}}'.encode())
     return decode(whole, attributes_of(whole), model).event
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pact_faststream.files import PactFile, StalePactError
     from pact_faststream.http import HttpExpectation, HttpPact, Request, Response, verify_http_provider
     from pact_faststream.messages import Expectation, ExpectationError, MessagePact
-    from pact_faststream.provider import ParameterError, ProviderState, verify_provider
+    from pact_faststream.provider import ParameterError, ProviderState, produce_all, verify_provider
     from pact_faststream.sources import NoPactsError, PactFolder, PactSource, PactToVerify
     from pact_faststream.verification import ProviderVerificationError
 
@@ -35,6 +35,7 @@ __all__ = [
     "Request",
     "Response",
     "StalePactError",
+    "produce_all",
     "verify_http_provider",
     "verify_provider",
 ]

@@ -11,9 +11,9 @@ from pact_faststream.sources import PactSource, PactToVerify, Result
 from pact_faststream.verification import raise_for, verified
 from pact_faststream.verifying.answers import Answers, Outbox
 from pact_faststream.verifying.repeated import repeated
-from pact_faststream.verifying.states import ParameterError, ProviderState
+from pact_faststream.verifying.states import ParameterError, ProviderState, produce_all
 
-__all__ = ["Outbox", "ParameterError", "ProviderState", "verify_provider"]
+__all__ = ["Outbox", "ParameterError", "ProviderState", "produce_all", "verify_provider"]
 
 
 async def verify_provider(

@@ -29,8 +29,7 @@ def body_rules(model: type[Model]) -> dict[str, Rule]:
 
 def schema_of(schema: Schema, definitions: Schema, *, null: bool) -> Schema:
     """A schema without references, and without its null unless `null`."""
-    if "$ref" in schema:
-        return definitions[schema["$ref"].rpartition("/")[2]]  # type: ignore[no-any-return]
+    schema = _referred(schema, definitions)
     others = [option for option in schema.get("anyOf", ()) if (option.get("type") == "null") is null]
     return schema_of(others[0], definitions, null=null) if len(others) == 1 else schema
 
@@ -45,9 +44,8 @@ def all_of(*matchers: Mapping[str, Any]) -> Rule:
     return {"combine": "AND", "matchers": list(matchers)}
 
 
-def _rules(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, Rule]]:  # noqa: C901 - one case for each type
-    if "$ref" in schema:
-        schema = definitions[schema["$ref"].rpartition("/")[2]]
+def _rules(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, Rule]]:
+    schema = _referred(schema, definitions)
     if "anyOf" in schema:
         yield from _nullable(path, schema["anyOf"], definitions)
         return
@@ -73,6 +71,11 @@ def _rules(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str
             raise NotImplementedError(
                 f"{path}: no matching rule is known for the JSON schema type {other!r}; give the expectation `rules`"
             )
+
+
+def _referred(schema: Schema, definitions: Schema) -> Schema:
+    found: Schema = definitions[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    return found
 
 
 def _nullable(path: str, options: list[Any], definitions: Schema) -> Iterator[tuple[str, Rule]]:

@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
+
+from pydantic import TypeAdapter
 
 Document = Mapping[str, Any]
+INTERACTIONS = ("interactions", "messages")
+"""Where a pact has its interactions; one of the specification's version 3 has messages."""
 
 
 class NoPactsError(AssertionError):
@@ -19,6 +23,12 @@ class Interaction:
 
     description: str
     states: tuple[str, ...]
+
+    @classmethod
+    def of(cls, written: Document) -> Self:
+        """Of an interaction as a pact has it; before the specification's version 3, it has one `providerState`."""
+        states = tuple(state["name"] for state in written.get("providerStates") or ())
+        return cls(written["description"], states or tuple(filter(None, [written.get("providerState")])))
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class PactToVerify:
     pending: bool = False
 
     def __post_init__(self) -> None:
-        if not self.document.get("interactions") and not self.document.get("messages"):
+        if not any(map(self.document.get, INTERACTIONS)):
             raise NoPactsError(f"{self.origin} has no interaction: nothing would be verified")
 
 
@@ -120,31 +130,30 @@ class HandedOver:
     def hand_over(self, pacts: Sequence[PactToVerify]) -> None:
         """Give the pacts to the tests of another process."""
         for number, pact in enumerate(pacts):
-            (self.folder / f"pact-{number}.json").write_text(json.dumps(asdict(pact)))
+            (self.folder / f"pact-{number}.json").write_bytes(_PACT.dump_json(pact))
 
     def pacts(self, provider: str) -> Sequence[PactToVerify]:
         """Raises NoPactsError: none of them is about this provider."""
-        found = [pact for _, pact in self._all() if _provider(pact.document) == provider]
+        found = [pact for pact in self._all().values() if _provider(pact.document) == provider]
         if not found:
             raise NoPactsError(f"no pact with {provider!r} was handed over: is the provider's name right in its test?")
         return found
 
     def keep(self, pact: PactToVerify, results: Sequence[Result]) -> None:
         """See PactSource."""
-        number = next(number for number, each in self._all() if each == pact)
-        self._results(number).write_text(json.dumps([asdict(result) for result in results]))
+        self._results_of(pact).write_bytes(_RESULTS.dump_json(list(results)))
 
     def results(self, pact: PactToVerify) -> Sequence[Result]:
         """Those that the tests left; none if they did not verify the pact."""
-        path = self._results(next(number for number, each in self._all() if each == pact))
-        return [_result(each) for each in json.loads(path.read_text())] if path.exists() else []
+        path = self._results_of(pact)
+        return _RESULTS.validate_json(path.read_bytes()) if path.exists() else []
 
-    def _all(self) -> Iterator[tuple[int, PactToVerify]]:
-        for path in sorted(self.folder.glob("pact-*.json")):
-            yield int(path.stem.removeprefix("pact-")), PactToVerify(**json.loads(path.read_text()))
+    def _all(self) -> Mapping[Path, PactToVerify]:
+        return {path: _PACT.validate_json(path.read_bytes()) for path in sorted(self.folder.glob("pact-*.json"))}
 
-    def _results(self, number: int) -> Path:
-        return self.folder / f"results-{number}.json"
+    def _results_of(self, pact: PactToVerify) -> Path:
+        path = next(path for path, each in self._all().items() if each == pact)
+        return path.with_name(f"results-of-{path.name}")
 
 
 def _provider(document: Document) -> str:
@@ -152,6 +161,4 @@ def _provider(document: Document) -> str:
     return name
 
 
-def _result(kept: Mapping[str, Any]) -> Result:
-    interaction = Interaction(kept["interaction"]["description"], tuple(kept["interaction"]["states"]))
-    return Result(**{**kept, "interaction": interaction, "mismatches": tuple(kept["mismatches"])})
+_PACT, _RESULTS = TypeAdapter(PactToVerify), TypeAdapter(list[Result])

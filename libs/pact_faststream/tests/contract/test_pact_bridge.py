@@ -1,7 +1,7 @@
 """Each way in which a Pact message test could pass for nothing is made here, and caught."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from pact_faststream import (
     verify_provider,
 )
 from pact_faststream.rules import body_rules
-from pact_faststream.sources import HandedOver
+from pact_faststream.sources import HandedOver, Interaction
 from pydantic import Field
 
 PARCEL_ID = UUID("0d2ad7dd-1d6c-4d39-9d5c-3a5a0f3d7f10")
@@ -51,7 +51,8 @@ class ParcelShipped(Event, type="parcel.shipped.v1", topic="parcels", key_field=
 
 
 EXAMPLE = ParcelSeen(parcel_id=PARCEL_ID, weight=3)
-SHIPPED = Expectation("a parcel was shipped", EXAMPLE, given="a parcel is shipped")
+GIVEN = "a parcel is shipped"
+SHIPPED = Expectation("a parcel was shipped", EXAMPLE, given=GIVEN)
 PACT = MessagePact("reception", "warehouse", (SHIPPED,))
 
 
@@ -307,6 +308,28 @@ async def test_a_pact_without_interactions_is_an_error(warehouse: Warehouse, pac
 
     with pytest.raises(NoPactsError, match="nothing would be verified"):
         await warehouse.verify(pacts, now=warehouse.ship)
+
+
+@pytest.mark.parametrize("state", [{"providerStates": [{"name": GIVEN}]}, {"providerState": GIVEN}])
+async def test_a_pact_of_version_3_is_verified_and_its_results_name_its_interactions(
+    warehouse: Warehouse, tmp_path: Path, state: Mapping[str, Any]
+) -> None:
+    asked = {"description": "a parcel was shipped", "contents": {"weight": 3}, "metaData": {}, **state}
+    pact = {
+        "consumer": {"name": "reception"},
+        "provider": {"name": "warehouse"},
+        "messages": [asked],
+        "metadata": {"pactSpecification": {"version": "3.0.0"}},
+    }
+    (tmp_path / "old.json").write_text(json.dumps(pact))
+
+    states = {GIVEN: ProviderState(ParcelShipped, {"light": lambda: warehouse.ship(3)})}
+
+    [result] = await verify_provider("warehouse", PactFolder(tmp_path), states, outbox=warehouse.outbox)
+
+    assert (result.ok, result.interaction) == (True, Interaction("a parcel was shipped", (GIVEN,)))
+    with pytest.raises(ProviderVerificationError, match="weight"):
+        await warehouse.verify(tmp_path, heavy=lambda: warehouse.ship(4))
 
 
 # --- another process awaits the results ---

@@ -16,11 +16,7 @@ THERE = {"deployed": "pb:currently-deployed-deployed-versions", "released": "pb:
 def there(broker: InMemoryBroker, kind: str = "deployed") -> list[tuple[str, str, str | None]]:
     """Service, version and instance of all that is in production."""
     [production] = broker.get("/environments")["_embedded"]["environments"]
-    relation = {
-        "deployed": "pb:currently-deployed-deployed-versions",
-        "released": "pb:currently-supported-released-versions",
-    }
-    path = production["_links"][relation[kind]]["href"].removeprefix(broker.url)
+    path = production["_links"][THERE[kind]]["href"].removeprefix(broker.url)
     found = broker.get(path)["_embedded"][f"{kind}Versions"]
     parts = [each["_embedded"] for each in found]
     return [
@@ -30,12 +26,12 @@ def there(broker: InMemoryBroker, kind: str = "deployed") -> list[tuple[str, str
 
 
 @pytest.fixture
-def two_versions(broker: InMemoryBroker) -> InMemoryBroker:
+def two_versions(broker: InMemoryBroker) -> None:
     """payments 1.0.0 and 1.1.0 are published, and there is a production."""
     for version in ("1.0.0", "1.1.0"):
         published(pact("payments", "orders"), version=version)
+    del broker
     run("create-environment", "production", "--production")
-    return broker
 
 
 def test_an_environment_is_made_once(broker: InMemoryBroker) -> None:
@@ -153,40 +149,30 @@ def test_a_service_without_pacts_is_known_by_its_registered_version(broker: InMe
     assert broker.get("/pacticipants/reports")["mainBranch"] == "main"
 
 
+CODE = "https://code.example/a/shop"
+AT_GITHUB = {"GITHUB_SERVER_URL": "https://code.example", "GITHUB_REPOSITORY": "a/shop", "GITHUB_RUN_ID": "7"}
+
+
 @pytest.mark.parametrize(
-    "variables",
+    ("variables", "build"),
     [
-        {"PACT_BUILD_URL": "https://ci.example/7", "PACT_REPOSITORY_URL": "https://code.example/shop"},
-        {
-            "GITHUB_SERVER_URL": "https://code.example",
-            "GITHUB_REPOSITORY": "shop",
-            "GITHUB_RUN_ID": "7",
-            "PACT_BUILD_URL": "https://ci.example/7",
-        },
+        ({"PACT_BUILD_URL": "https://ci.example/7", "PACT_REPOSITORY_URL": CODE}, "https://ci.example/7"),
+        (AT_GITHUB, f"{CODE}/actions/runs/7"),
+        ({**AT_GITHUB, "PACT_BUILD_URL": "https://ci.example/7"}, "https://ci.example/7"),
     ],
-    ids=["named", "at GitHub"],
+    ids=["named", "at GitHub", "at GitHub, with a build of its own"],
 )
 def test_a_version_has_the_address_of_its_build_and_a_service_that_of_its_code(
-    broker: InMemoryBroker, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+    broker: InMemoryBroker, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], build: str
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
     done = run("register-version", "reports")
 
-    assert done.out.endswith("; build: https://ci.example/7; code: https://code.example/shop\n")
-    assert broker.get("/pacticipants/reports/versions/1.0.0")["buildUrl"] == "https://ci.example/7"
-    assert broker.get("/pacticipants/reports")["repositoryUrl"] == "https://code.example/shop"
-
-
-def test_at_github_the_build_is_the_run(broker: InMemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"SERVER_URL": "https://code.example", "REPOSITORY": "a/shop", "RUN_ID": "7"}.items():
-        monkeypatch.setenv(f"GITHUB_{name}", value)
-
-    run("register-version", "reports")
-
-    build = broker.get("/pacticipants/reports/versions/1.0.0")["buildUrl"]
-    assert build == "https://code.example/a/shop/actions/runs/7"
+    assert done.out.endswith(f"; build: {build}; code: {CODE}\n")
+    assert broker.get("/pacticipants/reports/versions/1.0.0")["buildUrl"] == build
+    assert broker.get("/pacticipants/reports")["repositoryUrl"] == CODE
 
 
 # --- branches ---

@@ -42,7 +42,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pact = tmp_path / "contracts/pacts/payments-orders.json"
     pact.parent.mkdir(parents=True)
     pact.write_text('{"consumer": {"name": "payments"}, "provider": {"name": "orders"}, "interactions": []}')
-    monkeypatch.setattr("pact_faststream.broker.client.TRY_AGAIN_AFTER", (0, 0))
+    monkeypatch.setattr("pact_faststream.broker.client.TRY_AGAIN_AFTER", (0,) * len(TRY_AGAIN_AFTER))
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-import sqlalchemy as sa
 from backing_services.kafka import MockKafka
 from backing_services.postgres import DatabaseIsolation, EmbeddedPostgres
 from backing_services.processes import HttpReady, ManagedProcess, ProcessSpec, free_port
 from backing_services.waiting import eventually
 from notifications.storage import SqlNotificationsUnitOfWork
 from outboxed.messages import EventIdentity
-from outboxed.storage import Clock, SqlTransactions, create_engine, migrate, tables
+from outboxed.storage import Clock, SqlTransactions, create_engine, migrate
+from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.topics import Topics
 from outboxed.testing.tracking import RunningParticipant, tracked
 
@@ -182,14 +182,10 @@ async def test_a_worker_prunes_in_the_background(
     async with transactions() as uow:
         await uow.inbox.insert([EventIdentity("/orders", "just now")])
 
-    async def inbox() -> list[str]:
-        async with transactions.engine.connect() as connection:
-            return list((await connection.execute(sa.select(tables.inbox.c.event_id))).scalars())
-
     await process("worker").start()
 
     async def is_pruned() -> bool:
-        return await inbox() == ["just now"]
+        return await SqlBackend(transactions).inbox() == {EventIdentity("/orders", "just now")}
 
     await eventually(is_pruned, within=10)
 

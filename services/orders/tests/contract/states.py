@@ -1,7 +1,7 @@
 """The states that consumers may ask for: the use cases that publish, with all that can make their events differ."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Annotated, Any
 from uuid import UUID, uuid4
@@ -13,8 +13,6 @@ from orders.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from orders.handlers import OrderPolicy, PlaceOrder
 from orders.pricing import CENT, FULL, MEMBER_POINTS, STANDARD_RULES, PricingService
 from orders.schemas import Email, Name, PaymentMethod
-from outboxed.testing.edges import StoppedClock
-from outboxed.testing.memory import State
 from pact_faststream import ProviderState
 from pact_faststream.values import pairwise
 from pydantic import AwareDatetime, BaseModel, Field
@@ -119,7 +117,7 @@ class _UseCases:
         await self._place(order)
         if order.before is OrderStatus.CONFIRMED:
             await self._confirm(order.order_id, order.cancelled_at)
-        async with self._at(order.cancelled_at) as uow:
+        async with self._database.at(order.cancelled_at) as uow:
             match order.reason:
                 case CancellationReason.CUSTOMER:
                     await handlers.cancel_order(order.order_id, uow, user_id=None)
@@ -129,24 +127,20 @@ class _UseCases:
                     await handlers.expire_order(order.order_id, uow)
 
     async def _place(self, order: _Order) -> None:
-        self._database.state = State(outbox=self._database.state.outbox)
+        self._database.clear()
         deadline = order.pay_before - order.placed_at if order.pay_before else PAYMENT_DEADLINE
         user, basket = order.user, order.basket()
         quantities = {sku: quantity for sku, (quantity, _) in basket.items()}
-        async with self._at(order.placed_at) as uow:
+        async with self._database.at(order.placed_at) as uow:
             await uow.products.put([product for _, product in basket.values()])
             await uow.users.register(user)
-        async with self._at(order.placed_at) as uow:
+        async with self._database.at(order.placed_at) as uow:
             command = PlaceOrder(user.id, quantities, order.payment_method)
             await handlers.place_order(command, uow, OrderPolicy(PRICING, deadline), new_id=lambda: order.order_id)
 
     async def _confirm(self, order_id: UUID, at: datetime) -> None:
-        async with self._at(at) as uow:
+        async with self._database.at(at) as uow:
             await handlers.confirm_order(PaymentCaptured(order_id=order_id), uow)
-
-    def _at(self, at: datetime) -> Any:
-        self._database.clock = StoppedClock(at.astimezone(UTC))
-        return self._database()
 
 
 def _subtotal(total: Decimal, *, is_member: bool) -> Decimal:

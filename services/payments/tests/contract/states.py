@@ -1,13 +1,11 @@
 """The states that consumers may ask for: the use cases that publish, with all that can make their events differ."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Self
 from uuid import UUID, uuid4
 
-from outboxed.testing.edges import StoppedClock
-from outboxed.testing.memory import State
 from pact_faststream import ProviderState
 from pact_faststream.values import pairwise
 from payments import handlers
@@ -92,26 +90,22 @@ class _UseCases:
         await self._request(payment, payment.refunded_at)
         if payment.capture_is_known:
             await self._record(payment, Charged(CHARGE_ID), payment.refunded_at)
-        async with self._at(payment.refunded_at) as uow:
+        async with self._database.at(payment.refunded_at) as uow:
             await handlers.void_payment(OrderCancelled(order_id=payment.order_id), uow)
-        async with self._at(payment.refunded_at) as uow:
+        async with self._database.at(payment.refunded_at) as uow:
             await handlers.record_refund(payment.order_id, CHARGE_ID, uow)
 
     async def _request(self, payment: _Payment, at: datetime) -> None:
-        self._database.state = State(outbox=self._database.state.outbox)
+        self._database.clear()
         order = OrderPlaced(
             order_id=payment.order_id,
             total=Money(**dict(payment.amount)),
             payment_method="pm_card_ok",
             pay_before=at + timedelta(minutes=15),
         )
-        async with self._at(at) as uow:
+        async with self._database.at(at) as uow:
             await handlers.request_payment(order, uow)
 
     async def _record(self, payment: _Payment, outcome: ChargeOutcome, at: datetime) -> None:
-        async with self._at(at) as uow:
+        async with self._database.at(at) as uow:
             await handlers.record_charge(payment.order_id, outcome, uow)
-
-    def _at(self, at: datetime) -> Any:
-        self._database.clock = StoppedClock(at.astimezone(UTC))
-        return self._database()

@@ -4,6 +4,7 @@ from typing import Any
 
 from asyncapi_gate import assert_published_as_documented
 from asyncapi_gate.suite import DocumentSuite
+from pact_faststream import produce_all
 
 from ..unit.conftest import Database
 from .states import provider_states
@@ -13,8 +14,6 @@ class TestDocument(DocumentSuite):
     service = "payments"
 
     async def test_every_event_is_sent_as_documented(self, document: dict[str, Any], database: Database) -> None:
-        for state in provider_states(database).values():
-            for use_case in state.use_cases.values():
-                await use_case()
+        await produce_all(provider_states(database).values())
 
         assert_published_as_documented(document, await database.outbox())

@@ -14,7 +14,7 @@ from outboxed.storage import Clock
 from outboxed.tasks import Worker
 from outboxed.testing.memory import InMemoryTaskQueue, StoredTask
 from outboxed.testing.records import decoded
-from payments.domain import PaymentStatus, payment_id_of
+from payments.domain import PaymentStatus
 from payments.gateway import HttpPaymentGateway
 from payments.handlers import CHARGE, REFUND
 from payments.settings import Settings
@@ -107,7 +107,7 @@ async def test_a_charge_that_was_made_but_not_answered_is_adopted_by_the_next_at
     await retried()
 
     [charge_id] = sandbox.charges(order_id)
-    assert database.state.table("payments")[payment_id_of(order_id)].charge_id == charge_id
+    assert payment_of(order_id, database).charge_id == charge_id
     assert published(database) == ["payment.captured.v1"]
     assert sandbox.outcomes(order_id) == ["charge succeeded"]  # the second attempt asked, and did not charge
 

@@ -40,11 +40,12 @@ def breaking_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
     Raises UnreadableDocumentError.
     """
     earlier, later = Document(before), Document(after)
+    compared = Comparison(earlier, later)
     changes: list[Change] = []
     for event, message in earlier.sent.items():
         if event in later.sent:
             instead = f"Publish {_next_version(event, earlier)} beside it"
-            found = changed_message(message, later.sent[event], Comparison(earlier, later))
+            found = changed_message(message, later.sent[event], compared)
             changes += [Change(event, field, what, instead) for field, what in found]
         elif not message.is_deprecated:
             instead = "Mark it as deprecated first, and retire it when no pact names it"

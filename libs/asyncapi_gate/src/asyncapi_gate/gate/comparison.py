@@ -7,8 +7,9 @@ the earlier schema has to be kept by each option of the later one. Where it can'
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from asyncapi_gate.reading import Document, Schema
@@ -57,14 +58,13 @@ class Comparison:
 
     before: Document
     after: Document
-    _read: Document = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        components = dict(self.before.content.get("components", {}))
+    @cached_property
+    def _read(self) -> Document:
+        """The earlier document as its readers take it."""
+        components = self.before.content.get("components", {})
         schemas = {name: tolerant(schema) for name, schema in components.get("schemas", {}).items()}
-        object.__setattr__(
-            self, "_read", Document({**self.before.content, "components": components | {"schemas": schemas}})
-        )
+        return Document({**self.before.content, "components": {**components, "schemas": schemas}})
 
     def of(self, place: Place, before: Any, after: Sequence[Any]) -> Iterator[Finding]:
         """What a value that fits all schemas of `after` may be, and `before` did not allow."""
@@ -302,7 +302,8 @@ class Comparison:
         if after.listed is None:
             return None
         values = [value for value in after.listed if all(fits(value, words, self.after) for words in after.words)]
-        return [value for value in values if not fits(value, tolerant(before), self._read)]
+        read = tolerant(before)
+        return [value for value in values if not fits(value, read, self._read)]
 
     def _is_same(self, before: Any, after: Any) -> bool:
         return bool(plain(before, self.before) == plain(after, self.after))

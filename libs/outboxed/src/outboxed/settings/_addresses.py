@@ -38,8 +38,13 @@ def parse_host(text: str) -> str:
 
 def parse_port(text: str) -> int:
     """A port that somebody can listen on. Raises ValueError."""
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LAST_PORT)) and 0 < int(text) <= LAST_PORT):
-        raise ValueError(f"has no port from 1 to {LAST_PORT}")
+    return parse_number(text, 1, LAST_PORT, f"has no port from 1 to {LAST_PORT}")
+
+
+def parse_number(text: str, low: int, high: int, problem: str) -> int:
+    """A number in plain digits. Raises ValueError with the problem."""
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(high)) and low <= int(text) <= high):
+        raise ValueError(problem)
     return int(text)
 
 

@@ -17,7 +17,7 @@ from pydantic_settings import NoDecode
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from outboxed.settings._addresses import join_address, parse_host, parse_port, split_address
+from outboxed.settings._addresses import join_address, parse_host, parse_number, parse_port, split_address
 from outboxed.settings._files import check_ca_file, check_readable, check_system_authorities
 
 DRIVER = "postgresql+asyncpg"
@@ -235,10 +235,8 @@ def _file(query: Mapping[str, str], name: str, check: Any) -> str | None:
 
 
 def _number(query: Mapping[str, str], name: str, low: int, high: int, default: int) -> int:
-    text = query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(high)) and low <= int(text) <= high):
-        raise ValueError(f"has the parameter {name}, which must be a number from {low} to {high}")
-    return int(text)
+    problem = f"has the parameter {name}, which must be a number from {low} to {high}"
+    return parse_number(query.get(name, str(default)), low, high, problem)
 
 
 def _one_of(query: Mapping[str, str], name: str, values: tuple[str, ...], default: str) -> str:

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from outboxed.messages import Event
-from outboxed.storage import Clock
 
 Axes = Mapping[str, Mapping[str, Any]]
 """By field the values that it may have, each by a short name; see pact_faststream.values.pairwise."""
@@ -14,18 +13,6 @@ Axes = Mapping[str, Mapping[str, Any]]
 CENT = Decimal("0.01")
 GROUPS = (3, 6)
 """Digits before the point at which a separator, or an exponent, first shows in some way of writing."""
-
-
-class StoppedClock(Clock):
-    """Always at one instant."""
-
-    def __init__(self, at: datetime) -> None:
-        super().__init__()
-        self._at = at
-
-    def now(self) -> datetime:
-        """The instant."""
-        return self._at
 
 
 INSTANTS: Mapping[str, datetime] = {

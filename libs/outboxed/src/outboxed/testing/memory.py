@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
@@ -139,6 +139,17 @@ class InMemoryUnitOfWork:
 U = TypeVar("U", bound=InMemoryUnitOfWork)
 
 
+class StoppedClock(Clock):
+    """At one instant, until its offset is changed."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+
+    def now(self) -> datetime:
+        """The instant, in UTC."""
+        return self._at.astimezone(UTC) + self.offset
+
+
 class InMemoryDatabase(Generic[U]):
     """Opens transactions: `async with database() as uow`; satisfies outboxed.ports.UnitOfWorkFactory.
 
@@ -162,6 +173,15 @@ class InMemoryDatabase(Generic[U]):
     def outcome(self) -> State:
         """The state without inbox and dead letters: what handling a message changes, beside the note that it came."""
         return replace(self.state, inbox={}, dead_letters={})
+
+    def clear(self) -> None:
+        """Forget all but the outbox, which has every event so far."""
+        self.state = State(outbox=self.state.outbox)
+
+    def at(self, instant: datetime) -> AbstractAsyncContextManager[U]:
+        """Stop the clock at an instant, and begin a transaction."""
+        self.clock = StoppedClock(instant)
+        return self()
 
     def __call__(self) -> AbstractAsyncContextManager[U]:
         """Begin; commit at the end of the block, roll back when an error leaves it."""

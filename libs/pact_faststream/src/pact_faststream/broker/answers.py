@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from pact_faststream.sources import Interaction
+from pact_faststream.sources import INTERACTIONS, Interaction
 
 
 class BrokerError(Exception):
@@ -135,10 +135,8 @@ class PublishedPact(Resource):
     @property
     def interaction_ids(self) -> Iterator[tuple[Interaction, str | None]]:
         """The broker's own name of each interaction."""
-        for each in (*self.document.get("interactions", ()), *self.document.get("messages", ())):
-            states = each.get("providerStates") or ()
-            names = tuple(state["name"] for state in states) or tuple(filter(None, [each.get("providerState")]))
-            yield Interaction(each["description"], names), each.get("_id")
+        for each in (each for kind in INTERACTIONS for each in self.document.get(kind, ())):
+            yield Interaction.of(each), each.get("_id")
 
 
 class Environment(Resource):

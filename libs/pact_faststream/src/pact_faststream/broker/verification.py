@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +16,7 @@ from pact_faststream.broker.settings import load_settings
 from pact_faststream.broker.source import ChosenPact, chosen_pacts, publish_results
 from pact_faststream.sources import HandedOver, Result
 
-Results = Mapping[str, tuple[ChosenPact, Sequence[Result]]]
-"""By the pact's name."""
+Results = Sequence[tuple[ChosenPact, Sequence[Result]]]
 
 
 def verify(service: str, tests: Path | None, root: Path, seconds: float) -> list[str]:
@@ -45,18 +44,18 @@ def verify(service: str, tests: Path | None, root: Path, seconds: float) -> list
     _publish(broker, service, revision, results)
     _refuse(service, status, results)
     head = f"verified {len(pacts)} pacts of {service} {revision.version}; the broker has the results:"
-    return [head, *(line for pact, found in results.values() for line in _told(pact, found))]
+    return [head, *(line for pact, found in results for line in _told(pact, found))]
 
 
 def _publish(broker: Broker, service: str, revision: Revision, results: Results) -> None:
-    missing = [name for name, (_, found) in results.items() if not found]
+    missing = [pact.name for pact, found in results if not found]
     if missing:
         raise BrokerError(
             f"the provider tests left no result of the pact of {', '.join(missing)}: were they skipped, "
             f"or do they verify another provider than {service}? See pytest's words above; nothing was published"
         )
     try:
-        publish_results(broker, service, revision, results.values())
+        publish_results(broker, service, revision, results)
     except BrokerError as error:
         raise BrokerError(f"the results were not published: {error}{_left(broker, service, revision)}") from None
 
@@ -77,7 +76,7 @@ def _left(broker: Broker, service: str, revision: Revision) -> str:
 
 
 def _refuse(service: str, status: int, results: Results) -> None:
-    broken = [pact.name for pact, found in results.values() if any(result.fails for result in found)]
+    broken = [pact.name for pact, found in results if any(result.fails for result in found)]
     if broken:
         raise BrokerError(f"{service} breaks what {', '.join(broken)} expects; the broker has the results")
     if status != 0:
@@ -97,10 +96,9 @@ def _told(pact: ChosenPact, results: Sequence[Result]) -> Iterator[str]:
 def _run_tests(pacts: Sequence[ChosenPact], tests: Path, root: Path, seconds: float) -> tuple[int, Results]:
     with TemporaryDirectory(prefix="pacts-") as folder:
         handed = HandedOver(Path(folder))
-        to_verify = {pact.name: (pact, pact.to_verify()) for pact in pacts}
-        handed.hand_over([each for _, each in to_verify.values()])
+        handed.hand_over([pact.to_verify() for pact in pacts])
         status = _pytest(["--pacts-in", folder, str(tests.resolve())], root, seconds)
-        return status, {name: (pact, handed.results(each)) for name, (pact, each) in to_verify.items()}
+        return status, [(pact, handed.results(pact.to_verify())) for pact in pacts]
 
 
 def _pytest(arguments: Sequence[str], root: Path, seconds: float) -> int:

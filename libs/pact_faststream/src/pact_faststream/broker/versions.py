@@ -29,9 +29,9 @@ def register_version(settings: BrokerSettings, service: str) -> str:
     broker = Broker.connect(settings)
     named = {"pacticipant": service, "version": revision.version}
     broker.put(broker.index.link("pb:pacticipant-branch-version", **named, branch=revision.branch), {})
-    if build := settings.build_url or _github("actions/runs/", "GITHUB_RUN_ID"):
+    if build := settings.build_url or _github("{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}"):
         broker.patch(broker.index.link("pb:pacticipant-version", **named), {"buildUrl": build})
-    if code := settings.repository_url or _github():
+    if code := settings.repository_url or _github("{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}"):
         broker.patch(broker.index.link("pb:pacticipant", pacticipant=service), {"name": service, "repositoryUrl": code})
     addresses = "".join(f"; {what}: {url}" for what, url in {"build": build, "code": code}.items() if url)
     return f"registered {service}: version {revision.version}, branch {revision.branch}{addresses}"
@@ -50,10 +50,10 @@ def delete_branch(settings: BrokerSettings, service: str, branch: str) -> str:
     return f"{service} has no branch {branch}: there is nothing to delete"
 
 
-def _github(path: str = "", last: str | None = None) -> str | None:
-    """An address at GitHub, where GitHub's CI is what runs."""
-    names = ["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", *([last] if last else [])]
-    if not all(os.environ.get(name) for name in names):
+def _github(address: str) -> str | None:
+    """An address at GitHub, with its variables; None where GitHub's CI isn't what runs."""
+    variables = {name: value for name, value in os.environ.items() if value}
+    try:
+        return address.format_map(variables)
+    except KeyError:
         return None
-    server, repository, *rest = (os.environ[name] for name in names)
-    return f"{server}/{repository}" + (f"/{path}{rest[0]}" if rest else "")

@@ -43,16 +43,16 @@ def _fields(data: Any, enums: Sequence[str]) -> Iterator[tuple[str, Any]]:
     for path, value in _paths(data):
         where = ".".join(map(str, path))
         for name, changed in _values(value):
-            yield f"{where}: {name}", _set(data, path, changed)
+            yield f"{where}: {name}", with_field(data, path, changed)
         if path[-1] in enums:
-            yield f"{where}: a new member", _set(data, path, "something_new")
-            yield f"{where}: in another case", _set(data, path, str(value).swapcase())
+            yield f"{where}: a new member", with_field(data, path, "something_new")
+            yield f"{where}: in another case", with_field(data, path, str(value).swapcase())
         if isinstance(path[-1], str):
-            yield f"{where}: removed", _set(data, path, ABSENT)
+            yield f"{where}: removed", with_field(data, path, ABSENT)
             for name, renamed in _names(path[-1]):
-                yield f"{where}: {name}", _set(_set(data, path, ABSENT), (*path[:-1], renamed), value)
+                yield f"{where}: {name}", with_field(with_field(data, path, ABSENT), (*path[:-1], renamed), value)
     for path in ((), *(path for path, value in _paths(data) if isinstance(value, dict))):
-        yield f"{'.'.join(map(str, path)) or 'data'}: a field added", _set(data, (*path, "added"), "new")
+        yield f"{'.'.join(map(str, path)) or 'data'}: a field added", with_field(data, (*path, "added"), "new")
 
 
 def _values(value: Any) -> Iterator[tuple[str, Any]]:
@@ -227,7 +227,8 @@ def _paths(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield from _paths(value, (*path, name))
 
 
-def _set(data: Any, path: Path, value: Any) -> Any:
+def with_field(data: Any, path: Path, value: Any) -> Any:
+    """A copy of JSON data with another value at a path; ABSENT removes what is there."""
     changed = deepcopy(data)
     node = changed
     for step in path[:-1]:

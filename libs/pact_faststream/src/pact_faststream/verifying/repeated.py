@@ -4,11 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pact_faststream.sources import Interaction, PactToVerify
+from pact_faststream.sources import INTERACTIONS, Interaction, PactToVerify
 from pact_faststream.verifying.answers import Offered
-
-KINDS = ("interactions", "messages")
-"""A pact of the specification's version 3 has messages."""
 
 
 def repeated(
@@ -17,14 +14,12 @@ def repeated(
     """The pact with its copies, and which interaction, and which variant, each description stands for."""
     offered: dict[str, Offered] = {}
     document = dict(pact.document)
-    for kind in KINDS:
+    for kind in INTERACTIONS:
         copies = []
         for interaction in pact.document.get(kind, ()):
-            states = interaction.get("providerStates") or []
-            name = Interaction(interaction["description"], tuple(state["name"] for state in states))
-            for variant in range(variants_of(states)):
+            for variant in range(variants_of(interaction.get("providerStates") or [])):
                 description = f"{len(offered)}: {interaction['description']}"
-                offered[description] = name, variant
+                offered[description] = Interaction.of(interaction), variant
                 copies.append({**interaction, "description": description, "key": None})
         if copies:
             document[kind] = copies

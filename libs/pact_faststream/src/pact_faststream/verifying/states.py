@@ -1,9 +1,8 @@
 """Provider states: the event that each leads to, and the use cases that publish it."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pydantic import ValidationError, validate_call
@@ -47,11 +46,6 @@ class ProviderState:
                 f"a variant of {self.event.type} has parameters, but `asked`, which takes them, is missing"
             )
 
-    @property
-    def use_cases(self) -> Mapping[str, Produce]:
-        """The variants as use cases without parameters."""
-        return {name: partial(self.produce, variant, {}) for name, variant in self.variants.items()}
-
     async def produce(self, variant: Variant, parameters: Mapping[str, Any]) -> object:
         """Run a variant, or `asked` where there are parameters for it. Raises ParameterError."""
         if self.asked is not None and (parameters or isinstance(variant, Mapping)):
@@ -76,3 +70,10 @@ class ProviderState:
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
             raise ParameterError(f"{self.event.type} can't be asked for this: {problems} ({error.title})") from None
+
+
+async def produce_all(states: Iterable[ProviderState]) -> None:
+    """Run every variant of each provider state, so that the outbox has all that is published."""
+    for state in states:
+        for variant in state.variants.values():
+            await state.produce(variant, {})
