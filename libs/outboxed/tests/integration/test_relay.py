@@ -10,23 +10,19 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 import structlog
-from aiokafka.errors import KafkaError
 from backing_services.kafka import MockKafka
 from backing_services.waiting import eventually
 from outboxed import _wakeups as signals
 from outboxed.process import Role, run_roles
 from outboxed.relay import Relay
 from outboxed.relay import _relay as relay_module
-from outboxed.relay._relay import LOCK_ID
+from outboxed.relay._rows import LOCK_ID
 from outboxed.storage import tables
 from outboxed.testing.services import running
 from outboxed.testing.topics import Topics
 
 from ..sample import AccountCredited
 from .conftest import Transactions, count
-
-TOPIC_AUTHORIZATION_FAILED = 29
-PRODUCE = 0
 
 
 async def append(transactions: Transactions, *keys: UUID, first: int = 1) -> None:
@@ -36,7 +32,7 @@ async def append(transactions: Transactions, *keys: UUID, first: int = 1) -> Non
 
 
 async def close(relay: Relay) -> None:
-    await relay._abandon_producer()  # noqa: SLF001 - what run() does at its end
+    await relay._producer.abandon()  # noqa: SLF001 - what run() does at its end
 
 
 @pytest.fixture
@@ -135,14 +131,12 @@ async def test_rows_stay_until_the_acknowledgement_and_nothing_new_is_sent_befor
     await append(transactions, key, first=2)
 
     assert await own_relay.send_once() == 0
-    producer = own_relay._producer  # noqa: SLF001 - that it's the same one is the point
     await append(transactions, key, first=3)
     assert await own_relay.send_once() == 0
     assert await count(transactions.engine, tables.outbox) == 2
     own_kafka.set_up()
     await eventually(lambda: _sends_the_rest(own_relay, transactions))
 
-    assert own_relay._producer is producer  # noqa: SLF001 - as above
     assert sequences(await own_topics.read("accounts", 3), key) == [1, 2, 3]
     assert await own_topics.size("accounts") == 3
 
@@ -189,7 +183,7 @@ async def test_a_crash_between_acknowledgement_and_deletion_sends_the_row_again(
         raise ConnectionResetError
 
     with monkeypatch.context() as crashing:
-        crashing.setattr("outboxed.relay._relay._delete", crash)
+        crashing.setattr("outboxed.relay._rows.delete", crash)
         with pytest.raises(ConnectionResetError):
             await relay.send_once()
     next_process = Relay(transactions.engine, topics.kafka, transactions.events_appended)
@@ -202,20 +196,6 @@ async def test_a_crash_between_acknowledgement_and_deletion_sends_the_row_again(
     assert await _is_empty(transactions)
 
 
-async def test_a_fatal_error_keeps_the_row_and_a_new_producer_sends_it(
-    transactions: Transactions, own_relay: Relay, own_kafka: MockKafka, own_topics: Topics
-) -> None:
-    await append(transactions, uuid4())
-    own_kafka.push_request_errors(PRODUCE, TOPIC_AUTHORIZATION_FAILED)
-
-    with pytest.raises(KafkaError):
-        await own_relay.send_once()
-    kept = await count(transactions.engine, tables.outbox)
-
-    assert (kept, await own_relay.send_once()) == (1, 1)
-    assert await own_topics.size("accounts") == 1
-
-
 async def test_a_relay_stops_in_time_though_kafka_never_answers(
     transactions: Transactions, own_relay: Relay, own_kafka: MockKafka, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,7 +206,7 @@ async def test_a_relay_stops_in_time_though_kafka_never_answers(
     before = asyncio.all_tasks()
 
     async def stopper(stop: Any) -> None:
-        await eventually(lambda: bool(own_relay._in_flight))  # noqa: SLF001 - it has sent, and waits
+        await eventually(lambda: bool(own_relay._producer.is_waiting))  # noqa: SLF001 - it has sent, and waits
         os.kill(os.getpid(), signal.SIGTERM)
         await stop.wait()
 
@@ -235,5 +215,5 @@ async def test_a_relay_stops_in_time_though_kafka_never_answers(
 
     assert await count(transactions.engine, tables.outbox) == 1
     await eventually(lambda: asyncio.all_tasks() <= before, describe=lambda: str(asyncio.all_tasks() - before))
-    assert not own_relay._in_flight  # noqa: SLF001 - as above
+    assert not own_relay._producer.is_waiting  # noqa: SLF001 - as above
     assert not [record for record in caplog.records if "never retrieved" in record.getMessage()]

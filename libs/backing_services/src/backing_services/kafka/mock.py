@@ -12,6 +12,8 @@ from backing_services.kafka.cluster import KafkaError, Started
 __all__ = ["DISCONNECT", "MockKafka"]
 
 LOG_EMERGENCIES = b"0"
+NO_BROKER = -1
+ONLY_BROKER = 1
 
 
 class MockKafka(Started):
@@ -74,6 +76,14 @@ class MockKafka(Started):
         """Accept connections again."""
         _check(librdkafka().rd_kafka_mock_broker_set_up(self._running, ALL_BROKERS))
 
+    def take_leader(self, topic: str, partition: int) -> None:
+        """Leave a partition without a leader, until `give_leader()`."""
+        self._set_leader(topic, partition, NO_BROKER)
+
+    def give_leader(self, topic: str, partition: int) -> None:
+        """Let a partition have its leader again."""
+        self._set_leader(topic, partition, ONLY_BROKER)
+
     def set_rtt(self, milliseconds: int) -> None:
         """Delay every answer by so many milliseconds; 0 ends it."""
         _check(librdkafka().rd_kafka_mock_broker_set_rtt(self._running, ALL_BROKERS, milliseconds))
@@ -89,6 +99,9 @@ class MockKafka(Started):
     def clear_request_errors(self, api_key: int) -> None:
         """Forget the pushed errors of this kind of request that were not used yet."""
         librdkafka().rd_kafka_mock_clear_request_errors(self._running, api_key)
+
+    def _set_leader(self, topic: str, partition: int, broker: int) -> None:
+        _check(librdkafka().rd_kafka_mock_partition_set_leader(self._running, topic.encode(), partition, broker))
 
     @property
     def _running(self) -> int:

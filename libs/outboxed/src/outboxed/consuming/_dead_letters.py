@@ -1,4 +1,7 @@
-"""Dead letters: list, show, edit, replay in one transaction of this service, or discard."""
+"""Dead letters: list, show, edit, replay in one transaction of this service, or discard.
+
+They are records that could not be handled, tasks that were given up, and rows of the outbox that Kafka refused.
+"""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -7,6 +10,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outboxed.consuming._batch import BatchConsumer
@@ -16,6 +20,13 @@ from outboxed.storage import SqlTransactions, SqlUnitOfWork, dump_headers, load_
 from outboxed.telemetry import continued_trace
 
 U = TypeVar("U", bound=SqlUnitOfWork)
+_RETURN_TO_OUTBOX = sa.text(
+    # the relay sends by id, so the old id is the old place
+    """
+    insert into outbox (id, topic, key, value, headers) overriding system value
+    values (:id, :topic, :key, :value, :headers)
+    """
+).bindparams(sa.bindparam("headers", type_=JSONB))
 
 
 class DeadLetterError(Exception):
@@ -53,7 +64,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A record or a task that was given up; a task's kind is its `topic`.
+    """A record, a task or an outbox row that was given up; a task's kind is its `topic`, a row's id its `offset`.
 
     A replay handles `key`, `value` and `headers`, as last edited. `original` is what was given up.
     """
@@ -115,22 +126,29 @@ class DeadLetterQueue(Generic[U]):
             await _save(letter, content, uow)
 
     async def replay(self, letter_id: int) -> None:
-        """Handle the letter again and mark it, in one transaction; nothing is republished.
+        """Handle the letter again and mark it, in one transaction; nothing that was read is republished.
 
-        Raises DeadLetterError when the letter is not open. If the handler raises, the error comes through and the
-        letter stays open.
+        A row of the outbox goes back to its old place there, before the later events of its key.
+
+        Raises DeadLetterError when the letter is not open, or is a row that no column holds after an edit. If the
+        handler raises, the error comes through and the letter stays open.
         """
         async with self._transactions() as uow:
             letter = await self._take(letter_id, uow)
             with continued_trace("replay", _header(letter, "traceparent"), dead_letter=letter.id):
                 if letter.source == "task":
                     uow.tasks.schedule(_task(letter))
+                elif letter.source == "outbox":
+                    await _return_to_outbox(letter, uow)
                 else:
                     await self._consumer.replay(_record(letter), uow)
             await _close(letter, "replayed", uow)
 
     async def discard(self, letter_id: int) -> None:
-        """Close the letter without handling it; it can still be shown. Raises DeadLetterError when it was not open."""
+        """Close the letter without handling it; it can still be shown. Raises DeadLetterError when it was not open.
+
+        The later events of a row of the outbox are sent without it.
+        """
         async with self._transactions() as uow:
             await _close(await self._take(letter_id, uow), "discarded", uow)
 
@@ -214,6 +232,22 @@ def _record(letter: DeadLetter) -> Record:
         value=letter.value,
         headers=letter.headers,
     )
+
+
+async def _return_to_outbox(letter: DeadLetter, uow: SqlUnitOfWork) -> None:
+    headers = {name: _text(letter, f"the header {name!r}", raw) for name, raw in letter.headers}
+    row = {"id": letter.offset, "topic": letter.topic, "key": _text(letter, "the key", letter.key)}
+    await uow.connection.execute(_RETURN_TO_OUTBOX, {**row, "value": letter.value, "headers": headers})
+
+
+def _text(letter: DeadLetter, name: str, raw: bytes | None) -> str:
+    try:
+        text = (raw or b"").decode()
+    except UnicodeDecodeError:
+        raise DeadLetterError(f"dead letter {letter.id} can't be sent: {name} is no UTF-8; edit it") from None
+    if raw is None or "\0" in text:
+        raise DeadLetterError(f"dead letter {letter.id} can't be sent: {name} is null or has a NUL; edit it")
+    return text
 
 
 def _task(letter: DeadLetter) -> NewTask:

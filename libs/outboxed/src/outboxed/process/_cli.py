@@ -97,7 +97,7 @@ def _fail(message: str) -> typer.Exit:
 
 
 def _dead_letters(command: CommandLine) -> typer.Typer:
-    app = typer.Typer(no_args_is_help=True, help="What could not be handled: list, show, edit, replay, discard.")
+    app = typer.Typer(no_args_is_help=True, help="What failed for good: list, show, edit, replay, discard.")
 
     @app.command("list")
     def list_letters(
@@ -148,7 +148,10 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
 
     @app.command()
     def replay(letter_id: LetterId) -> None:
-        """Handle a dead letter again in this service, in one transaction; nothing is republished."""
+        """Handle a dead letter again in this service, in one transaction; nothing that was read is republished.
+
+        A row of the outbox goes back to its place, and the relay sends it before the later events of its key.
+        """
         try:
             command.execute(lambda service: service.dead_letters.replay(letter_id))
         except typer.Exit:
@@ -159,7 +162,7 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
 
     @app.command()
     def discard(letter_id: LetterId) -> None:
-        """Close a dead letter without handling it."""
+        """Close a dead letter without handling it. The later events of an outbox row's key are sent without it."""
         command.execute(lambda service: service.dead_letters.discard(letter_id))
         typer.echo(f"dead letter {letter_id} discarded")
 
@@ -192,7 +195,9 @@ def _parse_header(text: str) -> tuple[str, bytes]:
 
 
 def _position(letter: DeadLetter) -> str:
-    return f"{letter.partition}/{letter.offset}" if letter.source == "event" else _text(letter.key)
+    if letter.source == "event":
+        return f"{letter.partition}/{letter.offset}"
+    return f"row {letter.offset}" if letter.source == "outbox" else _text(letter.key)
 
 
 def _lines(letter: DeadLetter) -> list[tuple[str, object]]:

@@ -16,7 +16,7 @@ from outboxed.storage import Clock, tables
 log = structlog.get_logger()
 
 EXACT_COUNT_LIMIT = 100_000
-SOURCES = ("event", "task")
+SOURCES = ("event", "task", "outbox")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Metrics:
         self._database_up = self._gauge("database_up", "Whether the database answered this scrape")
         self._outbox_rows = self._gauge("outbox_rows", "Events that wait to be sent")
         self._outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest event that waits to be sent")
+        self._outbox_held = self._gauge("outbox_held_rows", "Events that Kafka refused, and those behind them")
         self._inbox_rows = self._gauge("inbox_rows", "Ids of handled events; an estimate above 100,000")
         self._tasks_due = self._gauge("tasks_due", "Tasks that are due", "kind")
         self._tasks_oldest = self._gauge(
@@ -80,8 +81,9 @@ class Metrics:
     async def _ask(self, engine: AsyncEngine, task_kinds: list[str]) -> None:
         now = sa.func.clock_timestamp() + self._clock.offset
         async with engine.connect() as connection:
-            rows, oldest = (await connection.execute(_outbox(now))).one()
+            rows, held, oldest = (await connection.execute(_outbox(now))).one()
             self._outbox_rows.set(rows)
+            self._outbox_held.set(held)
             self._outbox_oldest.set(max(0.0, oldest))
             self._inbox_rows.set(await _inbox_rows(connection))
             due = {row.kind: row for row in await connection.execute(_tasks(now))}
@@ -98,7 +100,13 @@ class Metrics:
 
     def _forget(self, task_kinds: list[str]) -> None:
         """Set the database's gauges to NaN: an old figure would look like a fresh one."""
-        plain = [self._outbox_rows, self._outbox_oldest, self._inbox_rows, *(gauge for gauge, _ in self._queries)]
+        plain = [
+            self._outbox_rows,
+            self._outbox_held,
+            self._outbox_oldest,
+            self._inbox_rows,
+            *(gauge for gauge, _ in self._queries),
+        ]
         by_kind = [gauge.labels(kind) for gauge in (self._tasks_due, self._tasks_oldest) for kind in task_kinds]
         by_source = [self._dead_letters.labels(source) for source in SOURCES]
         for gauge in (*plain, *by_kind, *by_source):
@@ -108,12 +116,14 @@ class Metrics:
         return Gauge(name, text, labels, registry=self.registry)
 
 
-def _age(now: sa.ColumnElement[object], column: sa.ColumnElement[object]) -> sa.ColumnElement[float]:
-    return sa.cast(sa.func.coalesce(sa.extract("epoch", now - sa.func.min(column)), 0), sa.Float)
+def _age(now: sa.ColumnElement[object], oldest: sa.ColumnElement[object]) -> sa.ColumnElement[float]:
+    return sa.cast(sa.func.coalesce(sa.extract("epoch", now - oldest), 0), sa.Float)
 
 
-def _outbox(now: sa.ColumnElement[object]) -> sa.Select[int, float]:
-    return sa.select(sa.func.count(), _age(now, tables.outbox.c.created_at))
+def _outbox(now: sa.ColumnElement[object]) -> sa.Select[int, int, float]:
+    free = tables.outbox.c.retry_at.is_(None)
+    oldest = sa.func.min(tables.outbox.c.created_at).filter(free)
+    return sa.select(sa.func.count().filter(free), sa.func.count().filter(~free), _age(now, oldest))
 
 
 async def _inbox_rows(connection: AsyncConnection) -> int:
@@ -127,8 +137,9 @@ async def _inbox_rows(connection: AsyncConnection) -> int:
 
 def _tasks(now: sa.ColumnElement[object]) -> sa.Select[str, int, float]:
     table = tables.tasks
+    oldest = _age(now, sa.func.min(table.c.first_due_at))
     return (
-        sa.select(table.c.kind, sa.func.count().label("rows"), _age(now, table.c.first_due_at).label("oldest"))
+        sa.select(table.c.kind, sa.func.count().label("rows"), oldest.label("oldest"))
         .where(table.c.first_due_at <= now)
         .group_by(table.c.kind)
     )

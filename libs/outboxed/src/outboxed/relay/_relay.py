@@ -1,49 +1,64 @@
-"""The relay: sends outbox rows to Kafka in id order and deletes them after the broker's acknowledgement."""
+"""The relay: sends outbox rows to Kafka in the order of their keys and deletes them after the acknowledgement."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, ClassVar
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import ClassVar
 
 import anyio
-import sqlalchemy as sa
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outboxed._compat.aiokafka import close_without_flushing
 from outboxed._wakeups import Idling, Wakeup
 from outboxed.failpoints import failpoint
-from outboxed.messages import OutgoingRecord
+from outboxed.messages import ProducerRecord
+from outboxed.relay import _rows
+from outboxed.relay._flow import Batch, Flow
+from outboxed.relay._outcomes import Outcomes
+from outboxed.relay._producer import BatchProducer, Outcome
+from outboxed.relay._row import Row, UnsendableRowError
 from outboxed.settings import KafkaSettings
-from outboxed.storage import is_transient, tables
+from outboxed.storage import is_transient
 
 log = structlog.get_logger()
 
 BATCH = 100
+SCAN = 10_000
+"""While a part of Kafka takes nothing, so many rows are looked through for those of the other parts."""
 ACK_SECONDS = 3.0
 OUTAGE_SECONDS = 0.5
-CLOSE_SECONDS = 0.4
-LOCK_ID = 0x6F7574626F78
-"""The advisory lock of this database's one sending relay ("outbox" in ASCII)."""
+HELD_SHARE = 19
+"""While other rows wait, held rows get one part in twenty of the time."""
+RELEASE_SECONDS = 0.5
+"""Rows go on so soon after what was in front of them."""
+NOWHERE = -1
+"""The partition of a row that no producer could send."""
 
 
 class Relay:
     """Sends the outbox of a service while its transaction holds the lock; other relays stand by.
 
-    A row is deleted only when Kafka has acknowledged it and every earlier row of its key. So a crash or an error sends
-    rows again (at least once), but never a later event of a key without the earlier one.
+    A partition gets one batch, and the next one when Kafka has acknowledged it. So a crash or an error sends rows again
+    (at least once), but never a later event of a key without the earlier one. A row that Kafka refuses for good is set
+    aside as a dead letter, and holds up its key alone.
     """
 
     grace: ClassVar[float] = 1.0
     """Seconds for the current batch to end after `stop`."""
 
-    def __init__(self, engine: AsyncEngine, kafka: KafkaSettings, appended: Wakeup) -> None:
+    def __init__(
+        self, engine: AsyncEngine, kafka: KafkaSettings, appended: Wakeup, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._engine = engine
-        self._kafka = kafka
         self._appended = appended.subscribe()
-        self._producer: AIOKafkaProducer | None = None
-        self._in_flight: dict[int, tuple[str, asyncio.Future[Any]]] = {}
+        self._clock = clock
+        self._producer = BatchProducer(kafka)
+        self._flow = Flow(clock)
+        self._outcomes = Outcomes(self._flow, clock)
+        self._look_at = self._release_at = clock()
+        self._had_answers = False
 
     async def run(self, stop: anyio.Event) -> None:
         """Send until `stop`; a repeated error is logged once."""
@@ -63,128 +78,165 @@ class Relay:
                     continue
                 if sent:
                     said = ""
+                if self._had_answers:
                     idling.end()
                 else:
                     await idling.wait(self._appended)
         finally:
-            await self._abandon_producer()
+            await self._producer.abandon()
 
     async def send_once(self) -> int:
-        """Send one batch if this relay gets the lock; returns how many rows were acknowledged and deleted.
+        """Send a batch to each partition if this relay gets the lock; returns how many rows were acknowledged.
 
-        Raises KafkaError for a row that Kafka refused, after the acknowledged rows were deleted.
+        Raises KafkaError or TimeoutError when no producer can start, KafkaError when this one can't go on.
         """
-        if self._in_flight and not await self._settled():
-            return 0
-        deleted, failure = await self._send_and_delete()
-        if failure is not None:
-            raise failure
-        return deleted
-
-    async def _send_and_delete(self) -> tuple[int, BaseException | None]:
+        self._had_answers = False
         async with self._engine.connect() as connection:  # closing it without a commit rolls back
-            if not await _lock(connection):
-                return 0, None
-            if not self._in_flight:
-                if not (rows := await _oldest(connection)):
-                    return 0, None
-                await self._send(rows)
-                if not await self._settled():
-                    return 0, None
-            acknowledged, failure = await self._take_outcomes()
-            if acknowledged:
-                await _delete(connection, acknowledged)
-                await _commit(connection)
-            return len(acknowledged), failure
+            locked, any_held = await _rows.lock(connection)
+            if not locked:
+                return 0
+            # first what Kafka took since the last time, so that it isn't sent again
+            late, failure = await self._write(connection, await self._producer.settled((), within=0))
+            acknowledged, failed = await self._send(connection, any_held=any_held)
+            await _rows.commit(connection)
+        if failure := failure or failed:
+            await self._producer.abandon()
+            raise failure
+        return late + acknowledged
+
+    async def _send(self, connection: AsyncConnection, *, any_held: bool) -> tuple[int, BaseException | None]:
+        began = self._clock()
+        looks = any_held and began >= self._look_at
+        held = await self._due(connection) if looks else []
+        free = await self._free(connection)
+        acknowledged, failure = await self._write(connection, await self._send_and_wait(held, free))
+        if looks:
+            now = self._clock()
+            self._look_at = now + (now - began) * HELD_SHARE if free else now
+        return acknowledged, failure
+
+    async def _write(
+        self, connection: AsyncConnection, outcomes: Sequence[Outcome]
+    ) -> tuple[int, BaseException | None]:
+        self._had_answers = self._had_answers or bool(outcomes)
+        return await self._outcomes.write(connection, outcomes)
+
+    async def _due(self, connection: AsyncConnection) -> list[Row]:
+        if self._clock() >= self._release_at:
+            await _rows.release(connection)
+            self._release_at = self._clock() + RELEASE_SECONDS
+        return await _rows.due(connection, BATCH)
+
+    async def _free(self, connection: AsyncConnection) -> list[Row]:
+        """The oldest rows that may be sent; those that must wait for another row are held on the way."""
+        ids = None
+        if self._flow.has_pauses or self._producer.is_waiting:
+            ids = await self._ids_elsewhere(connection)
+        rows, behind = await _rows.free(connection, BATCH, ids)
+        if behind:
+            await _rows.hold_behind(connection, behind)
+        return await self._without_known_refusals(connection, rows)
+
+    async def _ids_elsewhere(self, connection: AsyncConnection) -> Sequence[int]:
+        """The oldest rows whose partition takes batches."""
+        places = await _rows.places(connection, SCAN, without=self._flow.paused_topics())
+        if not places:
+            return ()
+        partitions = await self._partitions({place.topic for place in places})
+        return [
+            place.id
+            for place in places
+            if place.topic in partitions
+            and self._takes_a_batch(self._producer.partition(place.topic, place.key, partitions[place.topic]))
+        ][:BATCH]
+
+    def _takes_a_batch(self, partition: TopicPartition) -> bool:
+        return self._flow.is_open(partition) and partition not in self._producer.on_their_way
+
+    async def _without_known_refusals(self, connection: AsyncConnection, rows: Sequence[Row]) -> list[Row]:
+        """Hold what Kafka would refuse for its size, and send nothing later of its key.
+
+        Behind an earlier row of its key it isn't held: only the first row of a key may go alone.
+        """
+        too_large: dict[tuple[str, str], Row] = {}
+        sendable: dict[int, Row] = {}
+        for row in rows:
+            key = row.topic, row.key
+            if key not in too_large and not self._flow.is_too_large(row):
+                sendable[row.id] = row
+            else:
+                too_large.setdefault(key, row)
+        keys = {(row.topic, row.key) for row in sendable.values()}
+        if holds := [_rows.Hold(row.id, row.attempts, 0) for key, row in too_large.items() if key not in keys]:
+            await _rows.hold(connection, holds)
+        return list(sendable.values())
+
+    async def _send_and_wait(self, held: Sequence[Row], free: Sequence[Row]) -> list[Outcome]:
+        """Send held rows alone, and free ones in company; each partition gets one batch."""
+        records, outcomes = _records([*held, *free])
+        batches = await self._batches(held, free, records.keys()) if records else []
+        if not batches:
+            return outcomes
+        await self._begin(batches, records)
+        awaited = [batch.partition for batch in batches if not self._flow.is_doubtful(batch)]
+        return outcomes + await self._acknowledged(awaited)
+
+    async def _batches(self, held: Sequence[Row], free: Sequence[Row], sendable: Collection[int]) -> list[Batch]:
+        alone: dict[TopicPartition, Row] = {}
+        for partition, row in await self._placed(held, sendable):
+            alone.setdefault(partition, row)
+        company = [(partition, row) for partition, row in await self._placed(free, sendable) if partition not in alone]
+        return [*(Batch(partition, (row,)) for partition, row in alone.items()), *self._flow.batches(company)]
+
+    async def _placed(self, rows: Sequence[Row], sendable: Collection[int]) -> list[tuple[TopicPartition, Row]]:
+        """Each row with its partition, if that takes a batch now."""
+        chosen = [row for row in rows if row.id in sendable]
+        partitions = await self._partitions({row.topic for row in chosen})
+        placed = (
+            (self._producer.partition(row.topic, row.key, partitions[row.topic]), row)
+            for row in chosen
+            if row.topic in partitions
+        )
+        return [(partition, row) for partition, row in placed if self._takes_a_batch(partition)]
+
+    async def _partitions(self, topics: Collection[str]) -> dict[str, Sequence[int]]:
+        """The partitions of those topics that take batches."""
+        wanted = [topic for topic in topics if self._flow.is_open(topic)]
+        if not wanted:
+            return {}
+        found: dict[str, Sequence[int]] = {}
+        for topic, answer in (await self._producer.locate(wanted, within=ACK_SECONDS)).items():
+            if isinstance(answer, BaseException):
+                self._outcomes.pause_topic(topic, answer)
+            else:
+                found[topic] = answer
+        return found
 
     @failpoint("relay.send")
-    async def _send(self, rows: Sequence[tuple[int, OutgoingRecord]]) -> None:
-        producer = await self._started_producer()
-        async with asyncio.timeout(ACK_SECONDS):
-            for row_id, record in rows:
-                sent = record.producer_record()
-                topic = self._kafka.topic(sent.topic)
-                future = await producer.send(topic, key=sent.key, value=sent.value, headers=sent.headers)
-                self._in_flight[row_id] = (record.key, future)
+    async def _begin(self, batches: Sequence[Batch], records: Mapping[int, ProducerRecord]) -> None:
+        for batch in batches:
+            await self._producer.send(batch, [records[row.id] for row in batch.rows])
 
     @failpoint("relay.acknowledge")
-    async def _settled(self) -> bool:
-        """Whether every send has an outcome; until then the producer keeps trying and nothing new is sent."""
-        futures = [future for _, future in self._in_flight.values()]
-        _, waiting = await asyncio.wait(futures, timeout=ACK_SECONDS)
-        if waiting:
-            log.warning("relay_waits_for_kafka", rows=len(waiting))
-        return not waiting
-
-    async def _take_outcomes(self) -> tuple[list[int], BaseException | None]:
-        acknowledged, failure = self._outcomes()
-        self._in_flight.clear()
-        if failure is not None:
-            await self._abandon_producer()
-        return acknowledged, failure
-
-    def _outcomes(self) -> tuple[list[int], BaseException | None]:
-        acknowledged: list[int] = []
-        stopped_keys: set[str] = set()
-        failure: BaseException | None = None
-        for row_id, (key, future) in self._in_flight.items():
-            error = future.exception()
-            if error is None and key not in stopped_keys:
-                acknowledged.append(row_id)
-            else:
-                stopped_keys.add(key)
-                failure = failure or error
-        return acknowledged, failure
-
-    async def _started_producer(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                **self._kafka.client_options(),
-                enable_idempotence=True,
-                acks="all",
-                linger_ms=0,
-                request_timeout_ms=3000,
-            )
-            try:
-                await asyncio.wait_for(producer.start(), ACK_SECONDS)
-            except BaseException:
-                await close_without_flushing(producer, within=CLOSE_SECONDS)
-                raise
-            self._producer = producer
-        return self._producer
-
-    async def _abandon_producer(self) -> None:
-        """Close without a flush, which would wait for ever without Kafka; the outbox still has the rows."""
-        if self._producer is None:
-            return
-        producer, self._producer = self._producer, None
-        await close_without_flushing(producer, within=CLOSE_SECONDS)
-        for _, future in self._in_flight.values():
-            if not future.cancel() and not future.cancelled():
-                future.exception()  # retrieved, so that asyncio doesn't log it as never retrieved
-        self._in_flight.clear()
+    async def _acknowledged(self, awaited: Sequence[TopicPartition]) -> list[Outcome]:
+        """Wait for these batches; the next passes go on without a partition that doesn't answer in time."""
+        outcomes = await self._producer.settled(awaited, within=ACK_SECONDS)
+        for partition in awaited:
+            if partition in self._producer.on_their_way:
+                self._outcomes.pause_partition(partition, TimeoutError("no answer yet"))
+        return outcomes
 
 
-@failpoint("relay.lock")
-async def _lock(connection: AsyncConnection) -> bool:
-    """Take the lock in a statement of its own: in one statement, the select's snapshot would be older than the lock."""
-    lock = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID))
-    return bool((await connection.execute(lock)).scalar_one())
-
-
-@failpoint("relay.read")
-async def _oldest(connection: AsyncConnection) -> list[tuple[int, OutgoingRecord]]:
-    rows = await connection.execute(sa.select(tables.outbox).order_by(tables.outbox.c.id).limit(BATCH))
-    return [(row.id, OutgoingRecord(row.topic, row.key, row.value, row.headers)) for row in rows]
-
-
-@failpoint("relay.delete")
-async def _delete(connection: AsyncConnection, ids: Sequence[int]) -> None:
-    # one array: IN is another statement for each number of ids, and each connection caches only a hundred statements
-    sent = sa.any_(sa.literal(list(ids), sa.ARRAY(sa.BigInteger)))
-    await connection.execute(sa.delete(tables.outbox).where(tables.outbox.c.id == sent))
-
-
-@failpoint("relay.commit")
-async def _commit(connection: AsyncConnection) -> None:
-    await connection.commit()
+def _records(rows: Sequence[Row]) -> tuple[dict[int, ProducerRecord], list[Outcome]]:
+    """The rows' records, without the later rows of a key that has one which no producer could send."""
+    records: dict[int, ProducerRecord] = {}
+    refused: dict[tuple[str, str], Outcome] = {}
+    for row in rows:
+        key = row.topic, row.key
+        if key in refused:
+            continue
+        try:
+            records[row.id] = row.producer_record()
+        except UnsendableRowError as error:
+            refused[key] = Batch(TopicPartition(row.topic, NOWHERE), (row,)), error
+    return records, list(refused.values())

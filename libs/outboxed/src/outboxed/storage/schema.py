@@ -84,6 +84,23 @@ _IDENTITIES = (
     """,
 )
 
+_REFUSALS = (
+    "alter table outbox add attempts integer not null default 0, add retry_at timestamptz",
+    "comment on column outbox.retry_at is 'null unless held; infinity behind another row'",
+    "create index outbox_free on outbox (id) where retry_at is null",
+    "create index outbox_held on outbox (topic, key, id) where retry_at is not null",
+    """
+    alter table dead_letters
+        drop constraint dead_letters_source_check,
+        add constraint dead_letters_source_check check (source in ('event', 'task', 'outbox'))
+    """,
+    # of a key one letter at most is open: the later rows wait behind it
+    """
+    create unique index dead_letters_of_outbox on dead_letters (topic, key)
+        where source = 'outbox' and status = 'open'
+    """,
+)
+
 
 def create_v1() -> None:
     """Create outbox, inbox, tasks and dead letters."""
@@ -103,4 +120,13 @@ def add_identities() -> None:
     Nothing in the inbox is rewritten. The dead letters are; they are few, and a consumer with another one tries again.
     """
     for statement in _IDENTITIES:
+        op.execute(statement)
+
+
+def add_refusals() -> None:
+    """Set aside what Kafka refuses, and hold the later rows of its key.
+
+    A relay of the release before sends these later rows: end its processes before a person closes such a letter.
+    """
+    for statement in _REFUSALS:
         op.execute(statement)

@@ -25,6 +25,10 @@ outbox = sa.Table(
     sa.Column("value", sa.LargeBinary, nullable=False),
     sa.Column("headers", JSONB, nullable=False),
     _time("created_at"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Column("retry_at", sa.DateTime(timezone=True), comment="null unless held; infinity behind another row"),
+    sa.Index("outbox_free", "id", postgresql_where=sa.text("retry_at is null")),
+    sa.Index("outbox_held", "topic", "key", "id", postgresql_where=sa.text("retry_at is not null")),
 )
 
 inbox = sa.Table(
@@ -60,7 +64,7 @@ dead_letters = sa.Table(
     "dead_letters",
     metadata,
     sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-    sa.Column("source", sa.Text, sa.CheckConstraint("source in ('event', 'task')"), nullable=False),
+    sa.Column("source", sa.Text, sa.CheckConstraint("source in ('event', 'task', 'outbox')"), nullable=False),
     sa.Column("consumer_group", sa.Text),
     sa.Column("topic", sa.Text),
     sa.Column("partition", sa.Integer),
@@ -85,5 +89,12 @@ dead_letters = sa.Table(
     sa.Column("record_digest", sa.LargeBinary, sa.Computed(_RECORD_DIGEST, persisted=True)),
     sa.UniqueConstraint(
         "consumer_group", "topic", "partition", "offset", "record_digest", name="dead_letters_position"
+    ),
+    sa.Index(
+        "dead_letters_of_outbox",
+        "topic",
+        "key",
+        unique=True,
+        postgresql_where=sa.text("source = 'outbox' and status = 'open'"),
     ),
 )

@@ -1,0 +1,102 @@
+"""What becomes of rows after Kafka's answer: deleted, held for another attempt, or set aside."""
+
+from collections.abc import Callable, Sequence
+
+import structlog
+from aiokafka import TopicPartition
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from outboxed._backoff import backoff
+from outboxed.messages import reason_of
+from outboxed.relay import _rows
+from outboxed.relay._flow import Batch, Flow
+from outboxed.relay._producer import Outcome
+from outboxed.relay._refusals import Blame, blame
+from outboxed.relay._row import Row
+
+log = structlog.get_logger()
+
+ATTEMPTS = 3
+"""Kafka refuses a row alone so many times before the row is set aside."""
+UNNAMED_ATTEMPTS = 10
+"""The same, for an error that may be Kafka's own; and only if the row's partition takes others meanwhile."""
+FIRST_RETRY = 1.0
+LONGEST_RETRY = 60.0
+
+
+class Outcomes:
+    """Writes what Kafka answered; knows since when a row has been refused for a reason that has no name."""
+
+    def __init__(self, flow: Flow, clock: Callable[[], float]) -> None:
+        self._flow = flow
+        self._clock = clock
+        self._unnamed_since: dict[int, float] = {}
+
+    async def write(self, connection: AsyncConnection, outcomes: Sequence[Outcome]) -> tuple[int, BaseException | None]:
+        """Returns how many rows were acknowledged, and the error after which the producer can't go on."""
+        taken: list[Row] = []
+        refused: list[tuple[Batch, BaseException, Blame]] = []
+        failure: BaseException | None = None
+        for batch, error in outcomes:
+            if error is None:
+                self._flow.taken(batch)
+                taken += batch.rows
+                continue
+            fault = blame(error)
+            if fault is Blame.PRODUCER:
+                failure = error
+            elif fault is Blame.TOPIC:
+                self.pause_topic(batch.topic, error)
+            elif fault is Blame.KAFKA:
+                self.pause_partition(batch.partition, error)
+            else:
+                self._flow.refused(batch, error)
+                refused.append((batch, error, fault))
+        if taken:
+            await _rows.delete(connection, [row.id for row in taken])
+        for row in taken:
+            self._unnamed_since.pop(row.id, None)
+        await self._hold_or_set_aside(connection, [each for each in refused if len(each[0].rows) == 1])
+        return len(taken), failure
+
+    def pause_topic(self, topic: str, error: BaseException) -> None:
+        """Send nothing of this topic for a while, which becomes longer unless Kafka may take it in a moment."""
+        if self._flow.pause(topic, growing=blame(error) is not Blame.KAFKA):
+            log.error("kafka_refuses_topic", topic=topic, error=reason_of(error))
+
+    def pause_partition(self, partition: TopicPartition, error: BaseException) -> None:
+        """Send nothing to this partition for a moment."""
+        if self._flow.pause(partition, growing=False):
+            topic, number = partition
+            log.warning("relay_waits_for_kafka", topic=topic, partition=number, error=reason_of(error))
+
+    async def _hold_or_set_aside(
+        self, connection: AsyncConnection, refused: Sequence[tuple[Batch, BaseException, Blame]]
+    ) -> None:
+        holds: list[_rows.Hold] = []
+        for batch, error, fault in refused:
+            row, attempts = batch.rows[0], batch.rows[0].attempts + 1
+            if self._is_hopeless(batch, attempts, fault):
+                await self._set_aside(connection, row, f"Kafka refused it {attempts} times: {reason_of(error)}")
+                continue
+            if attempts == 1:
+                log.warning("outbox_row_refused", **_named(row), error=reason_of(error))
+            holds.append(_rows.Hold(row.id, attempts, backoff(attempts, first=FIRST_RETRY, cap=LONGEST_RETRY)))
+        if holds:
+            await _rows.hold(connection, holds)
+
+    def _is_hopeless(self, batch: Batch, attempts: int, fault: Blame) -> bool:
+        if fault is Blame.ROW:
+            return attempts >= ATTEMPTS
+        since = self._unnamed_since.setdefault(batch.rows[0].id, self._clock())
+        return attempts >= UNNAMED_ATTEMPTS and self._flow.took_others(batch.partition, since=since)
+
+    async def _set_aside(self, connection: AsyncConnection, row: Row, reason: str) -> None:
+        letter = await _rows.set_aside(connection, row, reason)
+        self._unnamed_since.pop(row.id, None)
+        if letter is not None:
+            log.error("outbox_row_set_aside", **_named(row), dead_letter=letter, reason=reason)
+
+
+def _named(row: Row) -> dict[str, object]:
+    return {"row": row.id, "topic": row.topic, "key": row.key}

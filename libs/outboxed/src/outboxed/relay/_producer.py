@@ -1,0 +1,120 @@
+"""The relay's side of Kafka: batches of our own, at most one on its way to a partition."""
+
+import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.partitioner import DefaultPartitioner
+
+from outboxed._compat.aiokafka import close_without_flushing
+from outboxed.messages import ProducerRecord
+from outboxed.relay._flow import WINDOW, Batch
+from outboxed.settings import KafkaSettings
+
+START_SECONDS = 3.0
+CLOSE_SECONDS = 0.4
+REQUEST_SECONDS = 3.0
+"""aiokafka tries a batch again for so long, then one last time; after that the batch has an outcome."""
+
+Outcome = tuple[Batch, BaseException | None]
+
+
+class BatchProducer:
+    """Sends batches and remembers those on their way; nothing is sent to a partition before its last batch has ended.
+
+    That, and not Kafka's idempotence, keeps the order: an idempotent producer can't go on after a refused batch.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._producer: AIOKafkaProducer | None = None
+        self._partitioner = DefaultPartitioner()
+        self._lookups: dict[str, asyncio.Task[Collection[int]]] = {}
+        self._sent: dict[TopicPartition, tuple[Batch, asyncio.Future[Any]]] = {}
+
+    @property
+    def on_their_way(self) -> Collection[TopicPartition]:
+        """The partitions whose last batch has no outcome yet."""
+        return self._sent.keys()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether Kafka owes an answer to a batch or to a question about a topic."""
+        return bool(self._sent or self._lookups)
+
+    async def locate(self, topics: Collection[str], *, within: float) -> dict[str, Sequence[int] | BaseException]:
+        """The partitions of these topics, or why there are none; without a topic that has no answer yet.
+
+        A first question waits `within` seconds. A later one about a topic without an answer doesn't wait. Connects
+        first, and raises KafkaError or TimeoutError if that fails.
+        """
+        producer = await self._started()
+        new = [topic for topic in topics if topic not in self._lookups]
+        for topic in new:
+            question = producer.partitions_for(self._kafka.topic(topic))
+            self._lookups[topic] = asyncio.create_task(question)
+        if new:
+            await asyncio.wait([self._lookups[topic] for topic in new], timeout=within)
+        answered = [topic for topic in topics if self._lookups[topic].done()]
+        tasks = {topic: self._lookups.pop(topic) for topic in answered}
+        return {topic: task.exception() or sorted(task.result()) for topic, task in tasks.items()}
+
+    def partition(self, topic: str, key: str, partitions: Sequence[int]) -> TopicPartition:
+        """Where a row of this key belongs, as aiokafka and Kafka's own clients choose it."""
+        return TopicPartition(self._kafka.topic(topic), self._partitioner(key.encode(), partitions, []))
+
+    async def send(self, batch: Batch, records: Sequence[ProducerRecord]) -> None:
+        """Begin to send a batch; `settled` has its outcome. Raises KafkaError or TimeoutError."""
+        producer = await self._started()
+        builder = producer.create_batch()
+        for record in records:
+            builder.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
+        builder.close()
+        topic, partition = batch.partition
+        self._sent[batch.partition] = (batch, await producer.send_batch(builder, topic, partition=partition))
+
+    async def settled(self, awaited: Collection[TopicPartition], *, within: float) -> list[Outcome]:
+        """Wait for these partitions' batches, then take the outcome of every batch that has one."""
+        futures = [self._sent[partition][1] for partition in awaited]
+        if futures:
+            await asyncio.wait(futures, timeout=within)
+        return list(self._take_outcomes())
+
+    async def abandon(self) -> None:
+        """Close without a flush, which would wait for ever without Kafka; the outbox still has the rows."""
+        producer, self._producer = self._producer, None
+        for lookup in self._lookups.values():
+            lookup.cancel()
+        await asyncio.gather(*self._lookups.values(), return_exceptions=True)
+        self._lookups.clear()
+        if producer is not None:
+            await close_without_flushing(producer, within=CLOSE_SECONDS)
+        for _, future in self._sent.values():
+            if not future.cancel() and not future.cancelled():
+                future.exception()  # retrieved, so that asyncio doesn't log it as never retrieved
+        self._sent.clear()
+
+    async def _started(self) -> AIOKafkaProducer:
+        if self._producer is not None:
+            return self._producer
+        producer = AIOKafkaProducer(
+            **self._kafka.client_options(),
+            acks="all",
+            linger_ms=0,
+            max_batch_size=4 * WINDOW,  # we end our batches ourselves
+            request_timeout_ms=int(REQUEST_SECONDS * 1000),
+        )
+        try:
+            await asyncio.wait_for(producer.start(), START_SECONDS)
+        except BaseException:
+            await close_without_flushing(producer, within=CLOSE_SECONDS)
+            raise
+        self._producer = producer
+        return producer
+
+    def _take_outcomes(self) -> Iterator[Outcome]:
+        for partition, (batch, future) in list(self._sent.items()):
+            if future.done():
+                del self._sent[partition]
+                yield batch, future.exception()

@@ -1,0 +1,164 @@
+"""The outbox in SQL: what may be sent, what is held, and what was set aside.
+
+A row with `retry_at` is held. Kafka has refused it, or it is behind such a row of its key; then `retry_at` is infinity.
+A row that was set aside is a dead letter, and the later rows of its key are behind it until somebody closes it.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from outboxed.failpoints import failpoint
+from outboxed.relay._row import Row
+from outboxed.storage import dump_headers, storable, tables, unnest
+
+LOCK_ID = 0x6F7574626F78
+"""The advisory lock of this database's one sending relay ("outbox" in ASCII)."""
+_OUTBOX, _LETTERS = tables.outbox, tables.dead_letters
+_UNTIL_RELEASED = sa.literal_column("timestamptz 'infinity'", sa.DateTime(timezone=True))
+
+
+class Place(NamedTuple):
+    """Where a row goes, without what it says."""
+
+    id: int
+    topic: str
+    key: str
+
+
+class Hold(NamedTuple):
+    """Kafka refused this row `attempts` times; it is to be tried again in `seconds`."""
+
+    id: int
+    attempts: int
+    seconds: float
+
+
+def _behind(row: sa.FromClause, *, refused_alone: bool = False) -> sa.ColumnElement[bool]:
+    """Whether an earlier row of the same key is held or was set aside; with `refused_alone`, held for itself."""
+    held = _OUTBOX.alias("held")
+    is_held = held.c.retry_at < _UNTIL_RELEASED if refused_alone else held.c.retry_at.is_not(None)
+    same_key = held.c.topic == row.c.topic, held.c.key == row.c.key, held.c.id < row.c.id
+    letter = (
+        _LETTERS.c.source == "outbox",
+        _LETTERS.c.status == "open",
+        _LETTERS.c.topic == row.c.topic,
+        _LETTERS.c.key == sa.func.convert_to(row.c.key, "UTF8"),
+        _LETTERS.c.offset < row.c.id,
+    )
+    return sa.exists().where(is_held, *same_key) | sa.exists().where(*letter)
+
+
+_IS_BEHIND = _behind(_OUTBOX)
+_FREE = _OUTBOX.c.retry_at.is_(None)
+
+
+@failpoint("relay.lock")
+async def lock(connection: AsyncConnection) -> tuple[bool, bool]:
+    """Try to take the lock; returns whether this transaction has it, and whether any row is held.
+
+    It is a statement of its own: in one with the select, the select's snapshot would be older than the lock.
+    """
+    any_held = sa.exists().where(_OUTBOX.c.retry_at.is_not(None))
+    taken, held = (await connection.execute(sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID), any_held))).one()
+    return taken, held
+
+
+@failpoint("relay.read")
+async def free(
+    connection: AsyncConnection, limit: int, ids: Collection[int] | None = None
+) -> tuple[list[Row], list[int]]:
+    """The oldest rows that are not held, or those of `ids`; and the ids among them that are behind another row."""
+    chosen = _FREE if ids is None else _FREE & (_OUTBOX.c.id == _any(ids))
+    query = sa.select(_OUTBOX, _IS_BEHIND.label("behind")).where(chosen).order_by(_OUTBOX.c.id).limit(limit)
+    rows = (await connection.execute(query)).all()
+    return [_row(row) for row in rows if not row.behind], [row.id for row in rows if row.behind]
+
+
+async def places(connection: AsyncConnection, limit: int, without: Sequence[str]) -> list[Place]:
+    """Where the oldest rows go that are not held and not of the topics of `without`."""
+    other_topic = _OUTBOX.c.topic != sa.all_(sa.literal(list(without), sa.ARRAY(sa.Text)))
+    columns = _OUTBOX.c.id, _OUTBOX.c.topic, _OUTBOX.c.key
+    query = sa.select(*columns).where(_FREE, other_topic).order_by(_OUTBOX.c.id).limit(limit)
+    return [Place(*row) for row in await connection.execute(query)]
+
+
+async def due(connection: AsyncConnection, limit: int) -> list[Row]:
+    """Held rows whose time has come, oldest first, at most one of a key."""
+    is_due = _OUTBOX.c.retry_at <= sa.func.clock_timestamp()
+    query = sa.select(_OUTBOX).where(is_due, ~_IS_BEHIND).order_by(_OUTBOX.c.id).limit(limit)
+    return [_row(row) for row in await connection.execute(query)]
+
+
+@failpoint("relay.delete")
+async def delete(connection: AsyncConnection, ids: Collection[int]) -> None:
+    """Forget rows that Kafka has."""
+    await connection.execute(sa.delete(_OUTBOX).where(_OUTBOX.c.id == _any(ids)))
+
+
+@failpoint("relay.hold")
+async def hold(connection: AsyncConnection, holds: Sequence[Hold]) -> None:
+    """Keep rows that Kafka refused back for a while."""
+    types: dict[str, sa.types.TypeEngine[Any]] = {
+        "id": sa.BigInteger(),
+        "attempts": sa.Integer(),
+        "seconds": sa.Float(),
+    }
+    held = unnest(types, [each._asdict() for each in holds], alias="held")
+    retry_at = sa.func.clock_timestamp() + held.c.seconds * sa.text("interval '1 second'")
+    await connection.execute(
+        sa.update(_OUTBOX).where(_OUTBOX.c.id == held.c.id).values(attempts=held.c.attempts, retry_at=retry_at)
+    )
+
+
+async def hold_behind(connection: AsyncConnection, ids: Collection[int]) -> None:
+    """Keep rows back until `release`: an earlier row of their key is held or was set aside."""
+    await connection.execute(sa.update(_OUTBOX).where(_OUTBOX.c.id == _any(ids)).values(retry_at=_UNTIL_RELEASED))
+
+
+@failpoint("relay.release")
+async def release(connection: AsyncConnection) -> int:
+    """Let the rows go that are behind nothing any more; returns how many.
+
+    Whoever closes a dead letter, or deletes a row by hand, need not know of them.
+    """
+    is_behind = _behind(_OUTBOX, refused_alone=True)
+    statement = sa.update(_OUTBOX).where(_OUTBOX.c.retry_at == _UNTIL_RELEASED, ~is_behind)
+    return (await connection.execute(statement.values(retry_at=None))).rowcount
+
+
+@failpoint("relay.set_aside")
+async def set_aside(connection: AsyncConnection, row: Row, reason: str) -> int | None:
+    """Make a row a dead letter; returns the letter's id, or None if the row is gone."""
+    gone = sa.delete(_OUTBOX).where(_OUTBOX.c.id == row.id).returning(_OUTBOX.c.id)
+    if (await connection.execute(gone)).first() is None:
+        return None
+    letter = {
+        "source": "outbox",
+        "topic": row.topic,
+        "offset": row.id,
+        "key": row.key.encode(),
+        "value": row.value,
+        "headers": dump_headers(row.raw_headers()),
+        "reason": storable(reason),
+    }
+    letter_id: int = (await connection.execute(insert(_LETTERS).values(letter).returning(_LETTERS.c.id))).scalar_one()
+    return letter_id
+
+
+@failpoint("relay.commit")
+async def commit(connection: AsyncConnection) -> None:
+    """Commit, which gives the lock back."""
+    await connection.commit()
+
+
+def _any(ids: Collection[int]) -> sa.CollectionAggregate[bool]:
+    # one array: IN is another statement for each number of ids, and each connection caches only a hundred statements
+    return sa.any_(sa.literal(list(ids), sa.ARRAY(sa.BigInteger)))
+
+
+def _row(row: Any) -> Row:
+    return Row(row.id, row.topic, row.key, row.value, row.headers, row.attempts)

@@ -1,0 +1,203 @@
+"""What the relay sends next, without Kafka and PostgreSQL."""
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    NotLeaderForPartitionError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownError,
+    kafka_errors,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from outboxed.relay._flow import FIRST_PAUSE, LONGEST_PAUSE, WINDOW, Batch, Flow
+from outboxed.relay._refusals import Blame, blame
+from outboxed.relay._row import RECORD_OVERHEAD, Row, UnsendableRowError
+
+HERE, THERE = TopicPartition("accounts", 0), TopicPartition("accounts", 1)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def flow(clock: Clock) -> Flow:
+    return Flow(clock)
+
+
+def row(number: int, size: int = 100) -> Row:
+    return Row(number, "accounts", f"key-{number}", b"x" * (size - len(f"key-{number}") - RECORD_OVERHEAD), {})
+
+
+def here(*rows: Row) -> Batch:
+    return Batch(HERE, rows)
+
+
+def ids(batches: list[Batch]) -> list[list[int]]:
+    return [[each.id for each in batch.rows] for batch in batches]
+
+
+def test_a_partition_gets_one_batch_of_its_first_rows(flow: Flow) -> None:
+    rows = [(HERE, row(1)), (THERE, row(2)), (HERE, row(3))]
+
+    assert ids(flow.batches(rows)) == [[1, 3], [2]]
+
+
+def test_a_row_that_is_larger_than_the_window_goes_alone_and_is_not_overtaken(flow: Flow) -> None:
+    large, small = row(2, WINDOW + 1), row(3)
+
+    assert ids(flow.batches([(HERE, large), (HERE, small)])) == [[2]]
+    assert ids(flow.batches([(HERE, row(1)), (HERE, large), (HERE, small)])) == [[1]]
+
+
+def test_a_row_that_kafka_refuses_is_found_by_halves(flow: Flow) -> None:
+    rows = [row(number) for number in range(64)]
+    sent = []
+    while rows[-1].id != 40 or len(rows) > 1:
+        (batch,) = flow.batches((HERE, each) for each in rows)
+        sent.append(len(batch.rows))
+        if any(each.id == 40 for each in batch.rows):
+            flow.refused(batch, CorruptRecordException())
+            rows = list(batch.rows) if len(batch.rows) == 1 else rows
+        else:
+            flow.taken(batch)
+            rows = rows[len(batch.rows) :]
+
+    assert len(sent) < 16
+
+
+def test_what_is_too_large_together_is_sent_in_smaller_batches_for_good(flow: Flow) -> None:
+    rows = [row(number) for number in range(64)]
+    limit, refusals, left = 1000, 0, list(rows)
+    while left:
+        (batch,) = flow.batches((HERE, each) for each in left)
+        if batch.size > limit:
+            flow.refused(batch, RecordListTooLargeError())
+            refusals += 1
+        else:
+            flow.taken(batch)
+            left = left[len(batch.rows) :]
+
+    assert refusals <= 4
+    assert not flow.is_too_large(row(99))
+
+
+def test_a_row_that_was_too_large_alone_marks_its_topic_until_kafka_takes_such_a_row(flow: Flow) -> None:
+    flow.refused(here(row(1, 5000)), MessageSizeTooLargeError())
+
+    assert flow.is_too_large(row(2, 5000))
+    assert not flow.is_too_large(row(3, 4999))
+
+    flow.taken(here(row(1, 5000)))
+    assert not flow.is_too_large(row(2, 5000))
+
+
+def test_a_refused_row_of_another_reason_says_nothing_about_sizes(flow: Flow) -> None:
+    flow.refused(here(row(1, 5000)), CorruptRecordException())
+
+    assert not flow.is_too_large(row(2, 5000))
+
+
+def test_a_topic_that_is_refused_waits_longer_each_time(flow: Flow, clock: Clock) -> None:
+    assert flow.pause("accounts", growing=True)
+    assert flow.paused_topics() == ["accounts"]
+    assert not flow.is_open("accounts")
+    clock.now += FIRST_PAUSE
+    assert flow.is_open("accounts")
+
+    for _ in range(20):
+        assert not flow.pause("accounts", growing=True)
+    clock.now += FIRST_PAUSE
+    assert not flow.is_open("accounts")
+    clock.now += LONGEST_PAUSE
+    assert flow.is_open("accounts")
+    assert flow.is_doubtful(here(row(1)))
+
+    flow.taken(here(row(1)))
+    assert not flow.has_pauses
+    assert not flow.is_doubtful(here(row(1)))
+
+
+def test_a_partition_without_a_leader_is_tried_again_at_the_same_pace(flow: Flow, clock: Clock) -> None:
+    for _ in range(20):
+        flow.pause(HERE, growing=False)
+
+    assert not flow.is_open(HERE)
+    assert flow.is_open(THERE)
+    assert flow.paused_topics() == []
+    clock.now += FIRST_PAUSE
+    assert flow.is_open(HERE)
+
+
+def test_a_partition_takes_others_only_after_the_moment_asked_about(flow: Flow, clock: Clock) -> None:
+    clock.now = 5
+    flow.taken(here(row(1)))
+
+    assert flow.took_others(HERE, since=4)
+    assert not flow.took_others(HERE, since=5)
+    assert not flow.took_others(THERE, since=0)
+
+
+@given(
+    sizes=st.lists(st.integers(40, 3 * WINDOW), max_size=30),
+    answers=st.lists(st.sampled_from([None, MessageSizeTooLargeError(), CorruptRecordException()]), max_size=30),
+)
+def test_whatever_was_answered_a_batch_is_the_beginning_of_what_waits(
+    sizes: list[int], answers: list[KafkaError | None]
+) -> None:
+    flow, rows = Flow(), [row(number, size) for number, size in enumerate(sizes)]
+    for answer in answers:
+        batches = flow.batches((HERE, each) for each in rows)
+        if not batches:
+            break
+        (batch,) = batches
+        assert list(batch.rows) == rows[: len(batch.rows)]
+        assert len(batch.rows) == 1 or batch.size <= WINDOW
+        if answer is None:
+            flow.taken(batch)
+            rows = rows[len(batch.rows) :]
+        else:
+            flow.refused(batch, answer)
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (MessageSizeTooLargeError(), Blame.ROW),
+        (CorruptRecordException(), Blame.ROW),
+        (UnsendableRowError("its headers are no texts"), Blame.ROW),
+        (UnknownError(), Blame.UNNAMED),
+        (TopicAuthorizationFailedError("accounts"), Blame.TOPIC),
+        (NotLeaderForPartitionError(), Blame.KAFKA),
+        (KafkaConnectionError(), Blame.KAFKA),
+        (TimeoutError(), Blame.KAFKA),
+        (KafkaError("unexpected error during batch delivery"), Blame.PRODUCER),
+    ],
+)
+def test_an_error_is_blamed_on_what_it_is_about(error: BaseException, fault: Blame) -> None:
+    assert blame(error) is fault
+
+
+def test_of_all_codes_that_kafka_has_only_a_closed_list_is_blamed_on_a_row() -> None:
+    codes = {code for code, error in kafka_errors.items() if code and blame(error()) is Blame.ROW}
+
+    assert codes == {2, 10, 18, 32}
+
+
+def test_an_error_that_is_not_of_kafka_is_not_taken_for_an_answer() -> None:
+    with pytest.raises(TypeError, match="no error of Kafka"):
+        blame(ValueError("a bug"))
