@@ -73,7 +73,9 @@ async def count_violations(points: Sequence[Point]) -> int:
             httpx.AsyncClient(base_url=f"{system.ports.url('orders')}{API}", timeout=10, trust_env=False)
         )
         topics = Topics(KafkaSettings(parse_bootstrap_servers(system.kafka.bootstrap_servers)))
-        runner = ScenarioRunner(http, system.ports.url("mail_catcher"), topics, system.status_of)
+        runner = ScenarioRunner(
+            http, system.ports.url("mail_catcher"), topics, system.status_of, system.put_unsendable_row
+        )
         matrix = Matrix(system, ledgers, runner)
         await matrix.crash_at_all(points)
         return await matrix.judge()

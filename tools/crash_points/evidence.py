@@ -31,6 +31,7 @@ def judged(evidence: Evidence, cases: Sequence[Case]) -> Evidence:
     sent = {position(record): refused_by[record.key] for record in evidence.records if record.key in refused_by}
     refused = {name for case in cases if case.trial.scenario.mail_refused for name in case.mails}
     poison = {Letter(service, at) for at, services in sent.items() for service in services}
+    poison |= {Letter("orders", case.trial.record_key) for case in cases if case.trial.scenario.unsendable_row}
     return replace(
         evidence,
         answered={case.trial.order_id: case.trial.email for case in cases},

@@ -16,6 +16,7 @@ from tools.crash_points.scenarios import (
     REFUSED_EVENT,
     REFUSED_MAIL,
     UNREADABLE_RECORD,
+    UNSENDABLE_ROW,
     Scenario,
 )
 
@@ -84,6 +85,9 @@ POINTS: Sequence[Point] = (
     Point("orders relay", "relay.acknowledge"),
     Point("orders relay", "relay.delete"),
     Point("orders relay", "relay.commit"),
+    Point("orders relay", "relay.hold", UNSENDABLE_ROW),
+    Point("orders relay", "relay.release", UNSENDABLE_ROW),
+    Point("orders relay", "relay.set_aside", UNSENDABLE_ROW),
     Point("orders consumer", "aggregates.lock", DECLINED),
     Point("orders consumer", "aggregates.update", DECLINED),
     Point("orders consumer", "outbox.insert"),

@@ -20,6 +20,7 @@ class Scenario:
     """`money` and `mails` are what the gateway decided and what the customer got, in the end.
 
     `record` makes a record that a careless producer sends; it becomes a dead letter in the services of `refused_by`.
+    `unsendable_row` puts a row into the outbox of orders that no producer can send.
     """
 
     payment_method: str = "pm_card_ok"
@@ -31,6 +32,7 @@ class Scenario:
     record: Callable[[str], Any] | None = None
     refused_by: Sequence[str] = ()
     mail_refused: bool = False
+    unsendable_row: bool = False
 
 
 def _unreadable(key: str) -> Any:
@@ -61,6 +63,7 @@ CANCELLED = Scenario(
 FLAKY = Scenario("pm_card_flaky")
 UNREADABLE_RECORD = Scenario(record=_unreadable, refused_by=("payments", "notifications"))
 REFUSED_EVENT = Scenario(record=_refused, refused_by=("payments",))
+UNSENDABLE_ROW = Scenario(unsendable_row=True)
 REFUSED_MAIL = Scenario(mails=(), mail_refused=True, refused_by=("notifications",))
 
 
@@ -82,17 +85,24 @@ class Trial:
 class ScenarioRunner:
     """Speaks to the shop as its customers do, who try again until they are answered.
 
-    `status_of` asks the database, so that merely looking at an order reaches no point.
+    `status_of` asks the database, so that merely looking at an order reaches no point; `put_row` puts an unsendable row
+    of a key into an outbox.
     """
 
     def __init__(
-        self, http: httpx.AsyncClient, mail_catcher: str, topics: Topics, status_of: Callable[[str], Awaitable[str]]
+        self,
+        http: httpx.AsyncClient,
+        mail_catcher: str,
+        topics: Topics,
+        status_of: Callable[[str], Awaitable[str]],
+        put_row: Callable[[str], Awaitable[None]],
     ) -> None:
         self._http = http
         self._api = OrdersApi(http, ASKS_AGAIN)
         self._mail_catcher = mail_catcher
         self._topics = topics
         self._status_of = status_of
+        self._put_row = put_row
 
     async def prepare(self, scenario: Scenario) -> Trial:
         """Do what comes before the crash."""
@@ -111,6 +121,8 @@ class ScenarioRunner:
         """Do what leads to the crash."""
         if trial.scenario.record is not None:
             await self._topics.send(trial.scenario.record(trial.record_key))
+        if trial.scenario.unsendable_row:
+            await self._put_row(trial.record_key)
         if trial.scenario.cancels:
             (await self._api.cancel(trial.order_id, headers=trial.headers)).raise_for_status()
         else:

@@ -30,6 +30,8 @@ WAITING = {
 }
 """Whether a role has work that no other process takes; an API and a consumer wait until they are asked."""
 
+UNSENDABLE = "insert into outbox (topic, key, value, headers) values ('orders', $1, '{}', '[]')"
+
 
 class SystemByRole(System):
     """See System; a role's name is such as "orders api"."""
@@ -46,6 +48,10 @@ class SystemByRole(System):
     async def status_of(self, order_id: str) -> str:
         """An order's status."""
         return str(await self._value("orders", "select status from orders where id = $1::text::uuid", order_id))
+
+    async def put_unsendable_row(self, key: str) -> None:
+        """Put a row into the outbox of orders whose headers no producer can send."""
+        await self._value("orders", UNSENDABLE, key)
 
     async def has_work(self, process: str) -> bool:
         """Whether there is something that only this process would do."""

@@ -205,9 +205,9 @@ MISTAKES = (
         "integration",
         (
             Edit(
-                f"{OUTBOXED_SOURCES}/relay/_relay.py",
-                r"if error is None and key not in stopped_keys",
-                "if key not in stopped_keys",
+                f"{OUTBOXED_SOURCES}/relay/_producer.py",
+                r"if future\.done\(\):\n( +)(del [^\n]+\n)( +yield batch, )future\.exception\(\)",
+                r"if True:\n\1\2\3None",
             ),
         ),
     ),

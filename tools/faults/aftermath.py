@@ -13,6 +13,7 @@ from shop_harness.ledgers import Ledgers
 from shop_harness.services import topics_of
 from shop_harness.system import run_command
 
+from tools.faults import topics
 from tools.faults.customers import Customers
 from tools.faults.evidence import Injected
 from tools.faults.system import ProxiedSystem
@@ -168,9 +169,26 @@ async def _charged_again(after: Aftermath) -> Sequence[str]:
     return extra
 
 
+async def send_repaired_row(after: Aftermath) -> Sequence[str]:
+    """See topics.send_repaired_row."""
+    if not after.injected.refused_rows:
+        return ["no refused row is there to repair"]
+    return await topics.send_repaired_row(after.system, after.injected.refused_rows[-1])
+
+
+async def make_topic_again(after: Aftermath) -> Sequence[str]:
+    """See topics.make_again."""
+    letters = [one for one in after.injected.letters if isinstance(one.of, Position) and one.of.topic == topics.AGAIN]
+    if not letters:
+        return [f"no dead letter of {topics.AGAIN} is there"]
+    return await topics.make_again(after.system, after.customers, letters)
+
+
 AFTERMATH = {
     "repaired records are handled when they are replayed": repair_and_replay,
     "refused e-mails arrive when they are replayed": replay_refused_mails,
     "extra charges are found and returned": return_extra_charges,
+    "a row that Kafka refused is sent in its place when it is replayed": send_repaired_row,
+    "a topic that is made again loses no dead letter": make_topic_again,
     "payments catches up after the restore of a backup": restore_payments,
 }

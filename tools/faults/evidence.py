@@ -45,6 +45,7 @@ class Injected:
     made_up: set[Position] = field(default_factory=set)
     repairs: dict[Letter, bytes] = field(default_factory=dict)
     """The repaired value for a letter's record."""
+    refused_rows: list[Letter] = field(default_factory=list)
     interruptions: list[Interruption] = field(default_factory=list)
     kills: int = 0
     deaths: list[str] = field(default_factory=list)

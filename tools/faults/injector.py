@@ -12,10 +12,11 @@ from typing import Any
 import httpx
 from aiokafka import AIOKafkaProducer
 from backing_services.faults import Fault, Planned
+from backing_services.postgres import connected
 from backing_services.processes import ProcessFailedError
-from backing_services.waiting import StillWaitingError
+from backing_services.waiting import StillWaitingError, eventually
 from outboxed.messages import Record
-from outboxed.testing.topic_log import Position, position, read_topics
+from outboxed.testing.topic_log import Position, header, position, read_topics
 from shop_harness.customers import OrdersApi
 from shop_harness.evidence import Letter
 from shop_harness.services import SERVICES, TOPICS
@@ -24,6 +25,7 @@ from tools.faults.customers import PATIENCE, Customers
 from tools.faults.evidence import Injected, Interruption
 from tools.faults.poison import HARMLESS, POISON, Oddity, groups_that_refuse, with_new_id
 from tools.faults.system import ProxiedSystem, Replica
+from tools.faults.topics import put_row
 
 MAILS = "notifications"
 PAUSE = (7.0, 9.0)
@@ -39,6 +41,10 @@ SOON = 0.1
 OLD = 5.0
 """Seconds after which the topics are read again."""
 FOR_EVER = 1_000_000
+PUBLISHERS = ("orders", "payments")
+"""Services that publish; each has a topic of its own name."""
+TOO_LARGE = 1_100_000
+"""Bytes; Kafka's default limit is 1,048,588 (`message.max.bytes`)."""
 GATEWAY = (
     {"operation": "charge", "action": "timeout_after", "times": 3},
     {"operation": "charge", "action": "status", "status": 500, "times": 4},
@@ -98,6 +104,7 @@ class Injector:
             Fault("gateway crash", times, self.gateway_crash),
             Fault("SMTP fault", 6 * times, self.smtp_fault, needs="smtp"),
             Fault("copies", 6 * times, self.copies, needs="kafka"),
+            Fault("refused row", 2 * times, self.refused_row, needs="postgres"),
             *(Fault(f"poison: {one.name}", times, self._sender(one), needs="kafka") for one in POISON),
             *(Fault(f"odd: {one.name}", times, self._sender(one), needs="kafka") for one in HARMLESS),
         ]
@@ -266,18 +273,36 @@ class Injector:
 
     def _sender(self, oddity: Oddity) -> Any:
         async def inject(rng: random.Random) -> str:
-            records = [one for one in await self._records() if position(one) not in self.injected.made_up]
-            good = with_new_id(rng.choice(records))
-            at = await self._send(oddity.change(good))
-            self.injected.made_up.add(at)
-            for group in groups_that_refuse(oddity, good):
-                letter = Letter(group, at)
-                self.injected.letters.add(letter)
-                if oddity.refused_by == "data" and good.value is not None and oddity.change(good).key == good.key:
-                    self.injected.repairs[letter] = good.value
+            records = await eventually(lambda: self._suitable(oddity), within=4 * OLD, every=SOON)
+            for _ in range(oddity.copies):
+                good = with_new_id(rng.choice(records))
+                at = await self._send(oddity.change(good))
+                self.injected.made_up.add(at)
+                self._expect_letters(oddity, good, at)
             return f"{oddity.name} in {at.topic}/{at.partition}"
 
         return inject
+
+    async def _suitable(self, oddity: Oddity) -> Sequence[Record]:
+        own = [record for record in await self._records() if position(record) not in self.injected.made_up]
+        return [record for record in own if oddity.of_type in {"", header(record, "ce_type")}]
+
+    def _expect_letters(self, oddity: Oddity, good: Record, at: Position) -> None:
+        for group in groups_that_refuse(oddity, good):
+            letter = Letter(group, at)
+            self.injected.letters.add(letter)
+            if oddity.refused_by == "data" and good.value is not None and oddity.change(good).key == good.key:
+                self.injected.repairs[letter] = good.value
+
+    async def refused_row(self, rng: random.Random) -> str:
+        """Put a row into an outbox that is larger than Kafka takes."""
+        service, key = rng.choice(PUBLISHERS), f"refused-{len(self.injected.refused_rows) + 1}"
+        async with connected(self.system.database_url(service)) as database:
+            await put_row(database, service, key, b"x" * TOO_LARGE)
+        letter = Letter(service, key)
+        self.injected.letters.add(letter)
+        self.injected.refused_rows.append(letter)
+        return f"a row of {TOO_LARGE} bytes in the outbox of {service}"
 
     async def _records(self) -> Sequence[Record]:
         """The topics' records, oldest first in each partition, without poison, to keep the count simple."""

@@ -21,11 +21,15 @@ class Oddity:
 
     If the `envelope` is refused, every group that reads the topic makes a dead letter of the record. If the `data` are
     refused, every group that reads the type does. None: no group does.
+
+    It is a change of a record of `of_type`, or of any type. So many `copies` of it come at once.
     """
 
     name: str
     change: Change
     refused_by: str | None
+    of_type: str = ""
+    copies: int = 1
 
 
 def groups_that_refuse(oddity: Oddity, record: Record) -> Sequence[str]:
@@ -81,6 +85,11 @@ def _with_data(change: Callable[[dict[str, Any]], object]) -> Change:
     return changed
 
 
+def _add_nul(data: dict[str, Any]) -> None:
+    """The schema allows it, and PostgreSQL holds no text with it."""
+    data["payment_method"] += "\0"
+
+
 def _with_raw_number(record: Record) -> Record:
     return replace(record, value=b'{"order_id": ' + b"9" * DIGITS + b"}")
 
@@ -90,6 +99,8 @@ def _with_odd_headers(record: Record) -> Record:
     return replace(record, headers=(*_without(record, "traceparent"), *odd, *[("many", b"x")] * 100))
 
 
+BURST = 25
+"""More than the refusals within a minute that halt a consumer."""
 POISON = (
     Oddity("no JSON", _with_value(b"not JSON"), "data"),
     Oddity("no UTF-8", _with_value(b'{"order_id": "\xff\xfe"}'), "data"),
@@ -99,6 +110,7 @@ POISON = (
     Oddity("a field is missing", _with_data(lambda data: data.pop("order_id")), "data"),
     Oddity("deep nesting", _with_value(b"[" * DEPTH + b"]" * DEPTH), "data"),
     Oddity("a huge number", _with_raw_number, "data"),
+    Oddity("a burst of NULs", _with_data(_add_nul), "data", of_type="order.placed.v1", copies=BURST),
     Oddity("no key", _with_key(None), "data"),
     Oddity("another key", _with_key(b"another"), "data"),
     Oddity("a null value", _with_value(None), "envelope"),

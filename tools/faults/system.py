@@ -48,6 +48,7 @@ class ProxiedSystem(System):
         self.replicas: list[Replica] = []
         self.proxies: dict[str, Proxy] = {}
         self.disk: SmallDisk | None = None
+        self._dead_port = free_port()
         self._count = replicas
 
     def of(self, service: str) -> list[Replica]:
@@ -90,7 +91,8 @@ class ProxiedSystem(System):
 
     def _addresses(self, service: str) -> tuple[str, str]:
         database = self.database_url(service).replace(f":{self.postgres.port}/", f":{self.proxies[service].port}/")
-        return database, f"{LOOPBACK}:{self.proxies['kafka'].port}"
+        # the first broker of two is dead for the whole run
+        return database, f"{LOOPBACK}:{self._dead_port},{LOOPBACK}:{self.proxies['kafka'].port}"
 
     async def _start_services(self) -> None:
         for number in range(1, self._count + 1):

@@ -44,6 +44,9 @@ def edits_of(title: str) -> tuple[Edit, ...]:
     return next(mistake.edits for mistake in MISTAKES if mistake.title == title)
 
 
+REFUSED_ROWS = tests("libs/outboxed/tests/integration/test_refused_rows.py")
+
+
 @dataclass(frozen=True)
 class Planted:
     """A removed guard, and the module with arguments that must fail."""
@@ -53,7 +56,7 @@ class Planted:
     edits: tuple[Edit, ...]
 
 
-LOCK = r" +if not await _lock\(connection\):\n +return 0, None\n"
+LOCK = r" +if not locked:\n +return 0\n"
 
 PLANTED = (
     Planted(
@@ -118,7 +121,11 @@ PLANTED = (
         tests("libs/outboxed/tests/integration"),
         (
             Edit(f"{OUTBOXED}/relay/_relay.py", LOCK, ""),
-            Edit(f"{OUTBOXED}/relay/_relay.py", r"\.limit\(BATCH\)", ".limit(BATCH).with_for_update(skip_locked=True)"),
+            Edit(
+                f"{OUTBOXED}/relay/_rows.py",
+                r"(where\(chosen\)[^\n]*\.limit\(limit\))",
+                r"\1.with_for_update(skip_locked=True)",
+            ),
         ),
     ),
     Planted(
@@ -126,19 +133,16 @@ PLANTED = (
         tests("libs/outboxed/tests/integration"),
         (
             Edit(
-                f"{OUTBOXED}/relay/_relay.py",
-                r"sa\.select\(tables\.outbox\)\.order_by\(tables\.outbox\.c\.id\)\.limit\(BATCH\)\)",
-                "sa.select(tables.outbox).where(tables.outbox.c.id > max(_SENT, default=0))"
-                ".order_by(tables.outbox.c.id).limit(BATCH))",
+                f"{OUTBOXED}/relay/_rows.py",
+                r"\.where\(chosen\)",
+                ".where(chosen, _OUTBOX.c.id > max(_SENT, default=0))",
             ),
             Edit(
-                f"{OUTBOXED}/relay/_relay.py",
-                r"( +)return (\[\(row\.id, OutgoingRecord\([^\n]*\])",
-                r"\1found = \2\n"
-                r"\1_SENT.extend(row_id for row_id, _ in found)\n"
-                r"\1return found",
+                f"{OUTBOXED}/relay/_rows.py",
+                r"( +)(return \[_row\(row\) for row in rows if not row\.behind\])",
+                r"\1_SENT.extend(row.id for row in rows)\n\1\2",
             ),
-            Edit(f"{OUTBOXED}/relay/_relay.py", r"\n(BATCH = \d+)\n", r"\n\1\n_SENT: list[int] = []\n"),
+            Edit(f"{OUTBOXED}/relay/_rows.py", r"\n(LOCK_ID = )", r"\n_SENT: list[int] = []\n\1"),
         ),
     ),
     Planted(
@@ -194,5 +198,73 @@ PLANTED = (
                 "PaymentInput.ORDER_CANCELLED: Change()",
             ),
         ),
+    ),
+    Planted(
+        "a partition gets its next batch before the last one is acknowledged",
+        REFUSED_ROWS,
+        (
+            Edit(
+                f"{OUTBOXED}/relay/_relay.py",
+                r"return self\._flow\.is_open\(partition\) and [^\n]+",
+                "return self._flow.is_open(partition)",
+            ),
+        ),
+    ),
+    Planted(
+        "the later events of a key pass one that Kafka refused",
+        REFUSED_ROWS,
+        (Edit(f"{OUTBOXED}/relay/_rows.py", r'_IS_BEHIND\.label\("behind"\)', 'sa.false().label("behind")'),),
+    ),
+    Planted(
+        "a row that Kafka refuses is tried for ever, and nobody is told",
+        REFUSED_ROWS,
+        (Edit(f"{OUTBOXED}/relay/_outcomes.py", r"return attempts >= ATTEMPTS", "return False"),),
+    ),
+    Planted(
+        "a row that is too large goes alone before the earlier events of its key",
+        REFUSED_ROWS,
+        (Edit(f"{OUTBOXED}/relay/_relay.py", r" if key not in keys\]", "]"),),
+    ),
+    Planted(
+        "of several brokers in one setting the consumer makes one name",
+        tests("libs/outboxed/tests/integration/test_bootstrap_servers.py"),
+        (
+            Edit(
+                f"{OUTBOXED}/consuming/_kafka.py",
+                r"list\(kafka\.bootstrap_servers\),",
+                '",".join(kafka.bootstrap_servers),',
+            ),
+        ),
+    ),
+    Planted(
+        "an event is known by its id, whoever sent it",
+        tests("libs/outboxed/tests/unit/test_consumer.py", "services/orders/tests/parity"),
+        (
+            Edit(
+                f"{OUTBOXED}/messages/_envelope.py",
+                r"return EventIdentity\(self\.source, self\.id\)",
+                'return EventIdentity("", self.id)',
+            ),
+        ),
+    ),
+    Planted(
+        "a dead letter is known by its position, whatever was there",
+        tests("services/orders/tests/parity/test_outboxed_ports.py"),
+        (Edit(f"{OUTBOXED}/storage/schema.py", r'"offset", record_digest\)', '"offset")'),),
+    ),
+    Planted(
+        "another task than the one that waits under its key is dropped",
+        tests("services/orders/tests/parity/test_outboxed_ports.py"),
+        (Edit(f"{OUTBOXED}/storage/_unit_of_work.py", r"if inserted < len\(rows\):", "if False:"),),
+    ),
+    Planted(
+        "text that no column holds reaches the handler",
+        RUN,
+        (Edit(f"{OUTBOXED}/messages/_storable.py", r'return "has a NUL"', "return None"),),
+    ),
+    Planted(
+        "as many passwords are hashed at once as anybody asks for",
+        tests("services/orders/tests/unit/test_passwords.py", "services/orders/tests/integration/test_memory.py"),
+        (Edit(f"{ORDERS}/passwords.py", r"asyncio\.Semaphore\(at_once\)", "asyncio.Semaphore(1000)"),),
     ),
 )
