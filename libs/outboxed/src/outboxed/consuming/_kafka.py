@@ -15,7 +15,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.annotations import KafkaMessage
 
 from outboxed._backoff import backoff
-from outboxed._compat.aiokafka import read_any_header
+from outboxed._compat.aiokafka import read_any_batch
 from outboxed._compat.faststream import Subscriber, parsed_as_it_came, stop_and_wait
 from outboxed.consuming._batch import BatchConsumer
 from outboxed.failpoints import failpoint
@@ -68,7 +68,7 @@ def _decoder(topic_prefix: str) -> Any:
 
 def create_broker(kafka: KafkaSettings) -> KafkaBroker:
     """A FastStream broker that only consumes; the relay produces."""
-    read_any_header()
+    read_any_batch()
     return KafkaBroker(
         list(kafka.bootstrap_servers),
         consumer_only=True,

@@ -2,6 +2,7 @@
 
 from outboxed.messages._asyncapi import document
 from outboxed.messages._envelope import (
+    NOT_READ,
     Attributes,
     EventIdentity,
     OutgoingRecord,
@@ -28,6 +29,7 @@ from outboxed.messages._events import (
 from outboxed.messages._reasons import raised_at, reason_of, summary
 
 __all__ = [
+    "NOT_READ",
     "Amount",
     "Attributes",
     "ConsumedAmount",

@@ -23,6 +23,9 @@ MAX_ID_CHARACTERS = 255
 
 _IDENTIFYING = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{0,{MAX_ID_CHARACTERS}}}")
 
+NOT_READ = "outboxed-not-read"
+"""The header of a record that wasn't read whole: its value says why, and what is kept. A producer has no use for it."""
+
 _REQUIRED = ("ce_type", "ce_id")
 
 E = TypeVar("E", bound=ConsumedEvent)
@@ -77,12 +80,16 @@ class EventIdentity(NamedTuple):
 
 @dataclass(frozen=True)
 class Attributes:
-    """The envelope's attributes that consumers use; `source` is empty if a producer sends none."""
+    """The envelope's attributes that consumers use; `source` is empty if a producer sends none.
+
+    `not_read` says why the record wasn't read whole; it is empty for all others.
+    """
 
     id: str
     type: str
     source: str = ""
     traceparent: str | None = None
+    not_read: str = ""
 
     @property
     def identity(self) -> EventIdentity:
@@ -154,7 +161,7 @@ def attributes_of(record: Record) -> Attributes:
     headers = _readable_headers(record)
     for name in _REQUIRED:
         if not headers.get(name):
-            raise UndecodableRecordError(f"the header {name} is missing or unreadable")
+            raise UndecodableRecordError(headers.get(NOT_READ) or f"the header {name} is missing or unreadable")
     raw_source = next((raw for name, raw in record.headers if name == "ce_source"), None)
     headers["ce_source"] = (raw_source or b"").decode(errors="backslashreplace")
     for name in ("ce_id", "ce_source"):
@@ -167,11 +174,17 @@ def attributes_of(record: Record) -> Attributes:
         type=headers["ce_type"],
         source=headers["ce_source"],
         traceparent=headers.get("traceparent"),
+        not_read=headers.get(NOT_READ, ""),
     )
 
 
 def decode(record: Record, attributes: Attributes, model: type[E]) -> Received[E]:
-    """Read the data as `model`. Raises UndecodableRecordError if it isn't JSON, or the schema or the key is wrong."""
+    """Read the data as `model`.
+
+    Raises UndecodableRecordError if the record wasn't read whole, it isn't JSON, or the schema or the key is wrong.
+    """
+    if attributes.not_read:
+        raise UndecodableRecordError(f"{attributes.type}: {attributes.not_read}")
     try:
         event = model.model_validate_json(record.value or b"")
     except ValidationError as error:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from outboxed._compat.aiokafka import read_any_header
+from outboxed._compat.aiokafka import read_any_batch
 from outboxed.messages import Record
 from outboxed.settings import parse_bootstrap_servers
 
@@ -40,7 +40,7 @@ async def read_topics(bootstrap_servers: str, topics: Mapping[str, int]) -> list
 
     Raises TimeoutError, KafkaError.
     """
-    read_any_header()
+    read_any_batch()
     records: list[Record] = []
     async with (
         asyncio.timeout(READ_LIMIT),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faststream.kafka import TestKafkaBroker
 
-from outboxed._compat.aiokafka import read_any_header
+from outboxed._compat.aiokafka import read_any_batch
 from outboxed.consuming import BatchConsumer, Route, create_broker, subscribe
 from outboxed.messages import Record, attributes_of
 from outboxed.process import Metrics, Service
@@ -215,7 +215,7 @@ class TopicReader:
 
     async def begin(self) -> None:
         """Remember where the topics end now."""
-        read_any_header()
+        read_any_batch()
         names = [self.kafka.topic(name) for name in self.topics]
         options = {**self.kafka.client_options(), "enable_auto_commit": False, "fetch_max_wait_ms": FETCH_WAIT_MS}
         client = AIOKafkaConsumer(*names, **options)
