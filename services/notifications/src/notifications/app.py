@@ -26,7 +26,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Service[SqlNotifica
         tasks=task_kinds(transactions, create_mailer(settings), smtp_timeout=settings.smtp_timeout_seconds),
         published=(),
         router=api.router,
-        dependencies=api.Dependencies(transactions),
+        dependencies=api.Dependencies,
         token_verifier=TokenVerifier(settings.jwt_public_keys, issuer=ISSUER, audience=AUDIENCE, roles=api.ROLES),
     )
 

@@ -29,7 +29,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Service[SqlPayments
         tasks=task_kinds(transactions, gateway, gateway_timeout=settings.gateway_timeout_seconds),
         published=PUBLISHED,
         router=api.router,
-        dependencies=api.Dependencies(transactions, gateway),
+        dependencies=lambda transactions: api.Dependencies(transactions, gateway),
         token_verifier=TokenVerifier(settings.jwt_public_keys, issuer=ISSUER, audience=AUDIENCE, roles=api.ROLES),
         closed=client.aclose,
     )

@@ -1,5 +1,6 @@
 """A service as a process: its composition, its roles, its command line."""
 
+from outboxed._compat.uvicorn import HttpLimits
 from outboxed.process._cli import CommandLine
 from outboxed.process._composition import create_service, create_transactions
 from outboxed.process._logs import configure_logs
@@ -10,6 +11,7 @@ from outboxed.process._service import RoleName, Service
 __all__ = [
     "CommandLine",
     "Figure",
+    "HttpLimits",
     "Metrics",
     "Role",
     "RoleName",

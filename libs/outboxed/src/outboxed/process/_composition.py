@@ -1,6 +1,7 @@
 """The composition that every service shares: it chooses the broker, the relay, the worker and the metrics."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from importlib import metadata
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from outboxed.process._metrics import Figure, Metrics
 from outboxed.process._service import Service
 from outboxed.relay import Relay
 from outboxed.settings import ServiceSettings
-from outboxed.storage import Clock, Retention, SqlTransactions, SqlUnitOfWork, create_engine
+from outboxed.storage import API_POOL_SECONDS, Clock, Retention, SqlTransactions, SqlUnitOfWork, create_engine
 from outboxed.tasks import SqlTaskQueue, TaskKind, Worker
 from outboxed.web import TokenVerifier
 
@@ -36,7 +37,7 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
     tasks: Sequence[TaskKind[Any]],
     published: Sequence[type[Event]],
     router: APIRouter,
-    dependencies: Any,
+    dependencies: Callable[[SqlTransactions[U]], Any],
     token_verifier: TokenVerifier,
     figures: Sequence[Figure] = (),
     retentions: Sequence[Retention] = (),
@@ -45,6 +46,9 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
 ) -> Service[U]:
     """Put a service together on PostgreSQL and Kafka; nothing connects before a role runs.
 
+    `dependencies(transactions)` makes what the calls of `router` need. Its transactions have a pool of their own: calls
+    over HTTP and the other roles of a process don't wait for each other's connections.
+
     A service passes its own parts: the events that it consumes (`routes`), its calls and deadlines (`tasks`), the
     events that it publishes, its HTTP API, its own `figures` and `retentions`. `name` also names its Python package and
     its consumer group. `version` defaults to the version of the distribution `name`.
@@ -52,6 +56,10 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
     metrics = Metrics(transactions.clock)
     for figure in figures:
         metrics.observe(figure)
+    api_transactions = replace(
+        transactions,
+        engine=create_engine(settings.database_url, application_name=name, pool_seconds=API_POOL_SECONDS),
+    )
     consumer: BatchConsumer[U] = BatchConsumer(name, routes, transactions, metrics)
     broker = create_broker(settings.kafka)
     return Service(
@@ -59,6 +67,7 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
         version=version or metadata.version(name),
         settings=settings,
         transactions=transactions,
+        api_transactions=api_transactions,
         consumer=consumer,
         worker=Worker(
             tasks, SqlTaskQueue(transactions.engine, transactions.clock), transactions, transactions.tasks_scheduled
@@ -70,7 +79,7 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
         published=published,
         token_verifier=token_verifier,
         router=router,
-        dependencies=dependencies,
+        dependencies=dependencies(api_transactions),
         retentions=retentions,
         closed=closed,
     )

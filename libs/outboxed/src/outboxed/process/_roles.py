@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import anyio
 import structlog
-import uvicorn
 from fastapi import FastAPI
 
-from outboxed._compat.uvicorn import Server
+from outboxed._compat.uvicorn import HttpLimits, Server, config
 from outboxed.errors import ConfigurationError
 
 log = structlog.get_logger()
@@ -51,20 +50,11 @@ def bind(host: str, port: int, *, setting: str = "HTTP_PORT") -> socket.socket:
     return listener
 
 
-def http_role(app: FastAPI, listener: socket.socket) -> Role:
-    """Serve an app on a bound socket."""
+def http_role(app: FastAPI, listener: socket.socket, limits: HttpLimits | None = None) -> Role:
+    """Serve an app on a bound socket, within limits for clients that are slow, silent or too many."""
 
     async def run(stop: anyio.Event) -> None:
-        config = uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=1,
-            # rate limits count by address, and anybody can send a header with another address
-            proxy_headers=False,
-        )
-        server = Server(config)
+        server = Server(config(app, limits or HttpLimits()))
 
         async def stop_server() -> None:
             await stop.wait()

@@ -55,6 +55,7 @@ class Service(Generic[U]):
     version: str
     settings: ServiceSettings
     transactions: SqlTransactions[U]
+    api_transactions: SqlTransactions[U]
     consumer: BatchConsumer[U]
     worker: Worker[U]
     relay: Relay
@@ -119,7 +120,9 @@ class Service(Generic[U]):
             await self.closed()
         # closing a connection to a frozen database hangs
         with anyio.move_on_after(CLOSE_SECONDS):
-            await self.transactions.engine.dispose()
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.transactions.engine.dispose)
+                group.start_soon(self.api_transactions.engine.dispose)
 
     def background_roles(self, role: RoleName, consumer: ConsumerRole | None) -> list[Role]:
         """The roles that a process of this role runs beside HTTP."""

@@ -2,6 +2,7 @@
 
 from outboxed.storage._clock import Clock
 from outboxed.storage._database import (
+    API_POOL_SECONDS,
     POOL_SECONDS,
     column_types,
     create_engine,
@@ -16,6 +17,7 @@ from outboxed.storage._retention import Pruner, Retention
 from outboxed.storage._unit_of_work import SqlTransactions, SqlUnitOfWork, dump_headers, load_headers
 
 __all__ = [
+    "API_POOL_SECONDS",
     "MIGRATION_SECONDS",
     "POOL_SECONDS",
     "Aggregate",

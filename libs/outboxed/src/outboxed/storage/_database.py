@@ -38,10 +38,17 @@ POOL_SIZE = 5
 """Connections of a process. More are no faster: one Python process can't use them at once."""
 POOL_SECONDS = 5.0
 """The longest wait for a free connection; a task's lease reserves as much for the recording (tasks.RECORDING)."""
+API_POOL_SECONDS = 2.0
+"""The longest wait of a call over HTTP, which has a pool beside that of the roles; then it gets a 503."""
 
 
 def create_engine(
-    url: Database | str, *, application_name: str, pool_size: int = POOL_SIZE, command_timeout: float = COMMAND_SECONDS
+    url: Database | str,
+    *,
+    application_name: str,
+    pool_size: int = POOL_SIZE,
+    pool_seconds: float = POOL_SECONDS,
+    command_timeout: float = COMMAND_SECONDS,
 ) -> AsyncEngine:
     """An engine for a database or its `postgresql+asyncpg://` URL; every connection has SESSION_SETTINGS.
 
@@ -54,7 +61,7 @@ def create_engine(
         pool_size=pool_size,
         max_overflow=0,
         pool_use_lifo=True,  # the connection that was used last has its statements prepared
-        pool_timeout=POOL_SECONDS,
+        pool_timeout=pool_seconds,
         # an error's parameters may be personal data
         hide_parameters=True,
         connect_args={
