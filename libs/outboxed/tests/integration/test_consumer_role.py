@@ -136,9 +136,34 @@ async def test_kafka_may_go_and_come_back_and_nothing_is_lost_or_done_twice(
         await eventually(lambda: has(transactions, account_id, 1))
         own_kafka.set_down()
         await eventually(lambda: own_role.lag is None, within=8)
+        assert own_role.contact.lost_for() > 0
         own_kafka.set_up()
         await own_topics.send(moved(account_id, "2.00"))
         await eventually(lambda: has(transactions, account_id, 3), within=8)
+        await eventually(lambda: own_role.contact.lost_for() == 0, within=8)
+
+
+async def test_a_consumer_that_never_found_kafka_says_so(own_role: ConsumerRole, own_kafka: MockKafka) -> None:
+    own_kafka.set_down()
+
+    async with running(own_role.run):
+        await eventually(lambda: own_role.contact.lost_for() > 0, within=8)
+        own_kafka.set_up()
+        await eventually(lambda: own_role.contact.lost_for() == 0, within=8)
+
+
+async def test_a_consumer_without_partitions_says_that_kafka_went(
+    transactions: Transactions, own_role: ConsumerRole, own_kafka: MockKafka, own_topics: Topics, account_id: UUID
+) -> None:
+    async with running(own_role.run):
+        await eventually(lambda: own_role.lag == 0, within=8)
+        own_role._subscriber.consumer.assignment = set  # type: ignore[union-attr]  # noqa: SLF001 - it has some
+        own_kafka.set_down()
+        await eventually(lambda: own_role.contact.lost_for() > 0, within=8)
+        own_kafka.set_up()
+        await eventually(lambda: own_role.contact.lost_for() == 0, within=8)
+        await own_topics.send(moved(account_id))  # and the client has found its way back before it is closed
+        await eventually(lambda: has(transactions, account_id, 1), within=8)
 
 
 async def test_a_commit_that_fails_loses_nothing_and_the_next_one_makes_up_for_it(

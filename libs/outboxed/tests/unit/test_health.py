@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from outboxed._contact import KafkaContact
 from outboxed.consuming import Progress
 from outboxed.web import Health
-from outboxed.web._health import STALLED_SECONDS, HealthStatus
+from outboxed.web._health import KAFKA_SECONDS, STALLED_SECONDS, HealthStatus
 from sqlalchemy.exc import ArgumentError
 
 
@@ -46,6 +47,49 @@ async def test_a_halted_consumer_is_not_ready() -> None:
     verdict = await health(halted="a bad deploy").ready()
 
     assert (verdict.ok, verdict.reason) == (False, "the consumer halted: a bad deploy")
+
+
+@pytest.mark.parametrize(
+    ("lost_for", "verdict"),
+    [
+        (0.0, HealthStatus(ok=True)),
+        (KAFKA_SECONDS - 1, HealthStatus(ok=True)),
+        (KAFKA_SECONDS + 12, HealthStatus(ok=False, reason="Kafka has not answered for 42 s")),
+    ],
+)
+async def test_a_process_that_kafka_does_not_answer_is_not_ready_after_half_a_minute_and_never_dead(
+    lost_for: float, verdict: HealthStatus
+) -> None:
+    of_a_process = health(kafka_lost_for=lambda: lost_for, lag=None, idle=1000)
+
+    assert await of_a_process.ready() == verdict
+    assert of_a_process.live().ok
+
+
+async def test_a_database_that_is_away_is_told_before_kafka() -> None:
+    async def away() -> None:
+        raise ConnectionRefusedError
+
+    verdict = await health(kafka_lost_for=lambda: 1000.0, schema_problem=away).ready()
+
+    assert verdict.reason == "the database does not answer"
+
+
+def test_contact_with_kafka_is_lost_since_the_first_part_that_gets_no_answer() -> None:
+    now = 100.0
+    contact = KafkaContact(clock=lambda: now)
+
+    contact.failed("relay")
+    now = 110.0
+    contact.failed("consumer")
+    contact.failed("relay")
+    now = 115.0
+    assert contact.lost_for() == 15
+
+    contact.answered("relay")
+    assert contact.lost_for() == 5
+    contact.answered("consumer")
+    assert contact.lost_for() == 0
 
 
 def test_a_process_without_a_consumer_is_live() -> None:

@@ -17,6 +17,7 @@ from faststream.kafka.annotations import KafkaMessage
 from outboxed._backoff import backoff
 from outboxed._compat.aiokafka import read_any_batch
 from outboxed._compat.faststream import Subscriber, parsed_as_it_came, stop_and_wait
+from outboxed._contact import KafkaContact
 from outboxed.consuming._batch import BatchConsumer
 from outboxed.failpoints import failpoint
 from outboxed.messages import Record
@@ -202,7 +203,14 @@ class ConsumerRole:
     grace: ClassVar[float] = 0.1
     """Seconds for a running measurement of the lag to end; the current batch has STOP_SECONDS."""
 
-    def __init__(self, broker: KafkaBroker, subscriber: Subscriber, consumer: BatchConsumer[Any]) -> None:
+    def __init__(
+        self,
+        broker: KafkaBroker,
+        subscriber: Subscriber,
+        consumer: BatchConsumer[Any],
+        contact: KafkaContact | None = None,
+    ) -> None:
+        self.contact = contact or KafkaContact()
         self._broker = broker
         self._subscriber = subscriber
         self._consumer = consumer
@@ -232,6 +240,7 @@ class ConsumerRole:
                 with _silenced("aiokafka", "faststream"):
                     await self._broker.start()
             except KafkaError as error:
+                self.contact.failed("consumer")
                 await self._broker.stop()  # else the half-started consumer leaks
                 attempt += 1
                 if attempt == 1:
@@ -239,6 +248,7 @@ class ConsumerRole:
                 with anyio.move_on_after(backoff(attempt, first=START_BACKOFF, cap=MAX_BACKOFF)):
                     await stop.wait()
             else:
+                self.contact.answered("consumer")
                 log.info("consuming", group=self._consumer.group, topics=self._consumer.topics)
                 return
 
@@ -249,11 +259,15 @@ class ConsumerRole:
         try:
             async with asyncio.timeout(LAG_SECONDS):
                 assigned = client.assignment()
+                if not assigned:
+                    await client.topics()  # a member without a partition asks, too, whether Kafka is there
                 ends = await client.end_offsets(assigned) if assigned else {}
                 unread = [max(0, end - await client.position(partition)) for partition, end in ends.items()]
         except (KafkaError, TimeoutError):
+            self.contact.failed("consumer")
             self.lag = None
         else:
+            self.contact.answered("consumer")
             self.lag = sum(unread) + self._consumer.progress.in_progress
         if not self.lag:
             # no record waits, or Kafka is away: the time until now doesn't count as a stall

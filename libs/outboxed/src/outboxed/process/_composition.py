@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from fastapi import APIRouter
 
+from outboxed._contact import KafkaContact
 from outboxed.consuming import BatchConsumer, Route, create_broker, subscribe
 from outboxed.messages import Event
 from outboxed.process._metrics import Figure, Metrics
@@ -56,6 +57,8 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
     metrics = Metrics(transactions.clock)
     for figure in figures:
         metrics.observe(figure)
+    contact = KafkaContact()
+    metrics.observe_kafka(contact.lost_for)
     api_transactions = replace(
         transactions,
         engine=create_engine(settings.database_url, application_name=name, pool_seconds=API_POOL_SECONDS),
@@ -82,4 +85,5 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
         dependencies=dependencies(api_transactions),
         retentions=retentions,
         closed=closed,
+        kafka_contact=contact,
     )

@@ -49,6 +49,11 @@ class Metrics:
         self._dead_letters = self._gauge("dead_letters", "Open dead letters", "source")
         self._lag = self._gauge("consumer_lag", "Records that this process has yet to handle")
 
+    def observe_kafka(self, lost_for: Callable[[], float]) -> None:
+        """Report `lost_for()` at each scrape."""
+        text = "How long Kafka has not answered this process; 0 while it answers"
+        self._gauge("kafka_lost_seconds", text).set_function(lost_for)
+
     def event_ignored(self, topic: str) -> None:
         """See consumer.ConsumerMetrics."""
         self._ignored.labels(topic).inc()

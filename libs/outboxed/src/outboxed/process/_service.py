@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from faststream.kafka import KafkaBroker
 
 from outboxed._backoff import backoff
+from outboxed._contact import KafkaContact
 from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetterQueue, Subscriber
 from outboxed.errors import ConfigurationError
 from outboxed.messages import Event, document
@@ -68,6 +69,7 @@ class Service(Generic[U]):
     dependencies: Any
     retentions: Sequence[Retention] = ()
     closed: Callable[[], Awaitable[None]] | None = None
+    kafka_contact: KafkaContact = field(default_factory=KafkaContact)
     _waiting: asyncio.Lock = field(init=False, repr=False, default_factory=asyncio.Lock)
 
     @property
@@ -83,7 +85,7 @@ class Service(Generic[U]):
     def create_app(self, *, with_api: bool = True, consumer_role: ConsumerRole | None = None) -> FastAPI:
         """The HTTP app of a process: health and metrics always, the service's own routes if wanted."""
         app = create_http_app(title=self.name, version=self.version, token_verifier=self.token_verifier)
-        health = Health(schema_problem=self._schema_problem)
+        health = Health(schema_problem=self._schema_problem, kafka_lost_for=self.kafka_contact.lost_for)
         if consumer_role is not None:
             health.progress, health.lag = self.consumer.progress, lambda: consumer_role.lag
             self.metrics.observe_lag(health.lag)
@@ -97,7 +99,9 @@ class Service(Generic[U]):
         """Run a role until SIGTERM; returns the exit status. Raises ConfigurationError for a busy port."""
         settings = self.settings
         listener = bind(settings.http_host, settings.http_port, setting=settings.variable("http_port"))
-        consumer = ConsumerRole(self.broker, self.subscriber, self.consumer) if role in {"all", "consumer"} else None
+        consumer = None
+        if role in {"all", "consumer"}:
+            consumer = ConsumerRole(self.broker, self.subscriber, self.consumer, self.kafka_contact)
         app = self.create_app(with_api=role in {"all", "api"}, consumer_role=consumer)
         roles = [http_role(app, listener), *self.background_roles(role, consumer)]
         log.info("starting", role=role, http=f"{settings.http_host}:{listener.getsockname()[1]}")

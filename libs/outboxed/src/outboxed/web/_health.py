@@ -1,4 +1,4 @@
-"""Live: handling makes progress. Ready: the database answers, its schema is new enough, nothing has halted."""
+"""Live: handling makes progress. Ready: database and Kafka answer, the schema is new enough, nothing has halted."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -11,6 +11,8 @@ from outboxed.errors import TransientError
 from outboxed.storage import is_transient
 
 STALLED_SECONDS = 30.0
+KAFKA_SECONDS = 30.0
+"""Longer than an election of a leader or a broker's restart, which end by themselves."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Health:
     schema_problem: Callable[[], Awaitable[str | None]]
     progress: Progress | None = None
     lag: Callable[[], int | None] | None = None
+    kafka_lost_for: Callable[[], float] | None = None
     clock: Callable[[], float] = time.monotonic
 
     def live(self) -> HealthStatus:
@@ -44,7 +47,10 @@ class Health:
         return HealthStatus(ok=True)
 
     async def ready(self) -> HealthStatus:
-        """Not ready: the database is away, its schema is older than this code's, or the consumer halted."""
+        """Not ready: the database or Kafka is away, the schema is older than this code's, or the consumer halted.
+
+        An outage of Kafka counts after 30 s.
+        """
         if self.progress is not None and self.progress.halted:
             return HealthStatus(ok=False, reason=f"the consumer halted: {self.progress.halted}")
         try:
@@ -53,4 +59,6 @@ class Health:
             if is_transient(error):
                 return HealthStatus(ok=False, reason="the database does not answer")
             return HealthStatus(ok=False, reason=f"the database refuses: {type(error).__name__}")
+        if problem is None and self.kafka_lost_for is not None and (lost_for := self.kafka_lost_for()) > KAFKA_SECONDS:
+            problem = f"Kafka has not answered for {lost_for:.0f} s"
         return HealthStatus(ok=problem is None, reason=problem or "")
