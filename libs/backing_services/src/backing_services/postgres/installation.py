@@ -13,6 +13,7 @@ from pathlib import Path
 
 from backing_services._cache import cache_folder, published
 from backing_services._compat import pgserver
+from backing_services.postgres.account import with_a_name
 from backing_services.postgres.errors import PostgresNotInstalledError, PostgresStartError
 from backing_services.processes.parent_death import bound_to_this_process
 
@@ -101,9 +102,15 @@ def _initialise(installation: Installation, folder: Path) -> None:
         if account:
             os.chown(temporary, *account)
         data = Path(temporary) / "data"
-        command = [installation.binary("initdb"), "--pgdata", str(data), *INITDB]
+        named = with_a_name(Path(temporary))
+        command = [*named.before, installation.binary("initdb"), "--pgdata", str(data), *INITDB]
         done = subprocess.run(  # noqa: S603 - our own command
-            bound_to_this_process(command, run_as=account), check=False, capture_output=True, text=True, cwd=temporary
+            bound_to_this_process(command, run_as=account),
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=temporary,
+            env={**os.environ, **named.environment},
         )
         if done.returncode:
             raise PostgresStartError(f"initdb failed: {(done.stderr or done.stdout).strip()[-500:]}")
