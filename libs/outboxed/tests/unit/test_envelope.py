@@ -12,7 +12,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from outboxed.errors import EventTooLargeError, UndecodableRecordError
-from outboxed.messages import Event, OutgoingRecord, Record, attributes_of, decode, encode, encode_versions
+from outboxed.messages import NOT_READ, Event, OutgoingRecord, Record, attributes_of, decode, encode, encode_versions
 from outboxed.messages._envelope import MAX_VALUE_BYTES
 
 from ..sample import NOW, AccountCredited, MoneyMoved, moved, raw
@@ -190,6 +190,60 @@ def test_all_that_is_wrong_is_counted() -> None:
 
     with pytest.raises(UndecodableRecordError, match=r"account_id: .* \(and 1 more\)"):
         decode(odd, attributes_of(odd), MoneyMoved)
+
+
+@pytest.mark.parametrize(
+    "unread",
+    [
+        r'"\ud800"',
+        r'{"\udc00": 1}',
+        r'"\u0000"',
+        '"NaN and Infinity"',
+        "1" * 5000,
+        f"-{'1' * 5000}.5e9999",
+        "[" * 300 + "]" * 300,
+        '{"a": ' * 300 + "1" + "}" * 300,
+    ],
+    ids=["surrogate", "surrogate key", "NUL", "words", "digits", "float", "lists", "objects"],
+)
+def test_what_a_field_holds_that_we_do_not_use_does_not_matter(unread: str) -> None:
+    known = raw(moved())
+    assert known.value is not None
+    odd = record(value=known.value.replace(b"{", f'{{"new": [{unread}], '.encode(), 1), key=known.key)
+
+    assert decode(odd, attributes_of(odd), MoneyMoved).event.key.encode() == known.key
+
+
+@pytest.mark.parametrize(
+    ("unread", "reason"),
+    [
+        (b"NaN", "NaN is no JSON"),
+        (b"-Infinity", "-Infinity is no JSON"),
+        (b'"\x01"', "Invalid control character"),
+        (b'"\xff"', "is no UTF-8"),
+        (b'"\xed\xa0\x80"', "is no UTF-8"),
+        (b"01", "Expecting ',' delimiter"),
+        (b"[" * 500_000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_json_is_refused_wherever_it_is(unread: bytes, reason: str) -> None:
+    known = raw(moved())
+    assert known.value is not None
+    odd = record(value=known.value.replace(b"{", b'{"new": ' + unread + b", ", 1), key=known.key)
+
+    with pytest.raises(UndecodableRecordError, match=rf"money\.moved\.v1: the value is no JSON: .*{reason}"):
+        decode(odd, attributes_of(odd), MoneyMoved)
+
+
+def test_a_record_that_was_not_read_whole_is_undecodable_and_says_why() -> None:
+    known = raw(moved())
+    cut = record([*NEEDED, (NOT_READ, b"it has 9 bytes")], value=known.value, key=known.key)
+    unnamed = record([(NOT_READ, b"it has 9 bytes")], value=known.value)
+
+    with pytest.raises(UndecodableRecordError, match=r": it has 9 bytes$"):
+        decode(cut, attributes_of(cut), MoneyMoved)
+    with pytest.raises(UndecodableRecordError, match=r"^it has 9 bytes$"):
+        attributes_of(unnamed)
 
 
 def test_fields_that_we_do_not_use_are_ignored() -> None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from outboxed.errors import EventTooLargeError, UndecodableRecordError
 from outboxed.messages._events import ConsumedEvent, Event, rfc3339
+from outboxed.messages._json import NotJSONError, validated
 from outboxed.messages._reasons import summary
 
 MAX_VALUE_BYTES = 512 * 1024
@@ -186,7 +187,9 @@ def decode(record: Record, attributes: Attributes, model: type[E]) -> Received[E
     if attributes.not_read:
         raise UndecodableRecordError(f"{attributes.type}: {attributes.not_read}")
     try:
-        event = model.model_validate_json(record.value or b"")
+        event = validated(model, record.value or b"")
+    except NotJSONError as error:
+        raise UndecodableRecordError(f"{attributes.type}: the value is no JSON: {error}") from None
     except ValidationError as error:
         raise UndecodableRecordError(f"{attributes.type}: {summary(error)}") from None
     if record.key is None:

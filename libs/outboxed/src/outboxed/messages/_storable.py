@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 NO_JSON = "has a number that JSON doesn't know"
+LONG = "has more digits than a column can hold"
 OUTSIDE = "has an instant that is outside the years 1 to 9999 in UTC"
 INFINITIES = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 """asyncpg stores the first and the last instant as PostgreSQL's infinities, which it gives back without a zone."""
@@ -16,6 +17,10 @@ INTEGERS = range(-(2**63), 2**63)
 """A bigint."""
 NUMERIC_DIGITS, NUMERIC_DECIMALS = 131_072, 16_383
 """Of a numeric without a precision (PostgreSQL, 8.1.2); for one with a precision, see ConsumedPrice."""
+
+
+class LongNumber:
+    """An integer of so many digits that Python doesn't read it."""
 
 
 def unstorable(value: object) -> str | None:
@@ -41,7 +46,7 @@ def _numeric(number: Decimal) -> str | None:
     if not isinstance(exponent, int):
         return NO_JSON
     fits = -exponent <= NUMERIC_DECIMALS and number.adjusted() < NUMERIC_DIGITS
-    return None if fits else "has more digits than a column can hold"
+    return None if fits else LONG
 
 
 def _instant(instant: datetime) -> str | None:
@@ -70,6 +75,7 @@ _CHECKS: tuple[tuple[Any, Callable[[Any], str | None]], ...] = (
     (float, _float),
     (Decimal, _numeric),
     (datetime, _instant),
+    (LongNumber, lambda _: LONG),
     (Mapping, lambda mapping: _any_of((*mapping.keys(), *mapping.values()))),
     (BaseModel, lambda model: _any_of(part for _, part in model)),
     ((list, tuple, set, frozenset), _any_of),
