@@ -1,6 +1,7 @@
 """E-mails by SMTP: what they say, and which refusals are final."""
 
 import asyncio
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from email.errors import MessageError
@@ -15,6 +16,18 @@ from outboxed.failpoints import failpoint
 from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, MailerUnavailableError
 
+FINAL_CODES = {"the recipient": {550, 551, 552, 553}, "the message": {550, 552, 553, 554}}
+"""Replies that are about this one e-mail where the server gives no enhanced status code (RFC 5321, 4.2.3 and 4.3.2).
+
+Others say that we have no right to send, that a login or TLS is missing (RFC 4954, RFC 3207), or that we speak wrongly.
+"""
+_ENHANCED = re.compile(r"\s*5\.(\d{1,3})\.(\d{1,3})(?!\d)")
+"""RFC 3463: class, subject and detail."""
+_ABOUT_THE_RECIPIENT = {"1", "2", "6"}
+"""Subjects: its address, its mailbox, its content."""
+_ABOUT_THE_SENDER = {("1", "7"), ("1", "8")}
+_ABOUT_ITS_DOMAIN = {("4", "1"), ("4", "4")}
+"""Such as Exchange's reply to an unknown recipient."""
 PERMANENT = 500
 """SMTP replies from here on are final (RFC 5321, section 4.2.1)."""
 GOODBYE_SECONDS = 0.2
@@ -81,9 +94,13 @@ class SmtpMailer:
         try:
             await self._converse(message)
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise _refusal(error.recipients[0].code, "the recipient") from None
+            raise _refusal(error.recipients[0], "the recipient") from None
         except aiosmtplib.SMTPDataError as error:
-            raise _refusal(error.code, "the message") from None
+            raise _refusal(error, "the message") from None
+        except aiosmtplib.SMTPSenderRefused as error:
+            raise _not_allowed("the sender", error) from None
+        except aiosmtplib.SMTPAuthenticationError as error:
+            raise _not_allowed("the login", error) from None
         except aiosmtplib.SMTPNotSupported:
             raise EmailRefusedError("the mail server can't take this address") from None
         except (aiosmtplib.SMTPException, OSError) as error:
@@ -122,7 +139,35 @@ def _is_one_address(message: EmailMessage, email: str) -> bool:
     return read == [email] and "@" in email and email.isprintable()
 
 
-def _refusal(code: int, what: str) -> Exception:
-    """Without the server's words, which repeat the customer's address."""
-    message = f"the mail server refused {what} with {code}"
-    return EmailRefusedError(message) if code >= PERMANENT else MailerUnavailableError(message)
+def _refusal(error: aiosmtplib.SMTPResponseException, what: str) -> Exception:
+    """Final only where it is about this one e-mail; a mistake of ours is nobody's fault, and waits until it is mended.
+
+    Without the server's words, which repeat the customer's address.
+    """
+    if error.code < PERMANENT:
+        return MailerUnavailableError(f"the mail server refused {what} with {error.code}")
+    if _is_about_the_email(error, what):
+        return EmailRefusedError(f"the mail server refused {what} with {_code(error)}")
+    return _not_allowed(what, error)
+
+
+def _is_about_the_email(error: aiosmtplib.SMTPResponseException, what: str) -> bool:
+    enhanced = _ENHANCED.match(error.message)
+    if enhanced is None:
+        return error.code in FINAL_CODES[what]
+    subject, detail = enhanced.groups()
+    if (subject, detail) in _ABOUT_THE_SENDER:
+        return False
+    return subject in _ABOUT_THE_RECIPIENT or (subject, detail) in _ABOUT_ITS_DOMAIN
+
+
+def _not_allowed(what: str, error: aiosmtplib.SMTPResponseException) -> Exception:
+    text = f"the mail server refused {what} with {_code(error)}"
+    if error.code >= PERMANENT:
+        text += ": it takes nothing from us until NOTIFICATIONS_SMTP_* or the server's rules are mended"
+    return MailerUnavailableError(text)
+
+
+def _code(error: aiosmtplib.SMTPResponseException) -> str:
+    enhanced = _ENHANCED.match(error.message)
+    return f"{error.code} {enhanced.group().strip()}" if enhanced else str(error.code)

@@ -80,7 +80,7 @@ async def test_a_refusal_for_now_is_tried_again(mailbox: Mailbox) -> None:
 async def test_a_final_refusal_is_told_without_the_address(mailbox: Mailbox) -> None:
     mailbox.fault(action="status", status=550)
 
-    with pytest.raises(EmailRefusedError, match=r"^the mail server refused the recipient with 550$"):
+    with pytest.raises(EmailRefusedError, match=r"^the mail server refused the recipient with 550 5\.1\.1$"):
         await mailbox.mailer().send(Kind.CONFIRMATION, EMAIL, uuid4())
 
     assert len(mailbox.store) == 0

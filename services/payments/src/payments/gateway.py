@@ -21,6 +21,8 @@ from payments.domain import Charge
 from payments.ports import GatewayCharge, GatewayUnavailableError, PaymentDeclinedError, ServiceTimeoutError
 
 FINAL = {402: "card_declined", 409: "key_refunded"}
+REFUSES_US = {401, 403, 407}
+"""Nothing that a customer could mend, so no decline."""
 
 
 class ChargeAnswer(BaseModel):
@@ -162,9 +164,10 @@ def _refusal(response: httpx.Response) -> str:
 def _expected(response: httpx.Response, status: int) -> httpx.Response:
     if response.status_code == status:
         return response
-    raise GatewayUnavailableError(
-        f"the gateway answered with status {response.status_code}", retry_after=_retry_after(response)
-    )
+    text = f"the gateway answered with status {response.status_code}"
+    if response.status_code in REFUSES_US:
+        text += ": it takes nothing from us until PAYMENTS_GATEWAY_URL, a proxy or our rights there are mended"
+    raise GatewayUnavailableError(text, retry_after=_retry_after(response))
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -177,7 +177,7 @@ def answering(answers: list[Callable[[httpx.Request], Any]], transport: httpx.As
     return gateway
 
 
-@pytest.mark.parametrize("status", [200, 204, 302, 307, 400, 401, 404, 422, 429, 500, 502, 503])
+@pytest.mark.parametrize("status", [200, 204, 302, 307, 400, 401, 403, 404, 407, 422, 429, 451, 500, 502, 503])
 @pytest.mark.parametrize("operation", ["charge", "refund"])
 async def test_every_other_status_is_an_unknown_outcome(answering: Answering, operation: str, status: int) -> None:
     if (operation, status) == ("refund", 200):
@@ -189,6 +189,7 @@ async def test_every_other_status_is_an_unknown_outcome(answering: Answering, op
         await _call(gateway, operation)
 
     assert unavailable.value.retry_after is None
+    assert ("PAYMENTS_GATEWAY_URL" in str(unavailable.value)) == (status in {401, 403, 407})
 
 
 @pytest.mark.parametrize(
