@@ -22,7 +22,7 @@ __all__ = ["certificate"]
 
 PASSWORD = "p@/:%#?&=+ ü"
 WHO = sa.text("select current_user, application_name from pg_stat_activity where pid = pg_backend_pid()")
-RULES = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+RULES = "local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
 """PostgreSQL's documentation, "Message Formats"."""
 
@@ -52,7 +52,7 @@ async def secured(
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
     with EmbeddedPostgres(port=0, settings={"hba_file": str(rules)}) as server:
-        async with connected(f"postgresql://postgres@/postgres?host={server.folder}&port={server.port}") as superuser:
+        async with connected(server.url("postgres")) as superuser:
             await superuser.execute(f"create role ada login password '{PASSWORD}'")
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
