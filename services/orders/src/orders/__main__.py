@@ -6,16 +6,17 @@ from importlib.resources import files
 from typing import Annotated, Any
 
 import typer
-from outboxed.errors import ConfigurationError
+from outboxed.errors import ConfigurationError, message_of
 from outboxed.process import CommandLine, Service
 from pydantic import TypeAdapter, ValidationError
 
 from orders import handlers
+from orders.addressing import Email
 from orders.app import NAME, build
 from orders.domain import EmailTakenError, Product, UserRole
 from orders.handlers import RegisterUser
 from orders.passwords import Argon2Hasher
-from orders.schemas import Email, Password
+from orders.schemas import Password
 from orders.settings import Settings
 
 command_line = CommandLine(NAME, Settings, build)
@@ -46,7 +47,7 @@ def _check(name: str, value: str, rules: Any) -> None:
     try:
         TypeAdapter(rules).validate_python(value)
     except ValidationError as error:
-        raise ConfigurationError(f"{name}: {error.errors()[0]['msg']}") from None
+        raise ConfigurationError(f"{name}: {message_of(error.errors()[0])}") from None
 
 
 @command_line.typer.command()

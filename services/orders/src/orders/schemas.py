@@ -6,19 +6,13 @@ from uuid import UUID
 from outboxed.messages import Amount, Timestamp
 from pydantic import BaseModel, Field, StringConstraints, field_validator
 
+from orders.addressing import Email, Name
 from orders.domain import Order, Product, User
 
-# what browsers accept as an e-mail address (WHATWG HTML, "valid e-mail address"); has no blanks, so no header injection
-_EMAIL = (
-    r"^[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
-    r"(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$"
-)
 PAYMENT_METHOD_CHARACTERS = 60
 """At most, after `pm_`."""
-_NO_CONTROLS = r"^[^\x00-\x1f\x7f]*$"
+_NO_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
-Email = Annotated[str, StringConstraints(max_length=254, pattern=_EMAIL)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NO_CONTROLS)]
 Password = Annotated[str, StringConstraints(min_length=8, max_length=128)]
 Sku = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_CONTROLS)]
 PaymentMethod = Annotated[str, StringConstraints(pattern=rf"^pm_[a-z0-9_]{{1,{PAYMENT_METHOD_CHARACTERS}}}$")]

@@ -5,10 +5,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+from orders.addressing import MAX_LOCAL_PART, Email, Name
 from orders.domain import TRANSITIONS, CancellationReason, OrderStatus
 from orders.events import OrderEvent
 from orders.pricing import CENT, STANDARD_RULES, PricingService
-from orders.schemas import PAYMENT_METHOD_CHARACTERS, Email, Name, OrderItemRequest, PlaceOrderRequest
+from orders.schemas import PAYMENT_METHOD_CHARACTERS, OrderItemRequest, PlaceOrderRequest
 from orders.storage import orders
 from outboxed.testing.edges import INSTANTS, Axes, amounts, fields_of, largest_of
 from pydantic import TypeAdapter
@@ -60,8 +61,10 @@ def _totals() -> Mapping[str, Decimal]:
 
 def _emails() -> Mapping[str, str]:
     longest = TypeAdapter(Email).json_schema()["maxLength"]
-    domain = f"@{'Mail-' * 8}a.Example.com"
-    return {"a short address": "a@b", "a long address": f"{'Ada.Lovelace+' * 99}"[: longest - len(domain)] + domain}
+    local_part = ("Ada.Lovelace+" * 9)[:MAX_LOCAL_PART]
+    end = f"{'Mail-' * 8}a.Example.com"
+    room = longest - len(f"{local_part}@{end}")
+    return {"a short address": "a@b.c", "a long address": f"{local_part}@{('a.' * longest)[-room:]}{end}"}
 
 
 def _names() -> Mapping[str, str]:

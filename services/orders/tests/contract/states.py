@@ -7,12 +7,13 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from orders import handlers
+from orders.addressing import Email, Name
 from orders.consumed_events import PaymentCaptured, PaymentDeclined
 from orders.domain import CURRENCY, CancellationReason, OrderStatus, Product, User
 from orders.events import OrderCancelled, OrderConfirmed, OrderPlaced
 from orders.handlers import OrderPolicy, PlaceOrder
 from orders.pricing import CENT, FULL, MEMBER_POINTS, STANDARD_RULES, PricingService
-from orders.schemas import Email, Name, PaymentMethod
+from orders.schemas import PaymentMethod
 from pact_faststream import ProviderState
 from pact_faststream.values import pairwise
 from pydantic import AwareDatetime, BaseModel, Field
