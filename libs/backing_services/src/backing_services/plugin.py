@@ -7,7 +7,8 @@ import gc
 import os
 import random
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +23,7 @@ from backing_services.levels import LEVELS, level_of
 
 if TYPE_CHECKING:
     from backing_services.kafka import KafkaCluster
-    from backing_services.postgres import PostgresServer
+    from backing_services.postgres import PgBouncer, PostgresServer
 
 REAL_KAFKA = "real_kafka"
 GIVEN_POSTGRES = "TEST_DATABASE_URL"
@@ -206,6 +207,25 @@ def postgres_server() -> "Iterator[PostgresServer]":
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def start_pgbouncer() -> "Iterator[Callable[..., PgBouncer]]":
+    """Starts PgBouncers: `start_pgbouncer(server, default_pool_size="2")`; they run until the session's end.
+
+    Where there is no PgBouncer, the report names the test as not run.
+    """
+    from backing_services.postgres import PgBouncer, PgBouncerNotInstalledError  # noqa: PLC0415 - see the module's docstring
+
+    with ExitStack() as stack:
+
+        def start(server: "PostgresServer", **settings: str) -> "PgBouncer":
+            try:
+                return stack.enter_context(PgBouncer(server, settings))
+            except PgBouncerNotInstalledError as error:
+                not_available("pgbouncer", str(error))
+
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,10 @@
-"""PostgreSQL for tests: embedded, in a container, or given by its address."""
+"""PostgreSQL for tests: embedded, in a container, or given by its address; and a pooler before it."""
 
 from backing_services.postgres.container import ContainerPostgres
 from backing_services.postgres.embedded import EmbeddedPostgres
 from backing_services.postgres.errors import (
     DiskFullError,
+    PgBouncerNotInstalledError,
     PortInUseError,
     PostgresError,
     PostgresNotInstalledError,
@@ -11,6 +12,7 @@ from backing_services.postgres.errors import (
 )
 from backing_services.postgres.given import GivenPostgres
 from backing_services.postgres.isolation import DatabaseIsolation, IsolationError, rolled_back
+from backing_services.postgres.pooler import PgBouncer
 from backing_services.postgres.server import PostgresServer, asyncpg_url, connected
 from backing_services.postgres.templates import Migrate, migrated_template
 
@@ -22,6 +24,8 @@ __all__ = [
     "GivenPostgres",
     "IsolationError",
     "Migrate",
+    "PgBouncer",
+    "PgBouncerNotInstalledError",
     "PortInUseError",
     "PostgresError",
     "PostgresNotInstalledError",

@@ -9,6 +9,10 @@ class PostgresNotInstalledError(PostgresError):
     """No PostgreSQL binaries: the wheel is missing, or has none for this platform."""
 
 
+class PgBouncerNotInstalledError(PostgresError):
+    """No PgBouncer on this machine."""
+
+
 class PortInUseError(PostgresError):
     """Another process has the chosen TCP port."""
 
@@ -18,4 +22,4 @@ class DiskFullError(PostgresError):
 
 
 class PostgresStartError(PostgresError):
-    """The server ended, or never became ready; the message ends with its last log lines."""
+    """The server, or the pooler before it, ended, or never became ready; the message ends with its last log lines."""
