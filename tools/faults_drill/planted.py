@@ -166,9 +166,9 @@ PLANTED = (
         RUN,
         (
             Edit(
-                f"{OUTBOXED}/storage/_database.py",
-                r'( +)("""Whether the same work may succeed later[^\n]*"""\n)',
-                r"\1\2\1if error is not None:\n\1    return False\n",
+                f"{OUTBOXED}/storage/_errors.py",
+                r"( +)(if isinstance\(error, BaseExceptionGroup\):)",
+                r"\1if error is not None:\n\1    return False\n\1\2",
             ),
         ),
     ),

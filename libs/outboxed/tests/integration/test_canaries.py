@@ -39,15 +39,26 @@ async def test_asyncpg_asks_for_array_types_in_a_method_that_can_be_overridden(i
     assert [row["kind"] for row in types]
 
 
-@canary("asyncpg", breaks="an outage makes dead letters", mend="outboxed/_compat/asyncpg.py")
-async def test_asyncpg_says_that_a_connection_is_closed(isolation: DatabaseIsolation) -> None:
-    connection = await asyncpg.connect(asyncpg_url(isolation.url))
-    await connection.close()
+@canary("asyncpg", breaks="behind a pooler no transaction has its time-outs", mend="outboxed/_compat/asyncpg.py")
+async def test_asyncpg_begins_a_transaction_with_one_statement_that_can_be_added_to(
+    isolation: DatabaseIsolation,
+) -> None:
+    sent: list[str] = []
 
-    with pytest.raises(asyncpg.InterfaceError) as refused:
-        await connection.fetchval("select 1")
+    class Connection(asyncpg.Connection):
+        async def execute(self, query: str, *args: Any, **options: Any) -> str:
+            sent.append(query)
+            return str(await super().execute(f"{query}set local lock_timeout = '7s';", *args, **options))
 
-    assert str(refused.value) == "connection is closed"
+    connection = await asyncpg.connect(asyncpg_url(isolation.url), connection_class=Connection)
+    try:
+        transaction = connection.transaction()
+        await transaction.start()
+        shown = await connection.fetchval("show lock_timeout")
+    finally:
+        await connection.close()
+
+    assert (sent, shown) == (["BEGIN;"], "7s"), "asyncpg begins a transaction in another way"
 
 
 @canary(

@@ -95,6 +95,19 @@ async def test_waiting_for_a_lock_has_an_end_and_may_be_tried_again(
         assert is_transient(await _fails(impatient, sa.text("lock table accounts")))
 
 
+async def test_a_new_connection_is_held_to_the_time_outs_that_its_engine_asks_for(
+    isolation: DatabaseIsolation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create_engine(isolation.url, application_name="tests")
+    monkeypatch.setitem(database.SESSION_SETTINGS, "statement_timeout", "40ms")
+
+    async with engine.connect() as connection:
+        shown = (await connection.execute(sa.text("show statement_timeout"))).scalar_one()
+    await engine.dispose()
+
+    assert shown == "15s"
+
+
 CANARY = "canary@example.com"
 
 
@@ -115,10 +128,51 @@ async def test_errors_of_the_database_do_not_repeat_customers_data(transactions:
         assert not [secret for secret in (CANARY, str(account_id), "4711") if secret in told.split("[SQL:")[0]]
 
 
+@pytest.mark.parametrize("value", ["one", 2**70, ["x"]])
+async def test_an_argument_that_the_client_cannot_encode_is_the_items_fault(
+    transactions: Transactions, value: object
+) -> None:
+    statement = sa.select(sa.cast(sa.literal(value, sa.Integer), sa.Integer))
+
+    assert not is_transient(await _fails(transactions.engine, statement))
+
+
 async def test_a_cut_connection_is_transient(transactions: Transactions) -> None:
     error = await _fails(transactions.engine, sa.text("select pg_terminate_backend(pg_backend_pid())"))
 
     assert is_transient(error)
+
+
+SESSION = sa.text("select pg_backend_pid()")
+
+
+# A fail-over leaves the pool with sessions of a server that takes no writes any more.
+@pytest.mark.parametrize(
+    ("refused", "all_are_given_up"),
+    [
+        ("delete from accounts", True),
+        ("execute a_statement_of_another_session", False),
+    ],
+    ids=["a replica", "a pooler"],
+)
+async def test_a_session_whose_errors_would_only_repeat_is_given_up(
+    isolation: DatabaseIsolation, refused: str, all_are_given_up: bool
+) -> None:
+    engine = create_engine(isolation.url, application_name="tests", pool_size=2)
+    before: set[int] = set()
+    async with engine.connect() as one, engine.connect() as another:
+        other = (await another.execute(SESSION)).scalar_one()
+        before = {other, (await one.execute(SESSION)).scalar_one()}
+        await one.execute(sa.text("set transaction read only"))
+        with pytest.raises(sa.exc.DBAPIError) as error:
+            await one.execute(sa.text(refused))
+
+    async with engine.connect() as one, engine.connect() as another:
+        after = {(await each.execute(SESSION)).scalar_one() for each in (one, another)}
+    await engine.dispose()
+
+    assert is_transient(error.value)
+    assert after & before == (set() if all_are_given_up else {other})
 
 
 async def test_a_connection_that_is_cut_while_it_is_being_prepared_is_transient(

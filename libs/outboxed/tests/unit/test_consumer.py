@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import structlog
 from outboxed.consuming import BatchConsumer, Route
@@ -320,6 +321,30 @@ async def test_an_event_that_is_refused_again_after_an_outage_counts_once(consum
             await handle(consumer, *batch)
 
     assert consumer.progress.halted is None
+
+
+async def test_progress_knows_since_when_only_errors_came_until_a_batch_is_handled(consuming: Consuming) -> None:
+    errors: list[Exception] = [TimeoutError(), asyncpg.UndefinedColumnError("a secret"), TimeoutError()]
+
+    async def flaky(event: MoneyMoved, uow: Any) -> None:
+        await credit(event, uow)
+        if errors:
+            raise errors.pop(0)
+
+    consumer, seen = consuming(flaky), []
+    for _ in range(2):
+        with pytest.raises((TimeoutError, asyncpg.UndefinedColumnError)):
+            await handle(consumer, moved())
+        seen.append((consumer.progress.failing_since, consumer.progress.failure))
+    assert consumer.progress.failing_seconds > 0
+    with pytest.raises(TimeoutError):
+        await handle(consumer, moved())
+    await handle(consumer, moved())
+
+    [(since, first), (still_since, second)] = seen
+    assert since == still_since is not None
+    assert (first, second) == ("TimeoutError", "UndefinedColumnError")
+    assert (consumer.progress.failing_since, consumer.progress.failing_seconds) == (None, 0.0)
 
 
 async def test_progress_counts_failed_attempts_and_what_is_in_hand(counts: Counts) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from asyncpg import InsufficientPrivilegeError, InterfaceError
 from outboxed._contact import KafkaContact
 from outboxed.consuming import Progress
 from outboxed.web import Health
@@ -121,6 +122,8 @@ async def test_a_database_that_is_away_makes_a_process_unready_and_never_dead() 
         (ConnectionRefusedError(), "the database does not answer"),
         (TimeoutError(), "the database does not answer"),
         (ArgumentError("no such driver"), "the database refuses: ArgumentError"),
+        (InterfaceError("connection is closed"), "the database does not answer"),
+        (InsufficientPrivilegeError("a secret"), "the database refuses: InsufficientPrivilegeError"),
     ],
 )
 async def test_a_process_that_is_not_ready_says_whether_the_database_is_away_or_refuses(
@@ -145,3 +148,19 @@ def test_a_process_that_knows_no_progress_or_no_lag_is_live(unknown: str) -> Non
 
 def test_a_process_has_exactly_the_time_until_it_counts_as_stalled() -> None:
     assert health(idle=STALLED_SECONDS, lag=5).live().ok
+
+
+@pytest.mark.parametrize(("seconds", "ready"), [(STALLED_SECONDS, True), (STALLED_SECONDS + 1, False)])
+async def test_a_consumer_whose_records_come_again_and_again_is_not_ready_and_is_live(
+    seconds: float, ready: bool
+) -> None:
+    process = health(lag=5, idle=0)
+    assert process.progress is not None
+    process.progress.failing_since, process.progress.failure = 100.0 - seconds, "UndefinedColumnError"
+
+    verdict = await process.ready()
+
+    assert verdict.ok is ready
+    why = "for 31 s the consumer has been trying the same records: UndefinedColumnError"
+    assert verdict.reason == ("" if ready else why)
+    assert process.live().ok

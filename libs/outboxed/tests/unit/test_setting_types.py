@@ -235,6 +235,19 @@ def test_sizes_of_statement_caches_reach_the_driver(monkeypatch: pytest.MonkeyPa
     assert caches == {"prepared_statement_cache_size": 0, "statement_cache_size": 10}
 
 
+@pytest.mark.parametrize(
+    ("query", "pooler"),
+    [("", None), ("pooler=transaction", "transaction"), ("pooler=transaction&statement_cache_size=0", "transaction")],
+)
+def test_a_pooler_is_named_in_the_url_and_the_server_hears_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch, query: str, pooler: str | None
+) -> None:
+    database = loaded(monkeypatch, "database_url", f"postgresql+asyncpg://ada@db/bank?{query}")
+
+    assert database.pooler == pooler
+    assert "pooler" not in {*database.connect_options(), *database.url.query}
+
+
 FORM = "must be a URL such as postgresql+asyncpg://user:password@host:5432/database"
 TIMEOUT = "has the parameter connect_timeout, which must be a number from 1 to 300"
 MODES = "disable, allow, prefer, require, verify-ca or verify-full"
@@ -276,6 +289,11 @@ MODES = "disable, allow, prefer, require, verify-ca or verify-full"
             "has the parameters sslcert and sslkey, which are no certificate with its key",
         ),
         (f"ada:{SECRET}@db/bank?connect_timeout=0", TIMEOUT),
+        (f"ada:{SECRET}@db/bank?pooler=pgbouncer", "has the parameter pooler, which must be transaction"),
+        (
+            f"ada:{SECRET}@db/bank?pooler=transaction&statement_cache_size=10",
+            "has the parameter pooler, with which statement_cache_size must be 0",
+        ),
         (f"ada:{SECRET}@db/bank?connect_timeout=x", TIMEOUT),
         (
             f"ada:{SECRET}@db/bank?prepared_statement_cache_size=x",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import anyio
+import asyncpg
 import pytest
 import structlog
 from backing_services.waiting import eventually
@@ -232,6 +233,31 @@ async def test_a_task_that_is_given_up_becomes_a_dead_letter_and_is_abandoned(
     [(task, reason)] = database.state.buried_tasks
     assert (task.key, reason, records.abandoned) == ("1", "ValueError: never", ["1"])
     assert not database.state.tasks
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InvalidSQLStatementNameError("a pooler's"),
+        asyncpg.InsufficientPrivilegeError("a grant is missing"),
+        TimeoutError(),
+        TransientError("503"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("at", ["call", "record"])
+async def test_a_task_is_never_buried_for_a_transient_error_whatever_its_kind_says(
+    database: Database, make: MakeWorker, error: Exception, at: str
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    await schedule(database, "1")
+
+    await make(gives_up=lambda *_: True, **{at: fail}).run_due()
+
+    assert not database.state.buried_tasks
+    assert stored(database).attempts == 1
 
 
 async def test_kinds_that_this_release_does_not_know_are_left_alone(database: Database, make: MakeWorker) -> None:

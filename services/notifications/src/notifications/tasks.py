@@ -4,7 +4,6 @@ from datetime import timedelta
 from uuid import UUID
 
 from outboxed.ports import UnitOfWorkFactory
-from outboxed.storage import is_transient
 from outboxed.tasks import Task, TaskKind
 
 from notifications import handlers
@@ -12,7 +11,7 @@ from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, Mailer, UnitOfWork
 
 MAX_UNEXPECTED = 10
-"""Attempts after which an error that nobody foresaw becomes a dead letter; a mail server's outage never does."""
+"""Attempts after which an error that nobody foresaw makes a dead letter; a mail server's outage never does."""
 
 
 def task_kinds(
@@ -39,9 +38,7 @@ def task_kinds(
 
 
 def _gives_up(error: Exception, attempts: int) -> bool:
-    if isinstance(error, EmailRefusedError):
-        return True
-    return not is_transient(error) and attempts >= MAX_UNEXPECTED
+    return isinstance(error, EmailRefusedError) or attempts >= MAX_UNEXPECTED
 
 
 async def _record_sent(task: Task, message_id: str | None, uow: UnitOfWork) -> None:

@@ -1,10 +1,10 @@
-"""asyncpg: array types looked up once per process, and the error of a closed connection. Bound: `asyncpg<0.33`.
+"""asyncpg: array types looked up once per process, and what each transaction begins with. Bound: `asyncpg<0.33`.
 
 - asyncpg asks the server for each array type on each connection, with three queries
   (https://github.com/MagicStack/asyncpg/issues/1272). After an outage every connection is new, so a process repeats
   the queries many times. There is no public cache; `Connection._introspect_types` is overridden.
-- If the server goes away while SQLAlchemy prepares a connection, asyncpg's `InterfaceError` comes without SQLAlchemy's
-  wrapper. Only the message tells this error from a caller's mistake.
+- asyncpg begins a transaction with one `Connection.execute("BEGIN...;")`. What is
+  added to it costs no round trip.
 """
 
 from collections.abc import Iterable
@@ -14,11 +14,14 @@ from typing import Any
 import asyncpg
 
 INTROSPECT = "_introspect_types"
-CLOSED = "connection is closed"
+BEGIN = "BEGIN"
 
 
-def learning_connection() -> type[asyncpg.Connection]:
-    """A connection class for one engine: its connections share the array types that one of them has looked up."""
+def connection_class(*, at_begin: str = "") -> type[asyncpg.Connection]:
+    """A class for one engine's connections: they share the array types that one of them has looked up.
+
+    Each transaction begins with the SQL `at_begin`, in the same round trip.
+    """
     known: dict[frozenset[int], Any] = {}
 
     class Connection(asyncpg.Connection):
@@ -29,9 +32,9 @@ def learning_connection() -> type[asyncpg.Connection]:
             known[wanted], statement = await getattr(super(), INTROSPECT)(wanted, *limit)
             return known[wanted], statement
 
+        async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109 - asyncpg's
+            if query.startswith(BEGIN):
+                query += at_begin
+            return str(await super().execute(query, *args, timeout=timeout))
+
     return Connection
-
-
-def is_closed(error: asyncpg.InterfaceError) -> bool:
-    """Whether the error says that the connection is closed, and not that a call was wrong."""
-    return str(error) == CLOSED

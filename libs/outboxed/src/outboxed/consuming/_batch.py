@@ -23,7 +23,7 @@ from outboxed.messages import (
     reason_of,
 )
 from outboxed.ports import EventDeadLetter, UnitOfWork, UnitOfWorkFactory
-from outboxed.storage import is_transient
+from outboxed.storage import is_transient, kind_of
 from outboxed.telemetry import continued_trace
 
 log = structlog.get_logger()
@@ -55,11 +55,21 @@ class ConsumerMetrics(Protocol):
 
 @dataclass
 class Progress:
-    """When handling was last attempted, failed attempts included; monotonic seconds."""
+    """When handling was last attempted, failed attempts included, and since when it has only failed.
+
+    Both are monotonic seconds. `failure` is the kind of the last error, without its text.
+    """
 
     last_attempt: float = field(default_factory=time.monotonic)
     in_progress: int = 0
     halted: str | None = None
+    failing_since: float | None = None
+    failure: str = ""
+
+    @property
+    def failing_seconds(self) -> float:
+        """For how long every attempt has failed; 0 while one succeeds."""
+        return 0.0 if self.failing_since is None else time.monotonic() - self.failing_since
 
     def attempted(self) -> None:
         """Note an attempt at this moment."""
@@ -72,6 +82,12 @@ class Progress:
         self.in_progress = records
         try:
             yield
+        except Exception as error:
+            self.failing_since = self.last_attempt if self.failing_since is None else self.failing_since
+            self.failure = kind_of(error)
+            raise
+        else:
+            self.failing_since = None
         finally:
             self.attempted()
             self.in_progress = 0
@@ -128,8 +144,9 @@ class _Batch:
 class BatchConsumer(Generic[U]):
     """Handles batches of records of one consumer group; knows nothing of Kafka's client.
 
-    `handle` raises a transient error after a rollback: offer the same records again. Any other error is traced to one
-    event. That event becomes a dead letter, and the others are handled.
+    `handle` raises a transient error after a rollback: offer the same records again, for however long. So an error of
+    the connection, the schema or the rights makes no dead letter; `progress` tells since when only errors came.
+    Any other error is traced to one event. That event becomes a dead letter, and the others are handled.
 
     When many events of one type are refused, the batch is ended and `handle` raises ConsumerHaltedError, then and ever
     after. The records come again: to the release before, to a mended one, or to this one after a restart, which then
@@ -154,7 +171,7 @@ class BatchConsumer(Generic[U]):
 
     @failpoint("consumer.receive")
     async def handle(self, records: Sequence[Record]) -> None:
-        """Handle records in order. Raises transient errors (see database.is_transient) and ConsumerHaltedError."""
+        """Handle records in order. Raises transient errors (see storage.is_transient) and ConsumerHaltedError."""
         if self.progress.halted:
             raise ConsumerHaltedError(self.progress.halted)
         with self.progress.attempt(len(records)):

@@ -12,21 +12,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy.exc import DBAPIError
 
-from outboxed._compat.sqlalchemy import sqlstate_of
 from outboxed.consuming import Content, DeadLetter, DeadLetterError, Edit
 from outboxed.errors import ConfigurationError
 from outboxed.failpoints import refuse_unknown_failpoint
 from outboxed.process._logs import configure_logs
 from outboxed.process._service import RoleName, Service
 from outboxed.settings import S, ServiceSettings, forget_libpq_variables, load
-from outboxed.storage import is_transient, reason_of
+from outboxed.storage import answers, is_transient, reason_of, refusal_of
 
 T = TypeVar("T")
 PIPED_WIDTH = 250
-REFUSED = ("28", "3D", "3F", "42501")
-"""SQLSTATE: wrong role or password, no such database, no schema; a right that the role doesn't have."""
 RoleOption = Annotated[RoleName, typer.Option("--role", help="What this process does.")]
 LetterId = Annotated[int, typer.Argument(help="The number in the list.", min=1, max=2**63 - 1)]
 
@@ -68,12 +64,11 @@ class CommandLine:
         except (ConfigurationError, DeadLetterError) as error:
             raise _fail(f"{self.name}: {error}") from None
         except Exception as error:
+            if refusal := refusal_of(error):
+                raise _fail(f"{self.name}: {settings.variable('database_url')}: {refusal}") from None
             if is_transient(error):
-                verb = "refuses" if _sqlstate(error) else "does not answer"
+                verb = "refuses" if answers(error) else "does not answer"
                 raise _fail(f"{self.name}: the database {verb}: {reason_of(error)}") from None
-            if _sqlstate(error).startswith(REFUSED):
-                variable = settings.variable("database_url")
-                raise _fail(f"{self.name}: {variable}: the database refuses: {reason_of(error)}") from None
             raise
 
     def _default(self, context: typer.Context, role: RoleOption = "all") -> None:
@@ -85,10 +80,6 @@ class CommandLine:
 
     def _migrate(self) -> None:
         self.execute(lambda service: service.migrate())
-
-
-def _sqlstate(error: Exception) -> str:
-    return sqlstate_of(error.orig) if isinstance(error, DBAPIError) else ""
 
 
 def _fail(message: str) -> typer.Exit:

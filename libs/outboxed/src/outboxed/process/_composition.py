@@ -64,6 +64,7 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
         engine=create_engine(settings.database_url, application_name=name, pool_seconds=API_POOL_SECONDS),
     )
     consumer: BatchConsumer[U] = BatchConsumer(name, routes, transactions, metrics)
+    metrics.observe_failing(lambda: consumer.progress.failing_seconds)
     broker = create_broker(settings.kafka)
     return Service(
         name=name,

@@ -8,10 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outboxed.storage import Clock, tables
+from outboxed.storage import Clock, is_transient, tables
 
 log = structlog.get_logger()
 
@@ -48,6 +47,9 @@ class Metrics:
         )
         self._dead_letters = self._gauge("dead_letters", "Open dead letters", "source")
         self._lag = self._gauge("consumer_lag", "Records that this process has yet to handle")
+        self._failing = self._gauge(
+            "consumer_failing_seconds", "For how long this process's consumer has been trying the same records"
+        )
 
     def observe_kafka(self, lost_for: Callable[[], float]) -> None:
         """Report `lost_for()` at each scrape."""
@@ -67,6 +69,10 @@ class Metrics:
 
         self._lag.set_function(value)
 
+    def observe_failing(self, seconds: Callable[[], float]) -> None:
+        """Report `seconds()` at each scrape: since when the consumer has only failed, 0 while it gets on."""
+        self._failing.set_function(seconds)
+
     def observe(self, figure: Figure) -> None:
         """Report a service's own figure."""
         self._queries.append((self._gauge(figure.name, figure.text), figure.query))
@@ -75,7 +81,9 @@ class Metrics:
         """Ask the database and return the exposition; without a database `database_up` is 0 and its gauges are NaN."""
         try:
             await self._ask(engine, task_kinds)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except Exception as error:
+            if not is_transient(error):
+                raise
             log.warning("metrics_without_database", error=repr(error))
             self._forget(task_kinds)
             self._database_up.set(0)

@@ -29,6 +29,7 @@ from outboxed.storage import (
     is_transient,
     migrate,
     reason_of,
+    refusal_of,
     schema_problem,
 )
 from outboxed.tasks import Worker
@@ -140,6 +141,9 @@ class Service(Generic[U]):
             pruner = Pruner(self.transactions.engine, self.transactions.clock, self.retentions)
             roles.append(Role("worker", self._when_database_is_ready(self.worker.run), grace=self.worker.grace))
             roles.append(Role("pruner", self._when_database_is_ready(pruner.run)))
+        if role == "api":
+            # an API has no work without requests, but a wrong setting must end it as it ends the other roles
+            roles.append(Role("database", self._when_database_is_ready(_wait)))
         return roles
 
     def _when_database_is_ready(
@@ -169,8 +173,9 @@ class Service(Generic[U]):
         try:
             return await self._schema_problem()
         except Exception as error:
-            if not is_transient(error):
-                raise ConfigurationError(f"{self.settings.variable('database_url')}: {reason_of(error)}") from error
+            refusal = refusal_of(error) or (None if is_transient(error) else reason_of(error))
+            if refusal:
+                raise ConfigurationError(f"{self.settings.variable('database_url')}: {refusal}") from error
             return f"the database does not answer: {reason_of(error)}"
 
     async def _schema_problem(self) -> str | None:
@@ -178,3 +183,7 @@ class Service(Generic[U]):
 
     async def _scrape(self) -> bytes:
         return await self.metrics.scrape(self.transactions.engine, task_kinds=[kind.name for kind in self.worker.kinds])
+
+
+async def _wait(stop: anyio.Event) -> None:
+    await stop.wait()

@@ -31,12 +31,15 @@ WRITABLE = ("any", "primary", "read-write")
 """The other values of target_session_attrs lead to a server that takes no writes, which every service needs."""
 STATEMENT_CACHES = ("prepared_statement_cache_size", "statement_cache_size")
 """SQLAlchemy's and asyncpg's."""
+POOLERS = ("transaction",)
+"""What a pooler such as PgBouncer gives to a client: a session for the time of one transaction."""
 CERTIFICATES = ("sslrootcert", "sslcert", "sslkey")
 KNOWN = frozenset(
     {
         "application_name",
         "connect_timeout",
         "host",
+        "pooler",
         "port",
         "ssl",
         "sslmode",
@@ -61,7 +64,8 @@ def forget_libpq_variables() -> None:
 class Database:
     """Where a database is and how to reach it; a host that begins with a slash is the folder of a Unix socket.
 
-    `connect_timeout` is in seconds. `encryption` is asyncpg's `ssl`: a mode, a context or False.
+    `connect_timeout` is in seconds. `encryption` is asyncpg's `ssl`: a mode, a context or False. `pooler` is one of
+    POOLERS, or None where each connection has a session of its own.
     """
 
     addresses: tuple[Address, ...]
@@ -73,6 +77,7 @@ class Database:
     connect_timeout: int = CONNECT_SECONDS
     target_session_attrs: str = "any"
     statement_caches: Mapping[str, int] = field(default_factory=dict)
+    pooler: str | None = None
 
     @classmethod
     def parse(cls, url: "str | Database") -> "Database":
@@ -125,6 +130,10 @@ def _parse(text: str) -> Database:
     query = _single(url.query)
     addresses = tuple(_addresses(url))
     modes = [query[name] for name in ("sslmode", "ssl") if name in query]
+    caches = {name: _number(query, name, 0, 100_000, 0) for name in STATEMENT_CACHES if name in query}
+    pooler = _one_of(query, "pooler", POOLERS, "") or None
+    if pooler and (kept := [name for name, size in caches.items() if size]):
+        raise ValueError(f"has the parameter pooler, with which {kept[0]} must be 0")
     over_network = any(not host.startswith("/") for host, _ in addresses)
     return Database(
         addresses=addresses,
@@ -135,7 +144,8 @@ def _parse(text: str) -> Database:
         application_name=query.get("application_name"),
         connect_timeout=_number(query, "connect_timeout", 1, LONGEST_CONNECT_SECONDS, CONNECT_SECONDS),
         target_session_attrs=_one_of(query, "target_session_attrs", WRITABLE, "any"),
-        statement_caches={name: _number(query, name, 0, 100_000, 0) for name in STATEMENT_CACHES if name in query},
+        statement_caches=caches,
+        pooler=pooler,
     )
 
 
@@ -240,14 +250,16 @@ def _number(query: Mapping[str, str], name: str, low: int, high: int, default: i
 
 
 def _one_of(query: Mapping[str, str], name: str, values: tuple[str, ...], default: str) -> str:
-    value = query.get(name, default)
+    if name not in query:
+        return default
+    value = query[name]
     if value not in values:
         raise ValueError(f"has the parameter {name}, which must be {_or(values)}")
     return value
 
 
 def _or(values: tuple[str, ...]) -> str:
-    return f"{', '.join(values[:-1])} or {values[-1]}"
+    return " or ".join(part for part in (", ".join(values[:-1]), values[-1]) if part)
 
 
 DatabaseUrl = Annotated[Database, NoDecode, PlainValidator(Database.parse)]

@@ -6,11 +6,10 @@ from outboxed.storage._database import (
     POOL_SECONDS,
     column_types,
     create_engine,
-    is_transient,
-    reason_of,
     storable,
     unnest,
 )
+from outboxed.storage._errors import TimeoutsIgnoredError, answers, is_transient, kind_of, reason_of, refusal_of
 from outboxed.storage._migrations import MIGRATION_SECONDS, migrate, migrations_path, schema_problem
 from outboxed.storage._repository import Aggregate, ConcurrentInsertError, SqlRepository, StaleAggregateError
 from outboxed.storage._retention import Pruner, Retention
@@ -29,14 +28,18 @@ __all__ = [
     "SqlTransactions",
     "SqlUnitOfWork",
     "StaleAggregateError",
+    "TimeoutsIgnoredError",
+    "answers",
     "column_types",
     "create_engine",
     "dump_headers",
     "is_transient",
+    "kind_of",
     "load_headers",
     "migrate",
     "migrations_path",
     "reason_of",
+    "refusal_of",
     "schema_problem",
     "storable",
     "unnest",

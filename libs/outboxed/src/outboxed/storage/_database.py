@@ -1,18 +1,17 @@
-"""The connection to PostgreSQL: its time-outs, and which of its errors are transient."""
+"""The connection to PostgreSQL: its time-outs, with a pooler in between too, and errors without values."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from outboxed._compat.asyncpg import is_closed, learning_connection
+from outboxed._compat.asyncpg import connection_class
 from outboxed._compat.sqlalchemy import error_of_asyncpg, sqlstate_of
-from outboxed.errors import TransientError
 from outboxed.settings import Database
+from outboxed.storage._errors import USE_POOLER, TimeoutsIgnoredError, is_of_the_session
 
 SESSION_SETTINGS = {
     # a process that is frozen in a transaction must not keep its locks
@@ -24,15 +23,16 @@ SESSION_SETTINGS = {
     "timezone": "UTC",
 }
 
-_TRANSIENT_CLASSES = ("08", "40", "53", "57")
-"""SQLSTATE classes: connection, rollback (deadlock, serialization), resources (disk full), operator intervention."""
+TIMEOUTS = ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout")
 _DATA_ERROR = "22"
-_LOCK_NOT_AVAILABLE = "55P03"
-
 
 COMMAND_SECONDS = 20.0
 """Longer than statement_timeout, so only a frozen or unreachable server exceeds it."""
 
+
+WITHOUT_STATEMENTS = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+"""Each statement is then prepared without a name, used and forgotten, as asyncpg's FAQ says of PgBouncer. So none
+stays on a server's session for a stranger to meet."""
 
 POOL_SIZE = 5
 """Connections of a process. More are no faster: one Python process can't use them at once."""
@@ -52,10 +52,14 @@ def create_engine(
 ) -> AsyncEngine:
     """An engine for a database or its `postgresql+asyncpg://` URL; every connection has SESSION_SETTINGS.
 
+    Behind a pooler each transaction sets them for itself, except those of the socket, and no statement outlives it.
+    Else a new connection without the TIMEOUTS is refused with TimeoutsIgnoredError.
+
     `command_timeout` (seconds) is the client's limit for one statement: a frozen server can't enforce its own.
     Raises ValueError for a URL that isn't one.
     """
     database = Database.parse(url)
+    pooled = database.pooler is not None
     engine = create_async_engine(
         database.url,
         pool_size=pool_size,
@@ -65,14 +69,57 @@ def create_engine(
         # an error's parameters may be personal data
         hide_parameters=True,
         connect_args={
-            "connection_class": learning_connection(),
+            "connection_class": connection_class(at_begin=_local_settings() if pooled else ""),
             "command_timeout": command_timeout,
-            **database.connect_options(**SESSION_SETTINGS, application_name=application_name),
-            **database.statement_caches,
+            **database.connect_options(**({} if pooled else SESSION_SETTINGS), application_name=application_name),
+            **(WITHOUT_STATEMENTS if pooled else database.statement_caches),
         },
     )
     sa.event.listen(engine.sync_engine, "handle_error", _hide_values)
+    sa.event.listen(engine.sync_engine, "handle_error", _give_up_the_session)
+    if not pooled:
+        sa.event.listen(engine.sync_engine, "connect", partial(_check_timeouts, _timeouts_check()))
     return engine
+
+
+def _local_settings() -> str:
+    """SQL for the current transaction; the pooler has the socket, and settings of its own for it."""
+    settings = {name: value for name, value in SESSION_SETTINGS.items() if not name.startswith("tcp_")}
+    return "".join(f"set local {name} = '{value}';" for name, value in settings.items())
+
+
+def _check_timeouts(check: str, connection: Any, _: object) -> None:
+    """Refuse a session without the time-outs: a pooler may drop a connection's parameters and say nothing.
+
+    One round trip by the simple protocol, which no pooler spreads over two sessions.
+    """
+    try:
+        connection.run_async(lambda driver: driver.execute(check))
+    except BaseException as error:
+        connection.terminate()
+        if isinstance(error, asyncpg.RaiseError):
+            raise TimeoutsIgnoredError(f"the session {error}: {USE_POOLER}") from None
+        raise
+
+
+def _timeouts_check() -> str:
+    asked = ", ".join(f"('{name}', '{SESSION_SETTINGS[name]}')" for name in TIMEOUTS)
+    return f"""
+        do $$ declare asked record; begin
+            for asked in select * from (values {asked}) as asked (name, value) loop
+                if current_setting(asked.name)::interval <> asked.value::interval then
+                    raise 'has % = %, not %', asked.name, current_setting(asked.name), asked.value;
+                end if;
+            end loop;
+        end $$"""  # noqa: S608 - our own names and values
+
+
+def _give_up_the_session(context: sa.ExceptionContext) -> None:
+    """End a connection whose errors would only repeat; after a fail-over every connection of the pool is such a one."""
+    error = error_of_asyncpg(context.original_exception) or context.original_exception
+    if is_of_the_session(error):
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = isinstance(error, asyncpg.ReadOnlySQLTransactionError)
 
 
 def _hide_values(context: sa.ExceptionContext) -> None:
@@ -88,28 +135,6 @@ def _hide_values(context: sa.ExceptionContext) -> None:
         error.args = wrapped.args = (text,)
         if context.sqlalchemy_exception is not None:
             context.sqlalchemy_exception.args = (text,)
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same work may succeed later; a closed list, everything else is permanent."""
-    if isinstance(error, (TransientError, OSError, TimeoutError, PoolTimeoutError)):
-        return True
-    if isinstance(error, asyncpg.InterfaceError):
-        return is_closed(error)
-    original = error.orig if isinstance(error, DBAPIError) else error
-    sqlstate = sqlstate_of(original)
-    closed = isinstance(error, DBAPIError) and error.connection_invalidated
-    return closed or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate == _LOCK_NOT_AVAILABLE
-
-
-def reason_of(error: BaseException) -> str:
-    """Why there is no connection, in one line: what the server or the system said, without its wrappers."""
-    while isinstance(error, DBAPIError) and error.orig is not None:
-        error = error_of_asyncpg(error.orig) or error.orig
-    said = getattr(error, "strerror", None) or (str(error.args[0]) if error.args else "")
-    if not said:
-        said = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
-    return " ".join(said.split())
 
 
 def storable(text: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from outboxed.storage import tables
 from outboxed.storage._clock import Clock
-from outboxed.storage._database import is_transient
+from outboxed.storage._errors import is_transient
 
 log = structlog.get_logger()
 

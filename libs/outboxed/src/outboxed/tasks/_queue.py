@@ -44,8 +44,9 @@ class TaskKind(Generic[U]):
 
     `call` reads the state again and makes the outside call, without a transaction and within `limit`. A deadline has
     no call. `record` applies the call's outcome (None without a call) in the transaction that deletes the task.
-    `gives_up` says whether an error makes the task a dead letter (by default none does); `abandon` then records the
-    failure. `concurrency` is per process. Logs and traces show a task's group, or its key, as `log_as`.
+    `gives_up` says whether an error makes the task a dead letter (by default none does, and a transient one never);
+    `abandon` then records the failure. `concurrency` is per process. Logs and traces show a task's group, or its key,
+    as `log_as`.
     """
 
     name: str

@@ -107,7 +107,7 @@ class Worker(Generic[U]):
     async def _failed(self, kind: TaskKind[U], task: Task, error: Exception) -> None:
         reason = reason_of(error)
         try:
-            if kind.gives_up is not None and kind.gives_up(error, task.attempts):
+            if not is_transient(error) and kind.gives_up is not None and kind.gives_up(error, task.attempts):
                 await self._bury(kind, task, reason)
                 log.error("task_dead_lettered", attempts=task.attempts, reason=reason)
                 set_outcome(f"dead letter: {reason}")

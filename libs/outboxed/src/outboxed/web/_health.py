@@ -1,14 +1,11 @@
-"""Live: handling makes progress. Ready: database and Kafka answer, the schema is new enough, nothing has halted."""
+"""Live: handling makes progress. Ready: database and Kafka answer, the schema is new enough, the consumer gets on."""
 
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from outboxed.consuming import Progress
-from outboxed.errors import TransientError
-from outboxed.storage import is_transient
+from outboxed.storage import answers, is_transient, kind_of
 
 STALLED_SECONDS = 30.0
 KAFKA_SECONDS = 30.0
@@ -47,7 +44,7 @@ class Health:
         return HealthStatus(ok=True)
 
     async def ready(self) -> HealthStatus:
-        """Not ready: the database or Kafka is away, the schema is older than this code's, or the consumer halted.
+        """Not ready: the database or Kafka is away, the schema is older than this code's, or the consumer gets no further.
 
         An outage of Kafka counts after 30 s.
         """
@@ -55,10 +52,22 @@ class Health:
             return HealthStatus(ok=False, reason=f"the consumer halted: {self.progress.halted}")
         try:
             problem = await self.schema_problem()
-        except (SQLAlchemyError, OSError, TimeoutError, TransientError) as error:
-            if is_transient(error):
+        except Exception as error:  # noqa: BLE001 - whatever it is, the database is of no use
+            if is_transient(error) and not answers(error):
                 return HealthStatus(ok=False, reason="the database does not answer")
-            return HealthStatus(ok=False, reason=f"the database refuses: {type(error).__name__}")
-        if problem is None and self.kafka_lost_for is not None and (lost_for := self.kafka_lost_for()) > KAFKA_SECONDS:
-            problem = f"Kafka has not answered for {lost_for:.0f} s"
+            return HealthStatus(ok=False, reason=f"the database refuses: {kind_of(error)}")
+        problem = problem or self._failing() or self._kafka_lost()
         return HealthStatus(ok=problem is None, reason=problem or "")
+
+    def _failing(self) -> str | None:
+        if self.progress is None or (since := self.progress.failing_since) is None:
+            return None
+        seconds = self.clock() - since
+        if seconds <= STALLED_SECONDS:
+            return None
+        return f"for {seconds:.0f} s the consumer has been trying the same records: {self.progress.failure}"
+
+    def _kafka_lost(self) -> str | None:
+        if self.kafka_lost_for is None or (seconds := self.kafka_lost_for()) <= KAFKA_SECONDS:
+            return None
+        return f"Kafka has not answered for {seconds:.0f} s"

@@ -1,0 +1,14 @@
+"""What the composition reports of the consumer."""
+
+from orders.app import build
+from orders.settings import Settings
+from prometheus_client import generate_latest
+
+
+def test_for_how_long_the_consumer_has_only_failed_is_a_metric(settings: Settings) -> None:
+    service = build(settings)
+    service.consumer.progress.failing_since = 0.0
+
+    told = dict(line.rsplit(" ", 1) for line in generate_latest(service.metrics.registry).decode().splitlines())
+
+    assert float(told["consumer_failing_seconds"]) > 0
