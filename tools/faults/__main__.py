@@ -26,7 +26,7 @@ from tools.faults.aftermath import AFTERMATH, Aftermath, back_up_payments
 from tools.faults.customers import Customers
 from tools.faults.evidence import Injected, calm, evidence_at_rest
 from tools.faults.injector import Injector
-from tools.faults.system import ProxiedSystem
+from tools.faults.system import POOLED, ProxiedSystem
 
 HARNESS_ERRORS = (*FOR_A_PERSON, FaultError, NoAnswerError)
 SHOWN = 10
@@ -126,6 +126,8 @@ async def _run(folder: Path, run: Run) -> int:
         ProxiedSystem(folder, replicas=run.replicas, died=died) as system,
         httpx.AsyncClient(limits=MANY_CONNECTIONS, timeout=ANSWER_LIMIT, trust_env=False) as http,
     ):
+        if system.pooler is not None:
+            console.print(f"the database of {POOLED} is behind PgBouncer in transaction mode")
         for fault, why in system.missing.items():
             console.print(f"not injected here: {fault}: {why}")
             if "faults" in os.environ.get("REQUIRE", ""):

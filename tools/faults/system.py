@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backing_services.faults import FaultError, Proxy, SmallDisk, Toxiproxy, skewed
 from backing_services.kafka import ApacheKafka
-from backing_services.postgres import EmbeddedPostgres
+from backing_services.postgres import EmbeddedPostgres, PgBouncer, PgBouncerNotInstalledError
 from backing_services.processes import ManagedProcess, Supervisor, free_port
 from shop_harness.services import SERVICES
 from shop_harness.system import LOOPBACK, Ports, System
@@ -16,6 +16,10 @@ from shop_harness.system import LOOPBACK, Ports, System
 DISK_BYTES = 600 * 2**20
 POSTGRES_SETTINGS = {"max_wal_size": "96MB", "min_wal_size": "32MB"}
 """Little write-ahead log, so that the small disk is full only when it is filled."""
+POOLED = "payments"
+"""The service whose database is behind PgBouncer in transaction mode."""
+POOLER_SETTINGS = {"default_pool_size": "4", "server_login_retry": "0.2", "query_wait_timeout": "10"}
+"""Fewer sessions than two replicas have connections; and back at once after an outage, as the services are."""
 SKEW_SECONDS = {"orders": 600, "payments": 1800, "notifications": -3600}
 """The clock skew of each service's last replica; payments' skew is beyond every payment deadline."""
 MANY_LIVES = 10**6
@@ -37,7 +41,7 @@ class Replica:
 
 
 class ProxiedSystem(System):
-    """See System; `missing` says which faults are impossible here, and why. Also raises FaultError."""
+    """See System; `missing` says what is impossible here, and why. Also raises FaultError."""
 
     kafka: ApacheKafka
 
@@ -49,6 +53,7 @@ class ProxiedSystem(System):
         self.proxies: dict[str, Proxy] = {}
         self.disk: SmallDisk | None = None
         self._dead_port = free_port()
+        self.pooler: PgBouncer | None = None
         self._count = replicas
 
     def of(self, service: str) -> list[Replica]:
@@ -84,13 +89,27 @@ class ProxiedSystem(System):
         self.kafka = ApacheKafka(proxy_port=free_port(), directory=self.folder / "kafka")
         self._stack.enter_context(self.kafka)
         kafka = await toxiproxy.proxy("kafka", self.kafka.proxied_port, port=self.kafka.proxy_port)
+        self.pooler = self._started_pooler()
         self.proxies = {
             "kafka": kafka,
-            **{service: await toxiproxy.proxy(service, self.postgres.port or 0) for service in SERVICES},
+            **{service: await toxiproxy.proxy(service, self._database_port(service)) for service in SERVICES},
         }
+
+    def _started_pooler(self) -> PgBouncer | None:
+        try:
+            return self._stack.enter_context(PgBouncer(self.postgres, POOLER_SETTINGS))
+        except PgBouncerNotInstalledError as error:
+            self.missing[f"a pooler before the database of {POOLED}"] = str(error)
+            return None
+
+    def _database_port(self, service: str) -> int:
+        pooled = self.pooler if service == POOLED else None
+        return pooled.port if pooled else self.postgres.port or 0
 
     def _addresses(self, service: str) -> tuple[str, str]:
         database = self.database_url(service).replace(f":{self.postgres.port}/", f":{self.proxies[service].port}/")
+        if service == POOLED and self.pooler:
+            database += "?pooler=transaction"
         # the first broker of two is dead for the whole run
         return database, f"{LOOPBACK}:{self._dead_port},{LOOPBACK}:{self.proxies['kafka'].port}"
 
