@@ -13,6 +13,7 @@ import structlog
 from backing_services.kafka import MockKafka
 from backing_services.waiting import eventually
 from outboxed import _wakeups as signals
+from outboxed._contact import KafkaContact
 from outboxed.process import Role, run_roles
 from outboxed.relay import Relay
 from outboxed.relay import _relay as relay_module
@@ -172,6 +173,32 @@ async def test_a_relay_that_starts_without_kafka_says_so_once_and_sends_when_it_
 
     assert await own_topics.size("accounts") == 1
     assert [line["event"] for line in logs].count("relay_failed") == 1
+
+
+async def test_a_relay_tells_since_when_kafka_does_not_answer_it(
+    transactions: Transactions,
+    own_kafka: MockKafka,
+    own_topics: Topics,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("outboxed.relay._relay.OUTAGE_SECONDS", 0.02)
+    contact = KafkaContact()
+    relay = Relay(transactions.engine, own_topics.kafka, transactions.events_appended, contact)
+    own_kafka.set_down()
+
+    async with running(relay.run):
+        await append(transactions, uuid4())
+        await eventually(lambda: contact.lost_for() > 0)
+        own_kafka.set_up()
+        await eventually(lambda: _is_empty(transactions))
+        at_rest = contact.lost_for()
+        own_kafka.set_down()
+        await append(transactions, uuid4())
+        await eventually(lambda: contact.lost_for() > 0)
+        own_kafka.set_up()
+        await eventually(lambda: contact.lost_for() == 0)
+
+    assert at_rest == 0
 
 
 async def test_a_crash_between_acknowledgement_and_deletion_sends_the_row_again(

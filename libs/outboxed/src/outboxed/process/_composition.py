@@ -76,7 +76,7 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
         worker=Worker(
             tasks, SqlTaskQueue(transactions.engine, transactions.clock), transactions, transactions.tasks_scheduled
         ),
-        relay=Relay(transactions.engine, settings.kafka, transactions.events_appended),
+        relay=Relay(transactions.engine, settings.kafka, transactions.events_appended, contact),
         broker=broker,
         subscriber=subscribe(broker, consumer, settings.kafka),
         metrics=metrics,

@@ -7,6 +7,7 @@ from aiokafka import TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outboxed._backoff import backoff
+from outboxed._contact import KafkaContact
 from outboxed.messages import reason_of
 from outboxed.relay import _rows
 from outboxed.relay._flow import Batch, Flow
@@ -27,8 +28,9 @@ LONGEST_RETRY = 60.0
 class Outcomes:
     """Writes what Kafka answered; knows since when a row has been refused for a reason that has no name."""
 
-    def __init__(self, flow: Flow, clock: Callable[[], float]) -> None:
+    def __init__(self, flow: Flow, contact: KafkaContact, clock: Callable[[], float]) -> None:
         self._flow = flow
+        self._contact = contact
         self._clock = clock
         self._unnamed_since: dict[int, float] = {}
 
@@ -39,6 +41,7 @@ class Outcomes:
         failure: BaseException | None = None
         for batch, error in outcomes:
             if error is None:
+                self._contact.answered("relay")
                 self._flow.taken(batch)
                 taken += batch.rows
                 continue
@@ -66,6 +69,7 @@ class Outcomes:
 
     def pause_partition(self, partition: TopicPartition, error: BaseException) -> None:
         """Send nothing to this partition for a moment."""
+        self._contact.failed("relay")
         if self._flow.pause(partition, growing=False):
             topic, number = partition
             log.warning("relay_waits_for_kafka", topic=topic, partition=number, error=reason_of(error))

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 from aiokafka.partitioner import DefaultPartitioner
 
 from outboxed._compat.aiokafka import close_without_flushing
@@ -47,7 +48,7 @@ class BatchProducer:
         """The partitions of these topics, or why there are none; without a topic that has no answer yet.
 
         A first question waits `within` seconds. A later one about a topic without an answer doesn't wait. Connects
-        first, and raises KafkaError or TimeoutError if that fails.
+        first, and raises KafkaError if that fails.
         """
         producer = await self._started()
         new = [topic for topic in topics if topic not in self._lookups]
@@ -65,7 +66,7 @@ class BatchProducer:
         return TopicPartition(self._kafka.topic(topic), self._partitioner(key.encode(), partitions, []))
 
     async def send(self, batch: Batch, records: Sequence[ProducerRecord]) -> None:
-        """Begin to send a batch; `settled` has its outcome. Raises KafkaError or TimeoutError."""
+        """Begin to send a batch; `settled` has its outcome. Raises KafkaError."""
         producer = await self._started()
         builder = producer.create_batch()
         for record in records:
@@ -107,8 +108,10 @@ class BatchProducer:
         )
         try:
             await asyncio.wait_for(producer.start(), START_SECONDS)
-        except BaseException:
+        except BaseException as error:
             await close_without_flushing(producer, within=CLOSE_SECONDS)
+            if isinstance(error, TimeoutError):
+                raise KafkaTimeoutError("no broker answers") from None
             raise
         self._producer = producer
         return producer

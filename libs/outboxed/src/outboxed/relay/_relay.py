@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from outboxed._contact import KafkaContact
 from outboxed._wakeups import Idling, Wakeup
 from outboxed.failpoints import failpoint
 from outboxed.messages import ProducerRecord
@@ -49,14 +50,20 @@ class Relay:
     """Seconds for the current batch to end after `stop`."""
 
     def __init__(
-        self, engine: AsyncEngine, kafka: KafkaSettings, appended: Wakeup, clock: Callable[[], float] = time.monotonic
+        self,
+        engine: AsyncEngine,
+        kafka: KafkaSettings,
+        appended: Wakeup,
+        contact: KafkaContact | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._appended = appended.subscribe()
+        self._contact = contact or KafkaContact()
         self._clock = clock
         self._producer = BatchProducer(kafka)
         self._flow = Flow(clock)
-        self._outcomes = Outcomes(self._flow, clock)
+        self._outcomes = Outcomes(self._flow, self._contact, clock)
         self._look_at = self._release_at = clock()
         self._had_answers = False
 
@@ -71,6 +78,8 @@ class Relay:
                 except Exception as error:
                     if not (is_transient(error) or isinstance(error, KafkaError)):
                         raise
+                    if isinstance(error, KafkaError):
+                        self._contact.failed("relay")
                     if said != repr(error):
                         log.warning("relay_failed", error=repr(error))
                         said = repr(error)
@@ -88,12 +97,13 @@ class Relay:
     async def send_once(self) -> int:
         """Send a batch to each partition if this relay gets the lock; returns how many rows were acknowledged.
 
-        Raises KafkaError or TimeoutError when no producer can start, KafkaError when this one can't go on.
+        Raises KafkaError when no producer can start, or when this one can't go on.
         """
         self._had_answers = False
         async with self._engine.connect() as connection:  # closing it without a commit rolls back
             locked, any_held = await _rows.lock(connection)
             if not locked:
+                self._contact.answered("relay")  # what another relay hears is that one's to tell
                 return 0
             # first what Kafka took since the last time, so that it isn't sent again
             late, failure = await self._write(connection, await self._producer.settled((), within=0))
@@ -109,6 +119,8 @@ class Relay:
         looks = any_held and began >= self._look_at
         held = await self._due(connection) if looks else []
         free = await self._free(connection)
+        if not (held or free or self._producer.is_waiting or self._flow.has_pauses):
+            self._contact.answered("relay")  # nothing waits for Kafka
         acknowledged, failure = await self._write(connection, await self._send_and_wait(held, free))
         if looks:
             now = self._clock()

@@ -44,7 +44,7 @@ class Health:
         return HealthStatus(ok=True)
 
     async def ready(self) -> HealthStatus:
-        """Not ready: the database or Kafka is away, the schema is older than this code's, or the consumer gets no further.
+        """Not ready: the database or Kafka is away, the schema is too old, or the consumer gets no further.
 
         An outage of Kafka counts after 30 s.
         """
