@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from shop_harness.rules import RULES, broken
 
 from harness.tests.factories import ADA, LETTER, NOON, PLACED, evidence, mail, order
 from tools.faults.customers import Customers
-from tools.faults.evidence import Injected, Interruption, judged
+from tools.faults.evidence import Injected, Interruption, judged, unanswered_mails
 from tools.faults.poison import HARMLESS, POISON, groups_that_refuse, with_new_id
 
 
@@ -21,8 +22,8 @@ def customers() -> Customers:
     return Customers([], httpx.AsyncClient(trust_env=False), "", 1, placed={"1": Placed("1", ADA, NOON)})
 
 
-def interruption(after: float, seconds: float = 0, copies: int = 1) -> Interruption:
-    return Interruption(NOON + timedelta(seconds=after), NOON + timedelta(seconds=after + seconds), copies)
+def interruption(after: float, seconds: float = 0) -> Interruption:
+    return Interruption(NOON + timedelta(seconds=after), NOON + timedelta(seconds=after + seconds))
 
 
 @pytest.mark.parametrize(
@@ -31,8 +32,6 @@ def interruption(after: float, seconds: float = 0, copies: int = 1) -> Interrupt
         ([interruption(5)], [mail(), mail(after=10)], True),
         ([interruption(5)], [mail(), mail(after=10), mail(after=11)], False),
         ([interruption(5), interruption(10)], [mail(), mail(after=8), mail(after=15)], True),
-        ([interruption(5, 4, copies=3)], [mail(), mail(after=6), mail(after=7), mail(after=9)], True),
-        ([interruption(5, 4, copies=2)], [mail(), mail(after=6), mail(after=7), mail(after=9)], False),
         ([interruption(-60, 58)], [mail(), mail(after=10)], False),
         ([interruption(60)], [mail(), mail(after=10)], False),
         ([interruption(5)], [mail(), mail(after=10, domain="elsewhere")], False),
@@ -43,7 +42,21 @@ def test_an_interruption_explains_so_many_more_copies_with_the_same_message_id(
 ) -> None:
     injected = Injected(letters={LETTER}, kills=3, interruptions=interruptions)
 
-    run = judged(evidence(mails=mails), injected, customers)
+    run = judged(evidence(mails=mails), injected, customers, {})
+
+    assert (not list(broken(RULES, run))) is well
+
+
+@pytest.mark.parametrize(("answers_missing", "well"), [(0, False), (1, False), (2, True)])
+def test_an_e_mail_may_come_once_more_for_each_answer_that_the_mail_server_owes(
+    answers_missing: int, well: bool, customers: Customers, tmp_path: Path
+) -> None:
+    log = tmp_path / "notifications-1.log"
+    line = '{"message_id": "<confirmation.1@shop.example>", "event": "mail_outcome_unknown"}\n'
+    log.write_text('{"event": "starting"}\n' + line * answers_missing)
+
+    injected = Injected(letters={LETTER}, kills=3)
+    run = judged(evidence(mails=[mail(), mail(), mail()]), injected, customers, unanswered_mails([log]))
 
     assert (not list(broken(RULES, run))) is well
 
@@ -58,7 +71,7 @@ def test_an_e_mail_to_a_refused_address_is_a_dead_letter_instead(customers: Cust
         dead_letters=[LETTER, task],
     )
 
-    run = judged(seen, Injected(letters={LETTER}, kills=3), customers)
+    run = judged(seen, Injected(letters={LETTER}, kills=3), customers, {})
 
     assert not list(broken(RULES, run))
     assert task in run.poison

@@ -146,7 +146,9 @@ async def _run(folder: Path, run: Run) -> int:
             await _measure(run, faults, customers)
         console.print("all orders are placed and all faults are over; waiting until nothing moves")
         async with Ledgers(system) as ledgers:  # opened only now, because connections don't outlive a server
-            evidence = await evidence_at_rest(ledgers, customers, injected, stuck_after=run.stuck)
+            evidence = await evidence_at_rest(
+                ledgers, customers, injected, lambda: folder.glob("notifications*.log"), stuck_after=run.stuck
+            )
             fallen = _judge(evidence)
             if run.measure:
                 fallen += _show_recoveries(faults.recoveries)

@@ -1,10 +1,13 @@
 """What is known of a run when it is over: what was injected, what was answered, and what the ledgers hold."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from backing_services.waiting import StillWaitingError, eventually
 from outboxed.testing.topic_log import Position
@@ -16,6 +19,7 @@ from tools.faults.system import ProxiedSystem
 
 LOOK_EVERY = 1.0
 QUIET_LOOKS = 5
+UNANSWERED = '"mail_outcome_unknown"'
 CALM_LAG = CALM_WORK = 20
 CALM_SECONDS = 8.0
 CALM_WITHIN = 90.0
@@ -26,15 +30,10 @@ CLOCKS_APART = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Interruption:
-    """A span in which an e-mail may have been sent but not yet recorded; one e-mail may come `copies` times more.
-
-    A mail server that hangs up after the data does so to as many attempts as its fault says, also to those of one
-    e-mail.
-    """
+    """A span in which an e-mail may have been sent but not yet recorded; one e-mail may come once more."""
 
     begun: datetime
     ended: datetime
-    copies: int = 1
 
 
 @dataclass
@@ -51,8 +50,12 @@ class Injected:
     deaths: list[str] = field(default_factory=list)
 
 
-def judged(evidence: Evidence, injected: Injected, customers: Customers) -> Evidence:
-    """The evidence, with what the faults did on purpose and the effects that this explains."""
+def judged(evidence: Evidence, injected: Injected, customers: Customers, unanswered: Mapping[str, int]) -> Evidence:
+    """The evidence, with what the faults did on purpose and the effects that this explains.
+
+    `unanswered` says how often the mail server left an e-mail without an answer.
+    """
+    explained = Counter(more_copies(evidence.mails, injected.interruptions)) + Counter(unanswered)
     refused = {
         name for name in evidence.expected_mails if evidence.orders[name.partition(".")[2]].email in customers.refused
     }
@@ -64,7 +67,7 @@ def judged(evidence: Evidence, injected: Injected, customers: Customers) -> Evid
         poison=injected.letters | {Letter("notifications", name) for name in refused},
         made_up=injected.made_up,
         refused=refused,
-        more_copies=more_copies(evidence.mails, injected.interruptions),
+        more_copies=explained,
         kills=injected.kills,
         deaths=injected.deaths,
     )
@@ -76,21 +79,35 @@ def more_copies(mails: Iterable[Mail], interruptions: Sequence[Interruption]) ->
     for mail in mails:
         times.setdefault(mail.name, []).append(mail.at)
     return {
-        name: sum(
-            one.copies
-            for one in interruptions
-            if min(at) - CLOCKS_APART <= one.ended and one.begun <= max(at) + CLOCKS_APART
-        )
+        name: sum(min(at) - CLOCKS_APART <= one.ended and one.begun <= max(at) + CLOCKS_APART for one in interruptions)
         for name, at in times.items()
     }
 
 
+def unanswered_mails(logs: Iterable[Path]) -> Mapping[str, int]:
+    """How often the mail server may have taken an e-mail without saying so, as notifications logged it.
+
+    A call that runs into its time-out is as unknown as one that a crash cuts off: the e-mail may come once more.
+    """
+    times: Counter[str] = Counter()
+    for log in logs:
+        for line in log.read_text(errors="replace").splitlines():
+            if UNANSWERED in line:
+                times[json.loads(line)["message_id"].strip("<>").partition("@")[0]] += 1
+    return times
+
+
 async def evidence_at_rest(
-    ledgers: Ledgers, customers: Customers, injected: Injected, *, stuck_after: float
+    ledgers: Ledgers,
+    customers: Customers,
+    injected: Injected,
+    logs: Callable[[], Iterable[Path]],
+    *,
+    stuck_after: float,
 ) -> Evidence:
-    """All evidence, once nothing moves."""
+    """All evidence, once nothing moves; `logs` are those of notifications."""
     await at_rest(ledgers.read_with_lag, looks=QUIET_LOOKS, stuck_after=stuck_after, every=LOOK_EVERY)
-    return judged(await ledgers.read_all(), injected, customers)
+    return judged(await ledgers.read_all(), injected, customers, unanswered_mails(logs()))
 
 
 async def calm(system: ProxiedSystem) -> None:

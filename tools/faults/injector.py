@@ -241,13 +241,10 @@ class Injector:
         return "the gateway: " + ", ".join(f"{one['operation']} {one['action']}" for one in chosen)
 
     async def smtp_fault(self, rng: random.Random) -> str:
-        """A fault of the mail server; any e-mail may be interrupted until the fault is removed."""
+        """A fault of the mail server; notifications logs each e-mail that is left without an answer."""
         chosen = rng.choice(SMTP)
-        begun = datetime.now(UTC)
         await self._put(f"{self.system.ports.url('mail_catcher')}/_faults", [*self._refusals(), chosen])
         await asyncio.sleep(rng.uniform(*SHORT))
-        if chosen["action"] != "status":
-            self.injected.interruptions.append(Interruption(begun, datetime.now(UTC), copies=chosen["times"]))
         await self._put(f"{self.system.ports.url('mail_catcher')}/_faults", self._refusals())
         return f"the mail server: {chosen['action']} {chosen.get('status', '')}".rstrip()
 

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 from outboxed.process import Service, create_service, create_transactions
 from outboxed.storage import Clock
+from outboxed.tasks import CallThread
 from outboxed.web import TokenVerifier
 
 from notifications import api
@@ -18,16 +19,19 @@ NAME = "notifications"
 def build(settings: Settings, clock: Clock | None = None) -> Service[SqlNotificationsUnitOfWork]:
     """The service on PostgreSQL, Kafka and SMTP; nothing connects before a role runs."""
     transactions = create_transactions(NAME, settings, SqlNotificationsUnitOfWork, clock)
+    smtp = CallThread("smtp")
+    mailer = create_mailer(settings, smtp)
     return create_service(
         NAME,
         settings,
         transactions,
         routes=ROUTES,
-        tasks=task_kinds(transactions, create_mailer(settings), smtp_timeout=settings.smtp_timeout_seconds),
+        tasks=task_kinds(transactions, mailer, smtp_timeout=settings.smtp_timeout_seconds),
         published=(),
         router=api.router,
         dependencies=api.Dependencies,
         token_verifier=TokenVerifier(settings.jwt_public_keys, issuer=ISSUER, audience=AUDIENCE, roles=api.ROLES),
+        closed=smtp.close,
     )
 
 
@@ -36,7 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return build(settings or Settings()).create_app()
 
 
-def create_mailer(settings: Settings) -> SmtpMailer:
+def create_mailer(settings: Settings, thread: CallThread | None = None) -> SmtpMailer:
     """The mailer as set."""
     server = SmtpServer(
         host=settings.smtp_host,
@@ -46,4 +50,4 @@ def create_mailer(settings: Settings) -> SmtpMailer:
         password=settings.smtp_password.get_secret_value(),
         timeout=settings.smtp_timeout_seconds,
     )
-    return SmtpMailer(server, sender=settings.smtp_sender, domain=settings.smtp_domain)
+    return SmtpMailer(server, sender=settings.smtp_sender, domain=settings.smtp_domain, thread=thread)

@@ -8,13 +8,18 @@ from email.errors import MessageError
 from email.message import EmailMessage
 from email.utils import formatdate
 from html import escape
+from typing import Any
 from uuid import UUID
 
 import aiosmtplib
+import structlog
 from outboxed.failpoints import failpoint
+from outboxed.tasks import CallThread
 
 from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, MailerUnavailableError
+
+log = structlog.get_logger()
 
 FINAL_CODES = {"the recipient": {550, 551, 552, 553}, "the message": {550, 552, 553, 554}}
 """Replies that are about this one e-mail where the server gives no enhanced status code (RFC 5321, 4.2.3 and 4.3.2).
@@ -59,12 +64,17 @@ _TEXTS = {
 
 
 class SmtpMailer:
-    """See ports.Mailer. `domain` is the right side of every Message-ID."""
+    """See ports.Mailer. `domain` is the right side of every Message-ID.
 
-    def __init__(self, server: SmtpServer, *, sender: str, domain: str) -> None:
+    In a `thread` of its own an e-mail doesn't wait behind the process's batches. Without one it's sent in the caller's
+    event loop.
+    """
+
+    def __init__(self, server: SmtpServer, *, sender: str, domain: str, thread: CallThread | None = None) -> None:
         self._server = server
         self._sender = sender
         self._domain = domain
+        self._thread = thread
 
     async def send(self, kind: Kind, email: str, order_id: UUID) -> str:
         message = self._message(kind, email, order_id)
@@ -92,7 +102,10 @@ class SmtpMailer:
     @failpoint("mailer.deliver")
     async def _deliver(self, message: EmailMessage) -> None:
         try:
-            await self._converse(message)
+            if self._thread is None:
+                await self._converse(message)
+            else:
+                await self._thread.run(lambda: self._converse(message))
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _refusal(error.recipients[0], "the recipient") from None
         except aiosmtplib.SMTPDataError as error:
@@ -109,7 +122,7 @@ class SmtpMailer:
     async def _converse(self, message: EmailMessage) -> None:
         """Not aiosmtplib.send: cut off, it still waits for the answer to its QUIT."""
         server = self._server
-        client = aiosmtplib.SMTP(
+        client = _Client(
             hostname=server.host,
             port=server.port,
             start_tls=server.starttls,
@@ -124,6 +137,26 @@ class SmtpMailer:
             await _say_goodbye(client)
         finally:
             client.close()
+            if client.awaits_answer:
+                # a time-out is as unknown as a crash: the next attempt may send a second copy
+                log.warning("mail_outcome_unknown", message_id=str(message["Message-ID"]))
+
+
+class _Client(aiosmtplib.SMTP):
+    """Knows whether the server may have the e-mail without having said so."""
+
+    awaits_answer = False
+
+    async def data(self, *arguments: Any, **named: Any) -> aiosmtplib.SMTPResponse:
+        """From the command DATA on; a refusal is an answer, too."""
+        self.awaits_answer = True
+        try:
+            answer = await super().data(*arguments, **named)
+        except aiosmtplib.SMTPResponseException:
+            self.awaits_answer = False
+            raise
+        self.awaits_answer = False
+        return answer
 
 
 async def _say_goodbye(client: aiosmtplib.SMTP) -> None:

@@ -13,6 +13,7 @@ from mail_catcher.smtp import Login
 from notifications.mailer import SmtpMailer
 from notifications.mailer import SmtpServer as Server
 from outboxed.process import bind
+from outboxed.tasks import CallThread
 from outboxed.testing.fixtures import certificate
 
 __all__ = ["certificate"]
@@ -29,9 +30,10 @@ class Mailbox:
     def fault(self, **changes: Any) -> None:
         self.faults.replace([Fault.model_validate({"times": 1, **changes})])
 
-    def mailer(self, *, timeout: float = 5, **changes: Any) -> SmtpMailer:
+    def mailer(self, *, timeout: float = 5, thread: CallThread | None = None, **changes: Any) -> SmtpMailer:
         parts = {"host": "127.0.0.1", "port": self.port, "starttls": False, "username": "", "password": "", **changes}
-        return SmtpMailer(Server(**parts, timeout=timeout), sender="Shop <orders@shop.example>", domain="shop.example")
+        server = Server(**parts, timeout=timeout)
+        return SmtpMailer(server, sender="Shop <orders@shop.example>", domain="shop.example", thread=thread)
 
 
 @asynccontextmanager

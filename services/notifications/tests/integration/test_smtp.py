@@ -2,13 +2,15 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 from backing_services.processes import free_port
 from mail_catcher.smtp import Login
 from notifications.app import create_mailer
@@ -16,10 +18,12 @@ from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, MailerUnavailableError
 from notifications.settings import Settings
 from outboxed.settings import load
+from outboxed.tasks import CallThread
 
 from ..factories import EMAIL
 from .conftest import Mailbox, mailbox_on_loopback
 
+PATIENCE = 10.0  # seconds
 LOGIN: dict[str, Any] = {"username": "shop", "password": "secret"}
 
 
@@ -145,6 +149,55 @@ async def test_an_email_that_is_cut_after_data_comes_again_under_the_same_messag
     await mailbox.mailer().send(Kind.CONFIRMATION, EMAIL, order_id)
 
     assert [caught.message_id for caught in mailbox.store] == [f"confirmation.{order_id}@shop.example"] * 2
+
+
+async def test_an_email_without_an_answer_after_data_is_named_in_the_log(mailbox: Mailbox) -> None:
+    order_id = uuid4()
+    mailbox.fault(action="drop_after_data")
+
+    with structlog.testing.capture_logs() as logs, pytest.raises(MailerUnavailableError):
+        await mailbox.mailer().send(Kind.REFUND, EMAIL, order_id)
+
+    unknown = [line for line in logs if line["event"] == "mail_outcome_unknown"]
+    assert [line["message_id"] for line in unknown] == [f"<refund.{order_id}@shop.example>"]
+
+
+async def test_an_email_that_was_refused_or_never_reached_data_has_a_known_outcome(mailbox: Mailbox) -> None:
+    with structlog.testing.capture_logs() as logs:
+        for status in (451, 550):
+            mailbox.fault(action="status", status=status)
+            with pytest.raises((MailerUnavailableError, EmailRefusedError)):
+                await mailbox.mailer().send(Kind.REFUND, EMAIL, uuid4())
+        await mailbox.mailer().send(Kind.REFUND, EMAIL, uuid4())
+        async with slow_mailbox(seconds=0.05) as slow:
+            with pytest.raises(MailerUnavailableError):
+                await slow.mailer(timeout=0.06).send(Kind.REFUND, EMAIL, uuid4())
+
+    assert "mail_outcome_unknown" not in {line["event"] for line in logs}
+
+
+@asynccontextmanager
+async def running_thread(name: str) -> AsyncIterator[CallThread]:
+    thread = CallThread(name)
+    yield thread
+    await thread.close()
+
+
+async def test_an_email_is_sent_while_the_event_loop_stands_still() -> None:
+    async with running_thread("server") as server_thread, running_thread("smtp") as smtp:
+        stack = AsyncExitStack()
+        mailbox = await server_thread.run(lambda: stack.enter_async_context(mailbox_on_loopback()))
+        sending = asyncio.create_task(mailbox.mailer(thread=smtp).send(Kind.CONFIRMATION, EMAIL, uuid4()))
+        await asyncio.sleep(0)
+
+        deadline = time.monotonic() + PATIENCE
+        while not len(mailbox.store) and time.monotonic() < deadline:
+            pass  # as a process does that handles a large batch
+        arrived = len(mailbox.store)
+
+        await sending
+        await server_thread.run(stack.aclose)
+    assert arrived == 1
 
 
 async def test_a_server_that_is_not_there_is_tried_again() -> None:

@@ -16,6 +16,8 @@ SERVER = SmtpServer(host="smtp", port=25, starttls=False, username="", password=
 class Outgoing:
     """In the place of aiosmtplib's client: keeps the message, or raises `error`."""
 
+    awaits_answer = False
+
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
         self.error: Exception | None = None
@@ -44,7 +46,7 @@ class Outgoing:
 @pytest.fixture
 def outgoing(monkeypatch: pytest.MonkeyPatch) -> Outgoing:
     outgoing = Outgoing()
-    monkeypatch.setattr(aiosmtplib, "SMTP", outgoing)
+    monkeypatch.setattr("notifications.mailer._Client", outgoing)
     return outgoing
 
 

@@ -1,0 +1,48 @@
+"""A thread of its own for calls to the outside, which must not wait behind the rest of the process."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+CLOSE_SECONDS = 1.0
+
+
+class CallThread:
+    """Runs coroutines in an event loop in a thread; the thread begins with the first one.
+
+    A call of ten round trips needs the event loop ten times. Where the loop handles batches of events, each of the ten
+    waits for its turn behind them, and a call of some milliseconds runs into its time-out. In a thread of its own it
+    waits for the interpreter alone, which is some milliseconds.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    async def run(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine function in the thread, and return what it returns; a cancellation cancels it there."""
+        loop = self._loop or self._begin()
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call(), loop))
+
+    async def close(self) -> None:
+        """End the thread; calls that still run are cancelled."""
+        loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is None or thread is None:
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        await asyncio.to_thread(thread.join, CLOSE_SECONDS)
+
+    def _begin(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=_serve, args=(loop,), name=self._name, daemon=True)
+        self._thread.start()
+        self._loop = loop
+        return loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.get_loop().run_forever()
