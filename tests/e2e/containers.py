@@ -5,20 +5,18 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
 import httpx
-import pytest
 from backing_services.processes import free_port
 from backing_services.waiting import eventually
 from shop_harness.customers import API
 from shop_harness.services import LISTENERS
-from testcontainers.compose import DockerCompose
 
 from tests.customer import Customer
 
@@ -31,7 +29,18 @@ PORTS = {
 }
 """The variables of what is published."""
 LEFT_BEHIND = re.compile(rf"{PROJECT}-(\d+)-[0-9a-f]{{8}}")
+PASSWORDS = (
+    "POSTGRES_PASSWORD",
+    "ORDERS_DATABASE_PASSWORD",
+    "PAYMENTS_DATABASE_PASSWORD",
+    "NOTIFICATIONS_DATABASE_PASSWORD",
+)
+ANY_PASSWORD = r"p@/:%#?&=+ ü'\"\%40"
+"""Nothing in it may mean anything to a URL, a shell or SQL."""
 COMMAND_LIMIT = 120.0  # seconds
+BUILD_LIMIT = 1200.0  # seconds
+START_LIMIT = 300.0  # seconds
+LINES_OF_LOGS = "50"  # of each container
 HTTP_LIMIT = 30.0  # seconds
 PATIENCE = 60.0  # seconds: with two cores, while Kafka starts again
 
@@ -41,41 +50,60 @@ class ComposeError(RuntimeError):
 
 
 class Project:
-    """All containers of docker-compose.yml, built from this tree; a context manager, and nothing is left afterwards."""
+    """Containers of docker-compose.yml, all or some, built from this tree; a context manager that leaves nothing."""
 
-    def __init__(self) -> None:
-        ports = {service: free_port() for service in PORTS}
-        self.urls = {service: f"http://127.0.0.1:{port}" for service, port in ports.items()}
-        self._compose = DockerCompose(ROOT, build=True)
+    def __init__(self, *services: str, **settings: str) -> None:
+        self._services = services
+        self.urls: dict[str, str] = {}
         self._settings = {
             "COMPOSE_PROJECT_NAME": f"{PROJECT}-{os.getpid()}-{uuid4().hex[:8]}",
             "ORDERS_RATE_LIMIT_PER_MINUTE": "0",
             # a call that a crash cut off is tried again after its lease, which follows from its time-out
             "PAYMENTS_GATEWAY_TIMEOUT_SECONDS": "1",
             "NOTIFICATIONS_SMTP_TIMEOUT_SECONDS": "1",
-            **{PORTS[service]: str(port) for service, port in ports.items()},
+            **dict.fromkeys(PASSWORDS, ANY_PASSWORD),
+            **settings,
         }
 
-    def output(self, *arguments: str) -> str:
+    def output(self, *arguments: str, limit: float = COMMAND_LIMIT) -> str:
         """What `docker compose` prints. Raises ComposeError."""
-        return _output([*self._compose.docker_compose_command(), *arguments], **self._settings)
+        return _output(["docker", "compose", *arguments], limit, **self._settings)
 
     def __enter__(self) -> Self:
-        with self._in_environment():
-            self._compose.__enter__()
+        self._settings["REVISION"] = revision()
+        self.output("build", "--quiet", limit=BUILD_LIMIT)
+        self._choose_ports()
+        try:
+            self.output("up", "--wait", "--detach", *self._services, limit=START_LIMIT)
+        except ComposeError as error:
+            logs = self._logs()
+            self._end()
+            raise ComposeError(f"{error}\n{logs}") from None
         return self
 
     def __exit__(self, *error: object) -> None:
-        with self._in_environment():
-            self._compose.stop()
+        self._end()
 
-    @contextmanager
-    def _in_environment(self) -> Iterator[None]:
-        """Only as long as testcontainers runs a command: other tests' settings come from the environment, too."""
-        with pytest.MonkeyPatch.context() as environment:
-            for name, value in self._settings.items():
-                environment.setenv(name, value)
-            yield
+    def _choose_ports(self) -> None:
+        """After the build, which takes minutes: meanwhile others would take them."""
+        ports = {service: free_port() for service in PORTS}
+        self.urls = {service: f"http://127.0.0.1:{port}" for service, port in ports.items()}
+        self._settings |= {PORTS[service]: str(port) for service, port in ports.items()}
+
+    def _logs(self) -> str:
+        try:
+            return self.output("logs", "--no-color", "--tail", LINES_OF_LOGS)
+        except ComposeError as error:  # raised, it would hide the failure that the logs are for
+            return str(error)
+
+    def _end(self) -> None:
+        # one-off containers are orphans
+        self.output("down", "--volumes", "--remove-orphans", "--timeout", "0")
+
+
+def revision() -> str:
+    """What `make images` labels its images with, too."""
+    return _output(["git", "describe", "--always", "--abbrev=40", "--dirty"]).strip()
 
 
 @dataclass(frozen=True)
@@ -109,11 +137,15 @@ class ComposedShop:
         """What `docker compose` prints. Raises ComposeError."""
         return await asyncio.to_thread(self.project.output, *arguments)
 
+    async def docker(self, *arguments: str) -> str:
+        """What `docker` prints. Raises ComposeError."""
+        return await asyncio.to_thread(_output, ["docker", *arguments])
+
     async def crash(self, *services: str) -> None:
         """End containers at once, as a host that loses its power; they stay down."""
         # not by `docker compose kill`, which ends what another() started, too
         containers = (await self.run("ps", "--quiet", *services)).split()
-        await asyncio.to_thread(_output, ["docker", "kill", *containers])
+        await self.docker("kill", *containers)
 
     async def are_back(self, *services: str) -> None:
         """Start containers again, and wait until they are healthy."""
@@ -135,7 +167,7 @@ class ComposedShop:
                 await eventually(lambda: _is_ready(http), within=PATIENCE, every=0.1)
                 yield http
         finally:
-            await asyncio.to_thread(_output, ["docker", "stop", container])
+            await self.docker("stop", container)
 
     async def _subjects(self, email: str) -> list[str]:
         found = await self._get(f"{self.urls['mail_catcher']}/api/v1/search", query=f"to:{email}")
@@ -161,7 +193,7 @@ def remove_left_behind() -> None:
     for project in json.loads(_output(["docker", "compose", "ls", "--all", "--format", "json"])):
         found = LEFT_BEHIND.fullmatch(project["Name"])
         if found and not _runs(int(found[1])):
-            down = ("down", "--volumes", "--remove-orphans", "--timeout", "0")  # one-off containers are orphans
+            down = ("down", "--volumes", "--remove-orphans", "--timeout", "0")
             _output(["docker", "compose", "--project-name", project["Name"], *down])
 
 
@@ -189,7 +221,7 @@ def _is_here(image: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", image], check=False, capture_output=True).returncode == 0  # noqa: S603, S607
 
 
-def _output(command: Sequence[str], **settings: str) -> str:
+def _output(command: Sequence[str], limit: float = COMMAND_LIMIT, /, **settings: str) -> str:
     try:
         done = subprocess.run(  # noqa: S603
             command,
@@ -198,7 +230,7 @@ def _output(command: Sequence[str], **settings: str) -> str:
             check=False,
             capture_output=True,
             text=True,
-            timeout=COMMAND_LIMIT,
+            timeout=limit,
         )
     except subprocess.TimeoutExpired as error:
         raise ComposeError(str(error)) from None

@@ -70,8 +70,8 @@ def test_compose_runs_it(service: Service) -> None:
     for variable in (*service.environment, "DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS"):
         has_default = variable in {"OPERATOR_PASSWORD", "SMTP_PORT"}  # a person's own; the image's
         assert has_default or f"{upper}_{variable}" in environment, f"{add} {upper}_{variable}"
-    assert f"{upper}_DATABASE_PASSWORD" in COMPOSE["postgres"]["environment"], (
-        f"{add} {upper}_DATABASE_PASSWORD of postgres, which makes a database and a role of it"
+    assert f"{upper}_DATABASE_PASSWORD" in COMPOSE["postgres-databases"]["environment"], (
+        f"{add} {upper}_DATABASE_PASSWORD of postgres-databases, which makes a database and a role of it"
     )
 
 

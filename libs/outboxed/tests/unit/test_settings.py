@@ -27,6 +27,40 @@ def loaded(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
     return load(Settings)
 
 
+ANY = "p@/:%#?&=+ ü%40$"
+
+
+@pytest.mark.parametrize("url", ["postgresql+asyncpg://bank@db/bank", "postgresql+asyncpg://bank:other@db/bank"])
+def test_a_password_beside_the_url_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    settings = loaded(monkeypatch, DATABASE_URL=url, DATABASE_PASSWORD=ANY)
+
+    assert settings.database_url.password == ANY
+    assert settings.database_url.url.render_as_string(hide_password=False).count("@") == 1
+    assert ANY not in repr(settings)
+
+
+@pytest.mark.parametrize(("password", "expected"), [("", "bank"), (ANY, ANY)])
+def test_a_password_goes_with_the_default_url_unless_it_is_empty(
+    monkeypatch: pytest.MonkeyPatch, password: str, expected: str
+) -> None:
+    assert loaded(monkeypatch, DATABASE_PASSWORD=password).database_url.password == expected
+
+
+def test_a_wrong_url_beside_a_password_is_named_without_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=r"^BANK_DATABASE_URL: must be a URL such as") as refused:
+        loaded(monkeypatch, DATABASE_URL="http://canary", DATABASE_PASSWORD="canary")
+
+    assert "canary" not in str(refused.value)
+
+
+def test_a_password_beside_the_url_is_what_production_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql+asyncpg://bank@db/bank"
+
+    assert loaded(monkeypatch, **{**PRODUCTION, "DATABASE_URL": url, "DATABASE_PASSWORD": "ours"})
+    with pytest.raises(ConfigurationError, match="BANK_DATABASE_URL must be set in production"):
+        loaded(monkeypatch, **{**PRODUCTION, "DATABASE_URL": url, "DATABASE_PASSWORD": "bank"})
+
+
 PRODUCTION = {
     "ENVIRONMENT": "production",
     "DATABASE_URL": "postgresql+asyncpg://bank:secret@db/bank",

@@ -1,5 +1,6 @@
 """A service's settings class, and how it is read."""
 
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -48,6 +49,8 @@ class ServiceSettings(BaseSettings):
     http_host: Host = "127.0.0.1"
     http_port: Port
     database_url: DatabaseUrl
+    database_password: SecretStr | None = None
+    """Goes before the URL's, and is taken as it is: there is nothing to percent-encode."""
     kafka_bootstrap_servers: BootstrapServers = ("127.0.0.1:9092",)
     kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
     kafka_sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
@@ -89,6 +92,19 @@ class ServiceSettings(BaseSettings):
     def variable(cls, field: str) -> str:
         """The environment variable of a field."""
         return f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_password_as_it_is(cls, values: Any) -> Any:
+        given = values.get("database_password") or ""
+        password = given.get_secret_value() if isinstance(given, SecretStr) else str(given)
+        if not password:
+            return values
+        try:
+            database = Database.parse(values.get("database_url", cls.model_fields["database_url"].default))
+        except ValueError:
+            return values  # the field itself says what is wrong
+        return {**values, "database_url": replace(database, password=password)}
 
     @model_validator(mode="after")
     def _refuse_what_is_for_development_in_production(self) -> Self:
