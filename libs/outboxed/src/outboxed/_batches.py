@@ -32,6 +32,7 @@ _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEAD = 16
 
 _HEAD = struct.Struct(">qiibIhiqqqhii")
+_CODEC_AT = 22
 _CODEC = 0x07
 _LOG_APPEND_TIME = 0x08
 _MAX_VARINT_BITS = 70
@@ -60,6 +61,9 @@ def pieces_of(batch: memoryview) -> Iterator[memoryview | CutRecord]:
 
     Raises UnreadableBatchError where the rest isn't what it claims to be, or is larger than MAX_BATCH_BYTES.
     """
+    if batch[_CODEC_AT] & _CODEC == _NONE and len(batch) <= MAX_RECORD_BYTES:
+        yield _with_room(batch)  # it has nothing that is too large: no need to look
+        return
     head = _Head.of(batch)
     plain = _Stream(_decompressed(head.codec, batch[_HEAD.size :]))
     piece = _Piece(head)
@@ -129,15 +133,17 @@ class _Head:
         return self.fields[12]
 
     def uncompressed(self, records: bytearray, count: int) -> memoryview:
-        """A batch of these records. Its checksum is that of the whole, which was checked before.
-
-        Behind it is room for a number that a parser begins to read at its end.
-        """
+        """A batch of these records. Its checksum is that of the whole, which was checked before."""
         fields = list(self.fields)
         fields[1] = _HEAD.size - struct.calcsize(">qi") + len(records)
         fields[5] &= ~_CODEC
         fields[12] = count
-        return memoryview(_HEAD.pack(*fields) + records + _ROOM)[: -len(_ROOM)]
+        return _with_room(_HEAD.pack(*fields) + records)
+
+
+def _with_room(batch: bytes | memoryview) -> memoryview:
+    """A copy with room behind it for a number that a parser begins to read at its end."""
+    return memoryview(b"".join((batch, _ROOM)))[: -len(_ROOM)]
 
 
 class _Piece:

@@ -86,7 +86,7 @@ def test_a_record_of_just_the_limit_is_whole() -> None:
         (framed(b"", 7, count=3), "the number 7"),
         (framed(gzip.compress(record(0, b"whole"), mtime=0)[:-12], 1, count=3), "ends in the middle of a record"),
         (batch([record(0, b"only")], "zstd", count=3), "ends in the middle of a record"),
-        (framed(b"\xff" * 20, 0, count=3), "a number has no end"),
+        (framed(gzip.compress(b"\xff" * 20, mtime=0), 1, count=3), "a number has no end"),
         (framed(b"\x08\0\0\0\x7f", 0, count=3), "not what its length says"),
         (framed(b"\x08\0\0\0\x7f" * 9, 0, count=3), "not what its length says"),
     ],
@@ -143,6 +143,12 @@ def test_a_window_of_zstd_beyond_what_every_decoder_supports_is_refused() -> Non
     [last] = read(framed(raw, 4, count=1))
 
     assert "can't be decompressed" in not_read(last)
+
+
+def test_a_batch_as_it_is_may_be_large_as_a_whole() -> None:
+    raw = batch([record(number, b"v" * 600_000) for number in range(3)])
+
+    assert [len(one.value) for one in read(raw)] == [600_000] * 3
 
 
 def test_a_reader_may_leave_in_the_middle() -> None:
