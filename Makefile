@@ -174,6 +174,10 @@ mutation-diff: .venv ## the same for the functions that were changed since AGAIN
 bench-isolation: .venv ## what each way to isolate tests that use a database costs, side by side
 	@$(RUN) python -m tools.bench_isolation $(ARGS)
 
+.PHONY: bench-relay
+bench-relay: .venv ## how fast the relay sends, alone and behind rows that Kafka refuses (needs `make fetch-kafka`)
+	@$(RUN) python -m tools.bench_relay $(ARGS)
+
 .PHONY: bench-imports
 bench-imports: .venv ## what each service takes to import, beside its libraries alone
 	@$(RUN) python -m tools.bench_imports $(ARGS)
