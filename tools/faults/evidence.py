@@ -20,6 +20,7 @@ from tools.faults.system import ProxiedSystem
 LOOK_EVERY = 1.0
 QUIET_LOOKS = 5
 UNANSWERED = '"mail_outcome_unknown"'
+LEASE_LOST = '"lease_lost"'
 CALM_LAG = CALM_WORK = 20
 CALM_SECONDS = 8.0
 CALM_WITHIN = 90.0
@@ -85,15 +86,18 @@ def more_copies(mails: Iterable[Mail], interruptions: Sequence[Interruption]) ->
 
 
 def unanswered_mails(logs: Iterable[Path]) -> Mapping[str, int]:
-    """How often the mail server may have taken an e-mail without saying so, as notifications logged it.
+    """How often nobody knew whether an e-mail was sent, or nobody could write it down, as notifications logged it.
 
-    A call that runs into its time-out is as unknown as one that a crash cuts off: the e-mail may come once more.
+    A call that runs into its time-out is as unknown as one that a crash cuts off, and so is one of a process that was
+    held up for longer than its lease: the e-mail may come once more.
     """
     times: Counter[str] = Counter()
     for log in logs:
         for line in log.read_text(errors="replace").splitlines():
             if UNANSWERED in line:
                 times[json.loads(line)["message_id"].strip("<>").partition("@")[0]] += 1
+            elif LEASE_LOST in line:
+                times[json.loads(line)["key"]] += 1
     return times
 
 

@@ -145,7 +145,7 @@ class Injector:
     async def pause(self, rng: random.Random) -> str:
         """SIGSTOP until the group has gone on without the replica, then SIGCONT; the replica sees no pause."""
         replica, seconds = self._idle(rng), rng.uniform(*PAUSE)
-        with self._busy_with(replica), self._interrupted_mails(replica.service):
+        with self._busy_with(replica):
             replica.process.pause()
             await asyncio.sleep(seconds)
             replica.process.resume()

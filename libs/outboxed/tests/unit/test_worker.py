@@ -159,8 +159,65 @@ async def test_a_call_that_takes_too_long_is_cut_and_comes_again(
 
     await make(limit=timedelta(milliseconds=1)).run_due()
 
-    assert (stored(database).attempts, stored(database).last_error) == (1, "TimeoutError: ")
+    assert (stored(database).attempts, stored(database).last_error) == (1, "TimeoutError: no answer within 0.001 s")
     assert outside.under_way == 0
+
+
+async def test_an_answer_that_is_there_counts_though_the_event_loop_comes_late_to_it(
+    database: Database, make: MakeWorker, records: Records
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def call(_: Task) -> str:
+        answer: asyncio.Future[str] = loop.create_future()
+        loop.call_soon(stand_still, answer)
+        return await answer
+
+    def stand_still(answer: asyncio.Future[str]) -> None:
+        """As a large batch does, while another thread gets the answer."""
+        end = loop.time() + 0.02
+        while loop.time() < end:
+            pass
+        loop.call_later(0, answer.set_result, "done")
+
+    await schedule(database, "1")
+
+    await make(call=call, limit=timedelta(milliseconds=10)).run_due()
+
+    assert records.outcomes == ["done"]
+    assert not database.state.tasks
+
+
+async def test_what_a_call_answers_as_it_is_cut_counts(
+    database: Database, make: MakeWorker, outside: Outside, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.tasks._worker.IF_THE_ANSWER_IS_THERE", 0)
+
+    async def call(task: Task) -> str:
+        try:
+            return await outside.call(task)
+        except asyncio.CancelledError:
+            return "it was done all the same"
+
+    outside.open.clear()
+    await schedule(database, "1")
+
+    await make(call=call, limit=timedelta(milliseconds=1)).run_due()
+
+    assert records.outcomes == ["it was done all the same"]
+
+
+async def test_a_process_that_was_held_up_after_its_claim_begins_no_call(
+    database: Database, make: MakeWorker, outside: Outside
+) -> None:
+    await schedule(database, "1")
+    worker = make()
+    [task] = await InMemoryTaskQueue(database).claim("call", limit=1, lease=worker.kinds[0].lease)
+
+    await worker.perform(worker.kinds[0], task, until=asyncio.get_running_loop().time() - 0.001)
+
+    assert outside.calls == []
+    assert "held up" in stored(database).last_error
 
 
 async def test_a_lease_outlasts_a_call_and_the_longest_wait_for_a_connection() -> None:

@@ -8,6 +8,7 @@ import anyio
 import structlog
 
 from outboxed._wakeups import Idling, Subscription, Wakeup
+from outboxed.errors import TransientError
 from outboxed.failpoints import failpoint
 from outboxed.messages import reason_of
 from outboxed.ports import UnitOfWork, UnitOfWorkFactory
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 
 OUTAGE_SECONDS = 0.5
 MAX_GRACE = 30.0
+IF_THE_ANSWER_IS_THERE = 0.05
 
 U = TypeVar("U", bound=UnitOfWork)
 
@@ -61,9 +63,10 @@ class Worker(Generic[U]):
         try:
             while not stop.is_set():
                 free = kind.concurrency - len(running)
+                until = asyncio.get_running_loop().time() + kind.limit.total_seconds()
                 claimed = await self._claim(kind, free) if free else []
                 for task in claimed:
-                    running.add(asyncio.create_task(self.perform(kind, task)))
+                    running.add(asyncio.create_task(self.perform(kind, task, until=until)))
                 if len(running) == kind.concurrency:
                     await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 elif claimed:
@@ -85,14 +88,19 @@ class Worker(Generic[U]):
             await asyncio.sleep(OUTAGE_SECONDS)
             return []
 
-    async def perform(self, kind: TaskKind[U], task: Task) -> None:
-        """One attempt: call, then record; a failure is written only under the task's own lease."""
+    async def perform(self, kind: TaskKind[U], task: Task, *, until: float | None = None) -> None:
+        """One attempt: call, then record; a failure is written only under the task's own lease.
+
+        The call ends at `until` of the event loop's time, counted from before the claim: in a process that was held up
+        no call outlives the lease. Without `until` it has the kind's limit from now on.
+        """
         about = {kind.log_as: task.group or task.key}
         with continued_trace(kind.name, task.traceparent, task=kind.name, **about):
             try:
-                await self._record(kind, task, await _call(kind, task))
+                await self._record(kind, task, await _call(kind, task, until))
             except LeaseLostError:
-                log.warning("lease_lost", attempts=task.attempts)
+                # another worker has the task, and its call comes once more
+                log.warning("lease_lost", key=task.key, attempts=task.attempts)
             except Exception as error:  # noqa: BLE001 - after any error the task must be postponed or buried
                 await self._failed(kind, task, error)
             else:
@@ -117,7 +125,7 @@ class Worker(Generic[U]):
             log.warning("task_postponed", attempts=task.attempts, seconds=delay.total_seconds(), reason=reason)
             set_outcome(f"postponed: {reason}")
         except LeaseLostError:
-            log.warning("lease_lost", attempts=task.attempts)
+            log.warning("lease_lost", key=task.key, attempts=task.attempts)
         except Exception as failure:
             if not is_transient(failure):
                 raise
@@ -132,11 +140,26 @@ class Worker(Generic[U]):
 
 
 @failpoint("task.call")
-async def _call(kind: TaskKind[Any], task: Task) -> object:
+async def _call(kind: TaskKind[Any], task: Task, until: float | None) -> object:
     if kind.call is None:
         return None
-    async with asyncio.timeout(kind.limit.total_seconds()):
-        return await kind.call(task)
+    limit = kind.limit.total_seconds()
+    seconds = limit if until is None else min(limit, until - asyncio.get_running_loop().time())
+    if seconds <= 0:
+        raise TransientError("the process was held up for longer than the call may take")
+    call = asyncio.ensure_future(kind.call(task))
+    try:
+        # an event loop that is late finds the time over and the answer there: the answer counts
+        for patience in (seconds, IF_THE_ANSWER_IS_THERE):
+            await asyncio.wait({call}, timeout=patience)
+        if call.done():
+            return call.result()
+    finally:
+        call.cancel()
+        await asyncio.wait({call})
+    if call.cancelled():
+        raise TimeoutError(f"no answer within {limit:g} s")
+    return call.result()
 
 
 async def _cancel(running: set[asyncio.Task[None]]) -> None:
