@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,6 +25,8 @@ MAIL_FAULTS: dict[str, Exception] = {
     "refuses for good": aiosmtplib.SMTPRecipientsRefused([aiosmtplib.SMTPRecipientRefused(550, "never", "")]),
     "drops the connection": aiosmtplib.SMTPServerDisconnected("gone"),
 }
+CALLER: ContextVar[UUID] = ContextVar("CALLER")
+"""The lease's token of the task whose call it is."""
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 AFTER_ARRIVAL = ("gives no answer in time", "drops the connection")
 """What may still go wrong once the request has taken effect."""
@@ -65,20 +68,19 @@ class Call:
 
 
 class CallsInFlight:
-    """The calls under way, by the asyncio task that waits for each."""
+    """The calls under way, by who makes each: the value of CALLER, which a caller's own tasks inherit."""
 
     def __init__(self) -> None:
-        self.by_task: dict[asyncio.Task[Any], Call] = {}
+        self.by_caller: dict[UUID, Call] = {}
 
     async def ask(self, to: str, asks: str, take_effect: Callable[[], Any]) -> Any:
-        task = asyncio.current_task()
-        assert task is not None
+        caller = CALLER.get()
         call = Call(to, asks, take_effect, asyncio.get_running_loop().create_future())
-        self.by_task[task] = call
+        self.by_caller[caller] = call
         try:
             return await call.answer
         finally:
-            del self.by_task[task]
+            del self.by_caller[caller]
 
 
 @dataclass

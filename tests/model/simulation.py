@@ -24,7 +24,7 @@ from outboxed.messages import OutgoingRecord, Record
 from outboxed.tasks import Task, TaskKind, Worker
 from outboxed.testing.memory import InMemoryTaskQueue, StoppedClock
 
-from .outside import NOON, Call, CallsInFlight, Gateway, Mailer
+from .outside import CALLER, NOON, Call, CallsInFlight, Gateway, Mailer
 from .services import ROUTES, Services
 
 T = TypeVar("T")
@@ -242,7 +242,7 @@ class Simulation:
         return [order_id for order_id in self.orders if self.order(order_id).status is not OrderStatus.CANCELLED]
 
     def call_of(self, run: Run) -> Call:
-        return self.calls.by_task[run.running]
+        return self.calls.by_caller[run.task.token]
 
     def tell(self, line: str) -> None:
         self.story.append(line)
@@ -293,7 +293,7 @@ class Simulation:
         for task in self._do(queue.claim(kind.name, limit=1, lease=kind.lease)):
             for earlier in [run for run in self.runs if run.task.id == task.id and run.service == service]:
                 self._count_interruption(earlier)
-            run = Run(service, kind, task, self._loop.create_task(worker.perform(kind, task)))
+            run = Run(service, kind, task, self._loop.create_task(_performed(worker, kind, task)))
             self.runs.append(run)
             attempt = "" if task.attempts == 1 else f", attempt {task.attempts}"
             self.tell(f"a worker of {service} takes {self._named(run)}{attempt}")
@@ -306,7 +306,7 @@ class Simulation:
 
         async def go_on() -> None:
             # a turn of the loop at a time: no event tells of a task that ends or calls, whichever is first
-            while not run.running.done() and self.calls.by_task.get(run.running) in {None, answered}:  # noqa: ASYNC110
+            while not run.running.done() and self.calls.by_caller.get(run.task.token) in {None, answered}:  # noqa: ASYNC110
                 await asyncio.sleep(0)
 
         self._do(go_on())
@@ -362,3 +362,8 @@ def _short(type_: str) -> str:
 
 async def _ended(*running: "asyncio.Task[None]") -> None:
     await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _performed(worker: Worker[Any], kind: TaskKind[Any], task: Task) -> None:
+    CALLER.set(task.token)
+    await worker.perform(kind, task)
