@@ -75,7 +75,7 @@ async def test_closing_cancels_what_still_runs_and_ends_the_thread(calls: CallTh
     await calls.close()
 
     assert ended.is_set()
-    assert "calls" not in {thread.name for thread in threading.enumerate()}
+    assert "asyncio_calls" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(asyncio.CancelledError):
         await running
 
@@ -83,4 +83,4 @@ async def test_closing_cancels_what_still_runs_and_ends_the_thread(calls: CallTh
 async def test_a_thread_that_was_never_used_is_closed_at_once(calls: CallThread) -> None:
     await calls.close()
 
-    assert "calls" not in {thread.name for thread in threading.enumerate()}
+    assert "asyncio_calls" not in {thread.name for thread in threading.enumerate()}

@@ -18,7 +18,8 @@ class CallThread:
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        # named as Python's own threads of an event loop, which outlive the work that began them
+        self._name = f"asyncio_{name}"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
