@@ -157,6 +157,10 @@ crash-points: .venv ## kill each process before and after each of its steps: do 
 installed: .venv ## install each library with pip in an environment of its own, and run the minimal example
 	@$(RUN) python -m tools.installed
 
+.PHONY: pythons
+pythons: .venv ## the unit and contract tests on each Python that is supported; ARGS="--python 3.13" on that one
+	@$(RUN) python -m tools.pythons $(ARGS)
+
 .PHONY: flake
 flake: .venv ## all levels that need no Docker, ARGS="--runs 100" times, in another order each time: does any test fail?
 	@$(RUN) python -m tools.flake $(ARGS)

@@ -55,6 +55,16 @@ def test_one_bound_is_taken_off_alone() -> None:
     assert without_bounds(PYPROJECT, ["pact-python-cli"]) == PYPROJECT.replace(",<1!0.11", "")
 
 
+def test_a_python_below_which_a_dependency_is_needed_is_no_bound_of_it() -> None:
+    text = """dependencies = [
+    "backports.zstd>=1.8; python_version < '3.14'",
+    "asyncpg>=0.32,<0.33; python_version < '3.14'",
+]"""
+
+    assert dict(bounds_in(text)) == {"asyncpg": "<0.33"}
+    assert without_bounds(text) == text.replace(",<0.33", "")
+
+
 def test_versions_are_those_of_the_lock() -> None:
     assert versions_in(LOCK) == {"aiokafka": "0.14.0", "workspace": ""}
 

@@ -56,7 +56,7 @@ class Planted:
     edits: tuple[Edit, ...]
 
 
-LOCK = r" +if not locked:\n[^\n]+\n +return 0\n"
+LOCK = r" +if not locked:\n(?: +self\._contact[^\n]+\n)? +return 0\n"
 
 PLANTED = (
     Planted(

@@ -10,8 +10,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-REQUIREMENT = re.compile(r'^(\s*|.*\[)"(?P<text>[A-Za-z0-9][^"]*<[^"]*)"', re.MULTILINE)
-"""A dependency with an upper bound, on a line of its own or the first of a list."""
+REQUIREMENT = re.compile(r'^(\s*|.*\[)"(?P<text>[A-Za-z0-9][^";]*<[^";]*(?:;[^"]*)?)"', re.MULTILINE)
+"""A dependency with an upper bound, on a line of its own or the first of a list. What is behind a `;` is no bound: it
+says where the dependency is needed."""
 UPPER = re.compile(r",?\s*<[^,\"]*")
 
 Verdict = Literal["raise the bound", "keep", "newest already", "no bound"]
@@ -69,7 +70,10 @@ def without_bounds(pyproject: str, names: Iterable[str] | None = None) -> str:
 
     def taken_off(found: re.Match[str]) -> str:
         name = canonicalize_name(Requirement(found["text"]).name)
-        return UPPER.sub("", found[0]) if chosen is None or name in chosen else found[0]
+        if chosen is not None and name not in chosen:
+            return found[0]
+        bounded, semicolon, marker = found[0].partition(";")
+        return UPPER.sub("", bounded) + semicolon + marker
 
     return REQUIREMENT.sub(taken_off, pyproject)
 

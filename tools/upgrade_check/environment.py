@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools import uv
 from tools.drill.scratch import MEMBERS, ROOT, copied_tree
 from tools.junit import cases_of
 from tools.upgrade_check.bounds import Outcome, bounds_in, versions_in, without_bounds
@@ -67,8 +68,7 @@ class Environment:
         return self._pytest("-n", "auto", "-m", "unit", f"--deselect={OF_BOUNDS}")
 
     def _uv(self, *arguments: str) -> None:
-        program = shutil.which("uv") or str(ROOT / ".tools" / "uv" / "bin" / "uv")
-        done = self._run([program, *arguments, "--quiet"])
+        done = self._run([uv.program(), *arguments, "--quiet"])
         if done.returncode:
             said = " ".join(re.findall(r"[\w\"'`(<].*", done.stderr)) or "it said nothing"
             raise UpgradeCheckError(f"`uv {arguments[0]}` failed: {said[:SHOWN]}")

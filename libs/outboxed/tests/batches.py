@@ -7,8 +7,8 @@ from typing import Any
 
 import cramjam
 from aiokafka.record.util import calc_crc32c, encode_varint
-from backports import zstd
 from lz4.frame import LZ4FrameCompressor  # type: ignore[import-untyped]
+from outboxed._zstd import zstd
 
 HEAD = struct.Struct(">qiibIhiqqqhii")
 AFTER_LENGTH, CHECKED_FROM = 12, 21

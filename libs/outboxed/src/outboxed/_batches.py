@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import cramjam
-from backports import zstd
 from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
 
+from outboxed._zstd import zstd
 from outboxed.messages import NOT_READ
 
 MAX_RECORD_BYTES = 1024 * 1024

@@ -4,10 +4,10 @@ import gzip
 from typing import Any
 
 import pytest
-from backports import zstd
 from outboxed import _batches
 from outboxed._batches import MAX_KEPT_BYTES, MAX_RECORD_BYTES
 from outboxed._compat.aiokafka import LenientRecords
+from outboxed._zstd import zstd
 from outboxed.messages import NOT_READ
 
 from ..batches import CODECS, batch, framed, record
