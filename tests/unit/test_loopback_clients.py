@@ -1,7 +1,4 @@
-"""Clients that call this machine: a proxy of the environment, or its authorities, must not come between.
-
-Reported of others: slime#1714, vibe-seller#111, httpx#3574.
-"""
+"""Clients that call this machine: a proxy of the environment, or its authorities, must not come between."""
 
 import ast
 import subprocess
@@ -14,6 +11,7 @@ REMOTE = "libs/pact_faststream/"
 """Its client is of a Pact Broker, which may be far away."""
 
 
+# slime#1714, vibe-seller#111: a proxy came between a program and its neighbour on the same machine
 def test_every_client_of_httpx_has_a_transport_of_its_own_or_ignores_the_environment() -> None:
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()  # noqa: S603

@@ -60,6 +60,7 @@ def test_where_neither_is_there_one_line_says_what_to_do(tmp_path: Path, monkeyp
     assert "\n" not in str(refused.value)
 
 
+# docker-library/postgres#359, zonky/embedded-postgres#81: "initdb: could not look up effective user ID"
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody without a name")
 def test_a_server_runs_as_somebody_without_a_name() -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own is closed to others

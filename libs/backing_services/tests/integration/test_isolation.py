@@ -134,7 +134,7 @@ async def test_an_open_transaction_fails_the_test_that_left_it_and_is_ended(isol
     assert await count(isolation.url, "customers") == 0
 
 
-# pytest-asyncio#38: "attached to a different loop", which says nothing of the settings that are missing
+# pytest-asyncio#38, pytest-asyncio#922: "attached to a different loop", which names no setting that is missing
 async def test_on_another_loop_it_says_which_settings_are_missing(isolation: DatabaseIsolation) -> None:
     async def url() -> str:
         return isolation.url

@@ -1,7 +1,4 @@
-"""libpq's variables are about another server, and never reach the one that is started here.
-
-Reported of others: node-postgres#2195, pgsync#27.
-"""
+"""libpq's variables are about another server, and never reach the one that is started here."""
 
 import os
 import subprocess
@@ -78,6 +75,7 @@ def test_a_program_that_starts_a_server_is_not_led_elsewhere(arguments: str, tmp
     assert (done.returncode, done.stdout) == (0, "postgres\n"), done.stderr[-1000:]
 
 
+# node-postgres#2195, pgsync#27: PGPORT or PGSSLMODE led the tests away from their own server
 @pytest.mark.parametrize("chosen", ["-k its_own", ""])
 def test_tests_on_the_embedded_server_do_not_see_them(project: Project, chosen: str) -> None:
     run = project({"tests/integration/test_x.py": USES_POSTGRES}, *chosen.split(), **VARIABLES)

@@ -190,7 +190,6 @@ def test_a_project_below_a_folder_named_tests_is_no_test_of_anybody(project: Pro
     run.lines.fnmatch_lines(["integration * 1 *", "other * 1 *"])
 
 
-# pytest-rerunfailures#206: what the first attempt left made each later one fail
 REPEATS = """
     from _pytest.runner import runtestprotocol
 
@@ -214,6 +213,7 @@ CONNECTS_ONCE = """
 """
 
 
+# pytest-rerunfailures#206: what the first attempt left made each later one fail
 def test_an_attempt_that_a_plugin_repeats_begins_afresh(project: Project) -> None:
     run = project({"conftest.py": REPEATS, "tests/unit/test_x.py": CONNECTS_ONCE})
 

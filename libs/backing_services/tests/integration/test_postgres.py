@@ -91,7 +91,7 @@ def far_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(name)
 
 
-# pytest-redis#310: "Unix-domain socket path is too long"
+# pytest-redis#310, cpython#93852: "Unix-domain socket path is too long"
 @pytest.mark.parametrize("port", [None, 0], ids=["by itself", "with a port"])
 async def test_where_a_sockets_path_would_be_too_long_it_listens_on_a_port(far_away: Path, port: int | None) -> None:
     with EmbeddedPostgres(durable=True, port=port) as server:

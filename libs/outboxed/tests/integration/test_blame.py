@@ -1,7 +1,4 @@
-"""Whatever PostgreSQL answers to whichever statement of a batch, no good event becomes a dead letter for it.
-
-Reported of others: asyncpg#57, #945.
-"""
+"""Whatever PostgreSQL answers to whichever statement of a batch, no good event becomes a dead letter for it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -75,6 +72,7 @@ async def raised_by(consumer: BatchConsumer[Any], batch: Sequence[Record]) -> Ex
     return None
 
 
+# asyncpg#57, asyncpg#945: good events became dead letters for an error of their connection
 @pytest.mark.parametrize("state", STATES, ids=lambda state: f"{state} {STATES[state]}")
 async def test_an_error_of_the_connection_at_any_statement_makes_no_dead_letter(
     transactions: Transactions, fault: Fault, state: str

@@ -1,7 +1,4 @@
-"""A database's URL against a server that demands passwords, behind a front that takes TLS alone.
-
-Reported of others: asyncpg#737, sqlalchemy#6275, aegra#388.
-"""
+"""A database's URL against a server that demands passwords, behind a front that takes TLS alone."""
 
 import asyncio
 import os
@@ -91,6 +88,7 @@ async def asked(url: str) -> tuple[object, ...]:
         await engine.dispose()
 
 
+# asyncpg#737, sqlalchemy#6275, aegra#388: `?sslmode=require` was a traceback
 @pytest.mark.parametrize(
     ("query", "name"),
     [

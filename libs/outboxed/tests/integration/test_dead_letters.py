@@ -56,7 +56,7 @@ class OwnerNamed(ConsumedEvent, type="owner.named.v1", topic="moves", key_field=
     name: str
 
 
-# Twenty of them halted the consumer, and again after each restart: https://github.com/enviodev/hyperindex/issues/446
+# aegra#369, hyperindex#446: twenty of them halted the consumer, and again after each restart
 async def test_any_number_of_events_that_no_column_can_hold_halt_nobody(transactions: Transactions) -> None:
     async def greet(event: OwnerNamed, uow: Any) -> None:
         uow.tasks.schedule(NewTask("greet", event.owner_id, {"name": event.name}))

@@ -1,7 +1,4 @@
-"""PgBouncer between a service and PostgreSQL: no event pays for it, and who forgot the setting is told so.
-
-Reported of others: asyncpg#57, #945, #1013, pigsty#488.
-"""
+"""PgBouncer between a service and PostgreSQL: no event pays for it, and who forgot the setting is told so."""
 
 import asyncio
 from collections import Counter
@@ -119,6 +116,7 @@ async def evidence(engine: AsyncEngine) -> dict[str, int]:
 ALL_HANDLED = {"accounts": EVENTS, "inbox": EVENTS, "dead_letters": 0}
 
 
+# asyncpg#57, asyncpg#945: "prepared statement does not exist"
 @pytest.mark.parametrize("behind", ["pooler", "session_pooler"])
 async def test_behind_a_pooler_each_event_is_handled_once_and_none_is_a_dead_letter(
     engine_behind: MakeEngine, engine: AsyncEngine, request: pytest.FixtureRequest, behind: str
@@ -254,6 +252,7 @@ async def test_a_pooler_that_refuses_the_time_outs_is_named_with_what_to_set(
     assert is_transient(refused.value)
 
 
+# asyncpg#1013: with the parameters ignored, no session had its time-outs, and nobody was told
 async def test_a_pooler_that_drops_the_time_outs_is_refused_with_what_to_set(
     silent_pooler: PgBouncer, engine_behind: MakeEngine
 ) -> None:

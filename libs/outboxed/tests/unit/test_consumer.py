@@ -159,7 +159,7 @@ async def test_a_permanent_error_is_pinned_on_one_event_and_its_neighbours_are_h
     assert EventIdentity("/test", "bad") not in database.state.inbox
 
 
-# A refund was dropped without a trace: https://github.com/cloudevents/spec/issues/391
+# cloudevents/spec#391: a refund was dropped without a trace
 @pytest.mark.parametrize("batches", [1, 2])
 async def test_events_of_two_sources_under_one_id_are_both_handled_and_each_once(
     database: Database, consumer: BatchConsumer[Any], batches: int
@@ -173,7 +173,7 @@ async def test_events_of_two_sources_under_one_id_are_both_handled_and_each_once
     assert set(database.state.inbox) == {EventIdentity("/here", "1"), EventIdentity("/there", "1")}
 
 
-# The second was taken for the first, and its offset was committed: https://github.com/streamnative/kop/issues/530
+# streamnative/kop#530, librdkafka#1582: the second was taken for the first, and its offset was committed
 @pytest.mark.parametrize("amount", ["none", "13.00"], ids=["undecodable", "refused"])
 async def test_poison_at_the_position_of_another_poison_is_a_dead_letter_of_its_own(
     database: Database, consumer: BatchConsumer[Any], amount: str
@@ -422,7 +422,7 @@ async def test_the_share_is_that_of_one_type_and_of_the_last_minute(
     assert len(balances(database)) == 1000
 
 
-# No restart led out, since each read the same events again: https://github.com/enviodev/hyperindex/issues/446
+# hyperindex#446: no restart led out, since each read the same events again
 async def test_a_consumer_that_is_started_again_goes_on_after_what_halted_it(
     database: Database, consuming: Consuming
 ) -> None:

@@ -1,7 +1,4 @@
-"""Why there is no connection: the server's or the system's own words, in one line.
-
-Reported of others: asyncpg#1013, pigsty#488.
-"""
+"""Why there is no connection: the server's or the system's own words, in one line."""
 
 import socket
 
@@ -24,6 +21,7 @@ def wrapped(error: Exception) -> DBAPIError:
     return DBAPIError("select 1", (), adapted)
 
 
+# asyncpg#1013, pigsty#488: "the database does not answer: DBAPIError", and nobody learnt why
 @pytest.mark.parametrize(
     ("error", "reason"),
     [

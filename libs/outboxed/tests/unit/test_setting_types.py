@@ -82,6 +82,7 @@ def test_brokers_are_parsed_once_into_one_address_each(
     assert loaded(monkeypatch, "brokers", text) == brokers
 
 
+# dpkp/kafka-python#2427, dpkp/kafka-python#2606: a wrong address ended in a traceback, or in waiting for ever
 @pytest.mark.parametrize(
     ("text", "because"),
     [

@@ -54,7 +54,7 @@ NUL = r'"a\u0000b"'
 
 
 # The consumer halted, and again after each restart, since the handler's column was the first to refuse these:
-# https://github.com/enviodev/hyperindex/issues/446
+# aegra#369, hyperindex#446
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

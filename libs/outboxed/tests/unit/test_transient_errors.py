@@ -1,7 +1,4 @@
-"""An item is blamed for what only a value or its handler can cause; everything else of the database comes again.
-
-Reported of others: asyncpg#57, #945.
-"""
+"""An item is blamed for what only a value or its handler can cause; everything else of the database comes again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -104,6 +101,7 @@ def among_others(error: Exception) -> Exception:
 HOW = [plain, wrapped, raised_because_of_it, raised_while_it_was_handled, among_others]
 
 
+# asyncpg#57, asyncpg#945: an error of the connection was blamed on the item
 @pytest.mark.parametrize("how", HOW)
 def test_each_state_that_postgresql_knows_is_the_items_fault_or_not_by_its_class(
     how: Callable[[Exception], Exception],

@@ -17,7 +17,6 @@ def test_while_contracts_are_written_no_test_runs_that_only_reads_them(project: 
     run.lines.fnmatch_lines(["*1 passed*"])
 
 
-# pact-js#1188: a verification on loopback goes to a proxy, which knows nothing of it
 VERIFIES = """
     from pact import Verifier
     from pact_faststream.callbacks import MESSAGE, message, served
@@ -39,6 +38,7 @@ VERIFIES = """
 """
 
 
+# pact-js#1188: a verification on loopback goes to a proxy, which knows nothing of it
 def test_a_proxy_does_not_come_between_the_verifier_and_this_machine(project: Project) -> None:
     proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "NO_PROXY": "intranet.example"}
 

@@ -71,6 +71,17 @@ async def test_an_address_beyond_ascii_gets_its_email(mailbox: Mailbox) -> None:
     assert [each.address for each in caught.to] == ["zoë@example.com"]
 
 
+@pytest.mark.parametrize("local", ["a", "a.b+c-d_e" * 3, "a" * 48, "a" * 64], ids=len)
+@pytest.mark.parametrize("domain", ["d.example", "d" * 40 + ".example", f"{'d' * 60}." * 3 + "example"], ids=len)
+async def test_an_address_of_any_length_survives_the_folding_of_its_header(
+    mailbox: Mailbox, local: str, domain: str
+) -> None:
+    await mailbox.mailer().send(Kind.CONFIRMATION, f"{local}@{domain}", uuid4())
+
+    [caught] = mailbox.store
+    assert [each.address for each in caught.to] == [f"{local}@{domain}"]
+
+
 async def test_a_refusal_for_now_is_tried_again(mailbox: Mailbox) -> None:
     mailbox.fault(action="status", status=451)
 

@@ -63,6 +63,7 @@ async def test_a_new_database_is_migrated_filled_and_asked_through_one_shared_se
         await engine.dispose()
 
 
+# asyncpg#1013, pigsty#488: "unsupported startup parameter", which nobody was told
 @pytest.mark.parametrize("arguments", [["migrate"], ["dead-letters", "list"]])
 @pytest.mark.parametrize(("behind", "line"), [("pooler", REFUSED), ("silent_pooler", DROPPED)])
 async def test_a_pooler_that_nobody_named_is_one_line_that_says_what_to_set(

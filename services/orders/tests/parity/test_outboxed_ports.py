@@ -178,7 +178,7 @@ async def test_an_id_is_free_again_after_its_transaction_failed(backend: Backend
 
 
 # Two facts were merged into one where readers knew an event by its id alone:
-# https://github.com/cloudevents/spec/issues/391
+# cloudevents/spec#391: the event of the second source was dropped
 async def test_events_of_two_sources_under_one_id_are_two_events_and_each_is_new_once(backend: Backend) -> None:
     ours, theirs = events("a", "b"), events("a", "c", source="/shipping")
     seen = []
@@ -222,7 +222,7 @@ async def test_a_position_has_one_dead_letter_however_often_it_is_read(backend: 
     assert await backend.dead_letters() == [letter(), letter(partition=4)]
 
 
-# A topic that is made again has the same positions again: https://github.com/streamnative/kop/issues/530
+# streamnative/kop#530, librdkafka#1582: a topic that is made again has the same positions again
 @pytest.mark.parametrize("changes", [{"key": b"k"}, {"key": None}, {"value": b"["}, {"value": None}, {"headers": ()}])
 async def test_another_record_at_a_dead_letters_position_has_a_dead_letter_of_its_own(
     backend: Backend, changes: dict[str, Any]

@@ -1,7 +1,4 @@
-"""The environment's proxies and authorities: used for the gateway if they concern it, else without any effect.
-
-Reported of others: httpx#3574, orbstack#2456, basic-memory#1541, slime#1714, vibe-seller#111, pact-js#1188.
-"""
+"""The environment's proxies and authorities: used for the gateway if they concern it, else without any effect."""
 
 import os
 import ssl
@@ -42,6 +39,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     return options
 
 
+# slime#1714, vibe-seller#111: a proxy came between a program and its neighbour
 @pytest.mark.parametrize(
     "variables",
     [
@@ -92,6 +90,7 @@ def test_a_far_gateway_is_called_through_the_proxy_that_the_environment_has_for_
     assert [(options["proxy"], options["trust_env"]) for options in built] == [(proxy, False)]
 
 
+# httpx#3574, orbstack#2456, basic-memory#1541: the start ended with InvalidURL, ImportError or FileNotFoundError
 @pytest.mark.parametrize(
     ("variables", "line"),
     [
