@@ -11,6 +11,7 @@ from tools.drill.scratch import Edit
 
 OUTBOXED = "libs/outboxed/src/outboxed"
 ORDERS, PAYMENTS = "services/orders/src/orders", "services/payments/src/payments"
+NOTIFICATIONS = "services/notifications/src/notifications"
 
 RUN = (
     "tools.faults",
@@ -266,5 +267,97 @@ PLANTED = (
         "as many passwords are hashed at once as anybody asks for",
         tests("services/orders/tests/unit/test_passwords.py", "services/orders/tests/integration/test_memory.py"),
         (Edit(f"{ORDERS}/passwords.py", r"asyncio\.Semaphore\(at_once\)", "asyncio.Semaphore(1000)"),),
+    ),
+    Planted(
+        "an error of the connection is blamed on the event",
+        tests("libs/outboxed/tests/integration/test_blame.py"),
+        (
+            Edit(
+                f"{OUTBOXED}/storage/_errors.py",
+                r"return not sqlstate_of\(_original\(error\)\)\.startswith\(OF_THE_ITEM\)[^\n]*",
+                'return sqlstate_of(_original(error)).startswith(("08", "40", "53", "55", "57"))',
+            ),
+        ),
+    ),
+    Planted(
+        "nobody asks whether a session has its time-outs",
+        tests("libs/outboxed/tests/integration/test_pooler.py"),
+        (Edit(f"{OUTBOXED}/storage/_database.py", r" +if not pooled:\n +sa\.event\.listen\([^\n]+\n", ""),),
+    ),
+    Planted(
+        "a compressed batch is read whole, whatever it becomes",
+        tests("libs/outboxed/tests/integration/test_compressed_batches.py"),
+        (Edit(f"{OUTBOXED}/_compat/aiokafka.py", r" +fetcher\.MemoryRecords = LenientRecords\n", ""),),
+    ),
+    Planted(
+        "a client that never finishes its request keeps its connection",
+        tests("libs/outboxed/tests/integration/test_slow_clients.py"),
+        (
+            Edit(
+                f"{OUTBOXED}/_compat/uvicorn.py", r"self\.loop\.call_later\(self\.limits\.(?:head|body), [^\n]+", "None"
+            ),
+        ),
+    ),
+    Planted(
+        "a mail server's refusal of the shop buries the customer's e-mail",
+        tests("services/notifications/tests/integration/test_smtp_replies.py"),
+        (Edit(f"{NOTIFICATIONS}/mailer.py", r"if _is_about_the_email\(error, what\):", "if error.code >= PERMANENT:"),),
+    ),
+    Planted(
+        "an e-mail is sent behind the batches of its process",
+        tests("services/notifications/tests/integration/test_composition.py"),
+        (Edit(f"{NOTIFICATIONS}/app.py", r"create_mailer\(settings, smtp\)", "create_mailer(settings)"),),
+    ),
+    Planted(
+        "an address that nobody can reach is a setting like any other",
+        tests("libs/outboxed/tests/unit/test_setting_types.py"),
+        (Edit(f"{OUTBOXED}/settings/_addresses.py", r"if len\(host\) > LONGEST_HOST or [^\n]+:", "if not host:"),),
+    ),
+    Planted(
+        "a parameter of libpq goes on to the driver as it came",
+        tests("libs/outboxed/tests/unit/test_setting_types.py"),
+        (
+            Edit(
+                f"{OUTBOXED}/settings/_database.py",
+                r"encryption=_ssl\(modes, query\) if over_network else [^\n]+",
+                'encryption=modes[0] if modes else "prefer",',
+            ),
+        ),
+    ),
+    Planted(
+        "what a stranger sent is printed raw",
+        tests("services/orders/tests/integration/test_command_line.py"),
+        (
+            Edit(
+                f"{OUTBOXED}/process/_cli.py",
+                r'return "".join\(char if char\.isprintable\(\) [^\n]+',
+                "return str(value)",
+            ),
+        ),
+    ),
+    Planted(
+        "a process is ready however long Kafka has not answered",
+        tests("libs/outboxed/tests/unit/test_health.py"),
+        (Edit(f"{OUTBOXED}/web/_health.py", r" or self\._kafka_lost\(\)$", ""),),
+    ),
+    Planted(
+        "calls over HTTP wait for the connections of the other roles",
+        tests("services/notifications/tests/integration/test_pools.py"),
+        (
+            Edit(
+                f"{OUTBOXED}/process/_composition.py",
+                r"engine=create_engine\([^\n]+API_POOL_SECONDS\),",
+                "engine=transactions.engine,",
+            ),
+        ),
+    ),
+    Planted(
+        "what is no JSON is handled",
+        tests("libs/outboxed/tests/unit/test_envelope.py"),
+        (
+            Edit(
+                f"{OUTBOXED}/messages/_json.py", r'NO_JSON = \(b"NaN", b"Infinity"\)', "NO_JSON: tuple[bytes, ...] = ()"
+            ),
+        ),
     ),
 )
