@@ -45,7 +45,8 @@ def edits_of(title: str) -> tuple[Edit, ...]:
     return next(mistake.edits for mistake in MISTAKES if mistake.title == title)
 
 
-REFUSED_ROWS = tests("libs/outboxed/tests/integration/test_refused_rows.py")
+REFUSED = "libs/outboxed/tests/integration/test_refused_rows.py"
+REFUSED_ROWS = tests(REFUSED)
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ PLANTED = (
     ),
     Planted(
         "a partition gets its next batch before the last one is acknowledged",
-        REFUSED_ROWS,
+        tests(f"{REFUSED}::test_a_batch_without_an_answer_is_not_sent_again_before_it_has_one"),
         (
             Edit(
                 f"{OUTBOXED}/relay/_relay.py",
@@ -223,7 +224,7 @@ PLANTED = (
     ),
     Planted(
         "a row that is too large goes alone before the earlier events of its key",
-        REFUSED_ROWS,
+        tests(f"{REFUSED}::test_a_row_that_is_known_to_be_too_large_waits_for_the_earlier_ones_of_its_key"),
         (Edit(f"{OUTBOXED}/relay/_relay.py", r" if key not in keys\]", "]"),),
     ),
     Planted(

@@ -4,6 +4,7 @@ Sizes are told by Apache Kafka, where the mock takes everything; the rest is sho
 """
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -320,6 +321,51 @@ async def test_a_partition_without_a_leader_holds_up_no_other_and_goes_on_in_ord
     seen = await told(own_topics)
     assert {key: list(dict.fromkeys(seen[key])) for key in waiting} == {key: [1, 2, 3, 4, 5] for key in waiting}
     assert {key: seen[key] for key in others} == {key: [1, 2] for key in others}
+
+
+async def test_a_batch_without_an_answer_is_not_sent_again_before_it_has_one(
+    transactions: Transactions, own_kafka: MockKafka, own_topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.relay._relay.ACK_SECONDS", 0.1)
+    seconds = itertools.count(step=1.0)  # at each look at the clock every pause is over
+    relay = Relay(transactions.engine, own_topics.kafka, transactions.events_appended, clock=lambda: next(seconds))
+    key = uuid4()
+    await append(transactions, (key, 1, SMALL))
+    await relay_all(relay, transactions)
+    partition = relay._producer.partition("accounts", str(key), range(4))  # noqa: SLF001 - what a client computes
+    own_kafka.take_leader(*partition)
+    await append(transactions, (key, 2, SMALL), (key, 3, SMALL))
+
+    await relay.send_once()
+    await append(transactions, (key, 4, SMALL))
+    await relay.send_once()
+    own_kafka.give_leader(*partition)
+    await relay_all(relay, transactions)
+    await relay._producer.abandon()  # noqa: SLF001 - what run() does at its end
+
+    assert await told(own_topics) == {key: [1, 2, 3, 4]}
+
+
+async def test_a_row_that_is_known_to_be_too_large_waits_for_the_earlier_ones_of_its_key(
+    transactions: Transactions,
+    own_relay: Relay,
+    own_kafka: MockKafka,
+    own_topics: Topics,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key, other = uuid4(), uuid4()
+    await append(transactions, (other, 1, LARGE))
+    own_kafka.push_request_errors(PRODUCE, MESSAGE_TOO_LARGE)
+    await own_relay.send_once()
+    monkeypatch.setattr(own_relay, "_look_at", float("inf"))  # the other one's next attempt must not get this answer
+    await append(transactions, (key, 1, SMALL), (key, 2, LARGE))
+    own_kafka.push_request_errors(PRODUCE, TOPIC_AUTHORIZATION_FAILED)
+    await own_relay.send_once()
+    monkeypatch.setattr(own_relay, "_look_at", 0.0)
+
+    await relay_all(own_relay, transactions)  # Kafka takes larger ones by now
+
+    assert await told(own_topics) == {other: [1], key: [1, 2]}
 
 
 @pytest.mark.parametrize(("takes_others", "letters"), [(True, 1), (False, 0)])
