@@ -59,6 +59,25 @@ async def test_a_call_is_cancelled_with_its_caller(calls: CallThread) -> None:
     assert await asyncio.to_thread(cancelled.wait, 5)
 
 
+async def test_a_call_that_was_done_all_the_same_has_its_outcome(calls: CallThread) -> None:
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def call() -> str:
+        loop.call_soon_threadsafe(begun.set)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "done"
+        return "never"
+
+    running = asyncio.create_task(calls.run(call))
+    await begun.wait()
+    running.cancel()
+
+    assert await running == "done"
+
+
 async def test_closing_cancels_what_still_runs_and_ends_the_thread(calls: CallThread) -> None:
     begun, ended = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()

@@ -304,17 +304,52 @@ async def test_a_task_that_is_given_up_becomes_a_dead_letter_and_is_abandoned(
 )
 @pytest.mark.parametrize("at", ["call", "record"])
 async def test_a_task_is_never_buried_for_a_transient_error_whatever_its_kind_says(
-    database: Database, make: MakeWorker, error: Exception, at: str
+    database: Database, make: MakeWorker, error: Exception, at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("outboxed.tasks._worker.RECORDING", timedelta(0))  # the lease ends with the call
+
     async def fail(*_: object) -> None:
         raise error
 
     await schedule(database, "1")
 
-    await make(gives_up=lambda *_: True, **{at: fail}).run_due()
+    await make(gives_up=lambda *_: True, limit=timedelta(milliseconds=20), **{at: fail}).run_due()
 
     assert not database.state.buried_tasks
     assert stored(database).attempts == 1
+
+
+async def test_what_was_called_is_recorded_again_and_not_called_again_after_an_error_of_the_database(
+    database: Database, make: MakeWorker, outside: Outside, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.tasks._worker.RECORD_AGAIN", 0.001)
+    errors: list[Exception] = [TransientError("gone"), asyncpg.InterfaceError("connection is closed")]
+
+    async def record(task: Task, outcome: str, uow: Any) -> None:
+        if errors:
+            raise errors.pop()
+        await records.record(task, outcome, uow)
+
+    await schedule(database, "1")
+
+    await make(record=record).run_due()
+
+    assert (outside.calls, records.outcomes) == (["1"], ["done 1"])
+    assert not database.state.tasks
+
+
+async def test_a_deadline_is_not_recorded_again_before_it_is_due_again(database: Database, make: MakeWorker) -> None:
+    attempts: list[int] = []
+
+    async def record(task: Task, *_: object) -> None:
+        attempts.append(task.attempts)
+        raise TransientError("gone")
+
+    await schedule(database, "1")
+
+    await make(call=None, record=record).run_due()
+
+    assert attempts == [1]
 
 
 async def test_kinds_that_this_release_does_not_know_are_left_alone(database: Database, make: MakeWorker) -> None:

@@ -160,8 +160,8 @@ class _Client(aiosmtplib.SMTP):
 
 
 async def _say_goodbye(client: aiosmtplib.SMTP) -> None:
-    """Without effect on the outcome: the server has taken the e-mail, and a second try would send a second copy."""
-    with suppress(aiosmtplib.SMTPException, OSError):
+    """Without effect on the outcome, also if it's cut: the server has the e-mail, and would get a second copy."""
+    with suppress(aiosmtplib.SMTPException, OSError, asyncio.CancelledError):
         async with asyncio.timeout(GOODBYE_SECONDS):
             await client.quit()
 

@@ -33,5 +33,5 @@ async def test_the_service_sends_its_emails_in_a_thread_of_their_own_which_ends_
     await service.close()
 
     assert len(mailbox.store) == 1
-    assert "smtp" in meanwhile
-    assert "smtp" not in {thread.name for thread in threading.enumerate()}
+    assert "asyncio_smtp" in meanwhile
+    assert "asyncio_smtp" not in {thread.name for thread in threading.enumerate()}

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -24,9 +25,30 @@ class CallThread:
         self._thread: threading.Thread | None = None
 
     async def run(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine function in the thread, and return what it returns; a cancellation cancels it there."""
+        """Run a coroutine function in the thread, and return what it returns.
+
+        A cancellation cancels it there, and then waits for what comes of that: a call that was done all the same has
+        its outcome.
+        """
         loop = self._loop or self._begin()
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(call(), loop))
+        outcome: Future[T] = Future()
+        running: list[asyncio.Task[T]] = []
+
+        def begin() -> None:
+            running.append(loop.create_task(call()))
+            running[0].add_done_callback(lambda done: _tell(done, outcome))
+
+        def cancel() -> None:  # there is a task by then: the loop runs what it was told in order
+            running[0].cancel()
+
+        loop.call_soon_threadsafe(begin)
+        waiting = asyncio.wrap_future(outcome)
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(cancel)
+            return await waiting
 
     async def close(self) -> None:
         """End the thread; calls that still run are cancelled."""
@@ -47,3 +69,13 @@ class CallThread:
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.get_loop().run_forever()
+
+
+def _tell(done: "asyncio.Task[T]", outcome: "Future[T]") -> None:
+    if done.cancelled():
+        outcome.cancel()
+        outcome.set_running_or_notify_cancel()
+    elif error := done.exception():
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(done.result())

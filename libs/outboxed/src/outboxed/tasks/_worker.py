@@ -7,13 +7,14 @@ from typing import Any, Generic, TypeVar
 import anyio
 import structlog
 
+from outboxed._backoff import backoff
 from outboxed._wakeups import Idling, Subscription, Wakeup
 from outboxed.errors import TransientError
 from outboxed.failpoints import failpoint
 from outboxed.messages import reason_of
 from outboxed.ports import UnitOfWork, UnitOfWorkFactory
 from outboxed.storage import is_transient
-from outboxed.tasks._queue import LeaseLostError, Task, TaskKind, TaskQueue, retry_delay
+from outboxed.tasks._queue import RECORDING, LeaseLostError, Task, TaskKind, TaskQueue, retry_delay
 from outboxed.telemetry import continued_trace, set_outcome
 
 log = structlog.get_logger()
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 OUTAGE_SECONDS = 0.5
 MAX_GRACE = 30.0
 IF_THE_ANSWER_IS_THERE = 0.05
+RECORD_AGAIN = 0.05
 
 U = TypeVar("U", bound=UnitOfWork)
 
@@ -94,10 +96,13 @@ class Worker(Generic[U]):
         The call ends at `until` of the event loop's time, counted from before the claim: in a process that was held up
         no call outlives the lease. Without `until` it has the kind's limit from now on.
         """
+        if until is None:
+            until = asyncio.get_running_loop().time() + kind.limit.total_seconds()
         about = {kind.log_as: task.group or task.key}
         with continued_trace(kind.name, task.traceparent, task=kind.name, **about):
             try:
-                await self._record(kind, task, await _call(kind, task, until))
+                outcome = await _call(kind, task, until)
+                await self._record_under_lease(kind, task, outcome, until + RECORDING.total_seconds())
             except LeaseLostError:
                 # another worker has the task, and its call comes once more
                 log.warning("lease_lost", key=task.key, attempts=task.attempts)
@@ -105,6 +110,21 @@ class Worker(Generic[U]):
                 await self._failed(kind, task, error)
             else:
                 log.info("task_done", attempts=task.attempts)
+
+    async def _record_under_lease(self, kind: TaskKind[U], task: Task, outcome: object, end: float) -> None:
+        """Record a call's outcome, and again after an error of the database: else the call would be made once more."""
+        attempt = 0
+        while True:
+            try:
+                return await self._record(kind, task, outcome)
+            except Exception as error:
+                attempt += 1
+                pause = backoff(attempt, first=RECORD_AGAIN, cap=OUTAGE_SECONDS)
+                in_time = asyncio.get_running_loop().time() + pause < end
+                if kind.call is None or not (in_time and is_transient(error)):
+                    raise
+                log.warning("recording_again", key=task.key, attempts=task.attempts, reason=reason_of(error))
+            await asyncio.sleep(pause)
 
     @failpoint("task.record")
     async def _record(self, kind: TaskKind[U], task: Task, outcome: object) -> None:
@@ -140,11 +160,10 @@ class Worker(Generic[U]):
 
 
 @failpoint("task.call")
-async def _call(kind: TaskKind[Any], task: Task, until: float | None) -> object:
+async def _call(kind: TaskKind[Any], task: Task, until: float) -> object:
     if kind.call is None:
         return None
-    limit = kind.limit.total_seconds()
-    seconds = limit if until is None else min(limit, until - asyncio.get_running_loop().time())
+    seconds = until - asyncio.get_running_loop().time()
     if seconds <= 0:
         raise TransientError("the process was held up for longer than the call may take")
     call = asyncio.ensure_future(kind.call(task))
@@ -158,7 +177,7 @@ async def _call(kind: TaskKind[Any], task: Task, until: float | None) -> object:
         call.cancel()
         await asyncio.wait({call})
     if call.cancelled():
-        raise TimeoutError(f"no answer within {limit:g} s")
+        raise TimeoutError(f"no answer within {kind.limit.total_seconds():g} s")
     return call.result()
 
 
