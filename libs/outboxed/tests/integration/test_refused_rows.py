@@ -254,6 +254,30 @@ async def test_a_row_that_no_producer_can_send_is_set_aside(
     assert (await told(own_topics))[other] == [1]
 
 
+async def test_a_row_of_an_impossible_topic_is_set_aside_also_while_a_partition_takes_nothing(
+    transactions: Transactions,
+    own_relay: Relay,
+    own_topics: Topics,
+    own_kafka: MockKafka,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("outboxed.relay._relay.ACK_SECONDS", 0.05)
+    for partition in range(PARTITIONS):
+        own_kafka.take_leader(own_topics.kafka.topic("accounts"), partition)
+    await append(transactions, (uuid4(), 1, SMALL))
+    await own_relay.send_once()
+    await append(transactions, (uuid4(), 1, SMALL))
+    newest = sa.select(sa.func.max(tables.outbox.c.id)).scalar_subquery()
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.update(tables.outbox).where(tables.outbox.c.id == newest).values(topic="no topic"))
+
+    async def set_aside() -> bool:
+        await own_relay.send_once()
+        return len((await letters_of(transactions, own_topics))[1]) == 1
+
+    await eventually(set_aside)
+
+
 async def relay_all(relay: Relay, transactions: Transactions, *, left: int = 0) -> None:
     async def sent() -> bool:
         await relay.send_once()

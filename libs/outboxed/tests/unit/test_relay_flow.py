@@ -143,6 +143,15 @@ def test_a_partition_without_a_leader_is_tried_again_at_the_same_pace(flow: Flow
     assert flow.is_open(HERE)
 
 
+def test_a_pause_is_forgotten_once_nothing_was_tried_there_for_long(flow: Flow, clock: Clock) -> None:
+    flow.pause(HERE, growing=False)
+    clock.now += FIRST_PAUSE + LONGEST_PAUSE - 0.1
+    assert flow.has_pauses
+
+    clock.now += 0.2
+    assert not flow.has_pauses
+
+
 def test_a_partition_takes_others_only_after_the_moment_asked_about(flow: Flow, clock: Clock) -> None:
     clock.now = 5
     flow.taken(here(row(1)))

@@ -85,7 +85,9 @@ class Flow:
 
     @property
     def has_pauses(self) -> bool:
-        """Whether a topic or a partition was refused and has not taken anything since."""
+        """Whether a topic or a partition was refused lately and has not taken anything since."""
+        forgotten = self._clock() - LONGEST_PAUSE  # nothing was tried there for so long: its rows are gone
+        self._pauses = {place: pause for place, pause in self._pauses.items() if pause.until > forgotten}
         return bool(self._pauses)
 
     def is_doubtful(self, batch: Batch) -> bool:

@@ -19,7 +19,7 @@ from outboxed.relay import _rows
 from outboxed.relay._flow import Batch, Flow
 from outboxed.relay._outcomes import Outcomes
 from outboxed.relay._producer import BatchProducer, Outcome
-from outboxed.relay._row import Row, UnsendableRowError
+from outboxed.relay._row import Row, UnsendableRowError, may_be_a_topic
 from outboxed.settings import KafkaSettings
 from outboxed.storage import is_transient
 
@@ -150,17 +150,16 @@ class Relay:
         return await self._without_known_refusals(connection, rows)
 
     async def _ids_elsewhere(self, connection: AsyncConnection) -> Sequence[int]:
-        """The oldest rows whose partition takes batches."""
+        """The oldest rows whose partition takes batches, or that no producer could send."""
         places = await _rows.places(connection, SCAN, without=self._flow.paused_topics())
-        if not places:
-            return ()
-        partitions = await self._partitions({place.topic for place in places})
-        return [
-            place.id
-            for place in places
-            if place.topic in partitions
-            and self._takes_a_batch(self._producer.partition(place.topic, place.key, partitions[place.topic]))
-        ][:BATCH]
+        partitions = await self._partitions({place.topic for place in places if may_be_a_topic(place.topic)})
+
+        def may_be_tried(place: _rows.Place) -> bool:
+            if place.topic not in partitions:
+                return not may_be_a_topic(place.topic)
+            return self._takes_a_batch(self._producer.partition(place.topic, place.key, partitions[place.topic]))
+
+        return [place.id for place in places if may_be_tried(place)][:BATCH]
 
     def _takes_a_batch(self, partition: TopicPartition) -> bool:
         return self._flow.is_open(partition) and partition not in self._producer.on_their_way

@@ -39,7 +39,7 @@ class Row:
 
     def producer_record(self) -> ProducerRecord:
         """The record as the producer takes it. Raises UnsendableRowError."""
-        if not _TOPIC.fullmatch(self.topic):
+        if not may_be_a_topic(self.topic):
             raise UnsendableRowError("Kafka has no topic of that name: it takes letters, digits, '.', '_' and '-'")
         headers = self.headers
         if not isinstance(headers, Mapping) or not all(isinstance(value, str) for value in headers.values()):
@@ -54,3 +54,8 @@ class Row:
             (name, (value if isinstance(value, str) else json.dumps(value)).encode())
             for name, value in self.headers.items()
         ]
+
+
+def may_be_a_topic(name: str) -> bool:
+    """Whether Kafka could have a topic of this name."""
+    return bool(_TOPIC.fullmatch(name))
