@@ -96,13 +96,13 @@ class Worker(Generic[U]):
         The call ends at `until` of the event loop's time, counted from before the claim: in a process that was held up
         no call outlives the lease. Without `until` it has the kind's limit from now on.
         """
-        if until is None:
-            until = asyncio.get_running_loop().time() + kind.limit.total_seconds()
+        now = asyncio.get_running_loop().time()
+        seconds = kind.limit.total_seconds() if until is None else until - now
         about = {kind.log_as: task.group or task.key}
         with continued_trace(kind.name, task.traceparent, task=kind.name, **about):
             try:
-                outcome = await _call(kind, task, until)
-                await self._record_under_lease(kind, task, outcome, until + RECORDING.total_seconds())
+                outcome = await _call(kind, task, seconds)
+                await self._record_under_lease(kind, task, outcome, now + seconds + RECORDING.total_seconds())
             except LeaseLostError:
                 # another worker has the task, and its call comes once more
                 log.warning("lease_lost", key=task.key, attempts=task.attempts)
@@ -160,10 +160,9 @@ class Worker(Generic[U]):
 
 
 @failpoint("task.call")
-async def _call(kind: TaskKind[Any], task: Task, until: float) -> object:
+async def _call(kind: TaskKind[Any], task: Task, seconds: float) -> object:
     if kind.call is None:
         return None
-    seconds = until - asyncio.get_running_loop().time()
     if seconds <= 0:
         raise TransientError("the process was held up for longer than the call may take")
     call = asyncio.ensure_future(kind.call(task))
