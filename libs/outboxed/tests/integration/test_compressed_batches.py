@@ -23,6 +23,12 @@ MEGABYTES = 32
 READER = Path(__file__).parent.parent / "reader.py"
 
 
+@pytest.fixture
+def topics(own_topics: Topics) -> Topics:
+    """On the mock, which takes any bytes. Apache Kafka refuses what is broken or too large; others may have it."""
+    return own_topics
+
+
 async def send(topics: Topics, raw: bytes, records: int) -> None:
     async with AIOKafkaProducer(**topics.kafka.client_options(), max_request_size=8 * MIB) as producer:
         sent = await producer.send_batch(ToSend(producer, raw, records).batch, topics.kafka.topic("moves"), partition=0)
