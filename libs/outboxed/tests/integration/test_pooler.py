@@ -154,18 +154,20 @@ async def test_each_transaction_has_its_time_outs_and_leaves_none_in_the_session
 ) -> None:
     pooler: PgBouncer = request.getfixturevalue(behind)
     stranger = create_async_engine(pooler.url(str(make_url(isolation.url).database)), connect_args=WITHOUT_STATEMENTS)
-    query = sa.text(f"select current_setting('{name}'), pg_backend_pid()")
+    query = sa.text(
+        "select current_setting(:name), pg_backend_pid(), reset_val from pg_settings where lower(name) = :name"
+    ).bindparams(name=name)
 
     async with engine_behind(pooler).connect() as connection:
-        inside, session = (await connection.execute(query)).one()
+        inside, session, _ = (await connection.execute(query)).one()
         await connection.commit()
         async with stranger.connect() as other:
-            outside, same_session = (await other.execute(query)).one()
+            outside, same_session, the_servers = (await other.execute(query)).one()
     await stranger.dispose()
 
     assert session == same_session
     assert inside == database.SESSION_SETTINGS[name]
-    assert outside == ("UTC" if name == "timezone" else "0")
+    assert outside == the_servers
 
 
 async def test_the_time_outs_come_with_the_transactions_begin_and_cost_no_round_trip(
