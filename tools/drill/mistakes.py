@@ -207,7 +207,7 @@ MISTAKES = (
             Edit(
                 f"{OUTBOXED_SOURCES}/relay/_producer.py",
                 r"if future\.done\(\):\n( +)(del [^\n]+\n)( +yield batch, )future\.exception\(\)",
-                r"if True:\n\1\2\3None",
+                r"if future.done() or future.cancel():\n\1\2\3(future.cancelled() or future.exception()) and None",
             ),
         ),
     ),
