@@ -21,7 +21,7 @@ MAX_RECORD_BYTES = 1024 * 1024
 MAX_KEPT_BYTES = 64 * 1024
 """Of the key, of the value and of the headers of a record that is cut, each."""
 MAX_BATCH_BYTES = 512 * 1024 * 1024
-"""What a batch may become. Decompressing it takes about a second, which is far below a group's session."""
+"""What a batch may become. To decompress it must take no longer than a group's session."""
 PIECE_BYTES = 256 * 1024
 _INPUT_BYTES, _OUTPUT_BYTES = 16 * 1024, 64 * 1024
 _ZSTD_WINDOW_LOG = 23
@@ -348,12 +348,7 @@ def _snappy(data: memoryview) -> Iterator[bytes]:
 
 def _snappy_block(block: memoryview) -> bytes:
     """The block begins with what it will become, and the library believes it."""
-    claimed = shift = 0
-    for byte in block[:5]:
-        claimed |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:  # noqa: PLR2004 - its highest bit says that more follow
-            break
-    if claimed > _SNAPPY_RATIO * len(block):
+    raw = bytes(block)
+    if cramjam.snappy.decompress_raw_len(raw) > _SNAPPY_RATIO * len(raw):
         raise UnreadableBatchError("a block of snappy can't become what it claims")
-    return bytes(cramjam.snappy.decompress_raw(bytes(block)))
+    return bytes(cramjam.snappy.decompress_raw(raw))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from backing_services.kafka import KafkaCluster, MockKafka
 from outboxed.consuming import BatchConsumer, ConsumerRole, Route
 from outboxed.process import Metrics
+from outboxed.relay import Relay
 from outboxed.storage import SqlTransactions
 from outboxed.testing.services import consumer_role
 from outboxed.testing.topics import Topics
@@ -37,6 +39,26 @@ def own_kafka() -> Iterator[MockKafka]:
 @pytest.fixture
 async def own_topics(own_kafka: MockKafka) -> Topics:
     return await Topics.create(own_kafka, TOPICS)
+
+
+def relay_of(transactions: Transactions, topics: Topics, **options: Any) -> Relay:
+    return Relay(transactions.engine, topics.kafka, transactions.events_appended, **options)
+
+
+@asynccontextmanager
+async def abandoned_at_the_end(relay: Relay) -> AsyncIterator[Relay]:
+    """For a relay whose passes a test makes one by one."""
+    try:
+        yield relay
+    finally:
+        await relay._producer.abandon()  # noqa: SLF001 - what run() does at its end
+
+
+@pytest.fixture
+async def own_relay(own_topics: Topics, transactions: Transactions) -> AsyncIterator[Relay]:
+    """On a Kafka that a test may take down."""
+    async with abandoned_at_the_end(relay_of(transactions, own_topics)) as relay:
+        yield relay
 
 
 def role_of(

@@ -39,61 +39,58 @@ async def test_an_error_comes_through(calls: CallThread) -> None:
         await calls.run(call)
 
 
-async def test_a_call_is_cancelled_with_its_caller(calls: CallThread) -> None:
-    begun, cancelled = asyncio.Event(), threading.Event()
-    loop = asyncio.get_running_loop()
+class Endless:
+    """A call that waits until it is cancelled, and then ends as `on_cancel` says."""
 
-    async def call() -> None:
-        loop.call_soon_threadsafe(begun.set)
+    def __init__(self, on_cancel: str = "") -> None:
+        self.ended = threading.Event()
+        self._on_cancel = on_cancel
+        self._begun = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    async def __call__(self) -> str:
+        self._loop.call_soon_threadsafe(self._begun.set)
         try:
             await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if not self._on_cancel:
+                raise
         finally:
-            cancelled.set()
+            self.ended.set()
+        return self._on_cancel
 
-    running = asyncio.create_task(calls.run(call))
-    await begun.wait()
+    async def begun_in(self, calls: CallThread) -> "asyncio.Task[str]":
+        running = asyncio.create_task(calls.run(self))
+        await self._begun.wait()
+        return running
+
+
+async def test_a_call_is_cancelled_with_its_caller(calls: CallThread) -> None:
+    call = Endless()
+    running = await call.begun_in(calls)
+
     running.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert await asyncio.to_thread(cancelled.wait, 5)
+    assert await asyncio.to_thread(call.ended.wait, 5)
 
 
 async def test_a_call_that_was_done_all_the_same_has_its_outcome(calls: CallThread) -> None:
-    begun = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    running = await Endless(on_cancel="done").begun_in(calls)
 
-    async def call() -> str:
-        loop.call_soon_threadsafe(begun.set)
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            return "done"
-        return "never"
-
-    running = asyncio.create_task(calls.run(call))
-    await begun.wait()
     running.cancel()
 
     assert await running == "done"
 
 
 async def test_closing_cancels_what_still_runs_and_ends_the_thread(calls: CallThread) -> None:
-    begun, ended = asyncio.Event(), threading.Event()
-    loop = asyncio.get_running_loop()
+    call = Endless()
+    running = await call.begun_in(calls)
 
-    async def call() -> None:
-        loop.call_soon_threadsafe(begun.set)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    running = asyncio.create_task(calls.run(call))
-    await begun.wait()
     await calls.close()
 
-    assert ended.is_set()
+    assert call.ended.is_set()
     assert "asyncio_calls" not in {thread.name for thread in threading.enumerate()}
     with pytest.raises(asyncio.CancelledError):
         await running

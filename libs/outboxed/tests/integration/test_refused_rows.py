@@ -8,7 +8,7 @@ import itertools
 import json
 import os
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -31,7 +31,7 @@ from outboxed.testing.services import running
 from outboxed.testing.topics import PARTITIONS, Topics
 
 from ..sample import AccountCredited
-from .conftest import Transactions, count, role_of
+from .conftest import Transactions, abandoned_at_the_end, count, relay_of, role_of
 
 LIMIT = 16_500
 PRODUCE = 0
@@ -67,17 +67,6 @@ def _widen(cluster: KafkaCluster, topic: str) -> None:
     client = administration_client(cluster.bootstrap_servers)
     for changed in client.incremental_alter_configs([resource]).values():
         changed.result()
-
-
-@pytest.fixture
-async def own_relay(own_topics: Topics, transactions: Transactions) -> AsyncIterator[Relay]:
-    relay = relay_of(transactions, own_topics)
-    yield relay
-    await relay._producer.abandon()  # noqa: SLF001 - what run() does at its end
-
-
-def relay_of(transactions: Transactions, topics: Topics) -> Relay:
-    return Relay(transactions.engine, topics.kafka, transactions.events_appended)
 
 
 async def append(transactions: Transactions, *rows: tuple[UUID, int, str]) -> None:
@@ -352,20 +341,19 @@ async def test_a_batch_without_an_answer_is_not_sent_again_before_it_has_one(
 ) -> None:
     monkeypatch.setattr("outboxed.relay._relay.ACK_SECONDS", 0.1)
     seconds = itertools.count(step=1.0)  # at each look at the clock every pause is over
-    relay = Relay(transactions.engine, own_topics.kafka, transactions.events_appended, clock=lambda: next(seconds))
     key = uuid4()
     await append(transactions, (key, 1, SMALL))
-    await relay_all(relay, transactions)
-    partition = relay._producer.partition("accounts", str(key), range(4))  # noqa: SLF001 - what a client computes
-    own_kafka.take_leader(*partition)
-    await append(transactions, (key, 2, SMALL), (key, 3, SMALL))
+    async with abandoned_at_the_end(relay_of(transactions, own_topics, clock=lambda: next(seconds))) as relay:
+        await relay_all(relay, transactions)
+        partition = relay._producer.partition("accounts", str(key), range(4))  # noqa: SLF001 - what a client computes
+        own_kafka.take_leader(*partition)
+        await append(transactions, (key, 2, SMALL), (key, 3, SMALL))
 
-    await relay.send_once()
-    await append(transactions, (key, 4, SMALL))
-    await relay.send_once()
-    own_kafka.give_leader(*partition)
-    await relay_all(relay, transactions)
-    await relay._producer.abandon()  # noqa: SLF001 - what run() does at its end
+        await relay.send_once()
+        await append(transactions, (key, 4, SMALL))
+        await relay.send_once()
+        own_kafka.give_leader(*partition)
+        await relay_all(relay, transactions)
 
     assert await told(own_topics) == {key: [1, 2, 3, 4]}
 
@@ -429,14 +417,13 @@ def _keys_of_one_partition(relay: Relay) -> tuple[UUID, UUID]:
 async def test_a_relay_that_takes_over_knows_what_is_held(transactions: Transactions, narrow_topics: Topics) -> None:
     key = uuid4()
     await append(transactions, (key, 1, LARGE), (key, 2, SMALL))
-    first, second = relay_of(transactions, narrow_topics), relay_of(transactions, narrow_topics)
 
-    await first.send_once()  # both rows together
-    await first.send_once()  # the large one alone
-    await append(transactions, (key, 3, SMALL))
-    async with running(second.run):
-        await eventually(outcome(transactions, narrow_topics, letters=1, rows=2))
-    await first._producer.abandon()  # noqa: SLF001 - what run() does at its end
+    async with abandoned_at_the_end(relay_of(transactions, narrow_topics)) as first:
+        await first.send_once()  # both rows together
+        await first.send_once()  # the large one alone
+        await append(transactions, (key, 3, SMALL))
+        async with running(relay_of(transactions, narrow_topics).run):
+            await eventually(outcome(transactions, narrow_topics, letters=1, rows=2))
 
     assert await told(narrow_topics) == {}
 

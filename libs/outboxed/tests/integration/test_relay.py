@@ -23,7 +23,7 @@ from outboxed.testing.services import running
 from outboxed.testing.topics import Topics
 
 from ..sample import AccountCredited
-from .conftest import Transactions, count
+from .conftest import Transactions, abandoned_at_the_end, count, relay_of
 
 
 async def append(transactions: Transactions, *keys: UUID, first: int = 1) -> None:
@@ -32,23 +32,10 @@ async def append(transactions: Transactions, *keys: UUID, first: int = 1) -> Non
             uow.events.append(AccountCredited(account_id=key), sequence=sequence)
 
 
-async def close(relay: Relay) -> None:
-    await relay._producer.abandon()  # noqa: SLF001 - what run() does at its end
-
-
 @pytest.fixture
 async def relay(topics: Topics, transactions: Transactions) -> AsyncIterator[Relay]:
-    relay = Relay(transactions.engine, topics.kafka, transactions.events_appended)
-    yield relay
-    await close(relay)
-
-
-@pytest.fixture
-async def own_relay(own_topics: Topics, transactions: Transactions) -> AsyncIterator[Relay]:
-    """On a Kafka that a test may take down."""
-    relay = Relay(transactions.engine, own_topics.kafka, transactions.events_appended)
-    yield relay
-    await close(relay)
+    async with abandoned_at_the_end(relay_of(transactions, topics)) as relay:
+        yield relay
 
 
 def sequences(records: list[Any], key: UUID) -> list[int]:
@@ -102,7 +89,7 @@ async def test_a_standby_does_nothing_while_another_holds_the_lock(
 
 
 async def test_many_relays_send_every_row_once(transactions: Transactions, topics: Topics) -> None:
-    relays = [Relay(transactions.engine, topics.kafka, transactions.events_appended) for _ in range(3)]
+    relays = [relay_of(transactions, topics) for _ in range(3)]
 
     async with running(*(relay.run for relay in relays)):
         for _ in range(5):
@@ -183,7 +170,7 @@ async def test_a_relay_tells_since_when_kafka_does_not_answer_it(
 ) -> None:
     monkeypatch.setattr("outboxed.relay._relay.OUTAGE_SECONDS", 0.02)
     contact = KafkaContact()
-    relay = Relay(transactions.engine, own_topics.kafka, transactions.events_appended, contact)
+    relay = relay_of(transactions, own_topics, contact=contact)
     own_kafka.set_down()
 
     async with running(relay.run):
@@ -213,9 +200,8 @@ async def test_a_crash_between_acknowledgement_and_deletion_sends_the_row_again(
         crashing.setattr("outboxed.relay._rows.delete", crash)
         with pytest.raises(ConnectionResetError):
             await relay.send_once()
-    next_process = Relay(transactions.engine, topics.kafka, transactions.events_appended)
-    sent = await next_process.send_once()
-    await close(next_process)
+    async with abandoned_at_the_end(relay_of(transactions, topics)) as next_process:
+        sent = await next_process.send_once()
 
     records = await topics.read("accounts", 2)
     assert sent == 1

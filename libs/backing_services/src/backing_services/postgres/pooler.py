@@ -1,4 +1,4 @@
-"""PgBouncer before a PostgreSQL of the tests: a process of our own on loopback, ready in about 0.1 s."""
+"""PgBouncer before a PostgreSQL of the tests: a process of our own on loopback."""
 
 import shutil
 import signal
@@ -8,13 +8,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from backing_services.postgres.errors import PgBouncerNotInstalledError, PostgresStartError
 from backing_services.postgres.installation import server_account
 from backing_services.postgres.server import PostgresServer
+from backing_services.postgres.startable import Startable
 from backing_services.processes import free_port
 from backing_services.processes.managed import end
 from backing_services.processes.parent_death import bound_to_this_process
@@ -38,7 +37,7 @@ def pgbouncer() -> str:
     return found
 
 
-class PgBouncer:
+class PgBouncer(Startable):
     """A pooler before `server`, as a context manager or by `start()` and `stop()`; it dies with this process.
 
     It is in transaction mode. Everything else is PgBouncer's default, unless `settings` says otherwise, by PgBouncer's
@@ -95,19 +94,6 @@ class PgBouncer:
         if self._folder is not None:
             self._folder.remove()
             self._folder = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _configuration(self) -> str:
         settings = {

@@ -1,11 +1,12 @@
 """What every PostgreSQL offers to tests, wherever it comes from: urls, and databases to make and drop."""
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from backing_services.postgres.startable import Startable
 
 if TYPE_CHECKING:
     import asyncpg
@@ -39,7 +40,7 @@ async def connected(url: str) -> AsyncIterator["Connection"]:
             connection.terminate()
 
 
-class PostgresServer(ABC):
+class PostgresServer(Startable):
     """A PostgreSQL server. `name` is for the report. Its role is a superuser, or may at least create databases."""
 
     name: str
@@ -48,27 +49,6 @@ class PostgresServer(ABC):
     @abstractmethod
     def url(self, database: str) -> str:
         """SQLAlchemy's url of a database of this server, whether or not the database exists."""
-
-    @abstractmethod
-    def start(self) -> None:
-        """Start it and block until it accepts connections."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Stop a server that was started here; leave a given server alone."""
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     async def create_database(self, name: str) -> None:
         """Create an empty database. Raises asyncpg.DuplicateDatabaseError."""

@@ -3,8 +3,7 @@
 - asyncpg asks the server for each array type on each connection, with three queries
   (https://github.com/MagicStack/asyncpg/issues/1272). After an outage every connection is new, so a process repeats
   the queries many times. There is no public cache; `Connection._introspect_types` is overridden.
-- asyncpg begins a transaction with one `Connection.execute("BEGIN...;")`. What is
-  added to it costs no round trip.
+- asyncpg begins a transaction with one `Connection.execute("BEGIN...;")`. What is added to it costs no round trip.
 """
 
 from collections.abc import Iterable

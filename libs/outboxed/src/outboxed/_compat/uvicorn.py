@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -45,7 +46,8 @@ class HttpLimits:
     """One more ends the connection that has waited longest for a request; where none waits, it gets a 503."""
 
 
-_TIMEOUTS = {408: "REQUEST_TIMEOUT", 503: "UNAVAILABLE"}
+_CODES = {HTTPStatus.REQUEST_TIMEOUT: "REQUEST_TIMEOUT", HTTPStatus.SERVICE_UNAVAILABLE: "UNAVAILABLE"}
+"""As in the services' own answers."""
 
 
 class BoundedProtocol(H11Protocol):
@@ -59,7 +61,7 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections and not self._make_room():
-            self._refuse(503, "the service has too many connections: try again")
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the service has too many connections: try again")
         else:
             self._watch()
 
@@ -100,7 +102,7 @@ class BoundedProtocol(H11Protocol):
             self._timer = None
 
     def _end_request(self, seconds: float, part: str) -> None:
-        self._refuse(408, f"the request's {part} did not come within {seconds:g} s")
+        self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"the request's {part} did not come within {seconds:g} s")
 
     def _end_unread(self) -> None:
         if self.transport.get_write_buffer_size():
@@ -113,13 +115,13 @@ class BoundedProtocol(H11Protocol):
             longest.transport.abort()
         return longest is not None
 
-    def _refuse(self, status: int, message: str) -> None:
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
         """Answer, unless an answer has begun, and close."""
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            error = {"code": _TIMEOUTS[status], "message": message, "request_id": ""}
+            error = {"code": _CODES[status], "message": message, "request_id": ""}
             body = json.dumps({"error": error}).encode()
             lines = [
-                f"HTTP/1.1 {status} {'Request Timeout' if status == 408 else 'Service Unavailable'}",  # noqa: PLR2004
+                f"HTTP/1.1 {status} {status.phrase}",
                 "content-type: application/json",
                 f"content-length: {len(body)}",
                 "connection: close",

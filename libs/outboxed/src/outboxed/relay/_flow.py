@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from aiokafka import TopicPartition
 
@@ -29,9 +30,9 @@ class Batch:
         """The rows' topic; that of `partition` has the cluster's prefix."""
         return self.rows[0].topic
 
-    @property
+    @cached_property
     def size(self) -> int:
-        """Bytes, at most."""
+        """Bytes, about."""
         return sum(row.size for row in self.rows)
 
 
@@ -101,8 +102,8 @@ class Flow:
         self._pauses.pop(partition, None)
         self._pauses.pop(topic, None)
         self._largest_taken[topic] = max(batch.size, self._largest_taken.get(topic, 0))
-        if any(self.is_too_large(row) for row in batch.rows):  # the topic's limit was raised
-            self._too_large.pop(topic, None)
+        if topic in self._too_large and any(map(self.is_too_large, batch.rows)):  # the topic's limit was raised
+            del self._too_large[topic]
             self._ceilings.pop(topic, None)
         window = 2 * max(self._windows.get(partition, WINDOW), batch.size)
         if window >= WINDOW:

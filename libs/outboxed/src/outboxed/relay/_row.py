@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from outboxed.messages import OutgoingRecord, ProducerRecord
 
 RECORD_OVERHEAD = 21
-"""Bytes of a record beside key, value and headers, at most (Kafka's protocol, "Record")."""
+"""Bytes of a record beside key, value and headers, about (Kafka's protocol, "Record")."""
 HEADER_OVERHEAD = 4
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 """Kafka's `Topic.validate`."""
@@ -30,9 +31,9 @@ class Row:
     headers: Any
     attempts: int = 0
 
-    @property
+    @cached_property
     def size(self) -> int:
-        """Bytes in a batch, at most."""
+        """Bytes in a batch, about: to compare rows and batches with each other."""
         headers = self.headers if isinstance(self.headers, Mapping) else {}
         named = sum(len(name) + len(str(value)) + HEADER_OVERHEAD for name, value in headers.items())
         return len(self.key) + len(self.value) + named + RECORD_OVERHEAD

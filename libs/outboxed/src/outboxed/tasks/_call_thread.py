@@ -74,8 +74,9 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 def _tell(done: "asyncio.Task[T]", outcome: "Future[T]") -> None:
     if done.cancelled():
         outcome.cancel()
-        outcome.set_running_or_notify_cancel()
-    elif error := done.exception():
+    if not outcome.set_running_or_notify_cancel():
+        return  # it was cancelled, here or by whoever waited for it
+    if error := done.exception():
         outcome.set_exception(error)
     else:
         outcome.set_result(done.result())
