@@ -45,8 +45,8 @@ async def open_shop_in_memory() -> AsyncIterator[Shop]:
         sandbox = Sandbox.in_process()
         stack.push_async_callback(sandbox.close)
         gateway = HttpPaymentGateway(sandbox.http, timeout=GATEWAY_SECONDS)
-        charges = payments.tasks.task_kinds(databases[1], gateway, gateway_timeout=GATEWAY_SECONDS)
-        emails = notifications.tasks.task_kinds(databases[2], mailer, smtp_timeout=5)
+        charges = payments.tasks.task_kinds(gateway, gateway_timeout=GATEWAY_SECONDS)
+        emails = notifications.tasks.task_kinds(mailer, smtp_timeout=5)
         parts = [
             InMemoryParticipant("orders", databases[0], orders.consumers.ROUTES, orders.tasks.task_kinds()),
             InMemoryParticipant("payments", databases[1], payments.consumers.ROUTES, charges),

@@ -88,8 +88,8 @@ class Simulation:
             group: BatchConsumer(group, list(routes), self.databases[group], NoMetrics())
             for group, routes in ROUTES.items()
         }
-        charges = payments.tasks.task_kinds(self.databases["payments"], self.gateway, gateway_timeout=2)
-        emails = notifications.tasks.task_kinds(self.databases["notifications"], self.mailer, smtp_timeout=5)
+        charges = payments.tasks.task_kinds(self.gateway, gateway_timeout=2)
+        emails = notifications.tasks.task_kinds(self.mailer, smtp_timeout=5)
         self._workers = {
             "orders": self._worker("orders", orders.tasks.task_kinds()),
             "payments": self._worker("payments", charges),

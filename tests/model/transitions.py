@@ -20,7 +20,7 @@ from outboxed.storage import Clock
 from outboxed.testing.memory import State
 from outboxed.testing.records import sent_record
 from payments import handlers as payments_handlers
-from payments.domain import Charge
+from payments.domain import Charge, payment_id_of
 from payments.ports import GatewayCharge, PaymentDeclinedError
 
 from services.notifications.tests.fakes import RecordingMailer
@@ -169,15 +169,22 @@ class Transitions:
         database = self.databases[service]
         outcome: Any = None
 
+        async def payment() -> Any:
+            async with database() as uow:
+                return await uow.payments.find(payment_id_of(order_id))
+
         async def call() -> None:
             nonlocal outcome
             match _task_kind(name):
                 case payments_handlers.CHARGE:
-                    outcome = await payments_handlers.charge_payment(order_id, attempts, database, self.gateway)
+                    now = database.clock.now()
+                    outcome = await payments_handlers.charge_payment(await payment(), attempts, now, self.gateway)
                 case payments_handlers.REFUND:
-                    outcome = await payments_handlers.refund_payment(order_id, database, self.gateway)
+                    outcome = await payments_handlers.refund_payment(await payment(), self.gateway)
                 case notifications_handlers.SEND_EMAIL:
-                    outcome = await notifications_handlers.send_email(order_id, _kind(name), database, self.mailer)
+                    async with database() as uow:
+                        order = await uow.notifications.find(order_id)
+                    outcome = await notifications_handlers.send_email(order, _kind(name), self.mailer)
 
         called = await self._step(state, f"{service} calls {_task_kind(name)}", call)
         return replace(called, calls={**called.calls, name: (service, outcome)})

@@ -103,6 +103,7 @@ POINTS: Sequence[Point] = (
     Point("notifications consumer", "transaction.commit"),
     Point("notifications consumer", "offsets.commit"),
     Point("payments worker", "task.claim"),
+    Point("payments worker", "task.read"),
     Point("payments worker", "task.call", DECLINED),
     Point("payments worker", "gateway.charge"),
     Point("payments worker", "gateway.charges", FLAKY),

@@ -1,9 +1,12 @@
 """Traces: one trace follows a request through HTTP, the outbox, Kafka and the tasks, as W3C `traceparent`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
+from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
@@ -43,6 +46,29 @@ def continued_trace(name: str, traceparent: str | None, **log_fields: object) ->
         structlog.contextvars.bound_contextvars(**_ids(span, parent), **log_fields),
     ):
         yield
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A running span and the fields of its log lines, for work that somebody else does for it."""
+
+    span: Context
+    log_fields: Mapping[str, Any]
+
+    @contextmanager
+    def resumed(self) -> Iterator[None]:
+        """Run a block within the span."""
+        token = contexts.attach(self.span)
+        try:
+            with structlog.contextvars.bound_contextvars(**self.log_fields):
+                yield
+        finally:
+            contexts.detach(token)
+
+
+def current_trace() -> Trace:
+    """What runs now."""
+    return Trace(contexts.get_current(), structlog.contextvars.get_contextvars())
 
 
 def _ids(span: trace.Span, parent: Context) -> dict[str, str]:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from outboxed.ports import NewTask
 from outboxed.storage import tables
 from outboxed.tasks import LeaseLostError, SqlTaskQueue, Task
+from outboxed.tasks._queue import _CLAIM
 
 from .conftest import Transactions, count
 
@@ -53,18 +54,17 @@ async def test_a_row_that_somebody_holds_is_passed_over_and_not_waited_for(
 
 async def test_claims_find_the_due_ones_by_the_index(transactions: Transactions) -> None:
     await schedule(transactions, *(NewTask("call", str(number), delay=timedelta(hours=1)) for number in range(500)))
-    statements: list[str] = []
-    queue = SqlTaskQueue(transactions.engine, transactions.clock)
+    claims = _CLAIM.compile(dialect=transactions.engine.dialect)
+    values = {"of_kind": "call", "most": 8, "lease": LEASE, "offset": timedelta(0)}
 
     async with transactions.engine.begin() as connection:
         await connection.execute(sa.text("set local enable_seqscan = off"))
-        now = queue._now()  # noqa: SLF001 - the expression itself is what matters
-        due = sa.select(tables.tasks.c.id).where(tables.tasks.c.kind == "call", tables.tasks.c.due_at <= now)
-        compiled = due.compile(dialect=transactions.engine.dialect, compile_kwargs={"literal_binds": True})
-        plan = (await connection.execute(sa.text(f"explain {compiled}".replace(":", r"\:")))).scalars().all()
-        statements.extend(plan)
+        given = claims.construct_params(values)
+        plan = await connection.exec_driver_sql(
+            f"explain {claims}", tuple(given[name] for name in claims.positiontup or ())
+        )
 
-    assert any("Index Cond" in line and "due_at" in line for line in statements)
+    assert any("Index Cond" in line and "due_at" in line for line in plan.scalars())
 
 
 async def test_a_lease_that_ended_lets_the_next_worker_in_and_the_first_out(
@@ -82,11 +82,10 @@ async def test_a_lease_that_ended_lets_the_next_worker_in_and_the_first_out(
     with pytest.raises(LeaseLostError):
         await queue.postpone(first, timedelta(0), "late")
     async with transactions() as uow:
-        with pytest.raises(LeaseLostError):
-            await queue.complete(first, uow)
+        assert not await queue.complete([first], uow)
         with pytest.raises(LeaseLostError):
             await queue.bury(first, "late", uow)
-        await queue.complete(second, uow)
+        await queue.complete([second], uow)
     assert await count(transactions.engine, tables.tasks) == 0
 
 
@@ -97,7 +96,7 @@ async def test_a_task_whose_outcome_is_being_recorded_is_nobody_elses_though_its
     [task] = await claim(queue)
 
     async with transactions() as uow:
-        await queue.complete(task, uow)
+        await queue.complete([task], uow)
         transactions.clock.advance(LEASE + timedelta(seconds=1))
         claimed = await claim(queue)
 

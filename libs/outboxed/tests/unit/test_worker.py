@@ -1,7 +1,8 @@
 """Tasks: claimed, called, recorded; and what happens when the call, the lease or the worker ends early."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -14,7 +15,8 @@ from backing_services.waiting import eventually
 from outboxed.errors import TransientError
 from outboxed.ports import NewTask
 from outboxed.storage import POOL_SECONDS, Clock
-from outboxed.tasks import Task, TaskKind, Worker
+from outboxed.tasks import LeaseLostError, Task, TaskKind, Worker
+from outboxed.tasks._recording import Recording
 from outboxed.tasks._worker import MAX_GRACE
 from outboxed.telemetry import continued_trace
 from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
@@ -336,6 +338,297 @@ async def test_what_was_called_is_recorded_again_and_not_called_again_after_an_e
 
     assert (outside.calls, records.outcomes) == (["1"], ["done 1"])
     assert not database.state.tasks
+
+
+class Transactions:
+    """Counts the transactions of a database; with `held`, those after the first one wait until it is set."""
+
+    def __init__(self, database: Database, held: asyncio.Event | None = None) -> None:
+        self.begun = 0
+        self._database = database
+        self._held = held
+
+    def __call__(self) -> Any:
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Any]:
+        self.begun += 1
+        if self._held is not None:
+            await self._held.wait()
+        async with self._database() as uow:
+            yield uow
+
+
+@pytest.fixture
+def held() -> asyncio.Event:
+    return asyncio.Event()
+
+
+@pytest.fixture
+def transactions(database: Database, held: asyncio.Event) -> Transactions:
+    return Transactions(database, held)
+
+
+async def claimed(database: Database, *keys: str) -> list[Task]:
+    await schedule(database, *keys)
+    return await InMemoryTaskQueue(database).claim("call", limit=100, lease=timedelta(minutes=1))
+
+
+def recording(database: Database, transactions: Transactions, record: Any, **changes: Any) -> Recording[Any]:
+    kind = TaskKind[Any]("call", record=record, **changes)
+    return Recording(kind, InMemoryTaskQueue(database), transactions)
+
+
+async def recorded_together(
+    under_test: Recording[Any], held: asyncio.Event, tasks: Sequence[Task]
+) -> Sequence[BaseException | None]:
+    """The first one has a transaction of its own, which the others wait for; returns how each of them ended."""
+    running = [asyncio.create_task(under_test.record(task, task.key)) for task in tasks]
+    await asyncio.sleep(0)
+    held.set()
+    return await asyncio.gather(*running, return_exceptions=True)
+
+
+async def test_outcomes_that_come_while_others_are_recorded_share_one_transaction(
+    database: Database, records: Records, transactions: Transactions, held: asyncio.Event
+) -> None:
+    tasks = await claimed(database, *"12345")
+    under_test = recording(database, transactions, records.record)
+
+    await recorded_together(under_test, held, tasks)
+
+    assert transactions.begun == 2
+    assert records.outcomes == [*"12345"]
+    assert not database.state.tasks
+
+
+async def test_an_outcome_that_cant_be_recorded_harms_no_other_one(
+    database: Database, records: Records, transactions: Transactions, held: asyncio.Event
+) -> None:
+    async def record(task: Task, outcome: str, uow: Any) -> None:
+        if outcome == "3":
+            raise ValueError("a bug")
+        await records.record(task, outcome, uow)
+
+    tasks = await claimed(database, *"12345")
+    under_test = recording(database, transactions, record)
+
+    ends = await recorded_together(under_test, held, tasks)
+
+    assert [repr(end) for end in ends] == ["None", "None", "ValueError('a bug')", "None", "None"]
+    assert [key for _, key in database.state.tasks] == ["3"]
+
+
+async def test_an_outage_while_outcomes_are_recorded_is_told_to_each_of_them_at_once(
+    database: Database, transactions: Transactions, held: asyncio.Event
+) -> None:
+    async def record(*_: object) -> None:
+        raise TransientError("gone")
+
+    tasks = await claimed(database, *"123")
+    under_test = recording(database, transactions, record)
+
+    ends = await recorded_together(under_test, held, tasks)
+
+    assert [type(end) for end in ends] == [TransientError] * 3
+    assert transactions.begun == 2  # none was tried by itself
+    assert len(database.state.tasks) == 3
+
+
+async def test_one_lost_lease_among_others_is_told_to_its_own_task_alone(
+    database: Database, records: Records, transactions: Transactions, held: asyncio.Event
+) -> None:
+    tasks = await claimed(database, *"1234")
+    del database.state.tasks["call", "3"]
+    under_test = recording(database, transactions, records.record)
+
+    ends = await recorded_together(under_test, held, tasks)
+
+    assert [type(end) for end in ends] == [type(None), type(None), LeaseLostError, type(None)]
+    assert (records.outcomes, transactions.begun) == (["1", "2", "4"], 2)
+
+
+async def test_outcomes_are_recorded_though_the_one_that_began_their_transaction_was_cancelled(
+    database: Database, records: Records, transactions: Transactions, held: asyncio.Event
+) -> None:
+    tasks = await claimed(database, *"123")
+    under_test = recording(database, transactions, records.record)
+    first, *others = [asyncio.create_task(under_test.record(task, task.key)) for task in tasks]
+    await asyncio.sleep(0)
+
+    first.cancel()
+    held.set()
+    await asyncio.wait({first, *others})
+
+    assert first.cancelled()
+    assert records.outcomes == ["2", "3"]
+    assert [key for _, key in database.state.tasks] == ["1"]
+
+
+async def test_each_outcome_is_recorded_within_its_own_trace(
+    database: Database, transactions: Transactions, held: asyncio.Event
+) -> None:
+    async def record(task: Task, _: object, uow: Any) -> None:
+        uow.tasks.schedule(NewTask("next", f"{task.key} {structlog.contextvars.get_contextvars()['order_id']}"))
+
+    async def one(task: Task) -> None:
+        with continued_trace(f"step {task.key}", None, order_id=f"order {task.key}"):
+            await under_test.record(task, "")
+
+    tasks = await claimed(database, *"123")
+    under_test = recording(database, transactions, record)
+
+    with recorded() as spans:
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                group.create_task(one(task))
+            await asyncio.sleep(0)
+            held.set()
+
+    traces = {step.name: step.trace_id for step in spans.ended}
+    following = {row.new.key: (row.traceparent or "").split("-")[1] for row in database.state.tasks.values()}
+    assert following == {f"{key} order {key}": traces[f"step {key}"] for key in "123"}
+
+
+async def test_aggregates_of_outcomes_that_are_recorded_together_are_locked_together(
+    database: Database, records: Records, held: asyncio.Event
+) -> None:
+    locked: list[Sequence[str]] = []
+
+    class Locking(Transactions):
+        @asynccontextmanager
+        async def _transaction(self) -> AsyncIterator[Any]:
+            async with super()._transaction() as uow:
+                uow.lock = self.lock
+                yield uow
+
+        async def lock(self, keys: Sequence[str]) -> None:
+            locked.append(keys)
+
+    tasks = await claimed(database, *"12345")
+    under_test = recording(database, Locking(database, held), records.record, locks=lambda task: f"order {task.key}")
+
+    await recorded_together(under_test, held, tasks)
+
+    assert locked == [["order 1"], [f"order {key}" for key in "2345"]]
+
+
+async def test_the_state_of_tasks_that_are_claimed_together_is_read_together(
+    database: Database, make: MakeWorker, records: Records
+) -> None:
+    async def read(tasks: Sequence[Task], _: Any) -> Sequence[str]:
+        read_together.append(len(tasks))
+        return [f"state {task.key}" for task in tasks]
+
+    async def call(task: Task) -> str:
+        return f"called with {task.state}"
+
+    read_together: list[int] = []
+    await schedule(database, *"123")
+
+    await make(read=read, call=call).run_due()
+
+    assert read_together == [3]
+    assert records.outcomes == [f"called with state {key}" for key in "123"]
+
+
+async def test_a_state_that_cant_be_read_keeps_no_other_task_from_its_call(
+    database: Database, make: MakeWorker, outside: Outside
+) -> None:
+    async def read(tasks: Sequence[Task], _: Any) -> Sequence[None]:
+        if any(task.key == "2" for task in tasks):
+            raise LookupError("a broken row")
+        return [None for _ in tasks]
+
+    await schedule(database, *"123")
+
+    await make(read=read).run_due()
+
+    assert outside.calls == ["1", "3"]
+    assert [key for _, key in database.state.tasks] == ["2"]
+    assert stored(database, "2").last_error.startswith("LookupError: a broken row")
+
+
+@dataclass
+class Gates:
+    """Calls that each wait for a gate of their own, and the limits of the claims."""
+
+    keys: Sequence[str] = tuple(f"{number:02}" for number in range(12))
+    limits: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._gates = {key: asyncio.Event() for key in self.keys}
+
+    async def call(self, task: Task) -> str:
+        await self._gates[task.key].wait()
+        return task.key
+
+    def open(self, *keys: str) -> None:
+        for key in keys:
+            self._gates[key].set()
+
+    def worker(self, database: Database, records: Records) -> Worker[Any]:
+        limits = self.limits
+
+        class Counting(InMemoryTaskQueue[Any]):
+            async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
+                limits.append(limit)
+                return await super().claim(kind, limit=limit, lease=lease)
+
+        kind = TaskKind[Any]("call", call=self.call, record=records.record, concurrency=8)
+        return Worker([kind], Counting(database), database, database.tasks_scheduled)
+
+
+@pytest.mark.parametrize(("seconds", "limit"), [(60, 4), (0.001, 1)])
+async def test_a_claim_waits_until_half_of_the_places_are_free_but_not_for_long(
+    database: Database, records: Records, monkeypatch: pytest.MonkeyPatch, seconds: float, limit: int
+) -> None:
+    monkeypatch.setattr("outboxed.tasks._worker.CLAIM_AFTER", seconds)
+    gates = Gates()
+    await schedule(database, *gates.keys)
+    running = await _running(gates.worker(database, records), anyio.Event())
+    await eventually(lambda: gates.limits == [8], every=0.001)
+
+    gates.open("00")
+    await eventually(lambda: records.outcomes == ["00"] and (limit > 1 or len(gates.limits) > 1), every=0.001)
+    gates.open("01", "02", "03")
+    await eventually(lambda: len(gates.limits) > 1, every=0.001)
+
+    assert gates.limits[1] == limit
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_a_stop_while_all_places_are_taken_claims_no_more(
+    database: Database, make: MakeWorker, outside: Outside
+) -> None:
+    outside.open.clear()
+    await schedule(database, "1", "2")
+    stop = anyio.Event()
+    running = await _running(make(concurrency=1), stop)
+    await eventually(lambda: outside.under_way == 1, every=0.001)
+
+    stop.set()
+    outside.open.set()
+    await running
+
+    assert outside.calls == ["1"]
+
+
+async def test_the_next_task_of_a_group_begins_as_soon_as_the_one_before_is_recorded(
+    database: Database, make: MakeWorker, outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed._wakeups.POLL_SECONDS", 60)
+    monkeypatch.setattr("outboxed._wakeups.IDLE_POLL_SECONDS", 60)
+    async with database() as uow:
+        for key in "123":
+            uow.tasks.schedule(NewTask("call", key, group="one"))
+
+    running = await _running(make(), anyio.Event())
+    await eventually(lambda: outside.calls == ["1", "2", "3"], every=0.001)
+    running.cancel()
+    await asyncio.wait({running})
 
 
 async def test_a_deadline_is_not_recorded_again_before_it_is_due_again(database: Database, make: MakeWorker) -> None:

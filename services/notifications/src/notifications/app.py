@@ -26,7 +26,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Service[SqlNotifica
         settings,
         transactions,
         routes=ROUTES,
-        tasks=task_kinds(transactions, mailer, smtp_timeout=settings.smtp_timeout_seconds),
+        tasks=task_kinds(mailer, smtp_timeout=settings.smtp_timeout_seconds),
         published=(),
         router=api.router,
         dependencies=api.Dependencies,

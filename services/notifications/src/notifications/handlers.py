@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from outboxed.ports import NewTask, UnitOfWorkFactory
+from outboxed.ports import NewTask
 
 from notifications.consumed_events import OrderCancelled, OrderConfirmed, PaymentRefunded
 from notifications.domain import Channel, Kind, OrderNotifications, Status
@@ -29,19 +29,15 @@ async def notify_of_refund(event: PaymentRefunded, uow: UnitOfWork) -> None:
     _save(before, before.refunded(), uow)
 
 
-async def send_email(
-    order_id: UUID, kind: Kind, unit_of_work: UnitOfWorkFactory[UnitOfWork], mailer: Mailer
-) -> str | None:
+async def send_email(order: OrderNotifications | None, kind: Kind, mailer: Mailer) -> str | None:
     """Send, holding no transaction; the Message-ID, or None where there is nothing to send.
 
     Raises MailerUnavailableError: try again; EmailRefusedError: don't.
     """
-    async with unit_of_work() as uow:
-        order = await uow.notifications.find(order_id)
     notification = order.get(kind) if order else None
     if order is None or order.email is None or notification is None or notification.status is Status.SENT:
         return None
-    return await mailer.send(kind, order.email, order_id)
+    return await mailer.send(kind, order.email, order.id)
 
 
 async def record_sent(order_id: UUID, kind: Kind, message_id: str | None, uow: UnitOfWork) -> None:

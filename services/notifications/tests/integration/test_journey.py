@@ -28,7 +28,7 @@ MakeConsumer = Callable[..., ConsumerRole]
 @pytest.fixture
 def worker(transactions: Transactions, mailbox: Mailbox) -> Worker[Any]:
     queue = SqlTaskQueue(transactions.engine, transactions.clock)
-    kinds = task_kinds(transactions, mailbox.mailer(), smtp_timeout=5)
+    kinds = task_kinds(mailbox.mailer(), smtp_timeout=5)
     return Worker(kinds, queue, transactions, transactions.tasks_scheduled)
 
 

@@ -51,7 +51,7 @@ def mailer() -> RecordingMailer:
 @pytest.fixture
 def worker(backend: Backend, mailer: RecordingMailer) -> Worker[Any]:
     database = backend.database
-    return Worker(task_kinds(database, mailer, smtp_timeout=5), backend.queue, database, database.tasks_scheduled)
+    return Worker(task_kinds(mailer, smtp_timeout=5), backend.queue, database, database.tasks_scheduled)
 
 
 async def find(backend: Backend, order_id: UUID) -> Any:

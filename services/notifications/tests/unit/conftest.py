@@ -25,7 +25,7 @@ def mailer() -> RecordingMailer:
 
 @pytest.fixture
 def worker(database: Database, mailer: RecordingMailer) -> Worker[Any]:
-    kinds = task_kinds(database, mailer, smtp_timeout=5)
+    kinds = task_kinds(mailer, smtp_timeout=5)
     return Worker(kinds, InMemoryTaskQueue(database), database, database.tasks_scheduled)
 
 

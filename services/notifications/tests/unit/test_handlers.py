@@ -21,12 +21,9 @@ UNTOLD = OrderNotifications(uuid4()).confirmed(EMAIL)
     ids=["an unknown order", "no address yet", "no such e-mail"],
 )
 async def test_where_there_is_nothing_to_send_nothing_is_sent(
-    database: Database, mailer: RecordingMailer, order: OrderNotifications | None, kind: Kind
+    mailer: RecordingMailer, order: OrderNotifications | None, kind: Kind
 ) -> None:
-    if order is not None:
-        await stored(database, order)
-
-    sent = await handlers.send_email(order.id if order else uuid4(), kind, database, mailer)
+    sent = await handlers.send_email(order, kind, mailer)
 
     assert sent is None
     assert not mailer.sent

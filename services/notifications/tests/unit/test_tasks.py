@@ -40,9 +40,9 @@ def kinds_sent(mailer: RecordingMailer) -> Sequence[Kind]:
 
 
 async def test_an_email_whose_worker_was_killed_comes_again_within_eleven_seconds_by_default(
-    database: Database, mailer: RecordingMailer
+    mailer: RecordingMailer,
 ) -> None:
-    [kind] = task_kinds(database, mailer, smtp_timeout=Settings().smtp_timeout_seconds)
+    [kind] = task_kinds(mailer, smtp_timeout=Settings().smtp_timeout_seconds)
 
     assert kind.lease < timedelta(seconds=11)
 

@@ -127,22 +127,18 @@ class SqlProducts:
         self._connection = connection
 
     async def all(self) -> Sequence[Product]:
-        return await self._select(sa.select(products).order_by(products.c.sku))
+        found = await self._connection.execute(sa.select(products).order_by(products.c.sku))
+        return [Product(**row) for row in found.mappings()]
 
     async def find(self, skus: Iterable[str]) -> dict[str, Product]:
-        found = await self._select(
-            sa.select(products).where(products.c.sku == sa.any_(sa.literal(list(skus), sa.ARRAY(sa.Text))))
-        )
-        return {product.sku: product for product in found}
+        found = await self._connection.execute(_FIND_PRODUCTS, {"skus": list(skus)})
+        return {product.sku: product for product in (Product(**row) for row in found.mappings())}
 
     async def put(self, new: Iterable[Product]) -> None:
         rows = [vars(product) for product in new]
         statement = insert(products).values(rows)
         replaced = {name: statement.excluded[name] for name in ("name", "unit_price", "currency")}
         await self._connection.execute(statement.on_conflict_do_update(index_elements=["sku"], set_=replaced))
-
-    async def _select(self, query: sa.Select[*tuple[Any, ...]]) -> list[Product]:
-        return [Product(**row) for row in (await self._connection.execute(query)).mappings()]
 
 
 class SqlIdempotencyKeys:
@@ -152,21 +148,16 @@ class SqlIdempotencyKeys:
 
     async def claim(self, user_id: UUID, key: str, request_hash: str) -> StoredResponse | None:
         """See ports.IdempotencyKeys. An insert waits for a concurrent one of the same key."""
-        fresh = {"request_hash": request_hash, "created_at": self._now, "status": None, "body": None, "location": None}
-        statement = insert(idempotency_keys).values(user_id=user_id, key=key, **fresh)
-        claim = statement.on_conflict_do_update(
-            index_elements=["user_id", "key"],
-            set_=fresh,
-            where=idempotency_keys.c.created_at <= self._now - IDEMPOTENCY_KEPT,
-        ).returning(idempotency_keys.c.key)
-        if (await self._connection.execute(claim)).first() is not None:
+        owned = {"of_user": user_id, "of_key": key}
+        times = {"now": self._now, "forgotten": self._now - IDEMPOTENCY_KEPT}
+        claimed = await self._connection.execute(_CLAIM_KEY, {**owned, **times, "hash": request_hash})
+        if claimed.first() is not None:
             return None
-        row = (await self._connection.execute(sa.select(idempotency_keys).where(*_is(user_id, key)))).one()
+        row = (await self._connection.execute(_FIND_KEY, owned)).one()
         return StoredResponse(row.request_hash, row.status, row.body, row.location)
 
     async def store(self, user_id: UUID, key: str, response: StoredResponse) -> None:
-        statement = sa.update(idempotency_keys).where(*_is(user_id, key)).values(vars(response))
-        await self._connection.execute(statement)
+        await self._connection.execute(_STORE_KEY, {"of_user": user_id, "of_key": key, **vars(response)})
 
 
 class SqlOrdersUnitOfWork(SqlUnitOfWork):
@@ -191,8 +182,31 @@ def overdue_orders(now: sa.ColumnElement[datetime]) -> sa.Select[int]:
     return sa.select(sa.func.count()).where(orders.c.status == OrderStatus.PENDING.value, orders.c.pay_before < now)
 
 
-def _is(user_id: UUID, key: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return idempotency_keys.c.user_id == user_id, idempotency_keys.c.key == key
+def _claim_key() -> sa.Executable:
+    """Insert a key; one that is too old is as good as none."""
+    answer = dict.fromkeys(("status", "body", "location"), sa.null())
+    fresh = {"request_hash": sa.bindparam("hash"), "created_at": sa.bindparam("now", type_=_TIME), **answer}
+    owned = {"user_id": sa.bindparam("of_user", type_=sa.Uuid()), "key": sa.bindparam("of_key")}
+    return (
+        insert(idempotency_keys)
+        .values({**owned, **fresh})
+        .on_conflict_do_update(
+            index_elements=["user_id", "key"],
+            set_=fresh,
+            where=idempotency_keys.c.created_at <= sa.bindparam("forgotten", type_=_TIME),
+        )
+        .returning(idempotency_keys.c.key)
+    )
+
+
+_IS_KEY = (
+    idempotency_keys.c.user_id == sa.bindparam("of_user"),
+    idempotency_keys.c.key == sa.bindparam("of_key"),
+)
+_CLAIM_KEY = _claim_key()
+_FIND_KEY = sa.select(idempotency_keys).where(*_IS_KEY)
+_STORE_KEY = sa.update(idempotency_keys).where(*_IS_KEY)
+_FIND_PRODUCTS = sa.select(products).where(products.c.sku == sa.any_(sa.bindparam("skus", type_=sa.ARRAY(sa.Text))))
 
 
 def _user_row(user: User) -> dict[str, object]:

@@ -43,7 +43,8 @@ async def claimed_keys(backend: Backend, kind: str = "call", limit: int = 10) ->
 
 async def complete(backend: Backend, task: Task) -> None:
     async with backend.database() as uow:
-        await backend.queue.complete(task, uow)
+        if not await backend.queue.complete([task], uow):
+            raise LeaseLostError(task.key)
 
 
 def events(*ids: str, source: str = "/payments") -> set[EventIdentity]:
@@ -343,7 +344,7 @@ async def test_a_completed_task_is_gone_and_its_key_is_free(backend: Backend, ta
 
 async def test_a_task_completed_in_a_transaction_that_fails_is_still_there(backend: Backend, task: Task) -> None:
     async with failed_transaction(backend.database) as uow:
-        await backend.queue.complete(task, uow)
+        await backend.queue.complete([task], uow)
 
     await complete(backend, task)
     assert not await backend.tasks()
@@ -375,11 +376,11 @@ async def _ends(backend: Backend, end: str, task: Task) -> None:
     if end == "postpone":
         await backend.queue.postpone(task, timedelta(minutes=1), "no answer")
         return
+    if end == "complete":
+        await complete(backend, task)
+        return
     async with backend.database() as uow:
-        if end == "complete":
-            await backend.queue.complete(task, uow)
-        else:
-            await backend.queue.bury(task, "no such address", uow)
+        await backend.queue.bury(task, "no such address", uow)
 
 
 async def test_a_postponed_task_comes_again_and_its_attempts_go_on_counting(backend: Backend, task: Task) -> None:

@@ -26,7 +26,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Service[SqlPayments
         settings,
         transactions,
         routes=ROUTES,
-        tasks=task_kinds(transactions, gateway, gateway_timeout=settings.gateway_timeout_seconds),
+        tasks=task_kinds(gateway, gateway_timeout=settings.gateway_timeout_seconds),
         published=PUBLISHED,
         router=api.router,
         dependencies=lambda transactions: api.Dependencies(transactions, gateway),

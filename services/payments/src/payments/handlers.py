@@ -1,9 +1,10 @@
 """The use cases, one function each: an event or a task, a unit of work, ports."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from outboxed.ports import NewTask, UnitOfWorkFactory
+from outboxed.ports import NewTask
 
 from payments.consumed_events import OrderCancelled, OrderPlaced
 from payments.domain import Charge, GatewayCall, Payment, PaymentInput, call_for, payment_id_of
@@ -53,21 +54,18 @@ async def void_payment(event: OrderCancelled, uow: UnitOfWork) -> None:
 
 
 async def charge_payment(
-    order_id: UUID, attempts: int, unit_of_work: UnitOfWorkFactory[UnitOfWork], gateway: PaymentGateway
+    payment: Payment | None, attempts: int, now: datetime, gateway: PaymentGateway
 ) -> ChargeOutcome:
     """Charge, holding no transaction. From the second attempt on, first adopt what an earlier one may have done.
 
     Raises ServiceTimeoutError and GatewayUnavailableError: the outcome is unknown, try again under the same key.
     """
-    async with unit_of_work() as uow:
-        payment = await uow.payments.find(payment_id_of(order_id))
-        now = uow.now
     if payment is None or payment.charge is None or not payment.may_be_charged(now):
         return None
     if attempts > 1 and (charge_id := await _earlier_charge(payment, gateway)):
         return Charged(charge_id)
     try:
-        return Charged(await gateway.charge(payment.charge, idempotency_key=payment.id, reference=order_id))
+        return Charged(await gateway.charge(payment.charge, idempotency_key=payment.id, reference=payment.order_id))
     except PaymentDeclinedError as error:
         return Declined(str(error))
 
@@ -84,12 +82,8 @@ async def record_charge(order_id: UUID, outcome: ChargeOutcome, uow: UnitOfWork)
             _save(payment, payment.decline(uow.now), uow, reason=reason)
 
 
-async def refund_payment(
-    order_id: UUID, unit_of_work: UnitOfWorkFactory[UnitOfWork], gateway: PaymentGateway
-) -> str | None:
+async def refund_payment(payment: Payment | None, gateway: PaymentGateway) -> str | None:
     """Return the money, holding no transaction; None where there was none to return."""
-    async with unit_of_work() as uow:
-        payment = await uow.payments.find(payment_id_of(order_id))
     if payment is None or not payment.may_owe_money:
         return None
     return await gateway.refund(idempotency_key=str(payment.id))

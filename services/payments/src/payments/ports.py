@@ -1,6 +1,6 @@
 """What the handlers ask of the world outside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -61,6 +61,7 @@ class Payments(Protocol):
 
     async def get(self, key: UUID) -> Payment | None: ...
     async def find(self, key: UUID) -> Payment | None: ...
+    async def find_many(self, keys: Iterable[UUID]) -> Mapping[UUID, Payment]: ...
     async def page(self, *, after: UUID | None, limit: int) -> Sequence[Payment]:
         """All payments by id, from behind `after`."""
         ...

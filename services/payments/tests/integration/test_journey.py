@@ -35,7 +35,7 @@ MakeConsumer = Callable[..., ConsumerRole]
 def worker(transactions: Transactions, gateway_server: GatewayServer) -> Worker[Any]:
     gateway = HttpPaymentGateway(gateway_server.http, timeout=5)
     queue = SqlTaskQueue(transactions.engine, transactions.clock)
-    kinds = task_kinds(transactions, gateway, gateway_timeout=5)
+    kinds = task_kinds(gateway, gateway_timeout=5)
     return Worker(kinds, queue, transactions, transactions.tasks_scheduled)
 
 

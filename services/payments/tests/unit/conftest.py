@@ -42,7 +42,7 @@ def gateway(sandbox: Sandbox) -> HttpPaymentGateway:
 
 @pytest.fixture
 def worker(database: Database, gateway: HttpPaymentGateway) -> Worker[Any]:
-    kinds = task_kinds(database, gateway, gateway_timeout=5)
+    kinds = task_kinds(gateway, gateway_timeout=5)
     return Worker(kinds, InMemoryTaskQueue(database), database, database.tasks_scheduled)
 
 

@@ -11,7 +11,7 @@ from outboxed.storage import Clock
 from outboxed.testing.records import decoded
 from payments import handlers
 from payments.consumed_events import OrderCancelled, OrderPlaced
-from payments.domain import Charge, Payment, PaymentStatus
+from payments.domain import Charge, Payment, PaymentStatus, payment_id_of
 from payments.gateway import HttpPaymentGateway
 from payments.handlers import CHARGE, REFUND, Charged, Declined
 
@@ -149,13 +149,25 @@ async def test_a_decline_says_why(database: Database) -> None:
     assert data["reason"] == "card_declined"
 
 
+async def charge(database: Database, gateway: HttpPaymentGateway, order_id: UUID, *, attempts: int = 1) -> Any:
+    async with database() as uow:
+        payment = await uow.payments.find(payment_id_of(order_id))
+    return await handlers.charge_payment(payment, attempts, database.clock.now(), gateway)
+
+
+async def refund(database: Database, gateway: HttpPaymentGateway, order_id: UUID) -> str | None:
+    async with database() as uow:
+        payment = await uow.payments.find(payment_id_of(order_id))
+    return await handlers.refund_payment(payment, gateway)
+
+
 @pytest.mark.parametrize("state", [state for state in ALL if state != REQUESTED])
 async def test_only_a_requested_payment_is_charged(
     database: Database, gateway: HttpPaymentGateway, sandbox: Sandbox, state: str
 ) -> None:
     order_id = await given(database, state)
 
-    assert await handlers.charge_payment(order_id, 1, database, gateway) is None
+    assert await charge(database, gateway, order_id) is None
     assert not sandbox.outcomes(order_id)
 
 
@@ -165,7 +177,7 @@ async def test_nothing_is_charged_once_the_deadline_has_passed(
     order_id = await given(database, REQUESTED)
     clock.advance(timedelta(minutes=15))
 
-    assert await handlers.charge_payment(order_id, 1, database, gateway) is None
+    assert await charge(database, gateway, order_id) is None
     assert not sandbox.outcomes(order_id)
 
 
@@ -175,7 +187,7 @@ async def test_only_a_captured_or_voided_payment_is_refunded(
 ) -> None:
     order_id = await given(database, state)
 
-    assert await handlers.refund_payment(order_id, database, gateway) is None
+    assert await refund(database, gateway, order_id) is None
     assert not sandbox.outcomes(order_id)
 
 
@@ -184,11 +196,11 @@ async def test_a_charge_that_succeeds_while_its_order_is_cancelled_is_returned_a
 ) -> None:
     order_id = await given(database, REQUESTED)
 
-    outcome = await handlers.charge_payment(order_id, 1, database, gateway)
+    outcome = await charge(database, gateway, order_id)
     await happens(database, "order.cancelled", order_id)
     async with database() as uow:
         await handlers.record_charge(order_id, outcome, uow)
-    returned = await handlers.refund_payment(order_id, database, gateway)
+    returned = await refund(database, gateway, order_id)
     async with database() as uow:
         await handlers.record_refund(order_id, returned, uow)
 
@@ -205,24 +217,24 @@ def requested() -> tuple[Payment, Charge]:
 async def test_a_later_attempt_adopts_an_earlier_charge_of_any_key(
     database: Database, gateway: HttpPaymentGateway, sandbox: Sandbox
 ) -> None:
-    payment, charge = requested()
+    payment, card = requested()
     await stored(database, payment)
-    charge_id = await gateway.charge(charge, idempotency_key=uuid4(), reference=payment.order_id)
+    charge_id = await gateway.charge(card, idempotency_key=uuid4(), reference=payment.order_id)
 
-    assert await handlers.charge_payment(payment.order_id, 2, database, gateway) == Charged(charge_id)
+    assert await charge(database, gateway, payment.order_id, attempts=2) == Charged(charge_id)
     assert sandbox.charges(payment.order_id) == [charge_id]
 
 
 async def test_a_later_attempt_adopts_no_charge_whose_money_went_back(
     database: Database, gateway: HttpPaymentGateway
 ) -> None:
-    payment, charge = requested()
+    payment, card = requested()
     await stored(database, payment)
     other_key = uuid4()
-    returned = await gateway.charge(charge, idempotency_key=other_key, reference=payment.order_id)
+    returned = await gateway.charge(card, idempotency_key=other_key, reference=payment.order_id)
     await gateway.refund(idempotency_key=str(other_key))
 
-    outcome = await handlers.charge_payment(payment.order_id, 2, database, gateway)
+    outcome = await charge(database, gateway, payment.order_id, attempts=2)
 
     assert isinstance(outcome, Charged)
     assert outcome.charge_id != returned
@@ -257,6 +269,6 @@ async def test_a_decline_keeps_the_gateways_reason(database: Database, gateway: 
     payment = PaymentFactory.create(charge=ChargeFactory.create(payment_method="pm_card_declined"))
     await stored(database, payment)
 
-    outcome = await handlers.charge_payment(payment.order_id, 1, database, gateway)
+    outcome = await charge(database, gateway, payment.order_id)
 
     assert outcome == Declined("card_declined")

@@ -272,9 +272,9 @@ async def test_a_call_gets_time_for_two_answers(worker: Worker[Any]) -> None:
 
 
 async def test_a_charge_or_refund_whose_worker_was_killed_comes_again_within_ten_seconds_by_default(
-    database: Database, gateway: HttpPaymentGateway
+    gateway: HttpPaymentGateway,
 ) -> None:
-    for kind in task_kinds(database, gateway, gateway_timeout=Settings().gateway_timeout_seconds):
+    for kind in task_kinds(gateway, gateway_timeout=Settings().gateway_timeout_seconds):
         assert kind.lease <= timedelta(seconds=10)
 
 
@@ -296,7 +296,7 @@ async def test_several_charges_are_under_way_at_once_and_do_not_hold_up_refunds(
 
     stop = anyio.Event()
     async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://gateway") as http:
-        kinds = task_kinds(database, HttpPaymentGateway(http, timeout=5), gateway_timeout=5)
+        kinds = task_kinds(HttpPaymentGateway(http, timeout=5), gateway_timeout=5)
         worker: Worker[Any] = Worker(kinds, InMemoryTaskQueue(database), database, database.tasks_scheduled)
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run(stop))

@@ -4,6 +4,7 @@ from outboxed.storage._clock import Clock
 from outboxed.storage._database import (
     API_POOL_SECONDS,
     POOL_SECONDS,
+    UnnestedRows,
     column_types,
     create_engine,
     storable,
@@ -29,6 +30,7 @@ __all__ = [
     "SqlUnitOfWork",
     "StaleAggregateError",
     "TimeoutsIgnoredError",
+    "UnnestedRows",
     "answers",
     "column_types",
     "create_engine",

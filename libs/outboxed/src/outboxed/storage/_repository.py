@@ -1,6 +1,7 @@
 """Aggregates in one table: locked when read, kept once a transaction, written back in bulk at its end."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outboxed.errors import TransientError
 from outboxed.failpoints import failpoint
-from outboxed.storage._database import column_types, unnest
+from outboxed.storage._database import UnnestedRows, column_types
 
 
 class Aggregate(Protocol):
@@ -58,8 +59,7 @@ class SqlRepository(Generic[A]):
         missing = sorted(set(ids) - self._locked.keys())
         if not missing:
             return
-        found = await self._select(self._table.c.id == sa.any_(sa.literal(missing, sa.ARRAY(sa.Uuid))), lock=True)
-        by_id = {aggregate.id: aggregate for aggregate in found}
+        by_id = await self._by_id(_lock(self._table), missing)
         self._locked.update((key, by_id.get(key)) for key in missing)
 
     async def get(self, key: UUID) -> A | None:
@@ -71,14 +71,20 @@ class SqlRepository(Generic[A]):
 
     async def find(self, key: UUID) -> A | None:
         """The committed aggregate, without a lock: to look at, not to change."""
-        found = await self._select(self._table.c.id == key, lock=False)
-        return found[0] if found else None
+        return (await self.find_many([key])).get(key)
+
+    async def find_many(self, keys: Iterable[UUID]) -> dict[UUID, A]:
+        """The committed aggregates by id, without locks; those that don't exist are left out."""
+        return await self._by_id(_find(self._table), list(keys))
 
     async def select(
         self, *conditions: sa.ColumnElement[bool], order_by: Iterable[Any] = (), limit: int = 0
     ) -> list[A]:
         """Committed aggregates, without locks; `limit` 0 means no limit."""
-        return await self._select(*conditions, order_by=order_by, limit=limit, lock=False)
+        query = sa.select(self._table).where(*conditions).order_by(*order_by)
+        if limit:
+            query = query.limit(limit)
+        return [self._from_row(row) for row in (await self._connection.execute(query)).mappings()]
 
     def add(self, aggregate: A) -> None:
         """Add a new aggregate; if its id exists, the end of the transaction raises ConcurrentInsertError."""
@@ -95,23 +101,14 @@ class SqlRepository(Generic[A]):
         if self._changed:
             await self._update([self._to_row(aggregate) for aggregate in self._changed.values()])
 
-    async def _select(
-        self, *conditions: sa.ColumnElement[bool], order_by: Iterable[Any] = (), limit: int = 0, lock: bool
-    ) -> list[A]:
-        query = sa.select(self._table).where(*conditions)
-        query = query.order_by(self._table.c.id).with_for_update() if lock else query.order_by(*order_by)
-        if limit:
-            query = query.limit(limit)
-        return [self._from_row(row) for row in (await self._connection.execute(query)).mappings()]
+    async def _by_id(self, query: sa.Select[Any], ids: list[UUID]) -> dict[UUID, A]:
+        rows = (await self._connection.execute(query, {"ids": ids})).mappings()
+        return {aggregate.id: aggregate for aggregate in map(self._from_row, rows)}
 
     @failpoint("aggregates.insert")
     async def _insert(self, rows: list[dict[str, object]]) -> None:
-        names = list(rows[0])
-        new = unnest(column_types(self._table, names), rows, alias="new")
-        columns = sa.select(*(new.c[name] for name in names)).order_by(new.c.position)
-        # a conflict on the id is never silent: it is counted below, and on any other key it is an error
-        insert_new = insert(self._table).from_select(names, columns).on_conflict_do_nothing(index_elements=["id"])
-        written = len((await self._connection.execute(insert_new.returning(self._table.c.id))).all())
+        insert_new, new = _insert(self._table, *rows[0])
+        written = len((await self._connection.execute(insert_new, new.values(rows))).all())
         if written != len(rows):
             raise ConcurrentInsertError(
                 f"{len(rows) - written} of {len(rows)} new rows of {self._table.name} were there already"
@@ -119,14 +116,34 @@ class SqlRepository(Generic[A]):
 
     @failpoint("aggregates.update")
     async def _update(self, rows: list[dict[str, object]]) -> None:
-        names = list(rows[0])
-        new = unnest(column_types(self._table, names), rows, alias="new")
-        update = (
-            sa.update(self._table)
-            .values({name: new.c[name] for name in names if name != "id"})
-            .where(self._table.c.id == new.c.id, self._table.c.version < new.c.version)
-            .returning(self._table.c.id)
-        )
-        written = len((await self._connection.execute(update)).all())
+        update, new = _update(self._table, *rows[0])
+        written = len((await self._connection.execute(update, new.values(rows))).all())
         if written != len(rows):
             raise StaleAggregateError(f"{len(rows) - written} of {len(rows)} rows of {self._table.name} had moved on")
+
+
+@cache
+def _find(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(table).where(table.c.id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))))
+
+
+@cache
+def _lock(table: sa.Table) -> sa.Select[Any]:
+    return _find(table).order_by(table.c.id).with_for_update()
+
+
+@cache
+def _insert(table: sa.Table, *names: str) -> tuple[sa.Executable, UnnestedRows]:
+    new = UnnestedRows(column_types(table, names), alias="new")
+    rows = sa.select(*new.columns).order_by(new.table.c.position)
+    # a conflict on the id is never silent: it is counted, and on any other key it is an error
+    statement = insert(table).from_select(list(names), rows).on_conflict_do_nothing(index_elements=["id"])
+    return statement.returning(table.c.id), new
+
+
+@cache
+def _update(table: sa.Table, *names: str) -> tuple[sa.Executable, UnnestedRows]:
+    new = UnnestedRows(column_types(table, names), alias="new")
+    is_older = (table.c.id == new.table.c.id) & (table.c.version < new.table.c.version)
+    values = {name: new.table.c[name] for name in names if name != "id"}
+    return sa.update(table).values(values).where(is_older).returning(table.c.id), new

@@ -18,8 +18,8 @@ from outboxed.failpoints import failpoint
 from outboxed.messages import Event, OutgoingRecord, encode_versions
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage import tables
-from outboxed.storage._clock import Clock
-from outboxed.storage._database import column_types, storable, unnest
+from outboxed.storage._clock import Clock, DatabaseTime
+from outboxed.storage._database import UnnestedRows, column_types, storable
 from outboxed.storage._inbox import SqlInbox
 from outboxed.storage._repository import SqlRepository
 from outboxed.telemetry import current_traceparent
@@ -109,16 +109,11 @@ class SqlUnitOfWork:
 
     @failpoint("outbox.insert")
     async def _insert_events(self) -> None:
-        types = column_types(tables.outbox, ["topic", "key", "value", "headers"])
         rows = [vars(record) | {"headers": dict(record.headers)} for record in self.events.appended]
-        new = unnest(types, rows, alias="new")
-        # ids must follow the order of appending: the relay sends by id
-        ordered = sa.select(*(new.c[name] for name in types)).order_by(new.c.position)
-        await self.connection.execute(sa.insert(tables.outbox).from_select(list(types), ordered))
+        await self.connection.execute(_INSERT_EVENTS, _NEW_EVENTS.values(rows))
 
     @failpoint("tasks.insert")
     async def _insert_tasks(self) -> None:
-        types = column_types(tables.tasks, ["kind", "key", "task_group", "payload", "traceparent"])
         rows = [
             {
                 "kind": task.kind,
@@ -130,24 +125,11 @@ class SqlUnitOfWork:
             }
             for task, traceparent in self.tasks.scheduled
         ]
-        new = unnest({**types, "delay": sa.Interval()}, rows, alias="new")
-        due_at = sa.func.clock_timestamp() + self.clock.offset + new.c.delay
-        # a postponed task keeps first_due_at, which tells for how long the task has been failing
-        ordered = sa.select(*(new.c[name] for name in types), due_at, due_at).order_by(new.c.position)
-        statement = insert(tables.tasks).from_select([*types, "due_at", "first_due_at"], ordered)
-        unless_it_waits = statement.on_conflict_do_nothing(constraint="tasks_kind_key").returning(tables.tasks.c.id)
-        inserted = len((await self.connection.execute(unless_it_waits)).all())
-        if inserted < len(rows):
-            await self._refuse_other_tasks(new)
-
-    async def _refuse_other_tasks(self, new: sa.TableValuedAlias) -> None:
-        waits, names = tables.tasks, ("payload", "task_group")
-        is_another = sa.or_(*(waits.c[name].is_distinct_from(new.c[name]) for name in names))
-        others = sa.select(waits.c.kind, waits.c.key).where(
-            waits.c.kind == new.c.kind, waits.c.key == new.c.key, is_another
-        )
-        for kind, key in await self.connection.execute(others.limit(1)):
-            raise TaskConflictError(kind, key)
+        values = _NEW_TASKS.values(rows)
+        scheduled = await self.connection.execute(_INSERT_TASKS, {**values, "offset": self.clock.offset})
+        if len(scheduled.all()) < len(rows):
+            for kind, key in await self.connection.execute(_OTHER_TASKS, values):
+                raise TaskConflictError(kind, key)
 
     @failpoint("dead_letters.insert")
     async def _insert_dead_letters(self) -> None:
@@ -172,6 +154,43 @@ class SqlUnitOfWork:
         self.dead_letters.new = len((await self.connection.execute(new)).all())
 
 
+_NEW_EVENTS = UnnestedRows(column_types(tables.outbox, ["topic", "key", "value", "headers"]), alias="new")
+_NEW_TASKS = UnnestedRows(
+    {
+        **column_types(tables.tasks, ["kind", "key", "task_group", "payload", "traceparent"]),
+        "delay": sa.Interval(),
+    },
+    alias="new",
+)
+
+
+def _insert_events() -> sa.Executable:
+    # ids must follow the order of appending: the relay sends by id
+    ordered = sa.select(*_NEW_EVENTS.columns).order_by(_NEW_EVENTS.table.c.position)
+    return sa.insert(tables.outbox).from_select(_NEW_EVENTS.names, ordered)
+
+
+def _insert_tasks() -> sa.Executable:
+    *columns, delay = _NEW_TASKS.columns
+    due_at = sa.func.clock_timestamp() + sa.bindparam("offset", type_=sa.Interval()) + delay
+    # a postponed task keeps first_due_at, which tells for how long the task has been failing
+    ordered = sa.select(*columns, due_at, due_at).order_by(_NEW_TASKS.table.c.position)
+    names = [*_NEW_TASKS.names[:-1], "due_at", "first_due_at"]
+    unless_it_waits = insert(tables.tasks).from_select(names, ordered)
+    return unless_it_waits.on_conflict_do_nothing(constraint="tasks_kind_key").returning(tables.tasks.c.id)
+
+
+def _other_tasks() -> sa.Select[str, str]:
+    waits, new = tables.tasks, _NEW_TASKS.table
+    is_another = sa.or_(*(waits.c[name].is_distinct_from(new.c[name]) for name in ("payload", "task_group")))
+    is_it = (waits.c.kind == new.c.kind) & (waits.c.key == new.c.key)
+    return sa.select(waits.c.kind, waits.c.key).where(is_it, is_another).limit(1)
+
+
+_INSERT_EVENTS = _insert_events()
+_INSERT_TASKS = _insert_tasks()
+_OTHER_TASKS = _other_tasks()
+
 U = TypeVar("U", bound=SqlUnitOfWork)
 
 
@@ -189,6 +208,7 @@ class SqlTransactions(Generic[U]):
     clock: Clock = field(default_factory=Clock)
     events_appended: Wakeup = field(default_factory=Wakeup)
     tasks_scheduled: Wakeup = field(default_factory=Wakeup)
+    time: DatabaseTime = field(default_factory=DatabaseTime)
 
     def __call__(self) -> AbstractAsyncContextManager[U]:
         """Begin; commit at the end of the block, roll back when an error leaves it."""
@@ -208,10 +228,12 @@ class SqlTransactions(Generic[U]):
 
     @failpoint("transaction.begin")
     async def _begin(self, connection: AsyncConnection) -> U:
-        now = sa.select(sa.func.clock_timestamp() + self.clock.offset)
-        return self.make(
-            connection, source=self.source, clock=self.clock, now=(await connection.execute(now)).scalar_one()
-        )
+        async def ask() -> datetime:
+            asked: datetime = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
+            return asked
+
+        now = await self.time.now(ask) + self.clock.offset
+        return self.make(connection, source=self.source, clock=self.clock, now=now)
 
 
 @failpoint("transaction.commit")

@@ -1,7 +1,7 @@
 """Tasks: outside calls and deadlines, each claimed under a lease, called without a transaction, then recorded."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
@@ -9,11 +9,21 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
 from outboxed._backoff import backoff
 from outboxed.failpoints import failpoint
 from outboxed.ports import UnitOfWork
-from outboxed.storage import POOL_SECONDS, Clock, SqlUnitOfWork, dump_headers, storable, tables
+from outboxed.storage import (
+    POOL_SECONDS,
+    Clock,
+    SqlUnitOfWork,
+    UnnestedRows,
+    column_types,
+    dump_headers,
+    storable,
+    tables,
+)
 
 U = TypeVar("U", bound=UnitOfWork)
 U_contra = TypeVar("U_contra", bound=UnitOfWork, contravariant=True)
@@ -23,9 +33,15 @@ RECORDING = timedelta(seconds=POOL_SECONDS)
 """The longest time from the end of a call to the first statement of its recording: the wait for a connection."""
 
 
+NOT_READ = object()
+
+
 @dataclass(frozen=True)
 class Task:
-    """A claimed task; `attempts` includes this attempt, `now` is the database's time of the claim."""
+    """A claimed task; `attempts` includes this attempt, `now` is the database's time of the claim.
+
+    `state` is what its kind's `read` found.
+    """
 
     id: int
     kind: str
@@ -36,14 +52,20 @@ class Task:
     now: datetime
     group: str | None = None
     traceparent: str | None = None
+    state: Any = NOT_READ
 
 
 @dataclass(frozen=True)
 class TaskKind(Generic[U]):
     """How tasks of one kind are done.
 
-    `call` reads the state again and makes the outside call, without a transaction and within `limit`. A deadline has
-    no call. `record` applies the call's outcome (None without a call) in the transaction that deletes the task.
+    `read` looks at the state of the tasks that were claimed together, in a transaction of its own, and returns what it
+    found, one value a task in their order. `call` makes the outside call, without a transaction; reading and calling
+    have `limit`. A deadline has no call. `record` applies the call's outcome (None without a call) in the transaction
+    that deletes the task. Outcomes that come at one time share a transaction, and `locks` names the event key of the
+    aggregate that each of them changes, so that all are locked by one statement. What one of them can't record harms
+    no other: each is then recorded by itself.
+
     `gives_up` says whether an error makes the task a dead letter (by default none does, and a transient one never);
     `abandon` then records the failure. `concurrency` is per process. Logs and traces show a task's group, or its key,
     as `log_as`.
@@ -52,6 +74,8 @@ class TaskKind(Generic[U]):
     name: str
     record: Callable[[Task, Any, U], Awaitable[None]]
     call: Callable[[Task], Awaitable[Any]] | None = None
+    read: Callable[[Sequence[Task], U], Awaitable[Sequence[Any]]] | None = None
+    locks: Callable[[Task], str] | None = None
     limit: timedelta = timedelta(seconds=10)
     concurrency: int = 8
     gives_up: Callable[[Exception, int], bool] | None = None
@@ -80,8 +104,8 @@ class TaskQueue(Protocol[U_contra]):
         """Claim due tasks, oldest first; of a group only its oldest task, and only if no worker has that one."""
         ...
 
-    async def complete(self, task: Task, uow: U_contra) -> None:
-        """Delete the task in this transaction. Raises LeaseLostError."""
+    async def complete(self, tasks: Sequence[Task], uow: U_contra) -> Sequence[Task]:
+        """Delete tasks in this transaction; returns those that were deleted. The leases of the others are lost."""
         ...
 
     async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
@@ -109,36 +133,17 @@ class SqlTaskQueue:
     @failpoint("task.claim")
     async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
         """See TaskQueue."""
-        table, older = tables.tasks, tables.tasks.alias("older")
-        now = self._now()
-        behind = sa.exists().where(older.c.task_group == table.c.task_group, older.c.id < table.c.id)
-        due = (
-            sa.select(table.c.id)
-            .where(table.c.kind == kind, table.c.due_at <= now)
-            .where(sa.or_(table.c.leased_until.is_(None), table.c.leased_until <= now))
-            .where(sa.or_(table.c.task_group.is_(None), ~behind))
-            .order_by(table.c.due_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")
-        )
-        claim = (
-            sa.update(table)
-            .where(table.c.id.in_(sa.select(due.c.id)))
-            .values(attempts=table.c.attempts + 1, leased_until=now + lease, lease_token=sa.func.gen_random_uuid())
-            .returning(table, now.label("now"))
-        )
+        values = {"of_kind": kind, "most": limit, "lease": lease, "offset": self._clock.offset}
         async with self._engine.begin() as connection:
-            rows = (await connection.execute(claim)).mappings().all()
+            rows = (await connection.execute(_CLAIM, values)).mappings().all()
         return [_task(row) for row in sorted(rows, key=lambda row: row["id"])]
 
     @failpoint("task.complete")
-    async def complete(self, task: Task, uow: SqlUnitOfWork) -> None:
+    async def complete(self, tasks: Sequence[Task], uow: SqlUnitOfWork) -> Sequence[Task]:
         """See TaskQueue."""
-        table = tables.tasks
-        delete = sa.delete(table).where(table.c.id == task.id, table.c.lease_token == task.token)
-        if (await uow.connection.execute(delete.returning(table.c.id))).first() is None:
-            raise LeaseLostError(f"{task.kind} {task.key}")
+        leased = _LEASED.values([{"id": task.id, "lease_token": task.token} for task in tasks])
+        deleted = set((await uow.connection.execute(_DELETE, leased)).scalars())
+        return [task for task in tasks if task.id in deleted]
 
     @failpoint("task.postpone")
     async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
@@ -147,22 +152,57 @@ class SqlTaskQueue:
         update = (
             sa.update(table)
             .where(table.c.id == task.id, table.c.lease_token == task.token)
-            .values(due_at=self._now() + delay, leased_until=None, lease_token=None, last_error=storable(error)[:1000])
+            .values(due_at=_NOW + delay, leased_until=None, lease_token=None, last_error=storable(error)[:1000])
             .returning(table.c.id)
         )
         async with self._engine.begin() as connection:
-            if (await connection.execute(update)).first() is None:
+            if (await connection.execute(update, {"offset": self._clock.offset})).first() is None:
                 raise LeaseLostError(f"{task.kind} {task.key}")
 
     @failpoint("task.bury")
     async def bury(self, task: Task, error: str, uow: SqlUnitOfWork) -> None:
         """See TaskQueue."""
-        await self.complete(task, uow)
+        if not await self.complete([task], uow):
+            raise LeaseLostError(f"{task.kind} {task.key}")
         await uow.connection.execute(sa.insert(tables.dead_letters).values(_dead_letter(task, error)))
 
-    def _now(self) -> sa.ColumnElement[datetime]:
-        # a subquery is computed once; the bare function is computed for each row, and then no index is used
-        return sa.select(sa.func.clock_timestamp() + self._clock.offset).scalar_subquery()
+
+_OFFSET = sa.bindparam("offset", type_=sa.Interval())
+# a subquery is computed once; the bare function is computed for each row, and then no index is used
+_NOW = sa.select(sa.func.clock_timestamp() + _OFFSET).scalar_subquery()
+_LEASED = UnnestedRows(column_types(tables.tasks, ["id", "lease_token"]), alias="leased")
+
+
+def _claim() -> ReturningUpdate[Any]:
+    table, older = tables.tasks, tables.tasks.alias("older")
+    behind = sa.exists().where(older.c.task_group == table.c.task_group, older.c.id < table.c.id)
+    due = (
+        sa.select(table.c.id)
+        .where(table.c.kind == sa.bindparam("of_kind"), table.c.due_at <= _NOW)
+        .where(sa.or_(table.c.leased_until.is_(None), table.c.leased_until <= _NOW))
+        .where(sa.or_(table.c.task_group.is_(None), ~behind))
+        .order_by(table.c.due_at)
+        .limit(sa.bindparam("most", type_=sa.Integer()))
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    leased_until = _NOW + sa.bindparam("lease", type_=sa.Interval())
+    return (
+        sa.update(table)
+        .where(table.c.id.in_(sa.select(due.c.id)))
+        .values(attempts=table.c.attempts + 1, leased_until=leased_until, lease_token=sa.func.gen_random_uuid())
+        .returning(table, _NOW.label("now"))
+    )
+
+
+def _delete() -> ReturningDelete[Any]:
+    table, leased = tables.tasks, _LEASED.table
+    is_leased = (table.c.id == leased.c.id) & (table.c.lease_token == leased.c.lease_token)
+    return sa.delete(table).where(is_leased).returning(table.c.id)
+
+
+_CLAIM = _claim()
+_DELETE = _delete()
 
 
 def _dead_letter(task: Task, error: str) -> dict[str, object]:

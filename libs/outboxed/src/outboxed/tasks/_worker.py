@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import anyio
@@ -14,7 +15,8 @@ from outboxed.failpoints import failpoint
 from outboxed.messages import reason_of
 from outboxed.ports import UnitOfWork, UnitOfWorkFactory
 from outboxed.storage import is_transient
-from outboxed.tasks._queue import RECORDING, LeaseLostError, Task, TaskKind, TaskQueue, retry_delay
+from outboxed.tasks._queue import NOT_READ, RECORDING, LeaseLostError, Task, TaskKind, TaskQueue, retry_delay
+from outboxed.tasks._recording import Recording
 from outboxed.telemetry import continued_trace, set_outcome
 
 log = structlog.get_logger()
@@ -23,6 +25,8 @@ OUTAGE_SECONDS = 0.5
 MAX_GRACE = 30.0
 IF_THE_ANSWER_IS_THERE = 0.05
 RECORD_AGAIN = 0.05
+CLAIM_AFTER = 0.02
+"""Seconds that a few free places wait for more, so that one claim fills many: a claim costs as much for one task."""
 
 U = TypeVar("U", bound=UnitOfWork)
 
@@ -37,6 +41,7 @@ class Worker(Generic[U]):
         self._queue = queue
         self._unit_of_work = unit_of_work
         self._scheduled = scheduled
+        self._recordings = {kind.name: Recording(kind, queue, unit_of_work) for kind in kinds}
 
     @property
     def grace(self) -> float:
@@ -53,7 +58,7 @@ class Worker(Generic[U]):
         """Do every task that is due now, once each, and return their number: for tests and tools that need no loop."""
         done = 0
         for kind in self.kinds:
-            tasks = await self._queue.claim(kind.name, limit=kind.concurrency, lease=kind.lease)
+            tasks = await self._claim(kind, kind.concurrency)
             for task in tasks:
                 await self.perform(kind, task)
             done += len(tasks)
@@ -64,14 +69,14 @@ class Worker(Generic[U]):
         idling = Idling()
         try:
             while not stop.is_set():
-                free = kind.concurrency - len(running)
+                await _places(kind, running)
+                if stop.is_set():
+                    break
                 until = asyncio.get_running_loop().time() + kind.limit.total_seconds()
-                claimed = await self._claim(kind, free) if free else []
+                claimed = await self._claim_if_possible(kind, kind.concurrency - len(running))
                 for task in claimed:
                     running.add(asyncio.create_task(self.perform(kind, task, until=until)))
-                if len(running) == kind.concurrency:
-                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                elif claimed:
+                if claimed:
                     idling.end()
                 else:
                     await idling.wait(wake)
@@ -80,9 +85,26 @@ class Worker(Generic[U]):
         finally:
             await _cancel(running)
 
-    async def _claim(self, kind: TaskKind[U], limit: int) -> list[Task]:
+    async def _claim(self, kind: TaskKind[U], limit: int) -> Sequence[Task]:
+        tasks = await self._queue.claim(kind.name, limit=limit, lease=kind.lease)
+        if kind.read is None or not tasks:
+            return tasks
         try:
-            return await self._queue.claim(kind.name, limit=limit, lease=kind.lease)
+            return await self._read(kind, tasks)
+        except Exception as error:  # noqa: BLE001 - each task then reads by itself, and has its own error
+            log.debug("tasks_not_read", kind=kind.name, tasks=len(tasks), reason=reason_of(error))
+            return tasks
+
+    @failpoint("task.read")
+    async def _read(self, kind: TaskKind[U], tasks: Sequence[Task]) -> Sequence[Task]:
+        assert kind.read is not None  # noqa: S101 - the callers look
+        async with self._unit_of_work() as uow:
+            states = await kind.read(tasks, uow)
+        return [replace(task, state=state) for task, state in zip(tasks, states, strict=True)]
+
+    async def _claim_if_possible(self, kind: TaskKind[U], limit: int) -> Sequence[Task]:
+        try:
+            return await self._claim(kind, limit)
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -101,6 +123,8 @@ class Worker(Generic[U]):
         about = {kind.log_as: task.group or task.key}
         with continued_trace(kind.name, task.traceparent, task=kind.name, **about):
             try:
+                if kind.read is not None and task.state is NOT_READ:
+                    [task] = await self._read(kind, [task])
                 outcome = await _call(kind, task, seconds)
                 await self._record_under_lease(kind, task, outcome, now + seconds + RECORDING.total_seconds())
             except LeaseLostError:
@@ -116,7 +140,8 @@ class Worker(Generic[U]):
         attempt = 0
         while True:
             try:
-                return await self._record(kind, task, outcome)
+                await self._recordings[kind.name].record(task, outcome)
+                break
             except Exception as error:
                 attempt += 1
                 pause = backoff(attempt, first=RECORD_AGAIN, cap=OUTAGE_SECONDS)
@@ -125,12 +150,8 @@ class Worker(Generic[U]):
                     raise
                 log.warning("recording_again", key=task.key, attempts=task.attempts, reason=reason_of(error))
             await asyncio.sleep(pause)
-
-    @failpoint("task.record")
-    async def _record(self, kind: TaskKind[U], task: Task, outcome: object) -> None:
-        async with self._unit_of_work() as uow:
-            await self._queue.complete(task, uow)
-            await kind.record(task, outcome, uow)
+        if task.group is not None:
+            self._scheduled.notify()  # the next one of its group may begin
 
     async def _failed(self, kind: TaskKind[U], task: Task, error: Exception) -> None:
         reason = reason_of(error)
@@ -186,6 +207,19 @@ async def _cancel(running: set[asyncio.Task[None]]) -> None:
         task.cancel()
     with anyio.CancelScope(shield=True):
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _places(kind: TaskKind[Any], running: set[asyncio.Task[None]]) -> None:
+    """Wait until half of the kind's places are free; for no longer than CLAIM_AFTER once one is."""
+    loop = asyncio.get_running_loop()
+    end: float | None = None
+    while 2 * len(running) > kind.concurrency:
+        if len(running) < kind.concurrency:
+            end = loop.time() + CLAIM_AFTER if end is None else end
+            if loop.time() >= end:
+                return
+        await asyncio.wait(running, timeout=end and end - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        _forget_done(running)
 
 
 def _forget_done(running: set[asyncio.Task[None]]) -> None:

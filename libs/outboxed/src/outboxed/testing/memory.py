@@ -79,6 +79,10 @@ class InMemoryRepository(Generic[A]):
         """The aggregate as the last transaction left it."""
         return self._committed.get(key)
 
+    async def find_many(self, keys: Iterable[UUID]) -> dict[UUID, A]:
+        """Those of the aggregates that the last transactions left."""
+        return {key: self._committed[key] for key in keys if key in self._committed}
+
     def add(self, aggregate: A) -> None:
         """Raises ConcurrentInsertError at once; SQL raises it at the end of the transaction."""
         if aggregate.id in self.rows:
@@ -224,21 +228,26 @@ class InMemoryTaskQueue(Generic[U]):
             rows.update({(row.new.kind, row.new.key): row for row in claimed})
         return [_task(row, uow.now) for row in sorted(claimed, key=lambda row: row.id)]
 
-    async def complete(self, task: Task, uow: InMemoryUnitOfWork) -> None:
+    async def complete(self, tasks: Sequence[Task], uow: InMemoryUnitOfWork) -> Sequence[Task]:
         """See outboxed.tasks.TaskQueue."""
-        _owned(task, uow.state)
-        del uow.state.tasks[task.kind, task.key]
+        leased = [task for task in tasks if _is_leased(task, uow.state)]
+        for task in leased:
+            del uow.state.tasks[task.kind, task.key]
+        return leased
 
     async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
         """See outboxed.tasks.TaskQueue."""
         async with self._database() as uow:
-            row = _owned(task, uow.state)
+            if not _is_leased(task, uow.state):
+                raise LeaseLostError(f"{task.kind} {task.key}")
+            row = uow.state.tasks[task.kind, task.key]
             later = replace(row, due_at=uow.now + delay, leased_until=None, token=None, last_error=error)
             uow.state.tasks[task.kind, task.key] = later
 
     async def bury(self, task: Task, error: str, uow: InMemoryUnitOfWork) -> None:
         """See outboxed.tasks.TaskQueue."""
-        await self.complete(task, uow)
+        if not await self.complete([task], uow):
+            raise LeaseLostError(f"{task.kind} {task.key}")
         uow.state.buried_tasks.append((task, error))
 
 
@@ -253,11 +262,9 @@ def _claim(row: StoredTask, now: datetime, lease: timedelta) -> StoredTask:
     return replace(row, attempts=row.attempts + 1, leased_until=now + lease, token=uuid4())
 
 
-def _owned(task: Task, state: State) -> StoredTask:
+def _is_leased(task: Task, state: State) -> bool:
     row = state.tasks.get((task.kind, task.key))
-    if row is None or row.token != task.token:
-        raise LeaseLostError(f"{task.kind} {task.key}")
-    return row
+    return row is not None and row.token == task.token
 
 
 def _task(row: StoredTask, now: datetime) -> Task:
