@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from aiokafka import TopicPartition
 from backing_services.kafka import DISCONNECT, KafkaCluster, MockKafka
 from backing_services.kafka.cluster import administration_client
 from backing_services.waiting import eventually
@@ -356,6 +357,23 @@ async def test_a_batch_without_an_answer_is_not_sent_again_before_it_has_one(
         await relay_all(relay, transactions)
 
     assert await told(own_topics) == {key: [1, 2, 3, 4]}
+
+
+@pytest.mark.parametrize("step", [0.001, 0.002, 0.004])
+async def test_a_pause_that_ends_while_rows_are_chosen_lets_none_pass_an_earlier_one(
+    transactions: Transactions, own_topics: Topics, step: float
+) -> None:
+    """`make faults`, seed 99: of a backlog its later half was sent first."""
+    seconds = itertools.count(step=step)
+    key, sequences = uuid4(), range(1, 61)
+    await append(transactions, *((key, sequence, SMALL) for sequence in sequences))
+    async with abandoned_at_the_end(relay_of(transactions, own_topics, clock=lambda: next(seconds))) as relay:
+        for partition in range(PARTITIONS):
+            relay._flow.pause(TopicPartition(own_topics.kafka.topic("accounts"), partition), growing=False)  # noqa: SLF001 - as after a leader's absence
+
+        await relay_all(relay, transactions)
+
+    assert (await told(own_topics))[key] == [*sequences]
 
 
 async def test_a_row_that_is_known_to_be_too_large_waits_for_the_earlier_ones_of_its_key(

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import ClassVar
 
 import anyio
@@ -153,11 +154,12 @@ class Relay:
         """The oldest rows whose partition takes batches, or that no producer could send."""
         places = await _rows.places(connection, SCAN, without=self._flow.paused_topics())
         partitions = await self._partitions({place.topic for place in places if may_be_a_topic(place.topic)})
+        takes_a_batch = cache(self._takes_a_batch)  # a pause that ends between two rows must not let the later one pass
 
         def may_be_tried(place: _rows.Place) -> bool:
             if place.topic not in partitions:
                 return not may_be_a_topic(place.topic)
-            return self._takes_a_batch(self._producer.partition(place.topic, place.key, partitions[place.topic]))
+            return takes_a_batch(self._producer.partition(place.topic, place.key, partitions[place.topic]))
 
         return [place.id for place in places if may_be_tried(place)][:BATCH]
 
@@ -208,7 +210,8 @@ class Relay:
             for row in chosen
             if row.topic in partitions
         )
-        return [(partition, row) for partition, row in placed if self._takes_a_batch(partition)]
+        takes_a_batch = cache(self._takes_a_batch)
+        return [(partition, row) for partition, row in placed if takes_a_batch(partition)]
 
     async def _partitions(self, topics: Collection[str]) -> dict[str, Sequence[int]]:
         """The partitions of those topics that take batches."""
