@@ -123,6 +123,27 @@ async def test_a_request_without_an_end_of_its_headers_is_ended(app: App, sent: 
     assert code(answer) == "REQUEST_TIMEOUT"
 
 
+async def test_headers_that_are_too_large_are_refused(app: App) -> None:
+    async with serving(app, head_bytes=1024) as connect:
+        client = await connect()
+        await client.send(b"GET /held HTTP/1.1\r\nx: " + b"a" * 2000)
+
+        answer = await client.rest()
+
+    assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+    assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]["code"] == "HEADERS_TOO_LARGE"
+
+
+async def test_a_large_body_is_no_large_head(app: App) -> None:
+    async with serving(app, head_bytes=1024) as connect:
+        client = await connect()
+        await client.send(HEAD.replace(b"length: 4", b"length: 4000"))
+        for _ in range(4):
+            await client.send(b"a" * 1000)
+
+        assert (await client.answer()).endswith(b"a" * 1000)
+
+
 @pytest.mark.parametrize("path", [b"/echo", b"/early"])
 async def test_a_request_without_an_end_of_its_body_is_ended(app: App, path: bytes) -> None:
     async with serving(app, body=SHORT) as connect:
@@ -220,4 +241,4 @@ async def test_where_every_connection_has_a_request_one_more_is_refused_at_once(
 
 
 def test_the_shipped_limits() -> None:
-    assert HttpLimits() == HttpLimits(head=10, body=30, unread=30, keep_alive=5, connections=500)
+    assert HttpLimits() == HttpLimits(head=10, body=30, unread=30, keep_alive=5, head_bytes=16384, connections=500)

@@ -3,9 +3,11 @@
 - uvicorn's handler ends the process with status 143, although all roles have stopped in order. No setting turns the
   handler off (https://github.com/Kludex/uvicorn/issues/526), so `Server.capture_signals` is overridden.
 - uvicorn waits for ever for the rest of a request's head or body and for a client to read its answer, and
-  `limit_concurrency` refuses only once a request has come: silent connections can take all there is. Used of
-  `H11Protocol`, beside asyncio's methods: `handle_events`, `on_response_complete`, `conn`, `transport`, `connections`
-  and `loop`. So h11 is the protocol even where another is installed.
+  `limit_concurrency` refuses only once a request has come: silent connections can take all there is. httptools has no
+  limit for a head's size. Used of `HttpToolsProtocol`, beside asyncio's methods: `on_headers_complete`,
+  `on_message_complete`, `on_response_complete`, `cycle` with `response_started` and `response_complete`, `pipeline`,
+  `transport`, `connections` and `loop`. So httptools is the protocol even where another is installed; h11 took 0.3 ms
+  more for a request.
 """
 
 import asyncio
@@ -16,9 +18,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class Server(uvicorn.Server):
@@ -42,20 +43,27 @@ class HttpLimits:
     """From the end of an answer until the client has read it."""
     keep_alive: int = 5
     """Whole seconds of silence between two requests, as uvicorn has it."""
+    head_bytes: int = 16 * 1024
+    """The size of a request's headers."""
     connections: int = 500
     """One more ends the connection that has waited longest for a request; where none waits, it gets a 503."""
 
 
-_CODES = {HTTPStatus.REQUEST_TIMEOUT: "REQUEST_TIMEOUT", HTTPStatus.SERVICE_UNAVAILABLE: "UNAVAILABLE"}
+_CODES = {
+    HTTPStatus.REQUEST_TIMEOUT: "REQUEST_TIMEOUT",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "HEADERS_TOO_LARGE",
+    HTTPStatus.SERVICE_UNAVAILABLE: "UNAVAILABLE",
+}
 """As in the services' own answers."""
 
 
-class BoundedProtocol(H11Protocol):
+class BoundedProtocol(HttpToolsProtocol):
     """A connection that keeps to its limits."""
 
     limits = HttpLimits()
     waiting_since = 0.0
-    _state: Any = None
+    _receives_body = False
+    _head_bytes = 0
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -63,38 +71,55 @@ class BoundedProtocol(H11Protocol):
         if len(self.connections) > self.limits.connections and not self._make_room():
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the service has too many connections: try again")
         else:
-            self._watch()
+            self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
 
-    def handle_events(self) -> None:
-        super().handle_events()
-        self._watch()
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._receives_body:
+            self._head_bytes = 0
+        elif self._head_bytes > self.limits.head_bytes:
+            size = f"{self.limits.head_bytes // 1024} KiB"
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the request's headers are larger than {size}")
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._receives_body = True
+        self._await(self.limits.body, "body")
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._receives_body = False
+        self._head_bytes = 0
+        self._stop_timer()
+        if self.waits:  # the answer came before the end of the body
+            self._await_head()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
             self.loop.call_later(self.limits.unread, self._end_unread)
+        if self.waits:
+            self._await_head()
 
     @property
     def waits(self) -> bool:
         """Whether no request is under way."""
-        return self.conn.their_state is h11.IDLE and not self.transport.is_closing()
+        answered = self.cycle is None or self.cycle.response_complete
+        return answered and not (self._receives_body or self.pipeline or self.transport.is_closing())
 
-    def _watch(self) -> None:
-        """Give the client its time for what it has to send next."""
-        state = self.conn.their_state
-        if state is self._state or self.transport.is_closing():
-            return
-        self._stop_timer()
-        self._state = state
+    def _await_head(self) -> None:
         self.waiting_since = self.loop.time()
-        if state is h11.IDLE:
-            self._timer = self.loop.call_later(self.limits.head, self._end_request, self.limits.head, "headers")
-        elif state is h11.SEND_BODY:
-            self._timer = self.loop.call_later(self.limits.body, self._end_request, self.limits.body, "body")
+        self._await(self.limits.head, "headers")
+
+    def _await(self, seconds: float, part: str) -> None:
+        """Give the client its time for what it has to send next."""
+        self._stop_timer()
+        self._timer = self.loop.call_later(seconds, self._end_request, seconds, part)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -117,7 +142,7 @@ class BoundedProtocol(H11Protocol):
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         """Answer, unless an answer has begun, and close."""
-        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             error = {"code": _CODES[status], "message": message, "request_id": ""}
             body = json.dumps({"error": error}).encode()
             lines = [

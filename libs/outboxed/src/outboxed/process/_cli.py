@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
+import uvloop
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -60,7 +61,8 @@ class CommandLine:
             settings = self._load()
             refuse_unknown_failpoint()
             configure_logs(service=self.name, level=log_level or settings.log_level)
-            return asyncio.run(run())
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(run())
         except (ConfigurationError, DeadLetterError) as error:
             raise _fail(f"{self.name}: {error}") from None
         except Exception as error:

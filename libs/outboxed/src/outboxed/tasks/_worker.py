@@ -1,6 +1,7 @@
 """Claims tasks, makes their calls and records the outcomes; each kind has its own loop and its own concurrency."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
@@ -72,7 +73,7 @@ class Worker(Generic[U]):
                 await _places(kind, running)
                 if stop.is_set():
                     break
-                until = asyncio.get_running_loop().time() + kind.limit.total_seconds()
+                until = time.monotonic() + kind.limit.total_seconds()
                 claimed = await self._claim_if_possible(kind, kind.concurrency - len(running))
                 for task in claimed:
                     running.add(asyncio.create_task(self.perform(kind, task, until=until)))
@@ -115,10 +116,11 @@ class Worker(Generic[U]):
     async def perform(self, kind: TaskKind[U], task: Task, *, until: float | None = None) -> None:
         """One attempt: call, then record; a failure is written only under the task's own lease.
 
-        The call ends at `until` of the event loop's time, counted from before the claim: in a process that was held up
-        no call outlives the lease. Without `until` it has the kind's limit from now on.
+        The call ends at `until` of time.monotonic, counted from before the claim: in a process that was held up no call
+        outlives the lease. An event loop's own time may stand still while a callback runs. Without `until` the call
+        has the kind's limit from now on.
         """
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         seconds = kind.limit.total_seconds() if until is None else until - now
         about = {kind.log_as: task.group or task.key}
         with continued_trace(kind.name, task.traceparent, task=kind.name, **about):
@@ -145,7 +147,7 @@ class Worker(Generic[U]):
             except Exception as error:
                 attempt += 1
                 pause = backoff(attempt, first=RECORD_AGAIN, cap=OUTAGE_SECONDS)
-                in_time = asyncio.get_running_loop().time() + pause < end
+                in_time = time.monotonic() + pause < end
                 if kind.call is None or not (in_time and is_transient(error)):
                     raise
                 log.warning("recording_again", key=task.key, attempts=task.attempts, reason=reason_of(error))
@@ -211,14 +213,13 @@ async def _cancel(running: set[asyncio.Task[None]]) -> None:
 
 async def _places(kind: TaskKind[Any], running: set[asyncio.Task[None]]) -> None:
     """Wait until half of the kind's places are free; for no longer than CLAIM_AFTER once one is."""
-    loop = asyncio.get_running_loop()
     end: float | None = None
     while 2 * len(running) > kind.concurrency:
         if len(running) < kind.concurrency:
-            end = loop.time() + CLAIM_AFTER if end is None else end
-            if loop.time() >= end:
+            end = time.monotonic() + CLAIM_AFTER if end is None else end
+            if time.monotonic() >= end:
                 return
-        await asyncio.wait(running, timeout=end and end - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(running, timeout=end and end - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
         _forget_done(running)
 
 
