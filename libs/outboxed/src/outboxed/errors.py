@@ -26,6 +26,10 @@ class TaskConflictError(Exception):
         super().__init__(f"another task waits as {kind} {key}, with another payload or in another group")
 
 
+class WrittenWhileReadingError(Exception):
+    """A unit of work that was opened for reading has something to write; nothing was written."""
+
+
 class UndecodableRecordError(Exception):
     """A record that can never be decoded; the message becomes the dead letter's reason."""
 

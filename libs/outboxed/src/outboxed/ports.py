@@ -1,6 +1,6 @@
 """What a handler may ask of a transaction, as Protocols; SQL and in-memory adapters implement them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -100,5 +100,15 @@ class UnitOfWork(Protocol):
 
 
 U_co = TypeVar("U_co", bound=UnitOfWork, covariant=True)
-UnitOfWorkFactory = Callable[[], AbstractAsyncContextManager[U_co]]
-"""Opens a transaction: commits at the end of the block, rolls back when an error leaves it."""
+
+
+class UnitOfWorkFactory(Protocol[U_co]):
+    """Opens transactions."""
+
+    def __call__(self, *, reading: bool = False) -> AbstractAsyncContextManager[U_co]:
+        """Begin; commit at the end of the block, roll back when an error leaves it.
+
+        With `reading` each statement sees what is committed when it begins, without a transaction around them, which is
+        two round trips less. Then nothing may be written: the end of the block raises WrittenWhileReadingError.
+        """
+        ...

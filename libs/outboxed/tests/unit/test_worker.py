@@ -348,8 +348,8 @@ class Transactions:
         self._database = database
         self._held = held
 
-    def __call__(self) -> Any:
-        return self._transaction()
+    def __call__(self, *, reading: bool = False) -> Any:
+        return self._database(reading=True) if reading else self._transaction()
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Any]:

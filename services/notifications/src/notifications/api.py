@@ -34,5 +34,5 @@ router = APIRouter(prefix="/api/v1", responses={401: {"model": ErrorResponse}, 4
 
 @router.get("/notifications", tags=["notifications"])
 async def list_notifications(order_id: UUID, _: Operator, needs: Needs) -> NotificationsResponse:
-    async with needs.unit_of_work() as uow:
+    async with needs.unit_of_work(reading=True) as uow:
         return NotificationsResponse.of(await queries.notifications_of(order_id, uow))

@@ -81,7 +81,7 @@ async def get_user(user_id: str, caller: Caller, needs: Needs) -> UserResponse:
     if _only_own(caller) not in {None, wanted}:
         raise not_found("user")
     try:
-        async with needs.unit_of_work() as uow:
+        async with needs.unit_of_work(reading=True) as uow:
             return UserResponse.of(await queries.user(wanted, uow))
     except UserNotFoundError:
         raise not_found("user") from None
@@ -114,7 +114,7 @@ async def create_token(
 
 @router.get("/products", tags=["products"])
 async def list_products(needs: Needs) -> ProductsResponse:
-    async with needs.unit_of_work() as uow:
+    async with needs.unit_of_work(reading=True) as uow:
         return ProductsResponse(items=[ProductResponse.of(product) for product in await queries.products(uow)])
 
 
@@ -142,7 +142,7 @@ async def place_order(body: PlaceOrderRequest, key: IdempotencyKey, caller: Call
 async def get_order(order_id: str, caller: Caller, needs: Needs) -> OrderResponse:
     wanted = _uuid(order_id, "order")
     try:
-        async with needs.unit_of_work() as uow:
+        async with needs.unit_of_work(reading=True) as uow:
             return OrderResponse.of(await queries.order(wanted, uow, user_id=_only_own(caller)))
     except OrderNotFoundError:
         raise not_found("order") from None
@@ -153,7 +153,7 @@ async def list_orders(
     caller: Caller, needs: Needs, cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 20
 ) -> OrdersResponse:
     after = _page_key(cursor) if cursor is not None else None
-    async with needs.unit_of_work() as uow:
+    async with needs.unit_of_work(reading=True) as uow:
         page = await queries.orders(caller.user_id, uow, after=after, limit=limit)
     items = [OrderResponse.of(order) for order in page.orders]
     return OrdersResponse(items=items, next_cursor=_cursor(page.orders[-1]) if page.more else None)

@@ -133,7 +133,7 @@ async def authenticate(
     email: str, password: str, unit_of_work: UnitOfWorkFactory[UnitOfWork], passwords: PasswordHasher
 ) -> User | None:
     """The user whose password this is. An unknown address takes as long as a wrong password."""
-    async with unit_of_work() as uow:
+    async with unit_of_work(reading=True) as uow:
         user = await uow.users.find_by_email(email)
     if user is None:
         await passwords.hash(password)

@@ -41,7 +41,7 @@ async def test_trouble_inside_is_answered_without_its_details(
     status: int,
     code: str,
 ) -> None:
-    def broken() -> Any:
+    def broken(**_: bool) -> Any:
         raise error
 
     app.dependency_overrides[api.dependencies] = always(

@@ -35,6 +35,6 @@ router = APIRouter(prefix="/api/v1", responses={401: {"model": ErrorResponse}, 4
 
 @router.get("/payments", tags=["payments"])
 async def list_payments(order_id: UUID, _: Operator, needs: Needs) -> PaymentsResponse:
-    async with needs.unit_of_work() as uow:
+    async with needs.unit_of_work(reading=True) as uow:
         found = await queries.payments_of(order_id, uow)
     return PaymentsResponse(items=[PaymentResponse.of(payment) for payment in found])

@@ -52,7 +52,7 @@ async def return_charge(unclaimed: UnclaimedCharge, gateway: PaymentGateway) -> 
 async def _pages(unit_of_work: UnitOfWorkFactory[UnitOfWork]) -> AsyncIterator[Sequence[Payment]]:
     after = None
     while True:
-        async with unit_of_work() as uow:
+        async with unit_of_work(reading=True) as uow:
             page = await uow.payments.page(after=after, limit=PAGE)
         if page:
             yield page

@@ -7,6 +7,7 @@ from outboxed.storage._database import (
     UnnestedRows,
     column_types,
     create_engine,
+    single_statements,
     storable,
     unnest,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "reason_of",
     "refusal_of",
     "schema_problem",
+    "single_statements",
     "storable",
     "unnest",
 ]

@@ -94,6 +94,11 @@ class SqlRepository(Generic[A]):
         """Save a changed aggregate."""
         (self._added if aggregate.id in self._added else self._changed)[aggregate.id] = aggregate
 
+    @property
+    def has_changes(self) -> bool:
+        """Whether something was added or saved."""
+        return bool(self._added or self._changed)
+
     async def flush(self) -> None:
         """Write what was added and changed. Raises StaleAggregateError, ConcurrentInsertError."""
         if self._added:

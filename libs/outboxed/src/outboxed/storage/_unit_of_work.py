@@ -13,13 +13,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outboxed._wakeups import Wakeup
-from outboxed.errors import TaskConflictError
+from outboxed.errors import TaskConflictError, WrittenWhileReadingError
 from outboxed.failpoints import failpoint
 from outboxed.messages import Event, OutgoingRecord, encode_versions
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage import tables
 from outboxed.storage._clock import Clock, DatabaseTime
-from outboxed.storage._database import UnnestedRows, column_types, storable
+from outboxed.storage._database import UnnestedRows, column_types, single_statements, storable
 from outboxed.storage._inbox import SqlInbox
 from outboxed.storage._repository import SqlRepository
 from outboxed.telemetry import current_traceparent
@@ -95,6 +95,12 @@ class SqlUnitOfWork:
 
     async def lock(self, keys: Sequence[str]) -> None:
         """See ports.UnitOfWork; a service that consumes events overrides this method."""
+
+    def flush_nothing(self) -> None:
+        """The end of a unit that only read. Raises WrittenWhileReadingError if there is anything to write."""
+        changed = any(repository.has_changes for repository in self.repositories())
+        if changed or self.events.appended or self.tasks.scheduled or self.dead_letters.added:
+            raise WrittenWhileReadingError("a unit of work that was opened for reading has something to write")
 
     async def flush(self) -> None:
         """Write everything; aggregates first, so that outbox rows are inserted under their locks."""
@@ -210,9 +216,16 @@ class SqlTransactions(Generic[U]):
     tasks_scheduled: Wakeup = field(default_factory=Wakeup)
     time: DatabaseTime = field(default_factory=DatabaseTime)
 
-    def __call__(self) -> AbstractAsyncContextManager[U]:
-        """Begin; commit at the end of the block, roll back when an error leaves it."""
-        return self._transaction()
+    def __call__(self, *, reading: bool = False) -> AbstractAsyncContextManager[U]:
+        """See ports.UnitOfWorkFactory."""
+        return self._reading() if reading else self._transaction()
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[U]:
+        async with single_statements(self.engine).connect() as connection:
+            uow = await self._begin(connection)
+            yield uow
+            uow.flush_nothing()
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[U]:

@@ -21,6 +21,7 @@ from outboxed.storage import (
     UnnestedRows,
     column_types,
     dump_headers,
+    single_statements,
     storable,
     tables,
 )
@@ -127,7 +128,7 @@ class SqlTaskQueue:
     """The tasks table; every time is computed in SQL."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
-        self._engine = engine
+        self._engine = single_statements(engine)
         self._clock = clock
 
     @failpoint("task.claim")

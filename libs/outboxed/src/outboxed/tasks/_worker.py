@@ -99,7 +99,7 @@ class Worker(Generic[U]):
     @failpoint("task.read")
     async def _read(self, kind: TaskKind[U], tasks: Sequence[Task]) -> Sequence[Task]:
         assert kind.read is not None  # noqa: S101 - the callers look
-        async with self._unit_of_work() as uow:
+        async with self._unit_of_work(reading=True) as uow:
             states = await kind.read(tasks, uow)
         return [replace(task, state=state) for task, state in zip(tasks, states, strict=True)]
 

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
 from outboxed._wakeups import Wakeup
-from outboxed.errors import TaskConflictError
+from outboxed.errors import TaskConflictError, WrittenWhileReadingError
 from outboxed.messages import EventIdentity, OutgoingRecord, Record
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage import Aggregate, Clock, ConcurrentInsertError, StaleAggregateError
@@ -187,9 +187,17 @@ class InMemoryDatabase(Generic[U]):
         self.clock = StoppedClock(instant)
         return self()
 
-    def __call__(self) -> AbstractAsyncContextManager[U]:
-        """Begin; commit at the end of the block, roll back when an error leaves it."""
-        return self._transaction()
+    def __call__(self, *, reading: bool = False) -> AbstractAsyncContextManager[U]:
+        """See outboxed.ports.UnitOfWorkFactory."""
+        return self._reading() if reading else self._transaction()
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[U]:
+        before = self.state
+        uow = self._make(before.copy(), source=self._source, now=self.clock.now())
+        yield uow
+        if _rows(uow.state) != _rows(before) or uow.events.appended or uow.tasks.scheduled:
+            raise WrittenWhileReadingError("a unit of work that was opened for reading has something to write")
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[U]:
@@ -211,6 +219,10 @@ class InMemoryDatabase(Generic[U]):
             waits = uow.state.tasks.setdefault((task.kind, task.key), stored).new
             if (waits.payload, waits.group) != (task.payload, task.group):
                 raise TaskConflictError(task.kind, task.key)
+
+
+def _rows(state: State) -> State:
+    return replace(state, tables={name: rows for name, rows in state.tables.items() if rows})
 
 
 class InMemoryTaskQueue(Generic[U]):
