@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 import aiosmtplib
-from notifications.mailer import SmtpMailer, SmtpServer
+from notifications.mailer import SmtpMailer
+from notifications.smtp import SmtpServer
 from payments.domain import Charge
 from payments.ports import GatewayCharge, GatewayUnavailableError, PaymentDeclinedError, ServiceTimeoutError
 from shop_harness.evidence import Mail

@@ -8,8 +8,9 @@ from outboxed.web import TokenVerifier
 
 from notifications import api
 from notifications.consumers import ROUTES
-from notifications.mailer import SmtpMailer, SmtpServer
+from notifications.mailer import SmtpMailer
 from notifications.settings import AUDIENCE, ISSUER, Settings
+from notifications.smtp import KEEP_SECONDS, SmtpServer
 from notifications.storage import SqlNotificationsUnitOfWork
 from notifications.tasks import task_kinds
 
@@ -31,7 +32,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Service[SqlNotifica
         router=api.router,
         dependencies=api.Dependencies,
         token_verifier=TokenVerifier(settings.jwt_public_keys, issuer=ISSUER, audience=AUDIENCE, roles=api.ROLES),
-        closed=smtp.close,
+        closed=mailer.close,
     )
 
 
@@ -50,4 +51,5 @@ def create_mailer(settings: Settings, thread: CallThread | None = None) -> SmtpM
         password=settings.smtp_password.get_secret_value(),
         timeout=settings.smtp_timeout_seconds,
     )
-    return SmtpMailer(server, sender=settings.smtp_sender, domain=settings.smtp_domain, thread=thread)
+    sender, domain = settings.smtp_sender, settings.smtp_domain
+    return SmtpMailer(server, sender=sender, domain=domain, thread=thread, keep=KEEP_SECONDS if thread else 0)

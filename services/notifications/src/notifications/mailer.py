@@ -1,8 +1,7 @@
 """E-mails by SMTP: what they say, and which refusals are final."""
 
-import asyncio
 import re
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -12,14 +11,12 @@ from typing import Any
 from uuid import UUID
 
 import aiosmtplib
-import structlog
 from outboxed.failpoints import failpoint
 from outboxed.tasks import CallThread
 
 from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, MailerUnavailableError
-
-log = structlog.get_logger()
+from notifications.smtp import SmtpConnections, SmtpServer
 
 FINAL_CODES = {"the recipient": {550, 551, 552, 553}, "the message": {550, 552, 553, 554}}
 """Replies that are about this one e-mail where the server gives no enhanced status code (RFC 5321, 4.2.3 and 4.3.2).
@@ -35,19 +32,6 @@ _ABOUT_ITS_DOMAIN = {("4", "1"), ("4", "4")}
 """Such as Exchange's reply to an unknown recipient."""
 PERMANENT = 500
 """SMTP replies from here on are final (RFC 5321, section 4.2.1)."""
-GOODBYE_SECONDS = 0.2
-
-
-@dataclass(frozen=True)
-class SmtpServer:
-    """Where to send; `timeout` in seconds, for the whole conversation."""
-
-    host: str
-    port: int
-    starttls: bool
-    username: str
-    password: str
-    timeout: float
 
 
 @dataclass(frozen=True)
@@ -64,14 +48,16 @@ _TEXTS = {
 
 
 class SmtpMailer:
-    """See ports.Mailer. `domain` is the right side of every Message-ID.
+    """See ports.Mailer. `domain` is the right side of every Message-ID. A connection is kept for `keep` seconds.
 
     In a `thread` of its own an e-mail doesn't wait behind the process's batches. Without one it's sent in the caller's
     event loop.
     """
 
-    def __init__(self, server: SmtpServer, *, sender: str, domain: str, thread: CallThread | None = None) -> None:
-        self._server = server
+    def __init__(
+        self, server: SmtpServer, *, sender: str, domain: str, thread: CallThread | None = None, keep: float = 0
+    ) -> None:
+        self._connections = SmtpConnections(server, keep=keep)
         self._sender = sender
         self._domain = domain
         self._thread = thread
@@ -80,6 +66,12 @@ class SmtpMailer:
         message = self._message(kind, email, order_id)
         await self._deliver(message)
         return str(message["Message-ID"])
+
+    async def close(self) -> None:
+        """End the conversations and the thread."""
+        await self._where_mail_is_sent(self._connections.close)
+        if self._thread is not None:
+            await self._thread.close()
 
     def _message(self, kind: Kind, email: str, order_id: UUID) -> EmailMessage:
         text = _TEXTS[kind]
@@ -102,10 +94,7 @@ class SmtpMailer:
     @failpoint("mailer.deliver")
     async def _deliver(self, message: EmailMessage) -> None:
         try:
-            if self._thread is None:
-                await self._converse(message)
-            else:
-                await self._thread.run(lambda: self._converse(message))
+            await self._where_mail_is_sent(lambda: self._connections.send(message))
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _refusal(error.recipients[0], "the recipient") from None
         except aiosmtplib.SMTPDataError as error:
@@ -119,51 +108,11 @@ class SmtpMailer:
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailerUnavailableError(f"the mail server can't be used: {type(error).__name__}") from None
 
-    async def _converse(self, message: EmailMessage) -> None:
-        """Not aiosmtplib.send: cut off, it still waits for the answer to its QUIT."""
-        server = self._server
-        client = _Client(
-            hostname=server.host,
-            port=server.port,
-            start_tls=server.starttls,
-            username=server.username or None,
-            password=server.password or None,
-            timeout=None,  # its own limit is for each step: a server that dawdles at each would take a multiple
-        )
-        try:
-            async with asyncio.timeout(server.timeout):
-                await client.connect()
-                await client.send_message(message)
-            await _say_goodbye(client)
-        finally:
-            client.close()
-            if client.awaits_answer:
-                # a time-out is as unknown as a crash: the next attempt may send a second copy
-                log.warning("mail_outcome_unknown", message_id=str(message["Message-ID"]))
-
-
-class _Client(aiosmtplib.SMTP):
-    """Knows whether the server may have the e-mail without having said so."""
-
-    awaits_answer = False
-
-    async def data(self, *arguments: Any, **named: Any) -> aiosmtplib.SMTPResponse:
-        """From the command DATA on; a refusal is an answer, too."""
-        self.awaits_answer = True
-        try:
-            answer = await super().data(*arguments, **named)
-        except aiosmtplib.SMTPResponseException:
-            self.awaits_answer = False
-            raise
-        self.awaits_answer = False
-        return answer
-
-
-async def _say_goodbye(client: aiosmtplib.SMTP) -> None:
-    """Without effect on the outcome, also if it's cut: the server has the e-mail, and would get a second copy."""
-    with suppress(aiosmtplib.SMTPException, OSError, asyncio.CancelledError):
-        async with asyncio.timeout(GOODBYE_SECONDS):
-            await client.quit()
+    async def _where_mail_is_sent(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._thread is None:
+            await call()
+        else:
+            await self._thread.run(call)
 
 
 def _is_one_address(message: EmailMessage, email: str) -> bool:

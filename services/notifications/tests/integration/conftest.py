@@ -11,7 +11,7 @@ from mail_catcher import Faults, SmtpServer, Store
 from mail_catcher.faults import Fault
 from mail_catcher.smtp import Login
 from notifications.mailer import SmtpMailer
-from notifications.mailer import SmtpServer as Server
+from notifications.smtp import SmtpServer as Server
 from outboxed.process import bind
 from outboxed.tasks import CallThread
 from outboxed.testing.fixtures import certificate

@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult
 from notifications.domain import Kind
-from notifications.mailer import SmtpMailer, SmtpServer
+from notifications.mailer import SmtpMailer
 from notifications.ports import EmailRefusedError, MailerUnavailableError
+from notifications.smtp import SmtpServer
 from outboxed.process import bind
 
 from ..factories import EMAIL

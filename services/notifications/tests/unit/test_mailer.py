@@ -6,8 +6,9 @@ from uuid import UUID
 import aiosmtplib
 import pytest
 from notifications.domain import Kind
-from notifications.mailer import SmtpMailer, SmtpServer
+from notifications.mailer import SmtpMailer
 from notifications.ports import EmailRefusedError, MailerUnavailableError
+from notifications.smtp import SmtpServer
 
 ORDER_ID = UUID("5f0e7a3c-53c6-4c3e-8a51-6f6a7c2f9d10")
 SERVER = SmtpServer(host="smtp", port=25, starttls=False, username="", password="", timeout=5)
@@ -17,6 +18,7 @@ class Outgoing:
     """In the place of aiosmtplib's client: keeps the message, or raises `error`."""
 
     awaits_answer = False
+    is_connected = False
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
@@ -46,7 +48,7 @@ class Outgoing:
 @pytest.fixture
 def outgoing(monkeypatch: pytest.MonkeyPatch) -> Outgoing:
     outgoing = Outgoing()
-    monkeypatch.setattr("notifications.mailer._Client", outgoing)
+    monkeypatch.setattr("notifications.smtp.Client", outgoing)
     return outgoing
 
 

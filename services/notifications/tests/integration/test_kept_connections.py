@@ -1,0 +1,152 @@
+"""A connection to the mail server is kept for the next e-mail, and no e-mail is lost or doubled by that."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiosmtpd.smtp import SMTP
+from backing_services.waiting import eventually
+from notifications.domain import Kind
+from notifications.mailer import SmtpMailer
+from notifications.ports import MailerUnavailableError
+from notifications.smtp import SmtpServer
+from outboxed.process import bind
+
+from ..factories import EMAIL
+
+LONG = 60.0
+
+
+@dataclass
+class Server:
+    """A mail server that counts its connections; `replies` are its next answers to MAIL."""
+
+    port: int = 0
+    connections: list[SMTP] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
+    silent: bool = False
+
+    async def handle_MAIL(self, _: Any, __: Any, envelope: Any, address: str, *___: Any) -> str:  # noqa: N802 - aiosmtpd's
+        envelope.mail_from = address
+        return self.replies.pop() if self.replies else "250 OK"
+
+    async def handle_DATA(self, _: Any, __: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's
+        self.taken.append(envelope.content.decode())
+        if self.silent:
+            self.hang_up()
+        return "250 OK"
+
+    def connection(self) -> SMTP:
+        self.connections.append(SMTP(self, hostname="mail", loop=asyncio.get_running_loop()))
+        return self.connections[-1]
+
+    @property
+    def open(self) -> list[SMTP]:
+        return [each for each in self.connections if each.transport and not each.transport.is_closing()]
+
+    def hang_up(self) -> None:
+        for each in self.open:
+            each.transport.close()  # type: ignore[union-attr]  # an open one has it
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server, listener = Server(), bind("127.0.0.1", 0)
+    server.port = listener.getsockname()[1]
+    listening = await asyncio.get_running_loop().create_server(server.connection, sock=listener)
+    yield server
+    listening.close()
+    server.hang_up()
+    await listening.wait_closed()
+
+
+@asynccontextmanager
+async def mailer_of(server: Server, *, keep: float = LONG) -> AsyncIterator[SmtpMailer]:
+    where = SmtpServer("127.0.0.1", server.port, starttls=False, username="", password="", timeout=5)
+    mailer = SmtpMailer(where, sender="orders@shop.example", domain="shop.example", keep=keep)
+    yield mailer
+    await mailer.close()
+
+
+async def send(mailer: SmtpMailer) -> None:
+    await mailer.send(Kind.CONFIRMATION, EMAIL, uuid4())
+
+
+async def test_emails_one_after_the_other_share_a_connection(server: Server) -> None:
+    async with mailer_of(server) as mailer:
+        for _ in range(3):
+            await send(mailer)
+
+    assert (len(server.connections), len(server.taken)) == (1, 3)
+
+
+async def test_emails_at_one_time_have_a_connection_each_and_all_are_ended_in_the_end(server: Server) -> None:
+    async with mailer_of(server) as mailer:
+        await asyncio.gather(*(send(mailer) for _ in range(3)))
+        await send(mailer)
+        assert len(server.connections) == 3
+
+    await eventually(lambda: not server.open, every=0.001)
+
+
+async def test_a_connection_that_the_server_ended_meanwhile_costs_no_attempt(server: Server) -> None:
+    async with mailer_of(server) as mailer:
+        await send(mailer)
+        server.hang_up()
+        await send(mailer)
+
+    assert (len(server.connections), len(server.taken)) == (2, 2)
+
+
+async def test_a_server_that_wants_to_end_the_conversation_gets_the_email_in_the_next_one(server: Server) -> None:
+    async with mailer_of(server) as mailer:
+        await send(mailer)
+        server.replies = ["421 4.7.0 too many e-mails, come again"]
+        await send(mailer)
+
+    assert (len(server.connections), len(server.taken)) == (2, 2)
+
+
+async def test_a_new_connection_that_is_refused_is_not_tried_again_at_once(server: Server) -> None:
+    server.replies = ["421 4.7.0 not now"]
+    async with mailer_of(server) as mailer:
+        with pytest.raises(MailerUnavailableError):
+            await send(mailer)
+
+    assert (len(server.connections), len(server.taken)) == (1, 0)
+
+
+async def test_an_email_whose_outcome_is_unknown_is_not_sent_again_on_another_connection(server: Server) -> None:
+    async with mailer_of(server) as mailer:
+        await send(mailer)
+        server.silent = True
+        with pytest.raises(MailerUnavailableError):
+            await send(mailer)
+
+    assert (len(server.connections), len(server.taken)) == (1, 2)
+
+
+async def test_an_idle_connection_is_let_go(server: Server) -> None:
+    async with mailer_of(server, keep=0.01) as mailer:
+        await send(mailer)
+        await eventually(lambda: not server.open, every=0.001)
+
+        await send(mailer)
+
+    assert len(server.connections) == 2
+
+
+async def test_a_refusal_ends_its_connection(server: Server) -> None:
+    async with mailer_of(server) as mailer:
+        await send(mailer)
+        server.replies = ["451 4.3.0 later"]
+        with pytest.raises(MailerUnavailableError):
+            await send(mailer)
+        await send(mailer)
+
+    assert (len(server.connections), len(server.taken)) == (2, 2)
