@@ -179,7 +179,7 @@ bench-isolation: .venv ## what each way to isolate tests that use a database cos
 	@$(RUN) python -m tools.bench_isolation $(ARGS)
 
 .PHONY: bench-relay
-bench-relay: .venv ## how fast the relay sends, alone and behind rows that Kafka refuses (needs `make fetch-kafka`)
+bench-relay: .venv ## what a row costs the relay, beside a loop by hand, and behind rows that Kafka refuses (needs `make fetch-kafka`)
 	@$(RUN) python -m tools.bench_relay $(ARGS)
 
 .PHONY: bench-imports

@@ -136,16 +136,17 @@ PLANTED = (
         (
             Edit(
                 f"{OUTBOXED}/relay/_rows.py",
-                r"\.where\(chosen\)",
-                ".where(chosen, _OUTBOX.c.id > max(_SENT, default=0))",
-            ),
-            Edit(
-                f"{OUTBOXED}/relay/_rows.py",
-                r"( +)(return \[_row\(row\) for row in rows if not row\.behind\])",
-                r"\1_SENT.extend(row.id for row in rows)\n\1\2",
+                r"( +)rows: Sequence\[Any\] = result\.all\(\)",
+                r"\1rows = [row for row in result.all() if row[0] > max(_SENT, default=0)]\n"
+                r"\1_SENT.extend(row[0] for row in rows)",
             ),
             Edit(f"{OUTBOXED}/relay/_rows.py", r"\n(LOCK_ID = )", r"\n_SENT: list[int] = []\n\1"),
         ),
+    ),
+    Planted(
+        "the relay begins to read above rows that are not committed yet",
+        tests("libs/outboxed/tests/integration/test_relay_floor.py"),
+        (Edit(f"{OUTBOXED}/relay/_floor.py", r"if not self\._writers:", "if self._writers is not None:"),),
     ),
     Planted(
         "a handler's error is swallowed",

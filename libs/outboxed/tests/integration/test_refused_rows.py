@@ -27,6 +27,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not declare
 )
 from outboxed.consuming import DeadLetter, DeadLetterQueue, Edit
 from outboxed.relay import Relay
+from outboxed.relay._partitioner import partition_of
 from outboxed.storage import tables
 from outboxed.testing.services import running
 from outboxed.testing.topics import PARTITIONS, Topics
@@ -322,7 +323,7 @@ async def test_a_partition_without_a_leader_holds_up_no_other_and_goes_on_in_ord
     keys = [uuid4() for _ in range(40)]
     await append(transactions, *((key, 1, SMALL) for key in keys))
     await relay_all(own_relay, transactions)
-    waiting = [key for key in keys if own_relay._producer.partition("accounts", str(key), range(4)).partition == 0]  # noqa: SLF001 - what a client computes
+    waiting = [key for key in keys if partition_of(str(key).encode(), PARTITIONS) == 0]
     others = [key for key in keys if key not in waiting]
     own_kafka.take_leader(topic, 0)
     await append(transactions, *((key, sequence, SMALL) for sequence in (2, 3, 4, 5) for key in waiting))
@@ -346,7 +347,7 @@ async def test_a_batch_without_an_answer_is_not_sent_again_before_it_has_one(
     await append(transactions, (key, 1, SMALL))
     async with abandoned_at_the_end(relay_of(transactions, own_topics, clock=lambda: next(seconds))) as relay:
         await relay_all(relay, transactions)
-        partition = relay._producer.partition("accounts", str(key), range(4))  # noqa: SLF001 - what a client computes
+        partition = own_topics.kafka.topic("accounts"), partition_of(str(key).encode(), PARTITIONS)
         own_kafka.take_leader(*partition)
         await append(transactions, (key, 2, SMALL), (key, 3, SMALL))
 
@@ -411,7 +412,7 @@ async def test_an_error_that_kafka_does_not_name_counts_only_if_the_partition_ta
 ) -> None:
     monkeypatch.setattr("outboxed.relay._outcomes.UNNAMED_ATTEMPTS", 3)
     monkeypatch.setattr("outboxed.relay._outcomes.LONGEST_RETRY", 0.0)
-    refused, other = _keys_of_one_partition(own_relay)
+    refused, other = _keys_of_one_partition()
     await append(transactions, (refused, 1, SMALL))
     for attempt in range(3):
         own_kafka.push_request_errors(PRODUCE, UNKNOWN_SERVER_ERROR)
@@ -425,9 +426,9 @@ async def test_an_error_that_kafka_does_not_name_counts_only_if_the_partition_ta
     assert len((await letters_of(transactions, own_topics))[1]) == letters
 
 
-def _keys_of_one_partition(relay: Relay) -> tuple[UUID, UUID]:
+def _keys_of_one_partition() -> tuple[UUID, UUID]:
     keys = [uuid4() for _ in range(20)]
-    places = {key: relay._producer.partition("accounts", str(key), range(4)) for key in keys}  # noqa: SLF001 - as above
+    places = {key: partition_of(str(key).encode(), PARTITIONS) for key in keys}
     first = keys[0]
     return first, next(key for key in keys[1:] if places[key] == places[first])
 

@@ -1,5 +1,7 @@
 """What the relay sends next, without Kafka and PostgreSQL."""
 
+import json
+
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import (
@@ -15,9 +17,10 @@ from aiokafka.errors import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from outboxed.messages import OutgoingRecord
 from outboxed.relay._flow import FIRST_PAUSE, LONGEST_PAUSE, WINDOW, Batch, Flow
 from outboxed.relay._refusals import Blame, blame
-from outboxed.relay._row import RECORD_OVERHEAD, Row, UnsendableRowError
+from outboxed.relay._row import Row, UnsendableRowError
 
 HERE, THERE = TopicPartition("accounts", 0), TopicPartition("accounts", 1)
 
@@ -40,7 +43,7 @@ def flow(clock: Clock) -> Flow:
 
 
 def row(number: int, size: int = 100) -> Row:
-    return Row(number, "accounts", f"key-{number}", b"x" * (size - len(f"key-{number}") - RECORD_OVERHEAD), {})
+    return Row(number, "accounts", f"key-{number}", b"", "{}", attempts=0, size=size)
 
 
 def here(*rows: Row) -> Batch:
@@ -159,6 +162,39 @@ def test_a_partition_takes_others_only_after_the_moment_asked_about(flow: Flow, 
     assert flow.took_others(HERE, since=4)
     assert not flow.took_others(HERE, since=5)
     assert not flow.took_others(THERE, since=0)
+
+
+@given(
+    key=st.text(max_size=40),
+    value=st.binary(max_size=40),
+    headers=st.dictionaries(st.text(max_size=8), st.text(max_size=20), max_size=5),
+)
+def test_a_row_becomes_the_record_that_was_appended(key: str, value: bytes, headers: dict[str, str]) -> None:
+    appended = OutgoingRecord("accounts", key, value, headers).producer_record()
+
+    sent = Row(1, "accounts", key, value, json.dumps(headers), attempts=0, size=0).wire_record()
+
+    assert (sent.key, sent.value, sent.headers) == (appended.key, appended.value, appended.headers)
+
+
+@pytest.mark.parametrize(
+    ("headers", "kept"),
+    [
+        ("[]", ("", b"[]")),
+        ('"text"', ("", b'"text"')),
+        ("9" * 5000, ("", b"9" * 5000)),
+        ('{"a": 1}', ("a", b"1")),
+        ('{"a": null}', ("a", b"null")),
+        ('{"a": true}', ("a", b"true")),
+        ('{"a": {}}', ("a", b"{}")),
+    ],
+)
+def test_headers_that_are_no_texts_become_no_record_and_are_kept(headers: str, kept: tuple[str, bytes]) -> None:
+    unsendable = Row(1, "accounts", "key", b"", headers, attempts=0, size=0)
+
+    with pytest.raises(UnsendableRowError, match="no JSON object of texts"):
+        unsendable.wire_record()
+    assert unsendable.raw_headers() == [kept]
 
 
 @given(

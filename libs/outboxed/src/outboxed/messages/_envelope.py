@@ -68,7 +68,7 @@ class OutgoingRecord:
         return [(name, value.encode()) for name, value in self.headers.items()]
 
     def producer_record(self) -> ProducerRecord:
-        """What the relay gives to its producer; whoever needs a record as its consumers read it begins here, too."""
+        """The record as its consumers read it; the relay makes the same of a row, in a shorter way."""
         return ProducerRecord(self.topic, self.key.encode(), self.value, self.raw_headers())
 
 

@@ -63,11 +63,12 @@ class Flow:
         chosen: dict[TopicPartition, list[Row]] = {}
         room: dict[TopicPartition, int] = {}
         for partition, row in rows:
+            size = row.size
             if partition not in chosen:
-                chosen[partition], room[partition] = [row], self._window(partition, row.topic) - row.size
-            elif room[partition] >= row.size:
+                chosen[partition], room[partition] = [row], self._window(partition, row.topic) - size
+            elif room[partition] >= size:
                 chosen[partition].append(row)
-                room[partition] -= row.size
+                room[partition] -= size
             else:
                 room[partition] = -1  # a later, smaller row must not overtake this one
         return [Batch(partition, tuple(found)) for partition, found in chosen.items()]
@@ -75,6 +76,11 @@ class Flow:
     def is_too_large(self, row: Row) -> bool:
         """Whether Kafka refused a row of this topic for its size that was no larger."""
         return row.topic in self._too_large and row.size >= self._too_large[row.topic]
+
+    @property
+    def knows_too_large(self) -> bool:
+        """Whether Kafka refuses rows of any topic for their size."""
+        return bool(self._too_large)
 
     def is_open(self, place: str | TopicPartition) -> bool:
         """Whether the topic or the partition may be sent to now, as far as its own refusals say."""

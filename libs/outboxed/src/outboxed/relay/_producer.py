@@ -1,22 +1,25 @@
 """The relay's side of Kafka: batches of our own, at most one on its way to a partition."""
 
 import asyncio
+import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
-from aiokafka.partitioner import DefaultPartitioner
 
 from outboxed._compat.aiokafka import close_without_flushing
-from outboxed.messages import ProducerRecord
 from outboxed.relay._flow import WINDOW, Batch
+from outboxed.relay._row import WireRecord
 from outboxed.settings import KafkaSettings
 
 START_SECONDS = 3.0
 CLOSE_SECONDS = 0.4
 REQUEST_SECONDS = 3.0
 """aiokafka tries a batch again for so long, then one last time; after that the batch has an outcome."""
+FOUND_SECONDS = 1.0
+"""So long a topic's partitions are taken to be what they were. A question costs as much as ten rows."""
+_NEVER: tuple[float, Sequence[TopicPartition]] = float("-inf"), ()
 
 Outcome = tuple[Batch, BaseException | None]
 
@@ -30,8 +33,8 @@ class BatchProducer:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
-        self._partitioner = DefaultPartitioner()
         self._lookups: dict[str, asyncio.Task[Collection[int]]] = {}
+        self._found: dict[str, tuple[float, Sequence[TopicPartition]]] = {}
         self._sent: dict[TopicPartition, tuple[Batch, asyncio.Future[Any]]] = {}
 
     @property
@@ -44,33 +47,49 @@ class BatchProducer:
         """Whether Kafka owes an answer to a batch or to a question about a topic."""
         return bool(self._sent or self._lookups)
 
-    async def locate(self, topics: Collection[str], *, within: float) -> dict[str, Sequence[int] | BaseException]:
+    async def locate(
+        self, topics: Collection[str], *, within: float
+    ) -> dict[str, Sequence[TopicPartition] | BaseException]:
         """The partitions of these topics, or why there are none; without a topic that has no answer yet.
 
         A first question waits `within` seconds. A later one about a topic without an answer doesn't wait. Connects
-        first, and raises KafkaError if that fails.
+        first, and raises KafkaError if that fails. An answer counts for FOUND_SECONDS.
         """
         producer = await self._started()
-        new = [topic for topic in topics if topic not in self._lookups]
+        now = time.monotonic()
+        known: dict[str, Sequence[TopicPartition] | BaseException] = {}
+        for topic in topics:
+            until, partitions = self._found.get(topic, _NEVER)
+            if now < until:
+                known[topic] = partitions
+        if len(known) == len(topics):
+            return known
+        asked = [topic for topic in topics if topic not in known]
+        new = [topic for topic in asked if topic not in self._lookups]
         for topic in new:
             question = producer.partitions_for(self._kafka.topic(topic))
             self._lookups[topic] = asyncio.create_task(question)
         if new:
             await asyncio.wait([self._lookups[topic] for topic in new], timeout=within)
-        answered = [topic for topic in topics if self._lookups[topic].done()]
-        tasks = {topic: self._lookups.pop(topic) for topic in answered}
-        return {topic: task.exception() or sorted(task.result()) for topic, task in tasks.items()}
+        tasks = {topic: self._lookups.pop(topic) for topic in asked if self._lookups[topic].done()}
+        return {
+            **known,
+            **{topic: task.exception() or self._keep(topic, task.result()) for topic, task in tasks.items()},
+        }
 
-    def partition(self, topic: str, key: str, partitions: Sequence[int]) -> TopicPartition:
-        """Where a row of this key belongs, as aiokafka and Kafka's own clients choose it."""
-        return TopicPartition(self._kafka.topic(topic), self._partitioner(key.encode(), partitions, []))
+    def _keep(self, topic: str, numbers: Collection[int]) -> Sequence[TopicPartition]:
+        name = self._kafka.topic(topic)
+        partitions = [TopicPartition(name, number) for number in sorted(numbers)]
+        self._found[topic] = time.monotonic() + FOUND_SECONDS, partitions
+        return partitions
 
-    async def send(self, batch: Batch, records: Sequence[ProducerRecord]) -> None:
+    async def send(self, batch: Batch, records: Sequence[WireRecord]) -> None:
         """Begin to send a batch; `settled` has its outcome. Raises KafkaError."""
         producer = await self._started()
         builder = producer.create_batch()
+        append, now = builder.append, int(time.time() * 1000)
         for record in records:
-            builder.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
+            append(timestamp=now, key=record.key, value=record.value, headers=record.headers)
         builder.close()
         topic, partition = batch.partition
         self._sent[batch.partition] = (batch, await producer.send_batch(builder, topic, partition=partition))
@@ -89,6 +108,7 @@ class BatchProducer:
             lookup.cancel()
         await asyncio.gather(*self._lookups.values(), return_exceptions=True)
         self._lookups.clear()
+        self._found.clear()
         if producer is not None:
             await close_without_flushing(producer, within=CLOSE_SECONDS)
         for _, future in self._sent.values():

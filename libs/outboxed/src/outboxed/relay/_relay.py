@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import ClassVar
 
@@ -15,18 +15,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from outboxed._contact import KafkaContact
 from outboxed._wakeups import Idling, Wakeup
 from outboxed.failpoints import failpoint
-from outboxed.messages import ProducerRecord
 from outboxed.relay import _rows
+from outboxed.relay._floor import Floor
 from outboxed.relay._flow import Batch, Flow
 from outboxed.relay._outcomes import Outcomes
+from outboxed.relay._partitioner import partition_of
 from outboxed.relay._producer import BatchProducer, Outcome
-from outboxed.relay._row import Row, UnsendableRowError, may_be_a_topic
+from outboxed.relay._row import Row, UnsendableRowError, WireRecord, may_be_a_topic
 from outboxed.settings import KafkaSettings
 from outboxed.storage import is_transient
 
 log = structlog.get_logger()
 
-BATCH = 100
+BATCH = 500
+"""Rows that are read at once. With a backlog each of them costs a third less than with a hundred."""
+TURNS_SECONDS = 0.2
+"""So long a pass goes on with what it has read, while Kafka takes everything."""
 SCAN = 10_000
 """While a part of Kafka takes nothing, so many rows are looked through for those of the other parts."""
 ACK_SECONDS = 3.0
@@ -35,6 +39,8 @@ HELD_SHARE = 19
 """While other rows wait, held rows get one part in twenty of the time."""
 RELEASE_SECONDS = 0.5
 """Rows go on so soon after what was in front of them."""
+FROM_THE_START_SECONDS = 30.0
+"""So often all of the outbox is read, in case that somebody set its sequence back or put a row in by hand."""
 NOWHERE = -1
 """The partition of a row that no producer could send."""
 
@@ -65,7 +71,8 @@ class Relay:
         self._producer = BatchProducer(kafka)
         self._flow = Flow(clock)
         self._outcomes = Outcomes(self._flow, self._contact, clock)
-        self._look_at = self._release_at = clock()
+        self._floor = Floor()
+        self._look_at = self._release_at = self._start_at = clock()
         self._had_answers = False
 
     async def run(self, stop: anyio.Event) -> None:
@@ -106,6 +113,7 @@ class Relay:
             if not locked:
                 self._contact.answered("relay")  # what another relay hears is that one's to tell
                 return 0
+            await self._floor.rise(connection)
             # first what Kafka took since the last time, so that it isn't sent again
             late, failure = await self._write(connection, await self._producer.settled((), within=0))
             acknowledged, failed = await self._send(connection, any_held=any_held)
@@ -122,7 +130,7 @@ class Relay:
         free = await self._free(connection)
         if not (held or free or self._producer.is_waiting or self._flow.has_pauses):
             self._contact.answered("relay")  # nothing waits for Kafka
-        acknowledged, failure = await self._write(connection, await self._send_and_wait(held, free))
+        acknowledged, failure = await self._send_in_turns(connection, held, free)
         if looks:
             now = self._clock()
             self._look_at = now + (now - began) * HELD_SHARE if free else now
@@ -142,24 +150,35 @@ class Relay:
 
     async def _free(self, connection: AsyncConnection) -> list[Row]:
         """The oldest rows that may be sent; those that must wait for another row are held on the way."""
-        ids = None
+        ids, above = None, self._begin_reading()
         if self._flow.has_pauses or self._producer.is_waiting:
-            ids = await self._ids_elsewhere(connection)
-        rows, behind = await _rows.free(connection, BATCH, ids)
+            ids = await self._ids_elsewhere(connection, above)
+        rows, behind = await _rows.free(connection, BATCH, above=above, ids=ids)
+        if seen := [*(row.id for row in rows), *behind]:
+            if min(seen) <= self._floor.id:
+                self._floor.reset()
+            self._floor.passed(seen)
         if behind:
             await _rows.hold_behind(connection, behind)
         return await self._without_known_refusals(connection, rows)
 
-    async def _ids_elsewhere(self, connection: AsyncConnection) -> Sequence[int]:
+    def _begin_reading(self) -> int:
+        now = self._clock()
+        if now < self._start_at:
+            return self._floor.id
+        self._start_at = now + FROM_THE_START_SECONDS
+        return 0
+
+    async def _ids_elsewhere(self, connection: AsyncConnection, above: int) -> Sequence[int]:
         """The oldest rows whose partition takes batches, or that no producer could send."""
-        places = await _rows.places(connection, SCAN, without=self._flow.paused_topics())
+        places = await _rows.places(connection, SCAN, above=above, without=self._flow.paused_topics())
         partitions = await self._partitions({place.topic for place in places if may_be_a_topic(place.topic)})
         takes_a_batch = cache(self._takes_a_batch)  # a pause that ends between two rows must not let the later one pass
 
         def may_be_tried(place: _rows.Place) -> bool:
             if place.topic not in partitions:
                 return not may_be_a_topic(place.topic)
-            return takes_a_batch(self._producer.partition(place.topic, place.key, partitions[place.topic]))
+            return takes_a_batch(_partition_of(place, partitions[place.topic]))
 
         return [place.id for place in places if may_be_tried(place)][:BATCH]
 
@@ -171,6 +190,8 @@ class Relay:
 
         Behind an earlier row of its key it isn't held: only the first row of a key may go alone.
         """
+        if not self._flow.knows_too_large:
+            return list(rows)
         too_large: dict[tuple[str, str], Row] = {}
         sendable: dict[int, Row] = {}
         for row in rows:
@@ -184,41 +205,56 @@ class Relay:
             await _rows.hold(connection, holds)
         return list(sendable.values())
 
-    async def _send_and_wait(self, held: Sequence[Row], free: Sequence[Row]) -> list[Outcome]:
-        """Send held rows alone, and free ones in company; each partition gets one batch."""
-        records, outcomes = _records([*held, *free])
-        batches = await self._batches(held, free, records.keys()) if records else []
-        if not batches:
-            return outcomes
-        await self._begin(batches, records)
-        awaited = [batch.partition for batch in batches if not self._flow.is_doubtful(batch)]
-        return outcomes + await self._acknowledged(awaited)
+    async def _send_in_turns(
+        self, connection: AsyncConnection, held: Sequence[Row], free: Sequence[Row]
+    ) -> tuple[int, BaseException | None]:
+        """Send held rows alone and free ones in company, until all are sent or Kafka doesn't take a batch.
 
-    async def _batches(self, held: Sequence[Row], free: Sequence[Row], sendable: Collection[int]) -> list[Batch]:
+        In a turn each partition gets one batch, and the next one in the next turn.
+        """
+        records, outcomes = _records([*held, *free])
+        held = [row for row in held if row.id in records]
+        left = [row for row in free if row.id in records]
+        acknowledged, end = 0, self._clock() + TURNS_SECONDS
+        while True:
+            batches = await self._batches(held, left)
+            outcomes += await self._send_and_wait(batches, records)
+            taken, failure = await self._write(connection, outcomes)
+            acknowledged += taken
+            number = sum(len(batch.rows) for batch in batches)
+            if failure or taken < number or number == len(held) + len(left) or not batches or self._clock() >= end:
+                return acknowledged, failure
+            sent = {row.id for batch in batches for row in batch.rows}
+            held, left, outcomes = [], [row for row in left if row.id not in sent], []
+
+    async def _send_and_wait(self, batches: Sequence[Batch], records: Mapping[int, WireRecord]) -> list[Outcome]:
+        if not batches:
+            return []
+        await self._begin(batches, records)
+        return await self._acknowledged([batch.partition for batch in batches if not self._flow.is_doubtful(batch)])
+
+    async def _batches(self, held: Sequence[Row], free: Sequence[Row]) -> list[Batch]:
+        """For each partition that takes one now: a held row, or else the first of the free ones."""
+        if not (held or free):
+            return []
+        places = await self._partitions({row.topic for row in [*held, *free]})
+        takes = {
+            partition for partitions in places.values() for partition in partitions if self._takes_a_batch(partition)
+        }
         alone: dict[TopicPartition, Row] = {}
-        for partition, row in await self._placed(held, sendable):
-            alone.setdefault(partition, row)
-        company = [(partition, row) for partition, row in await self._placed(free, sendable) if partition not in alone]
+        for partition, row in _placed(held, places):
+            if partition in takes:
+                alone.setdefault(partition, row)
+        takes -= alone.keys()
+        company = ((partition, row) for partition, row in _placed(free, places) if partition in takes)
         return [*(Batch(partition, (row,)) for partition, row in alone.items()), *self._flow.batches(company)]
 
-    async def _placed(self, rows: Sequence[Row], sendable: Collection[int]) -> list[tuple[TopicPartition, Row]]:
-        """Each row with its partition, if that takes a batch now."""
-        chosen = [row for row in rows if row.id in sendable]
-        partitions = await self._partitions({row.topic for row in chosen})
-        placed = (
-            (self._producer.partition(row.topic, row.key, partitions[row.topic]), row)
-            for row in chosen
-            if row.topic in partitions
-        )
-        takes_a_batch = cache(self._takes_a_batch)
-        return [(partition, row) for partition, row in placed if takes_a_batch(partition)]
-
-    async def _partitions(self, topics: Collection[str]) -> dict[str, Sequence[int]]:
+    async def _partitions(self, topics: Collection[str]) -> dict[str, Sequence[TopicPartition]]:
         """The partitions of those topics that take batches."""
         wanted = [topic for topic in topics if self._flow.is_open(topic)]
         if not wanted:
             return {}
-        found: dict[str, Sequence[int]] = {}
+        found: dict[str, Sequence[TopicPartition]] = {}
         for topic, answer in (await self._producer.locate(wanted, within=ACK_SECONDS)).items():
             if isinstance(answer, BaseException):
                 self._outcomes.pause_topic(topic, answer)
@@ -227,7 +263,7 @@ class Relay:
         return found
 
     @failpoint("relay.send")
-    async def _begin(self, batches: Sequence[Batch], records: Mapping[int, ProducerRecord]) -> None:
+    async def _begin(self, batches: Sequence[Batch], records: Mapping[int, WireRecord]) -> None:
         for batch in batches:
             await self._producer.send(batch, [records[row.id] for row in batch.rows])
 
@@ -241,16 +277,27 @@ class Relay:
         return outcomes
 
 
-def _records(rows: Sequence[Row]) -> tuple[dict[int, ProducerRecord], list[Outcome]]:
+def _partition_of(row: Row | _rows.Place, partitions: Sequence[TopicPartition]) -> TopicPartition:
+    return partitions[partition_of(row.key.encode(), len(partitions))]
+
+
+def _placed(
+    rows: Iterable[Row], places: Mapping[str, Sequence[TopicPartition]]
+) -> Iterator[tuple[TopicPartition, Row]]:
+    for row in rows:
+        if (partitions := places.get(row.topic)) is not None:
+            yield _partition_of(row, partitions), row
+
+
+def _records(rows: Sequence[Row]) -> tuple[dict[int, WireRecord], list[Outcome]]:
     """The rows' records, without the later rows of a key that has one which no producer could send."""
-    records: dict[int, ProducerRecord] = {}
+    records: dict[int, WireRecord] = {}
     refused: dict[tuple[str, str], Outcome] = {}
     for row in rows:
-        key = row.topic, row.key
-        if key in refused:
+        if refused and (row.topic, row.key) in refused:
             continue
         try:
-            records[row.id] = row.producer_record()
+            records[row.id] = row.wire_record()
         except UnsendableRowError as error:
-            refused[key] = Batch(TopicPartition(row.topic, NOWHERE), (row,)), error
+            refused[row.topic, row.key] = Batch(TopicPartition(row.topic, NOWHERE), (row,)), error
     return records, list(refused.values())

@@ -1,0 +1,166 @@
+"""Where the relay begins to read: above the rows that were sent, and never above one that may still come."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+from outboxed.consuming import DeadLetterQueue, Edit
+from outboxed.relay import Relay
+from outboxed.storage import tables
+from outboxed.testing.topics import Topics
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..sample import AccountCredited
+from .conftest import Transactions, abandoned_at_the_end, count, relay_of, role_of
+
+OUTBOX, LETTERS = tables.outbox, tables.dead_letters
+
+
+@pytest.fixture(autouse=True)
+def rises_after_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outboxed.relay._floor.EVERY_ROWS", 1)
+
+
+@pytest.fixture
+async def relay(topics: Topics, transactions: Transactions) -> AsyncIterator[Relay]:
+    async with abandoned_at_the_end(relay_of(transactions, topics)) as relay:
+        yield relay
+
+
+def floor_of(relay: Relay) -> int:
+    return relay._floor.id  # noqa: SLF001 - nothing else tells from where it reads
+
+
+async def oldest(transactions: Transactions) -> int:
+    async with transactions.engine.connect() as connection:
+        return int((await connection.execute(sa.select(sa.func.min(OUTBOX.c.id)))).scalar_one())
+
+
+async def append(transactions: Transactions, key: UUID, *sequences: int) -> None:
+    async with transactions() as uow:
+        for sequence in sequences:
+            uow.events.append(AccountCredited(account_id=key), sequence=sequence)
+
+
+async def insert(connection: AsyncConnection, key: UUID, sequence: int) -> int:
+    """A row whose transaction goes on; returns its id."""
+    headers = {"ce_id": str(uuid4()), "ce_type": AccountCredited.type, "ce_sequence": str(sequence)}
+    values = {"topic": "accounts", "key": str(key), "value": b"{}", "headers": headers}
+    return int((await connection.execute(sa.insert(OUTBOX).values(values).returning(OUTBOX.c.id))).scalar_one())
+
+
+async def told(topics: Topics, key: UUID, number: int) -> list[int]:
+    records = [record for record in await topics.read("accounts", number) if record.key == str(key).encode()]
+    return [int(dict(record.headers)["ce_sequence"]) for record in records]
+
+
+async def test_reading_begins_above_what_was_sent(transactions: Transactions, relay: Relay) -> None:
+    await append(transactions, uuid4(), 1, 2, 3)
+    await relay.send_once()
+    await append(transactions, uuid4(), 1)
+    next_one = await oldest(transactions)
+    await relay.send_once()
+
+    assert floor_of(relay) == next_one - 1
+
+
+async def test_a_row_that_is_committed_late_is_sent_before_the_later_ones_of_its_key(
+    transactions: Transactions, relay: Relay, topics: Topics
+) -> None:
+    key = uuid4()
+    async with transactions.engine.connect() as late:
+        late_one = await insert(late, key, 1)
+        for _ in range(3):
+            await append(transactions, uuid4(), 1, 2)
+            await relay.send_once()
+        meanwhile = floor_of(relay)
+        await late.commit()
+    await append(transactions, key, 2)
+    await relay.send_once()
+
+    assert meanwhile < late_one
+    assert await told(topics, key, 8) == [1, 2]
+
+
+async def test_a_transaction_that_was_given_no_id_holds_nothing_up(transactions: Transactions, relay: Relay) -> None:
+    async with transactions.engine.connect() as other:
+        await other.execute(sa.text("create temporary table someones (id int)"))  # it has a snapshot and a number
+        await append(transactions, uuid4(), 1, 2)
+        await relay.send_once()
+        await append(transactions, uuid4(), 1)
+        next_one = await oldest(transactions)
+        await relay.send_once()
+
+    assert floor_of(relay) == next_one - 1
+
+
+async def test_a_row_that_waits_is_above_where_reading_begins(
+    transactions: Transactions, relay: Relay, topics: Topics
+) -> None:
+    key = uuid4()
+    await append(transactions, key, 1, 2, 3)
+    first = await oldest(transactions)
+    async with transactions.engine.begin() as connection:
+        waits = sa.update(OUTBOX).where(OUTBOX.c.id == first).values(retry_at=sa.text("now() + interval '1 hour'"))
+        await connection.execute(waits)
+    for _ in range(3):
+        await append(transactions, uuid4(), 1)
+        await relay.send_once()
+    meanwhile = floor_of(relay)
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.update(OUTBOX).where(OUTBOX.c.id == first).values(retry_at=sa.text("now()")))
+    while await count(transactions.engine, OUTBOX):
+        relay._look_at = relay._release_at = 0.0  # noqa: SLF001 - the next look at held rows is now
+        await relay.send_once()
+
+    assert meanwhile < first
+    assert await told(topics, key, 6) == [1, 2, 3]
+
+
+async def test_a_row_that_comes_back_from_the_dead_letters_is_sent_before_the_later_ones_of_its_key(
+    transactions: Transactions, relay: Relay, topics: Topics
+) -> None:
+    key = uuid4()
+    await append(transactions, key, 1)
+    async with transactions.engine.begin() as connection:
+        headers = OUTBOX.c.headers
+        await connection.execute(sa.update(OUTBOX).values(headers=headers.op("||")(sa.text("'{\"ce_x\": 1}'::jsonb"))))
+    for _ in range(3):
+        await relay.send_once()
+        await append(transactions, uuid4(), 1, 2)
+        relay._look_at = 0.0  # noqa: SLF001 - as above
+        async with transactions.engine.begin() as connection:
+            await connection.execute(sa.update(OUTBOX).where(OUTBOX.c.attempts > 0).values(retry_at=sa.text("now()")))
+    meanwhile = floor_of(relay)
+    _, consumer = role_of(topics, transactions)
+    queue = DeadLetterQueue(transactions, consumer)
+    (letter,) = await queue.list()
+    await queue.edit(letter.id, Edit(removed_headers=("ce_x",)))
+    await queue.replay(letter.id)
+    await append(transactions, key, 2)
+    while await count(transactions.engine, OUTBOX):
+        await relay.send_once()
+
+    assert letter.source == "outbox"
+    assert meanwhile < (letter.offset or 0)
+    assert await told(topics, key, 8) == [1, 2]
+
+
+async def test_rows_of_a_sequence_that_was_set_back_are_sent_at_the_next_look_from_the_start(
+    transactions: Transactions, relay: Relay
+) -> None:
+    for _ in range(3):
+        await append(transactions, uuid4(), 1, 2)
+        await relay.send_once()
+    begins = floor_of(relay)
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.text("alter table outbox alter id restart with 1"))
+    await append(transactions, uuid4(), 1)
+
+    before = await relay.send_once()
+    relay._start_at = 0.0  # noqa: SLF001 - its time has come
+    after = await relay.send_once()
+
+    assert begins > 1
+    assert (before, after, floor_of(relay)) == (0, 1, 0)
