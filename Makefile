@@ -182,6 +182,10 @@ bench-isolation: .venv ## what each way to isolate tests that use a database cos
 bench-relay: .venv ## what a row costs the relay, beside a loop by hand, and behind rows that Kafka refuses (needs `make fetch-kafka`)
 	@$(RUN) python -m tools.bench_relay $(ARGS)
 
+.PHONY: bench-backlog
+bench-backlog: .venv ## what a step costs with a thousand rows in each table and with a million (needs `make fetch-kafka`)
+	@$(RUN) python -m tools.bench_backlog $(ARGS)
+
 .PHONY: bench-imports
 bench-imports: .venv ## what each service takes to import, beside its libraries alone
 	@$(RUN) python -m tools.bench_imports $(ARGS)

@@ -334,6 +334,46 @@ async def test_an_outbox_and_an_inbox_that_grow_are_seen_to_grow_and_to_drain(
     assert [int(each["outbox_oldest_seconds"]) // 10 for each in seen] == [1, 2, 0]
 
 
+async def test_a_large_number_is_an_estimate_and_ages_stay_exact(transactions: Transactions) -> None:
+    metrics = Metrics(transactions.clock)
+    async with transactions.engine.begin() as connection:
+        for statement in LARGE_BACKLOG:
+            await connection.exec_driver_sql(statement)
+
+    figures = await _figures(metrics, transactions)
+
+    for name in ("outbox_rows", "inbox_rows", 'tasks_due{kind="send"}'):
+        assert 4_000 <= figures[name] <= 6_000, name
+    assert (figures['tasks_due{kind="few"}'], figures["outbox_held_rows"]) == (1_000, 1_000)
+    assert 7200 <= figures["outbox_oldest_seconds"] < 7300
+    assert 10_800 <= figures['tasks_oldest_due_seconds{kind="send"}'] < 10_900
+
+
+LARGE_BACKLOG = (
+    """
+    insert into outbox (topic, key, value, headers, created_at)
+    select 'accounts', n, '', '{}', now() - interval '2 hours' + n * interval '1 s' from generate_series(0, 4999) n
+    """,
+    """
+    insert into outbox (topic, key, value, headers, retry_at)
+    select 'accounts', n, '', '{}', 'infinity' from generate_series(1, 1000) n
+    """,
+    "insert into inbox (event_id) select n from generate_series(1, 5000) n",
+    """
+    insert into tasks (kind, key, payload, due_at, first_due_at)
+    select kind, n, '{}', now() - interval '1 hour', now() - interval '1 hour'
+    from (values ('send', 4999), ('few', 1000)) as kinds (kind, number), generate_series(1, number) n
+    """,
+    # one is not due before tomorrow, and one was postponed until then
+    """
+    insert into tasks (kind, key, payload, due_at, first_due_at) values
+    ('send', 'later', '{}', now() + interval '1 day', now() + interval '1 day'),
+    ('send', 'again', '{}', now() + interval '1 day', now() - interval '3 hours')
+    """,
+    "analyze outbox, inbox, tasks",
+)
+
+
 async def _figures(metrics: Metrics, transactions: Transactions) -> dict[str, float]:
     text = (await metrics.scrape(transactions.engine, task_kinds=["send"])).decode()
     pairs = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))

@@ -8,13 +8,13 @@ from datetime import datetime
 import sqlalchemy as sa
 import structlog
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from outboxed.process._counts import due_tasks, inbox_rows, outbox
 from outboxed.storage import Clock, is_transient, tables
 
 log = structlog.get_logger()
 
-EXACT_COUNT_LIMIT = 100_000
 SOURCES = ("event", "task", "outbox")
 
 
@@ -37,11 +37,13 @@ class Metrics:
         # a gauge: the client library would expose a counter as events_ignored_total
         self._ignored = self._gauge("events_ignored", "Records of a type that this service does not consume", "topic")
         self._database_up = self._gauge("database_up", "Whether the database answered this scrape")
-        self._outbox_rows = self._gauge("outbox_rows", "Events that wait to be sent")
+        self._outbox_rows = self._gauge("outbox_rows", "Events that wait to be sent; above 1,000 an estimate")
         self._outbox_oldest = self._gauge("outbox_oldest_seconds", "Age of the oldest event that waits to be sent")
-        self._outbox_held = self._gauge("outbox_held_rows", "Events that Kafka refused, and those behind them")
-        self._inbox_rows = self._gauge("inbox_rows", "Ids of handled events; an estimate above 100,000")
-        self._tasks_due = self._gauge("tasks_due", "Tasks that are due", "kind")
+        self._outbox_held = self._gauge(
+            "outbox_held_rows", "Events that Kafka refused, and those behind them; above 1,000 an estimate"
+        )
+        self._inbox_rows = self._gauge("inbox_rows", "Ids of handled events; above 1,000 an estimate")
+        self._tasks_due = self._gauge("tasks_due", "Tasks that are due; above 1,000 an estimate", "kind")
         self._tasks_oldest = self._gauge(
             "tasks_oldest_due_seconds", "How long ago the oldest task was first due", "kind"
         )
@@ -94,12 +96,12 @@ class Metrics:
     async def _ask(self, engine: AsyncEngine, task_kinds: list[str]) -> None:
         now = sa.func.clock_timestamp() + self._clock.offset
         async with engine.connect() as connection:
-            rows, held, oldest = (await connection.execute(_outbox(now))).one()
-            self._outbox_rows.set(rows)
-            self._outbox_held.set(held)
-            self._outbox_oldest.set(max(0.0, oldest))
-            self._inbox_rows.set(await _inbox_rows(connection))
-            due = {row.kind: row for row in await connection.execute(_tasks(now))}
+            waiting = await outbox(connection, now)
+            self._outbox_rows.set(waiting.free)
+            self._outbox_held.set(waiting.held)
+            self._outbox_oldest.set(waiting.oldest)
+            self._inbox_rows.set(await inbox_rows(connection))
+            due = await due_tasks(connection, now)
             letters = {row.source: row.rows for row in await connection.execute(_open_letters())}
             for gauge, query in self._queries:
                 gauge.set((await connection.execute(query(now))).scalar_one())
@@ -107,7 +109,7 @@ class Metrics:
         self._tasks_oldest.clear()
         for kind in {*task_kinds, *due}:
             self._tasks_due.labels(kind).set(due[kind].rows if kind in due else 0)
-            self._tasks_oldest.labels(kind).set(max(0.0, due[kind].oldest) if kind in due else 0)
+            self._tasks_oldest.labels(kind).set(due[kind].oldest if kind in due else 0)
         for source in SOURCES:
             self._dead_letters.labels(source).set(letters.get(source, 0))
 
@@ -127,35 +129,6 @@ class Metrics:
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
-
-
-def _age(now: sa.ColumnElement[object], oldest: sa.ColumnElement[object]) -> sa.ColumnElement[float]:
-    return sa.cast(sa.func.coalesce(sa.extract("epoch", now - oldest), 0), sa.Float)
-
-
-def _outbox(now: sa.ColumnElement[object]) -> sa.Select[int, int, float]:
-    free = tables.outbox.c.retry_at.is_(None)
-    oldest = sa.func.min(tables.outbox.c.created_at).filter(free)
-    return sa.select(sa.func.count().filter(free), sa.func.count().filter(~free), _age(now, oldest))
-
-
-async def _inbox_rows(connection: AsyncConnection) -> int:
-    """Exact for few rows, else the planner's estimate: a scrape must not count millions of rows."""
-    estimate = sa.text("select greatest(reltuples, 0)::bigint from pg_class where oid = 'inbox'::regclass")
-    rows: int = (await connection.execute(estimate)).scalar_one()
-    if rows > EXACT_COUNT_LIMIT:
-        return rows
-    return (await connection.execute(sa.select(sa.func.count()).select_from(tables.inbox))).scalar_one()
-
-
-def _tasks(now: sa.ColumnElement[object]) -> sa.Select[str, int, float]:
-    table = tables.tasks
-    oldest = _age(now, sa.func.min(table.c.first_due_at))
-    return (
-        sa.select(table.c.kind, sa.func.count().label("rows"), oldest.label("oldest"))
-        .where(table.c.first_due_at <= now)
-        .group_by(table.c.kind)
-    )
 
 
 def _open_letters() -> sa.Select[str, int]:

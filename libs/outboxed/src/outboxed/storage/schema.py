@@ -101,6 +101,8 @@ _REFUSALS = (
     """,
 )
 
+_POSTPONED = ("create index tasks_postponed on tasks (kind, first_due_at) where due_at > first_due_at",)
+
 
 def create_v1() -> None:
     """Create outbox, inbox, tasks and dead letters."""
@@ -129,4 +131,10 @@ def add_refusals() -> None:
     A relay of the release before sends these later rows: end its processes before a person closes such a letter.
     """
     for statement in _REFUSALS:
+        op.execute(statement)
+
+
+def add_postponed_tasks() -> None:
+    """Find the oldest task of a kind that was postponed without reading all; a task that never is costs nothing."""
+    for statement in _POSTPONED:
         op.execute(statement)

@@ -58,6 +58,7 @@ tasks = sa.Table(
     sa.UniqueConstraint("kind", "key", name="tasks_kind_key"),
     sa.Index("tasks_kind_due_at", "kind", "due_at"),
     sa.Index("tasks_task_group", "task_group", "id"),
+    sa.Index("tasks_postponed", "kind", "first_due_at", postgresql_where=sa.text("due_at > first_due_at")),
 )
 
 dead_letters = sa.Table(
