@@ -53,7 +53,7 @@ def of_simulation(simulation: Simulation) -> Evidence:
             for key, (order_id, amount) in gateway.charged.items()
         ],
         answered=dict.fromkeys(map(str, simulation.orders), simulation.services.customer.email),
-        mails=simulation.mailer.delivered,
+        mails=simulation.mail_server.delivered,
         refused=simulation.refused,
         overtaken={f"confirmation.{order_id}" for order_id in simulation.orders if _is_overtaken(order_id, simulation)},
         more_copies=Counter(simulation.interruptions),

@@ -11,8 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import aiosmtplib
-from notifications.mailer import SmtpMailer
-from notifications.smtp import SmtpServer
 from payments.domain import Charge
 from payments.ports import GatewayCharge, GatewayUnavailableError, PaymentDeclinedError, ServiceTimeoutError
 from shop_harness.evidence import Mail
@@ -129,15 +127,16 @@ class Gateway:
         return found
 
 
-class Mailer(SmtpMailer):
-    """The service's real one, in conversation with a mail server that the test plays."""
+class MailServer:
+    """A mail server that the test plays."""
 
     def __init__(self, calls: CallsInFlight) -> None:
-        nowhere = SmtpServer(host="", port=0, starttls=False, username="", password="", timeout=0)
-        super().__init__(nowhere, sender="Shop <orders@shop.example>", domain="shop.example")
         self.delivered: list[Mail] = []
         self._calls = calls
 
-    async def _converse(self, message: EmailMessage) -> None:
+    async def send(self, message: EmailMessage) -> None:
         mail = Mail(str(message["To"]), message["Message-ID"].strip("<>"), NOON)
         await self._calls.ask("the mail server", "to take the e-mail", lambda: self.delivered.append(mail))
+
+    async def close(self) -> None:
+        """Nothing to do."""

@@ -18,13 +18,14 @@ import orders.tasks
 import payments.tasks
 from notifications.domain import Kind
 from notifications.handlers import SEND_EMAIL
+from notifications.mailer import SmtpMailer
 from orders.domain import Order, OrderStatus
 from outboxed.consuming import BatchConsumer
 from outboxed.messages import OutgoingRecord, Record
 from outboxed.tasks import Task, TaskKind, Worker
 from outboxed.testing.memory import InMemoryTaskQueue, StoppedClock
 
-from .outside import CALLER, NOON, Call, CallsInFlight, Gateway, Mailer
+from .outside import CALLER, NOON, Call, CallsInFlight, Gateway, MailServer
 from .services import ROUTES, Services
 
 T = TypeVar("T")
@@ -78,7 +79,8 @@ class Simulation:
         self.refused: set[str] = set()
         self.calls = CallsInFlight()
         self.gateway = Gateway(self.calls)
-        self.mailer = Mailer(self.calls)
+        self.mail_server = MailServer(self.calls)
+        mailer = SmtpMailer(self.mail_server, sender="Shop <orders@shop.example>", domain="shop.example")
         self.clock = StoppedClock(NOON)  # so that a slow machine changes no story
         self.services = Services(self.clock)
         self.databases = self.services.databases
@@ -89,7 +91,7 @@ class Simulation:
             for group, routes in ROUTES.items()
         }
         charges = payments.tasks.task_kinds(self.gateway, gateway_timeout=2)
-        emails = notifications.tasks.task_kinds(self.mailer, smtp_timeout=5)
+        emails = notifications.tasks.task_kinds(mailer, smtp_timeout=5)
         self._workers = {
             "orders": self._worker("orders", orders.tasks.task_kinds()),
             "payments": self._worker("payments", charges),

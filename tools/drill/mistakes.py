@@ -116,7 +116,7 @@ MISTAKES = (
             ),
             Edit(
                 f"{OUTBOXED_SOURCES}/storage/_unit_of_work.py",
-                r"( +)(await )self\.connection(\.execute\(sa\.insert\(tables\.outbox\))",
+                r"( +)(await )self\.connection(\.execute\(_INSERT_EVENTS,)",
                 r"\1async with self.connection.engine.begin() as early:\n\1    \2early\3",
             ),
         ),

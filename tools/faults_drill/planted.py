@@ -94,9 +94,10 @@ PLANTED = (
         (
             Edit(
                 f"{OUTBOXED}/storage/_inbox.py",
-                r"( +)return (\{handled_identity\(\*row\) for row) in await self\._connection\.execute\(claim\)\}",
+                r"( +)return (\{handled_identity\(\*row\) for row) in await self\._connection"
+                r"\.execute\((statement, values)\)\}",
                 r"\1async with self._connection.engine.begin() as early:\n"
-                r"\1    return \2 in await early.execute(claim)}",
+                r"\1    return \2 in await early.execute(\3)}",
             ),
         ),
     ),
@@ -258,7 +259,7 @@ PLANTED = (
     Planted(
         "another task than the one that waits under its key is dropped",
         tests("services/orders/tests/parity/test_outboxed_ports.py"),
-        (Edit(f"{OUTBOXED}/storage/_unit_of_work.py", r"if inserted < len\(rows\):", "if False:"),),
+        (Edit(f"{OUTBOXED}/storage/_unit_of_work.py", r"if len\(scheduled\.all\(\)\) < len\(rows\):", "if False:"),),
     ),
     Planted(
         "text that no column holds reaches the handler",
@@ -294,11 +295,7 @@ PLANTED = (
     Planted(
         "a client that never finishes its request keeps its connection",
         tests("libs/outboxed/tests/integration/test_slow_clients.py"),
-        (
-            Edit(
-                f"{OUTBOXED}/_compat/uvicorn.py", r"self\.loop\.call_later\(self\.limits\.(?:head|body), [^\n]+", "None"
-            ),
-        ),
+        (Edit(f"{OUTBOXED}/_compat/uvicorn.py", r"self\.loop\.call_later\(seconds, self\._end_request[^\n]+", "None"),),
     ),
     Planted(
         "a mail server's refusal of the shop buries the customer's e-mail",
@@ -361,5 +358,25 @@ PLANTED = (
                 f"{OUTBOXED}/messages/_json.py", r'NO_JSON = \(b"NaN", b"Infinity"\)', "NO_JSON: tuple[bytes, ...] = ()"
             ),
         ),
+    ),
+    Planted(
+        "whether a partition takes a batch is asked again for each row",
+        REFUSED_ROWS,
+        (Edit(f"{OUTBOXED}/relay/_relay.py", r"= cache\(self\._takes_a_batch\)", "= self._takes_a_batch"),),
+    ),
+    Planted(
+        "an outcome that can't be recorded takes those with it that came at the same time",
+        tests("libs/outboxed/tests/unit/test_worker.py"),
+        (Edit(f"{OUTBOXED}/tasks/_recording.py", r"if len\(outcomes\) > 1 and [^:]+:", "if False:"),),
+    ),
+    Planted(
+        "an outcome is recorded though its lease is lost",
+        tests("libs/outboxed/tests/unit/test_worker.py"),
+        (Edit(f"{OUTBOXED}/tasks/_recording.py", r"for outcome in outcomes if [^\]]+\]", "for outcome in outcomes]"),),
+    ),
+    Planted(
+        "an e-mail that the mail server may have is sent again on another connection",
+        tests("services/notifications/tests/integration/test_kept_connections.py"),
+        (Edit(f"{NOTIFICATIONS}/smtp.py", r"if client\.awaits_answer or not _has", "if not _has"),),
     ),
 )

@@ -10,7 +10,7 @@ from notifications import api
 from notifications.consumers import ROUTES
 from notifications.mailer import SmtpMailer
 from notifications.settings import AUDIENCE, ISSUER, Settings
-from notifications.smtp import KEEP_SECONDS, SmtpServer
+from notifications.smtp import KEEP_SECONDS, SmtpConnections, SmtpServer
 from notifications.storage import SqlNotificationsUnitOfWork
 from notifications.tasks import task_kinds
 
@@ -51,5 +51,5 @@ def create_mailer(settings: Settings, thread: CallThread | None = None) -> SmtpM
         password=settings.smtp_password.get_secret_value(),
         timeout=settings.smtp_timeout_seconds,
     )
-    sender, domain = settings.smtp_sender, settings.smtp_domain
-    return SmtpMailer(server, sender=sender, domain=domain, thread=thread, keep=KEEP_SECONDS if thread else 0)
+    connections = SmtpConnections(server, keep=KEEP_SECONDS if thread else 0)
+    return SmtpMailer(connections, sender=settings.smtp_sender, domain=settings.smtp_domain, thread=thread)

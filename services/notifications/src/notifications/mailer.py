@@ -7,7 +7,7 @@ from email.errors import MessageError
 from email.message import EmailMessage
 from email.utils import formatdate
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import aiosmtplib
@@ -16,7 +16,6 @@ from outboxed.tasks import CallThread
 
 from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, MailerUnavailableError
-from notifications.smtp import SmtpConnections, SmtpServer
 
 FINAL_CODES = {"the recipient": {550, 551, 552, 553}, "the message": {550, 552, 553, 554}}
 """Replies that are about this one e-mail where the server gives no enhanced status code (RFC 5321, 4.2.3 and 4.3.2).
@@ -47,17 +46,22 @@ _TEXTS = {
 }
 
 
+class Connections(Protocol):
+    """See SmtpConnections."""
+
+    async def send(self, message: EmailMessage) -> None: ...
+    async def close(self) -> None: ...
+
+
 class SmtpMailer:
-    """See ports.Mailer. `domain` is the right side of every Message-ID. A connection is kept for `keep` seconds.
+    """See ports.Mailer. `domain` is the right side of every Message-ID.
 
     In a `thread` of its own an e-mail doesn't wait behind the process's batches. Without one it's sent in the caller's
     event loop.
     """
 
-    def __init__(
-        self, server: SmtpServer, *, sender: str, domain: str, thread: CallThread | None = None, keep: float = 0
-    ) -> None:
-        self._connections = SmtpConnections(server, keep=keep)
+    def __init__(self, connections: Connections, *, sender: str, domain: str, thread: CallThread | None = None) -> None:
+        self._connections = connections
         self._sender = sender
         self._domain = domain
         self._thread = thread

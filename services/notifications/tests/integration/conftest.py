@@ -11,6 +11,7 @@ from mail_catcher import Faults, SmtpServer, Store
 from mail_catcher.faults import Fault
 from mail_catcher.smtp import Login
 from notifications.mailer import SmtpMailer
+from notifications.smtp import SmtpConnections
 from notifications.smtp import SmtpServer as Server
 from outboxed.process import bind
 from outboxed.tasks import CallThread
@@ -33,7 +34,9 @@ class Mailbox:
     def mailer(self, *, timeout: float = 5, thread: CallThread | None = None, **changes: Any) -> SmtpMailer:
         parts = {"host": "127.0.0.1", "port": self.port, "starttls": False, "username": "", "password": "", **changes}
         server = Server(**parts, timeout=timeout)
-        return SmtpMailer(server, sender="Shop <orders@shop.example>", domain="shop.example", thread=thread)
+        return SmtpMailer(
+            SmtpConnections(server, keep=0), sender="Shop <orders@shop.example>", domain="shop.example", thread=thread
+        )
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from backing_services.waiting import eventually
 from notifications.domain import Kind
 from notifications.mailer import SmtpMailer
 from notifications.ports import MailerUnavailableError
-from notifications.smtp import SmtpServer
+from notifications.smtp import SmtpConnections, SmtpServer
 from outboxed.process import bind
 
 from ..factories import EMAIL
@@ -68,7 +68,7 @@ async def server() -> AsyncIterator[Server]:
 @asynccontextmanager
 async def mailer_of(server: Server, *, keep: float = LONG) -> AsyncIterator[SmtpMailer]:
     where = SmtpServer("127.0.0.1", server.port, starttls=False, username="", password="", timeout=5)
-    mailer = SmtpMailer(where, sender="orders@shop.example", domain="shop.example", keep=keep)
+    mailer = SmtpMailer(SmtpConnections(where, keep=keep), sender="orders@shop.example", domain="shop.example")
     yield mailer
     await mailer.close()
 

@@ -168,7 +168,7 @@ async def test_a_service_that_starts_before_everything_else_says_what_it_waits_f
     events = list(dict.fromkeys(line["event"] for line in told))  # a database that starts has more than one reason
     expected = ["waiting_for_database", "waiting_for_kafka"] if first == "postgresql" else ["waiting_for_database"]
     assert events == expected
-    assert told[0]["reason"].startswith("the database does not answer: Connect call failed")
+    assert told[0]["reason"].startswith("the database does not answer: Connection refused")
     assert told[0]["address"] == f"127.0.0.1:{own_postgres.port}/postgres"
 
 

@@ -11,7 +11,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 from notifications.domain import Kind
 from notifications.mailer import SmtpMailer
 from notifications.ports import EmailRefusedError, MailerUnavailableError
-from notifications.smtp import SmtpServer
+from notifications.smtp import SmtpConnections, SmtpServer
 from outboxed.process import bind
 
 from ..factories import EMAIL
@@ -54,9 +54,9 @@ async def serving(handler: Any, **options: Any) -> AsyncIterator[dict[str, Any]]
 
 async def send(server: dict[str, Any], **changes: Any) -> str:
     parts = {"starttls": False, "username": "", "password": "", "timeout": 5, **server, **changes}
-    return await SmtpMailer(SmtpServer(**parts), sender="orders@shop.example", domain="shop.example").send(
-        Kind.CONFIRMATION, EMAIL, uuid4()
-    )
+    connections = SmtpConnections(SmtpServer(**parts), keep=0)
+    mailer = SmtpMailer(connections, sender="orders@shop.example", domain="shop.example")
+    return await mailer.send(Kind.CONFIRMATION, EMAIL, uuid4())
 
 
 @pytest.mark.parametrize(

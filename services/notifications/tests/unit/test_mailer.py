@@ -8,7 +8,7 @@ import pytest
 from notifications.domain import Kind
 from notifications.mailer import SmtpMailer
 from notifications.ports import EmailRefusedError, MailerUnavailableError
-from notifications.smtp import SmtpServer
+from notifications.smtp import SmtpConnections, SmtpServer
 
 ORDER_ID = UUID("5f0e7a3c-53c6-4c3e-8a51-6f6a7c2f9d10")
 SERVER = SmtpServer(host="smtp", port=25, starttls=False, username="", password="", timeout=5)
@@ -54,7 +54,7 @@ def outgoing(monkeypatch: pytest.MonkeyPatch) -> Outgoing:
 
 @pytest.fixture
 def mailer() -> SmtpMailer:
-    return SmtpMailer(SERVER, sender="Shop <orders@shop.example>", domain="shop.example")
+    return SmtpMailer(SmtpConnections(SERVER, keep=0), sender="Shop <orders@shop.example>", domain="shop.example")
 
 
 async def send(mailer: SmtpMailer, kind: Kind, email: str = "ada@example.com") -> str:

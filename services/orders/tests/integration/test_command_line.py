@@ -285,7 +285,7 @@ async def test_a_database_that_is_away_is_one_line(command: Commands) -> None:
 
     told = await command.refused("dead-letters", "list", ORDERS_DATABASE_URL=away)
 
-    assert told == "orders: the database does not answer: Connect call failed ('127.0.0.1', 1)"
+    assert told == "orders: the database at 127.0.0.1:1/nowhere does not answer: Connection refused"
 
 
 @pytest.mark.parametrize("arguments", [["migrate"], ["dead-letters", "list"]])
@@ -354,7 +354,7 @@ def test_a_program_knows_nothing_of_libpqs_variables(monkeypatch: pytest.MonkeyP
         [sys.executable, "-m", "orders", "migrate"], capture_output=True, text=True, check=False, timeout=30
     )
 
-    assert done.stderr == "orders: the database does not answer: Connect call failed ('127.0.0.1', 1)\n"
+    assert done.stderr == "orders: the database at 127.0.0.1:1/nowhere does not answer: Connection refused\n"
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ class CommandLine:
                 raise _fail(f"{self.name}: {settings.variable('database_url')}: {refusal}") from None
             if is_transient(error):
                 verb = "refuses" if answers(error) else "does not answer"
-                raise _fail(f"{self.name}: the database {verb}: {reason_of(error)}") from None
+                where = settings.database_url.address
+                raise _fail(f"{self.name}: the database at {where} {verb}: {reason_of(error)}") from None
             raise
 
     def _default(self, context: typer.Context, role: RoleOption = "all") -> None:
