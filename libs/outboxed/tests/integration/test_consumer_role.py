@@ -33,6 +33,7 @@ REBALANCE_IN_PROGRESS = 27
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks at the lag often, and gives up soon."""
     monkeypatch.setattr("outboxed.consuming._kafka.LAG_EVERY", 0.02)
+    monkeypatch.setattr("outboxed.consuming._kafka.IDLE_LAG_EVERY", 0.02)
     monkeypatch.setattr("outboxed.consuming._kafka.LAG_SECONDS", 0.3)
 
 

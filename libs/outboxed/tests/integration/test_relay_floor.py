@@ -126,7 +126,7 @@ async def test_a_row_that_comes_back_from_the_dead_letters_is_sent_before_the_la
     async with transactions.engine.begin() as connection:
         headers = OUTBOX.c.headers
         await connection.execute(sa.update(OUTBOX).values(headers=headers.op("||")(sa.text("'{\"ce_x\": 1}'::jsonb"))))
-    for _ in range(3):
+    for _ in range(6):
         await relay.send_once()
         await append(transactions, uuid4(), 1, 2)
         relay._look_at = 0.0  # noqa: SLF001 - as above
@@ -144,7 +144,7 @@ async def test_a_row_that_comes_back_from_the_dead_letters_is_sent_before_the_la
 
     assert letter.source == "outbox"
     assert meanwhile < (letter.offset or 0)
-    assert await told(topics, key, 8) == [1, 2]
+    assert await told(topics, key, 14) == [1, 2]
 
 
 async def test_rows_of_a_sequence_that_was_set_back_are_sent_at_the_next_look_from_the_start(

@@ -1,9 +1,11 @@
 import asyncio
+import math
 from collections.abc import Callable
 
+import anyio
 import pytest
 from outboxed import _wakeups as signals
-from outboxed._wakeups import Idling, Subscription, Wakeup
+from outboxed._wakeups import SAFETY_SECONDS, Idling, Subscription, Wakeup, woken_at
 
 
 async def test_a_notification_wakes_every_subscriber() -> None:
@@ -48,8 +50,8 @@ async def test_a_wait_ends_without_a_notification_too() -> None:
 class Waits(Subscription):
     """Remembers how long it was told to wait, and answers as told."""
 
-    def __init__(self) -> None:
-        super().__init__(asyncio.Event())
+    def __init__(self, of: Wakeup | None = None) -> None:
+        super().__init__(asyncio.Event(), of or Wakeup())
         self.seconds: list[float] = []
         self.notified = False
 
@@ -86,6 +88,34 @@ async def test_work_and_a_notification_end_the_idling(ended: Callable[[Idling], 
     await idling.wait(waits)
 
     assert waits.seconds[-1] == pytest.approx(0.05)
+
+
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize(
+    ("due_in", "heard", "unheard"),
+    [(None, 0.05, 0.05), (math.inf, SAFETY_SECONDS, 0.05), (0.01, 0.01, 0.01), (1.5, 1.5, 0.05), (0.0, 0.05, 0.05)],
+)
+async def test_only_a_loop_that_is_told_of_all_work_waits_until_the_next_is_due(
+    due_in: float | None, heard: float, unheard: float
+) -> None:
+    wakeup = Wakeup()
+    waits = Waits(wakeup)
+
+    await Idling().wait(waits, due_in=due_in)
+    wakeup.announce = lambda: None
+    await Idling().wait(waits, due_in=due_in)
+
+    assert waits.seconds == pytest.approx([unheard, heard])
+
+
+async def test_stop_ends_a_wait() -> None:
+    stop, loop = anyio.Event(), Wakeup().subscribe()
+
+    async with asyncio.timeout(10), woken_at(stop, loop):
+        waiting = asyncio.create_task(loop.wait(60))
+        stop.set()
+
+        assert await waiting is True
 
 
 async def test_a_wait_says_whether_it_was_a_notification_that_ended_it() -> None:

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from outboxed._contact import KafkaContact
 from outboxed.consuming import BatchConsumer, Route, create_broker, subscribe
 from outboxed.messages import Event
+from outboxed.process._announcements import Announcements
 from outboxed.process._metrics import Figure, Metrics
 from outboxed.process._service import Service
 from outboxed.relay import Relay
@@ -87,4 +88,13 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
         retentions=retentions,
         closed=closed,
         kafka_contact=contact,
+        announcements=_announcements(name, settings, transactions),
     )
+
+
+def _announcements(name: str, settings: ServiceSettings, transactions: SqlTransactions[U]) -> Announcements | None:
+    """None behind a pooler, where a connection hears nothing between its transactions."""
+    if settings.database_url.pooler is not None:
+        return None
+    wakeups = {"outbox": transactions.events_appended, "tasks": transactions.tasks_scheduled}
+    return Announcements(settings.database_url, wakeups, application_name=name)

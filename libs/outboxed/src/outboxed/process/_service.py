@@ -15,6 +15,7 @@ from outboxed._contact import KafkaContact
 from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetterQueue, Subscriber
 from outboxed.errors import ConfigurationError
 from outboxed.messages import Event, document
+from outboxed.process._announcements import Announcements
 from outboxed.process._metrics import Metrics
 from outboxed.process._roles import Role, bind, give_large_blocks_back, http_role, run_roles
 from outboxed.relay import Relay
@@ -71,6 +72,7 @@ class Service(Generic[U]):
     retentions: Sequence[Retention] = ()
     closed: Callable[[], Awaitable[None]] | None = None
     kafka_contact: KafkaContact = field(default_factory=KafkaContact)
+    announcements: Announcements | None = None
     _waiting: asyncio.Lock = field(init=False, repr=False, default_factory=asyncio.Lock)
 
     @property
@@ -141,6 +143,8 @@ class Service(Generic[U]):
             pruner = Pruner(self.transactions.engine, self.transactions.clock, self.retentions)
             roles.append(Role("worker", self._when_database_is_ready(self.worker.run), grace=self.worker.grace))
             roles.append(Role("pruner", self._when_database_is_ready(pruner.run)))
+        if self.announcements is not None:
+            roles.append(Role("announcements", self._when_database_is_ready(self.announcements.run)))
         if role == "api":
             # an API has no work without requests, but a wrong setting must end it as it ends the other roles
             roles.append(Role("database", self._when_database_is_ready(_wait)))

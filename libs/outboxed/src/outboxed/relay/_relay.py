@@ -1,6 +1,7 @@
 """The relay: sends outbox rows to Kafka in the order of their keys and deletes them after the acknowledgement."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -13,7 +14,7 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outboxed._contact import KafkaContact
-from outboxed._wakeups import Idling, Wakeup
+from outboxed._wakeups import Idling, Wakeup, woken_at
 from outboxed.failpoints import failpoint
 from outboxed.relay import _rows
 from outboxed.relay._floor import Floor
@@ -73,41 +74,53 @@ class Relay:
         self._outcomes = Outcomes(self._flow, self._contact, clock)
         self._floor = Floor()
         self._look_at = self._release_at = self._start_at = clock()
-        self._had_answers = False
+        self._had_answers = self._is_quiet = False
 
     async def run(self, stop: anyio.Event) -> None:
         """Send until `stop`; a repeated error is logged once."""
         said = ""
-        idling = Idling()
-        try:
-            while not stop.is_set():
-                try:
-                    sent = await self.send_once()
-                except Exception as error:
-                    if not (is_transient(error) or isinstance(error, KafkaError)):
-                        raise
-                    if isinstance(error, KafkaError):
-                        self._contact.failed("relay")
-                    if said != repr(error):
-                        log.warning("relay_failed", error=repr(error))
-                        said = repr(error)
-                    await asyncio.sleep(OUTAGE_SECONDS)
-                    continue
-                if sent:
-                    said = ""
-                if self._had_answers:
-                    idling.end()
-                else:
-                    await idling.wait(self._appended)
-        finally:
-            await self._producer.abandon()
+        idling, told = Idling(), True
+        async with woken_at(stop, self._appended):
+            try:
+                while not stop.is_set():
+                    try:
+                        sent = await self.send_once() if told or await self._is_any_there() else 0
+                    except Exception as error:
+                        if not (is_transient(error) or isinstance(error, KafkaError)):
+                            raise
+                        if isinstance(error, KafkaError):
+                            self._contact.failed("relay")
+                        if said != repr(error):
+                            log.warning("relay_failed", error=repr(error))
+                            said = repr(error)
+                        await asyncio.sleep(OUTAGE_SECONDS)
+                        told = True
+                        continue
+                    if sent:
+                        said = ""
+                    if self._had_answers:
+                        idling.end()
+                        told = True
+                        continue
+                    told = await idling.wait(self._appended, due_in=math.inf if self._is_quiet else None)
+            finally:
+                await self._producer.abandon()
+
+    async def _is_any_there(self) -> bool:
+        """Whether a pass is worth it after a pause that nobody ended: one statement in place of a transaction."""
+        if not (self._is_quiet and self._appended.hears_others):
+            return True
+        above = self._floor.id if self._clock() < self._start_at else 0
+        async with self._engine.connect() as connection:
+            alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            return await _rows.is_any_there(alone, above=above)
 
     async def send_once(self) -> int:
         """Send a batch to each partition if this relay gets the lock; returns how many rows were acknowledged.
 
         Raises KafkaError when no producer can start, or when this one can't go on.
         """
-        self._had_answers = False
+        self._had_answers = self._is_quiet = False
         async with self._engine.connect() as connection:  # closing it without a commit rolls back
             locked, any_held = await _rows.lock(connection)
             if not locked:
@@ -130,6 +143,7 @@ class Relay:
         free = await self._free(connection)
         if not (held or free or self._producer.is_waiting or self._flow.has_pauses):
             self._contact.answered("relay")  # nothing waits for Kafka
+            self._is_quiet = not any_held
         acknowledged, failure = await self._send_in_turns(connection, held, free)
         if looks:
             now = self._clock()

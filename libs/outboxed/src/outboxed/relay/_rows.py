@@ -99,7 +99,13 @@ _LOCK = Statement(
 _OLDEST_FREE = _oldest(_FREE & (_OUTBOX.c.id > sa.bindparam("above", type_=sa.BigInteger)))
 _FREE_OF_IDS = _oldest(_FREE & (_OUTBOX.c.id == _IDS))
 _HOLD_BEHIND = Statement(sa.update(_OUTBOX).where(_OUTBOX.c.id == _IDS).values(retry_at=_UNTIL_RELEASED))
+_ANY = Statement(sa.select(sa.exists().where(_OUTBOX.c.id > sa.bindparam("above", type_=sa.BigInteger))))
 _DELETE = Statement(sa.delete(_OUTBOX).where(_OUTBOX.c.id == _IDS))
+
+
+async def is_any_there(connection: AsyncConnection, *, above: int) -> bool:
+    """Whether there is any row above an id, held or not."""
+    return bool((await _ANY(connection, above=above)).scalar_one())
 
 
 @failpoint("relay.lock")
