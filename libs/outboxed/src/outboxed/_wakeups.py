@@ -10,6 +10,7 @@ from outboxed._backoff import backoff
 
 POLL_SECONDS = 0.05
 IDLE_POLL_SECONDS = 0.3
+QUIET_LOOKS = 3
 SAFETY_SECONDS = 5.0
 """A loop that is told of all work looks so often whether something was missed."""
 
@@ -108,6 +109,11 @@ class Idling:
         if told := await wake.wait(pause):
             self.end()
         return told
+
+    @property
+    def is_long(self) -> bool:
+        """Whether several looks in a row found nothing."""
+        return self._looks >= QUIET_LOOKS
 
     def end(self) -> None:
         """Make the pauses short again: the loop has found work."""

@@ -1,6 +1,7 @@
 """Tasks: claimed, called, recorded; and what happens when the call, the lease or the worker ends early."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -728,6 +729,73 @@ async def test_a_scheduled_task_wakes_the_worker(
 
     await schedule(database, "1")
     await eventually(lambda: outside.calls == ["0", "1"], every=0.001)
+    running.cancel()
+    await asyncio.wait({running})
+
+
+@pytest.fixture
+def told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all work: no loop looks by itself before its safety look."""
+    database.tasks_scheduled.announce = lambda: None
+    monkeypatch.setattr("outboxed._wakeups.POLL_SECONDS", 0)
+    monkeypatch.setattr("outboxed._wakeups.IDLE_POLL_SECONDS", 0)
+    monkeypatch.setattr("outboxed._wakeups.SAFETY_SECONDS", 60)
+
+
+class Looks(InMemoryTaskQueue[Any]):
+    """Counts the claims, and knows whether somebody has asked when the next task is due."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.claims = 0
+        self.asked: list[float] = []
+
+    async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
+        self.claims += 1
+        return await super().claim(kind, limit=limit, lease=lease)
+
+    async def next_due_in(self, kind: str) -> float:
+        self.asked.append(await super().next_due_in(kind))
+        return self.asked[-1]
+
+
+def looking_worker(database: Database, looks: Looks, outside: Outside, records: Records) -> Worker[Any]:
+    kind = TaskKind[Any]("call", call=outside.call, record=records.record)
+    return Worker([kind], looks, database, database.tasks_scheduled)
+
+
+@pytest.mark.usefixtures("told")
+async def test_a_worker_that_is_told_of_all_work_stops_looking_and_stops_at_once_when_it_must(
+    database: Database, outside: Outside, records: Records
+) -> None:
+    looks, stop = Looks(database), anyio.Event()
+    running = await _running(looking_worker(database, looks, outside, records), stop)
+    await eventually(lambda: bool(looks.asked), every=0.001)
+    claims = looks.claims
+    for _ in range(50):  # rounds of the event loop: it would look at each of them
+        await asyncio.sleep(0)
+
+    stop.set()
+    async with asyncio.timeout(10):
+        await running
+
+    assert (looks.claims, looks.asked) == (claims, [math.inf])
+
+
+@pytest.mark.usefixtures("told")
+async def test_a_postponed_task_is_done_when_it_is_due_though_nobody_tells_of_it(
+    database: Database, outside: Outside, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.tasks._queue.FIRST_BACKOFF", 0.02)
+    looks = Looks(database)
+    outside.error = TransientError("503")
+    running = await _running(looking_worker(database, looks, outside, records), anyio.Event())
+    await eventually(lambda: bool(looks.asked), every=0.001)
+    await schedule(database, "1")
+    await eventually(lambda: stored(database).attempts == 1 and stored(database).token is None, every=0.001)
+
+    outside.error = None
+    await eventually(lambda: records.outcomes == ["done 1"], every=0.001)
     running.cancel()
     await asyncio.wait({running})
 

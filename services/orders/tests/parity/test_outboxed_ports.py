@@ -1,6 +1,7 @@
 """Events, tasks, inbox and dead letters of a transaction: the same in memory and on PostgreSQL."""
 
 import asyncio
+import math
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -390,6 +391,22 @@ async def test_a_postponed_task_comes_again_and_its_attempts_go_on_counting(back
     backend.clock.advance(timedelta(minutes=1, seconds=1))
     [again] = await claim(backend)
     assert again.attempts == 2
+
+
+async def test_it_is_known_when_the_next_task_is_due_or_can_be_claimed_again(backend: Backend) -> None:
+    nothing = await backend.queue.next_due_in("call")
+    await schedule(backend, NewTask("call", "later", delay=timedelta(seconds=100)), NewTask("other", "now"))
+    later = await backend.queue.next_due_in("call")
+    await schedule(backend, NewTask("call", "now"))
+    await claim(backend)
+    leased = await backend.queue.next_due_in("call")
+    backend.clock.advance(LEASE + timedelta(seconds=1))
+    ended = await backend.queue.next_due_in("call")
+
+    assert nothing == math.inf
+    assert 95 < later <= 100
+    assert LEASE.total_seconds() - 5 < leased <= LEASE.total_seconds()
+    assert ended <= 0
 
 
 async def test_a_buried_task_is_a_dead_letter_and_no_task_any_more(backend: Backend, task: Task) -> None:

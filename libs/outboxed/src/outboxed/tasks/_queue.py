@@ -105,6 +105,10 @@ class TaskQueue(Protocol[U_contra]):
         """Claim due tasks, oldest first; of a group only its oldest task, and only if no worker has that one."""
         ...
 
+    async def next_due_in(self, kind: str) -> float:
+        """Seconds until a task of the kind is due or its lease ends; infinity if none waits, 0 or less if one is."""
+        ...
+
     async def complete(self, tasks: Sequence[Task], uow: U_contra) -> Sequence[Task]:
         """Delete tasks in this transaction; returns those that were deleted. The leases of the others are lost."""
         ...
@@ -138,6 +142,12 @@ class SqlTaskQueue:
         async with self._engine.begin() as connection:
             rows = (await connection.execute(_CLAIM, values)).mappings().all()
         return [_task(row) for row in sorted(rows, key=lambda row: row["id"])]
+
+    async def next_due_in(self, kind: str) -> float:
+        """See TaskQueue."""
+        async with self._engine.begin() as connection:
+            seconds = await connection.execute(_NEXT_DUE_IN, {"of_kind": kind, "offset": self._clock.offset})
+        return float(seconds.scalar_one())
 
     @failpoint("task.complete")
     async def complete(self, tasks: Sequence[Task], uow: SqlUnitOfWork) -> Sequence[Task]:
@@ -196,6 +206,15 @@ def _claim() -> ReturningUpdate[Any]:
     )
 
 
+def _next_due_in() -> sa.Select[Any]:
+    table = tables.tasks
+    of_kind = sa.select(table).where(table.c.kind == sa.bindparam("of_kind"))
+    later = of_kind.where(table.c.due_at > _NOW).with_only_columns(sa.func.min(table.c.due_at)).scalar_subquery()
+    ends = of_kind.where(table.c.due_at <= _NOW).with_only_columns(sa.func.min(table.c.leased_until)).scalar_subquery()
+    seconds = sa.func.extract("epoch", sa.func.least(later, ends) - _NOW)
+    return sa.select(sa.func.coalesce(seconds, sa.literal_column("'infinity'")))
+
+
 def _delete() -> ReturningDelete[Any]:
     table, leased = tables.tasks, _LEASED.table
     is_leased = (table.c.id == leased.c.id) & (table.c.lease_token == leased.c.lease_token)
@@ -204,6 +223,7 @@ def _delete() -> ReturningDelete[Any]:
 
 _CLAIM = _claim()
 _DELETE = _delete()
+_NEXT_DUE_IN = _next_due_in()
 
 
 def _dead_letter(task: Task, error: str) -> dict[str, object]:

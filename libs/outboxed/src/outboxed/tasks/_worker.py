@@ -10,7 +10,7 @@ import anyio
 import structlog
 
 from outboxed._backoff import backoff
-from outboxed._wakeups import Idling, Subscription, Wakeup
+from outboxed._wakeups import Idling, Subscription, Wakeup, woken_at
 from outboxed.errors import TransientError
 from outboxed.failpoints import failpoint
 from outboxed.messages import reason_of
@@ -67,24 +67,41 @@ class Worker(Generic[U]):
 
     async def _run_kind(self, kind: TaskKind[U], stop: anyio.Event, wake: Subscription) -> None:
         running: set[asyncio.Task[None]] = set()
-        idling = Idling()
         try:
-            while not stop.is_set():
-                await _places(kind, running)
-                if stop.is_set():
-                    break
-                until = time.monotonic() + kind.limit.total_seconds()
-                claimed = await self._claim_if_possible(kind, kind.concurrency - len(running))
-                for task in claimed:
-                    running.add(asyncio.create_task(self.perform(kind, task, until=until)))
-                if claimed:
-                    idling.end()
-                else:
-                    await idling.wait(wake)
-                _forget_done(running)
+            async with woken_at(stop, wake):
+                await self._do_tasks(kind, stop, wake, running)
             await asyncio.gather(*running)
         finally:
             await _cancel(running)
+
+    async def _do_tasks(
+        self, kind: TaskKind[U], stop: anyio.Event, wake: Subscription, running: set[asyncio.Task[None]]
+    ) -> None:
+        idling = Idling()
+        while not stop.is_set():
+            await _places(kind, running)
+            if stop.is_set():
+                break
+            until = time.monotonic() + kind.limit.total_seconds()
+            claimed = await self._claim_if_possible(kind, kind.concurrency - len(running))
+            for task in claimed:
+                running.add(asyncio.create_task(self.perform(kind, task, until=until)))
+            if claimed:
+                idling.end()
+            else:
+                await idling.wait(wake, due_in=await self._due_in(kind, idling))
+            _forget_done(running)
+
+    async def _due_in(self, kind: TaskKind[U], idling: Idling) -> float | None:
+        """When the next task is due, asked only after a while without work; None if nobody knows."""
+        if not idling.is_long:
+            return None
+        try:
+            return await self._queue.next_due_in(kind.name)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            return None
 
     async def _claim(self, kind: TaskKind[U], limit: int) -> Sequence[Task]:
         tasks = await self._queue.claim(kind.name, limit=limit, lease=kind.lease)
@@ -165,6 +182,7 @@ class Worker(Generic[U]):
                 return
             delay = retry_delay(task.attempts, retry_after=getattr(error, "retry_after", None))
             await self._queue.postpone(task, delay, reason)
+            self._scheduled.wake()  # whoever waits knows nothing of the new time
             log.warning("task_postponed", attempts=task.attempts, seconds=delay.total_seconds(), reason=reason)
             set_outcome(f"postponed: {reason}")
         except LeaseLostError:

@@ -5,6 +5,7 @@ keys are enforced.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
@@ -239,6 +240,13 @@ class InMemoryTaskQueue(Generic[U]):
             claimed = [_claim(row, uow.now, lease) for row in sorted(due, key=lambda row: row.due_at)[:limit]]
             rows.update({(row.new.kind, row.new.key): row for row in claimed})
         return [_task(row, uow.now) for row in sorted(claimed, key=lambda row: row.id)]
+
+    async def next_due_in(self, kind: str) -> float:
+        """See outboxed.tasks.TaskQueue."""
+        now = self._database.clock.now()
+        rows = [row for row in self._database.state.tasks.values() if row.new.kind == kind]
+        times = [row.due_at if row.due_at > now else row.leased_until for row in rows]
+        return min(((time - now).total_seconds() for time in times if time is not None), default=math.inf)
 
     async def complete(self, tasks: Sequence[Task], uow: InMemoryUnitOfWork) -> Sequence[Task]:
         """See outboxed.tasks.TaskQueue."""
