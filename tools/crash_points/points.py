@@ -26,7 +26,7 @@ SIDES: Sequence[Side] = ("before", "after")
 
 @dataclass(frozen=True)
 class Point:
-    """A step in a process ("orders api"), at the `nth` time that the process reaches the step.
+    """A step in a process ("orders api").
 
     `mail_again` are the sides at which the mail server has the e-mail, but the service has not recorded it.
     """
@@ -34,7 +34,6 @@ class Point:
     process: str
     step: str
     scenario: Scenario = CONFIRMED
-    nth: int = 1
     mail_again: Sequence[Side] = ()
 
     def __str__(self) -> str:
@@ -51,8 +50,7 @@ class Crash:
     @property
     def failpoint(self) -> str:
         """The value of OUTBOXED_FAILPOINT."""
-        nth = f"@{self.point.nth}" if self.point.nth > 1 else ""
-        return f"{self.point.step}:{self.side}{nth}"
+        return f"{self.point.step}:{self.side}"
 
     @property
     def more_copies(self) -> int:
@@ -116,6 +114,6 @@ POINTS: Sequence[Point] = (
     Point("payments worker", "outbox.insert"),
     Point("notifications worker", "mailer.deliver", mail_again=("after",)),
     # the first transaction only reads what there is to send
-    Point("notifications worker", "transaction.commit", nth=2, mail_again=("before",)),
+    Point("notifications worker", "transaction.commit", mail_again=("before",)),
     Point("notifications worker", "task.bury", REFUSED_MAIL),
 )
