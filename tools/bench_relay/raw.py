@@ -11,7 +11,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import DefaultPartitioner
 
-BATCH = 500
+BATCH = 1000
 SELECT = "select id, key, value, headers from outbox order by id limit $1"
 DELETE = "delete from outbox where id = any($1::bigint[])"
 

@@ -245,6 +245,21 @@ async def test_a_row_that_no_producer_can_send_is_set_aside(
     assert (await told(own_topics))[other] == [1]
 
 
+async def test_before_a_row_that_no_producer_can_send_the_earlier_ones_of_its_key_are_sent_once(
+    transactions: Transactions, own_topics: Topics
+) -> None:
+    key, other = uuid4(), uuid4()
+    await append(transactions, (key, 1, SMALL), (other, 1, SMALL), (key, 2, SMALL), (key, 3, SMALL), (other, 2, SMALL))
+    async with transactions.engine.begin() as connection:
+        second = sa.select(tables.outbox.c.id).order_by(tables.outbox.c.id).offset(2).limit(1).scalar_subquery()
+        await connection.execute(sa.update(tables.outbox).where(tables.outbox.c.id == second).values(headers=[]))
+
+    async with running(relay_of(transactions, own_topics).run):
+        await eventually(outcome(transactions, own_topics, letters=1, rows=1))
+
+    assert await told(own_topics) == {key: [1], other: [1, 2]}
+
+
 async def test_a_row_of_an_impossible_topic_is_set_aside_also_while_a_partition_takes_nothing(
     transactions: Transactions,
     own_relay: Relay,

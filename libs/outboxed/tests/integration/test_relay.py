@@ -17,7 +17,7 @@ from outboxed._contact import KafkaContact
 from outboxed.process import Role, run_roles
 from outboxed.relay import Relay
 from outboxed.relay import _relay as relay_module
-from outboxed.relay._rows import LOCK_ID
+from outboxed.relay._rows import LOCK_ID, MAX_BYTES, free
 from outboxed.storage import tables
 from outboxed.testing.services import running
 from outboxed.testing.topics import Topics
@@ -56,6 +56,16 @@ async def test_rows_arrive_in_the_order_of_their_key_with_headers_and_key(
     assert all(sequences(records, key) == sorted(sequences(records, key)) for key in keys)
     assert {dict(record.headers)["ce_subject"] for record in records} == {str(key).encode() for key in keys}
     assert await count(transactions.engine, tables.outbox) == 0
+
+
+async def test_large_rows_are_read_a_few_at_once(transactions: Transactions) -> None:
+    async with transactions.engine.begin() as connection:
+        row = {"topic": "accounts", "key": "1", "headers": {}}
+        await connection.execute(sa.insert(tables.outbox), [row | {"value": bytes(MAX_BYTES // 2)} for _ in range(9)])
+
+        rows, behind = await free(connection, 9)
+
+    assert (len(rows), behind) == (2, [])
 
 
 async def test_an_appended_event_wakes_the_relay(

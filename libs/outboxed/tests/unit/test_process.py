@@ -1,6 +1,7 @@
 """One process, several roles: a signal, or the end of any, stops them all."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ import pytest
 import structlog
 from outboxed.errors import ConfigurationError
 from outboxed.process import Role, run_roles
+from outboxed.process._roles import leave_to_itself_what_stays
 
 
 class Stopped:
@@ -98,3 +100,14 @@ async def test_a_role_that_does_not_stop_is_cut_after_its_own_grace() -> None:
         assert await run_roles(roles) == 0
 
     assert cut
+
+
+def test_the_garbage_collector_passes_by_what_a_process_begins_with() -> None:
+    stays = [object()]
+
+    leave_to_itself_what_stays()
+    looked_at = gc.get_objects()
+    gc.unfreeze()
+
+    assert not any(each is stays for each in looked_at)
+    assert any(each is stays for each in gc.get_objects())

@@ -50,28 +50,23 @@ def here(*rows: Row) -> Batch:
     return Batch(HERE, rows)
 
 
-def ids(batches: list[Batch]) -> list[list[int]]:
-    return [[each.id for each in batch.rows] for batch in batches]
-
-
-def test_a_partition_gets_one_batch_of_its_first_rows(flow: Flow) -> None:
-    rows = [(HERE, row(1)), (THERE, row(2)), (HERE, row(3))]
-
-    assert ids(flow.batches(rows)) == [[1, 3], [2]]
+def first(flow: Flow, *rows: Row) -> list[int]:
+    return [each.id for each in flow.batch(HERE, rows).rows]
 
 
 def test_a_row_that_is_larger_than_the_window_goes_alone_and_is_not_overtaken(flow: Flow) -> None:
     large, small = row(2, WINDOW + 1), row(3)
 
-    assert ids(flow.batches([(HERE, large), (HERE, small)])) == [[2]]
-    assert ids(flow.batches([(HERE, row(1)), (HERE, large), (HERE, small)])) == [[1]]
+    assert first(flow, large, small) == [2]
+    assert first(flow, row(1), large, small) == [1]
+    assert first(flow, row(1), small, large) == [1, 3]
 
 
 def test_a_row_that_kafka_refuses_is_found_by_halves(flow: Flow) -> None:
     rows = [row(number) for number in range(64)]
     sent = []
     while rows[-1].id != 40 or len(rows) > 1:
-        (batch,) = flow.batches((HERE, each) for each in rows)
+        batch = flow.batch(HERE, rows)
         sent.append(len(batch.rows))
         if any(each.id == 40 for each in batch.rows):
             flow.refused(batch, CorruptRecordException())
@@ -87,7 +82,7 @@ def test_what_is_too_large_together_is_sent_in_smaller_batches_for_good(flow: Fl
     rows = [row(number) for number in range(64)]
     limit, refusals, left = 1000, 0, list(rows)
     while left:
-        (batch,) = flow.batches((HERE, each) for each in left)
+        batch = flow.batch(HERE, left)
         if batch.size > limit:
             flow.refused(batch, RecordListTooLargeError())
             refusals += 1
@@ -206,10 +201,9 @@ def test_whatever_was_answered_a_batch_is_the_beginning_of_what_waits(
 ) -> None:
     flow, rows = Flow(), [row(number, size) for number, size in enumerate(sizes)]
     for answer in answers:
-        batches = flow.batches((HERE, each) for each in rows)
-        if not batches:
+        if not rows:
             break
-        (batch,) = batches
+        batch = flow.batch(HERE, rows)
         assert list(batch.rows) == rows[: len(batch.rows)]
         assert len(batch.rows) == 1 or batch.size <= WINDOW
         if answer is None:

@@ -17,7 +17,14 @@ from outboxed.errors import ConfigurationError
 from outboxed.messages import Event, document
 from outboxed.process._announcements import Announcements
 from outboxed.process._metrics import Metrics
-from outboxed.process._roles import Role, bind, give_large_blocks_back, http_role, run_roles
+from outboxed.process._roles import (
+    Role,
+    bind,
+    give_large_blocks_back,
+    http_role,
+    leave_to_itself_what_stays,
+    run_roles,
+)
 from outboxed.relay import Relay
 from outboxed.settings import ServiceSettings
 from outboxed.storage import (
@@ -109,6 +116,7 @@ class Service(Generic[U]):
         roles = [http_role(app, listener), *self.background_roles(role, consumer)]
         log.info("starting", role=role, http=f"{settings.http_host}:{listener.getsockname()[1]}")
         give_large_blocks_back()
+        leave_to_itself_what_stays()
         return await run_roles(roles)
 
     async def migrate(self) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from outboxed.relay._statement import Statement
 from outboxed.storage import tables
 
-EVERY_ROWS = 500
+EVERY_ROWS = 1000
 """The floor is looked at after so many rows: passing them in the index costs less than two looks."""
 _OUTBOX, _LETTERS = tables.outbox, tables.dead_letters
 
@@ -51,14 +51,17 @@ class Floor:
         self._sent = self._highest = self._candidate = 0
         self._writers: set[str] | None = None
 
-    def passed(self, ids: Sequence[int]) -> None:
-        """These rows were read, to be sent."""
-        self._sent += len(ids)
-        self._highest = max(self._highest, *ids)
+    def passed(self, rows: int, ids: Sequence[int]) -> None:
+        """So many rows were read, to be sent; `ids` has the lowest and the highest.
 
-    def reset(self) -> None:
-        """Begin at the start again: a row was found where none may be, as after a sequence was set back."""
-        self.id, self._highest, self._writers = 0, 0, None
+        One at or below the floor shows that a sequence was set back, and the floor begins at the start again.
+        """
+        if not ids:
+            return
+        if min(ids) <= self.id:
+            self.id, self._highest, self._writers = 0, 0, None
+        self._sent += rows
+        self._highest = max(self._highest, *ids)
 
     async def rise(self, connection: AsyncConnection) -> None:
         """Look whether the floor can be higher, if it's time.

@@ -1,7 +1,7 @@
 """What the relay sends next: one batch a partition, larger after an acknowledgement, smaller after a refusal."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -58,20 +58,15 @@ class Flow:
         self._pauses: dict[str | TopicPartition, _Pause] = {}
         self._taken_at: dict[TopicPartition, float] = {}
 
-    def batches(self, rows: Iterable[tuple[TopicPartition, Row]]) -> list[Batch]:
-        """For each partition its first rows, as many as its window has room for, and at least one."""
-        chosen: dict[TopicPartition, list[Row]] = {}
-        room: dict[TopicPartition, int] = {}
-        for partition, row in rows:
-            size = row.size
-            if partition not in chosen:
-                chosen[partition], room[partition] = [row], self._window(partition, row.topic) - size
-            elif room[partition] >= size:
-                chosen[partition].append(row)
-                room[partition] -= size
-            else:
-                room[partition] = -1  # a later, smaller row must not overtake this one
-        return [Batch(partition, tuple(found)) for partition, found in chosen.items()]
+    def batch(self, partition: TopicPartition, rows: Sequence[Row]) -> Batch:
+        """The first of a partition's rows, as many as its window has room for, and at least one."""
+        room, number = self._window(partition, rows[0].topic), 0
+        for row in rows:
+            room -= row.size
+            if room < 0 and number:
+                break  # and no later, smaller row overtakes this one
+            number += 1
+        return Batch(partition, rows[:number])
 
     def is_too_large(self, row: Row) -> bool:
         """Whether Kafka refused a row of this topic for its size that was no larger."""

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from outboxed._compat.aiokafka import close_without_flushing
 from outboxed.relay._flow import WINDOW, Batch
-from outboxed.relay._row import WireRecord
+from outboxed.relay._row import Row, UnsendableRowError
 from outboxed.settings import KafkaSettings
 
 START_SECONDS = 3.0
@@ -83,16 +83,32 @@ class BatchProducer:
         self._found[topic] = time.monotonic() + FOUND_SECONDS, partitions
         return partitions
 
-    async def send(self, batch: Batch, records: Sequence[WireRecord]) -> None:
-        """Begin to send a batch; `settled` has its outcome. Raises KafkaError."""
+    async def send(self, batch: Batch) -> list[Outcome]:
+        """Begin to send a batch; `settled` has its outcome. Returns those of rows that no producer could send.
+
+        With such a row the later ones of its key stay behind. Raises KafkaError.
+        """
         producer = await self._started()
         builder = producer.create_batch()
         append, now = builder.append, int(time.time() * 1000)
-        for record in records:
-            append(timestamp=now, key=record.key, value=record.value, headers=record.headers)
+        unsendable: dict[str, Outcome] = {}
+        sent: list[Row] = []
+        for row in batch.rows:
+            if unsendable and row.key in unsendable:
+                continue
+            try:
+                record = row.wire_record()  # used at once: what lives on is work for the garbage collector
+            except UnsendableRowError as error:
+                unsendable[row.key] = Batch(batch.partition, (row,)), error
+            else:
+                append(timestamp=now, key=record.key, value=record.value, headers=record.headers)
+                sent.append(row)
         builder.close()
-        topic, partition = batch.partition
-        self._sent[batch.partition] = (batch, await producer.send_batch(builder, topic, partition=partition))
+        if sent:
+            topic, partition = batch.partition
+            future = await producer.send_batch(builder, topic, partition=partition)
+            self._sent[batch.partition] = Batch(batch.partition, sent), future
+        return list(unsendable.values())
 
     async def settled(self, awaited: Collection[TopicPartition], *, within: float) -> list[Outcome]:
         """Wait for these partitions' batches, then take the outcome of every batch that has one."""

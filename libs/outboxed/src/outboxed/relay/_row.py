@@ -18,6 +18,9 @@ class UnsendableRowError(Exception):
     """A row that no producer could send; the message says why."""
 
 
+NO_TOPIC = "Kafka has no topic of that name: it takes letters, digits, '.', '_' and '-'"
+
+
 class WireRecord(NamedTuple):
     """What a batch takes of a record."""
 
@@ -43,8 +46,6 @@ class Row(NamedTuple):
 
     def wire_record(self) -> WireRecord:
         """The record as OutgoingRecord would make it. Raises UnsendableRowError."""
-        if not may_be_a_topic(self.topic):
-            raise UnsendableRowError("Kafka has no topic of that name: it takes letters, digits, '.', '_' and '-'")
         try:
             headers = list(_HEADERS.validate_json(self.headers).items())
         except ValidationError:
