@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -45,14 +46,14 @@ async def outbox(connection: AsyncConnection, now: Now) -> Waiting:
     first = _FREE.add_columns(_OUTBOX.c.created_at).order_by(_OUTBOX.c.id).limit(EXACT_UP_TO + 1).subquery()
     query = sa.select(sa.func.count(), _age(now, sa.func.min(first.c.created_at)), _bounded(_HELD))
     rows, oldest, held_rows = (await connection.execute(query.select_from(first))).one()
-    free, held = await _or_estimate(connection, rows, _FREE), await _or_estimate(connection, held_rows, _HELD)
+    free, held = await _or_estimate(connection, rows, _FREE_TEXT), await _or_estimate(connection, held_rows, _HELD_TEXT)
     return Waiting(free, held, max(0.0, oldest))
 
 
 async def inbox_rows(connection: AsyncConnection) -> int:
     """Handled events that are remembered."""
     counted = (await connection.execute(sa.select(_bounded(_INBOX)))).scalar_one()
-    return await _or_estimate(connection, counted, _INBOX)
+    return await _or_estimate(connection, counted, _INBOX_TEXT)
 
 
 async def due_tasks(connection: AsyncConnection, now: Now) -> Mapping[str, Due]:
@@ -74,9 +75,8 @@ async def due_tasks(connection: AsyncConnection, now: Now) -> Mapping[str, Due]:
     found = {}
     for kind, rows, oldest, moment in await connection.execute(query.where(kinds.c.kind.is_not(None))):
         if rows:
-            # the planner has an opinion of a time, and none of what an expression may become
-            all_of_it = sa.select(_TASKS.c.id).where(_TASKS.c.kind == kind, _TASKS.c.first_due_at <= moment)
-            found[kind] = Due(await _or_estimate(connection, rows, all_of_it), max(0.0, oldest))
+            written_out = _first_due_before(kind, moment.replace(second=0, microsecond=0))
+            found[kind] = Due(await _or_estimate(connection, rows, written_out), max(0.0, oldest))
     return found
 
 
@@ -97,14 +97,19 @@ def _bounded(rows: sa.Select[Any]) -> sa.ScalarSelect[int]:
     return sa.select(sa.func.count()).select_from(first).scalar_subquery()
 
 
-async def _or_estimate(connection: AsyncConnection, counted: int, rows: sa.Select[Any]) -> int:
+async def _or_estimate(connection: AsyncConnection, counted: int, written_out: str) -> int:
     if counted <= EXACT_UP_TO:
         return counted
-    (explained,) = (await connection.exec_driver_sql(f"explain (format json) {_written_out(rows)}")).scalar_one()
+    (explained,) = (await connection.exec_driver_sql(f"explain (format json) {written_out}")).scalar_one()
     return max(EXACT_UP_TO + 1, int(explained["Plan"]["Plan Rows"]))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
+def _first_due_before(kind: str, minute: datetime) -> str:
+    """The planner has an opinion of a time, and none of what an expression may become. One text does for a minute."""
+    return _written_out(sa.select(_TASKS.c.id).where(_TASKS.c.kind == kind, _TASKS.c.first_due_at <= minute))
+
+
 def _written_out(rows: sa.Select[Any]) -> str:
     """With its values in the text: they are a release's kinds of tasks and the database's own times."""
     return str(rows.compile(dialect=dialect(), compile_kwargs={"literal_binds": True}))  # type: ignore[no-untyped-call]
@@ -112,3 +117,6 @@ def _written_out(rows: sa.Select[Any]) -> str:
 
 def _age(now: Now, oldest: sa.ColumnElement[Any]) -> sa.ColumnElement[float]:
     return sa.cast(sa.func.coalesce(sa.extract("epoch", now - oldest), 0), sa.Float)
+
+
+_FREE_TEXT, _HELD_TEXT, _INBOX_TEXT = (_written_out(rows) for rows in (_FREE, _HELD, _INBOX))
