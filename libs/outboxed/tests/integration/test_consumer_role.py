@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import anyio
 import pytest
 import structlog
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from backing_services.kafka import MockKafka
 from backing_services.waiting import eventually
 from outboxed.consuming import ConsumerRole
@@ -67,6 +68,29 @@ async def test_events_are_handled_in_order_and_then_committed(transactions: Tran
         await eventually(lambda: committed(topics, 4))
 
     assert await count(transactions.engine, tables.inbox) == await count(transactions.engine, tables.outbox) == 4
+
+
+async def test_an_idle_consumer_waits_to_be_handed_a_record_and_asks_for_none(
+    transactions: Transactions, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id, asked = uuid4(), []
+    getmany = AIOKafkaConsumer.getmany
+
+    async def counted(consumer: Any, *partitions: Any, **options: Any) -> Any:
+        asked.append(options)
+        return await getmany(consumer, *partitions, **options)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", counted)
+    monkeypatch.setattr("outboxed.consuming._kafka.ASK_EVERY_MS", 60_000)
+    role, _ = role_of(topics, transactions)
+
+    async with running(role.run):
+        await eventually(lambda: role.lag == 0)
+        for number in (1, 2, 3):
+            await topics.send(moved(account_id, "1.00"))
+            await eventually(partial(has, transactions, account_id, number))
+
+    assert len(asked) <= 4
 
 
 async def test_a_transaction_that_fails_commits_no_offset_and_the_same_batch_comes_again_which_is_said_once(
