@@ -190,6 +190,10 @@ bench-backlog: .venv ## what a step costs with a thousand rows in each table and
 bench-imports: .venv ## what each service takes to import, beside its libraries alone
 	@$(RUN) python -m tools.bench_imports $(ARGS)
 
+.PHONY: price
+price: .venv ## what an order costs, by service and by hop: more than the committed baseline allows? (needs `make fetch-kafka`)
+	@$(RUN) python -m tools.price $(ARGS)
+
 .PHONY: upgrade-check
 upgrade-check: .venv ## with the newest versions of all dependencies: do canaries and unit tests pass, which bound can go up?
 	@$(RUN) python -m tools.upgrade_check
