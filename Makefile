@@ -194,6 +194,10 @@ bench-imports: .venv ## what each service takes to import, beside its libraries 
 price: .venv ## what an order costs, by service and by hop: more than the committed baseline allows? (needs `make fetch-kafka`)
 	@$(RUN) python -m tools.price $(ARGS)
 
+.PHONY: bench-saga
+bench-saga: .venv ## the product beside a naive build: CPU an order, and what five kills lose and double (needs `make fetch-kafka`)
+	@$(RUN) python -m tools.bench_saga $(ARGS)
+
 .PHONY: upgrade-check
 upgrade-check: .venv ## with the newest versions of all dependencies: do canaries and unit tests pass, which bound can go up?
 	@$(RUN) python -m tools.upgrade_check
