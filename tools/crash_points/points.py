@@ -113,7 +113,6 @@ POINTS: Sequence[Point] = (
     Point("payments worker", "aggregates.update", CANCELLED),
     Point("payments worker", "outbox.insert"),
     Point("notifications worker", "mailer.deliver", mail_again=("after",)),
-    # the first transaction only reads what there is to send
     Point("notifications worker", "transaction.commit", mail_again=("before",)),
     Point("notifications worker", "task.bury", REFUSED_MAIL),
 )

@@ -16,6 +16,10 @@ from .conftest import Transactions, abandoned_at_the_end, count, relay_of, role_
 
 OUTBOX, LETTERS = tables.outbox, tables.dead_letters
 
+BY_HAND = """
+insert into outbox (id, topic, key, value, headers) overriding system value values (1, 'accounts', 'key', '{}', '{}')
+"""
+
 
 @pytest.fixture(autouse=True)
 def rises_after_each_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,9 +151,8 @@ async def test_a_row_that_comes_back_from_the_dead_letters_is_sent_before_the_la
     assert await told(topics, key, 14) == [1, 2]
 
 
-async def test_rows_of_a_sequence_that_was_set_back_are_sent_at_the_next_look_from_the_start(
-    transactions: Transactions, relay: Relay
-) -> None:
+async def test_rows_of_a_sequence_that_was_set_back_are_sent_at_once(transactions: Transactions, relay: Relay) -> None:
+    """As after a fail-over to a server that has not got all transactions."""
     for _ in range(3):
         await append(transactions, uuid4(), 1, 2)
         await relay.send_once()
@@ -157,6 +160,20 @@ async def test_rows_of_a_sequence_that_was_set_back_are_sent_at_the_next_look_fr
     async with transactions.engine.begin() as connection:
         await connection.execute(sa.text("alter table outbox alter id restart with 1"))
     await append(transactions, uuid4(), 1)
+
+    assert begins > 1
+    assert (await relay.send_once(), floor_of(relay)) == (1, 0)
+
+
+async def test_a_row_that_was_put_in_by_hand_is_sent_at_the_next_look_from_the_start(
+    transactions: Transactions, relay: Relay
+) -> None:
+    for _ in range(3):
+        await append(transactions, uuid4(), 1, 2)
+        await relay.send_once()
+    begins = floor_of(relay)
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.text(BY_HAND))
 
     before = await relay.send_once()
     relay._start_at = 0.0  # noqa: SLF001 - its time has come

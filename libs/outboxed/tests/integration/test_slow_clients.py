@@ -134,14 +134,27 @@ async def test_headers_that_are_too_large_are_refused(app: App) -> None:
     assert json.loads(answer.split(b"\r\n\r\n")[1])["error"]["code"] == "HEADERS_TOO_LARGE"
 
 
+async def test_trailers_that_never_end_are_refused_as_headers_are(app: App) -> None:
+    async with serving(app, head_bytes=1024) as connect:
+        client = await connect()
+        await client.send(GET.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"))
+        await eventually(lambda: app.held == 1, every=0.001)
+        await client.send(b"x: " + b"a" * 2000)
+
+        answer = await client.rest()
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
 async def test_a_large_body_is_no_large_head(app: App) -> None:
     async with serving(app, head_bytes=1024) as connect:
         client = await connect()
-        await client.send(HEAD.replace(b"length: 4", b"length: 4000"))
-        for _ in range(4):
-            await client.send(b"a" * 1000)
+        await client.send(HEAD.replace(b"length: 4", b"length: 2000\r\nexpect: 100-continue"))
+        await client.reader.readuntil(b"\r\n\r\n")
+        await client.send(b"a" * 1900)
+        await client.send(b"b" * 100)
 
-        assert (await client.answer()).endswith(b"a" * 1000)
+        assert (await client.answer()).endswith(b"b" * 100)
 
 
 @pytest.mark.parametrize("path", [b"/echo", b"/early"])

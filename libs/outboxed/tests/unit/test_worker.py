@@ -421,20 +421,66 @@ async def test_an_outcome_that_cant_be_recorded_harms_no_other_one(
     assert [key for _, key in database.state.tasks] == ["3"]
 
 
-async def test_an_outage_while_outcomes_are_recorded_is_told_to_each_of_them_at_once(
-    database: Database, transactions: Transactions, held: asyncio.Event
+async def test_an_outcome_that_waits_for_a_lock_keeps_no_other_one_from_being_recorded(
+    database: Database, records: Records, transactions: Transactions, held: asyncio.Event
 ) -> None:
-    async def record(*_: object) -> None:
-        raise TransientError("gone")
+    async def record(task: Task, outcome: str, uow: Any) -> None:
+        if outcome == "3":
+            raise TransientError("canceling statement due to lock timeout")
+        await records.record(task, outcome, uow)
 
-    tasks = await claimed(database, *"123")
+    tasks = await claimed(database, *"12345")
     under_test = recording(database, transactions, record)
 
     ends = await recorded_together(under_test, held, tasks)
 
-    assert [type(end) for end in ends] == [TransientError] * 3
-    assert transactions.begun == 2  # none was tried by itself
-    assert len(database.state.tasks) == 3
+    assert [type(end) for end in ends] == [type(None)] * 2 + [TransientError] + [type(None)] * 2
+    assert [key for _, key in database.state.tasks] == ["3"]
+    assert transactions.begun == 2 + 4
+
+
+async def test_an_outcome_that_is_recorded_again_waits_for_nobody(
+    database: Database, records: Records, transactions: Transactions, held: asyncio.Event
+) -> None:
+    one, other = await claimed(database, *"12")
+    under_test = recording(database, transactions, records.record)
+    stuck = asyncio.create_task(under_test.record(one, "1"))
+    await asyncio.sleep(0)
+
+    again = asyncio.create_task(under_test.record(other, "2", alone=True))
+    await asyncio.sleep(0)
+    begun = transactions.begun
+    held.set()
+    await asyncio.gather(stuck, again)
+
+    assert begun == 2
+
+
+async def test_an_outcome_that_is_cancelled_while_its_transaction_runs_harms_no_other(
+    database: Database, records: Records, transactions: Transactions, held: asyncio.Event
+) -> None:
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def record(task: Task, outcome: str, uow: Any) -> None:
+        if outcome == "2":
+            begun.set()
+            await go.wait()
+        await records.record(task, outcome, uow)
+
+    tasks = await claimed(database, *"123")
+    under_test = recording(database, transactions, record)
+    running = [asyncio.create_task(under_test.record(task, task.key)) for task in tasks]
+    await asyncio.sleep(0)
+    held.set()
+    await begun.wait()
+
+    running[2].cancel()
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.wait(running)
+
+    assert [each.cancelled() for each in running] == [False, False, True]
+    assert running[1].exception() is None
 
 
 async def test_one_lost_lease_among_others_is_told_to_its_own_task_alone(
@@ -617,16 +663,18 @@ async def test_a_stop_while_all_places_are_taken_claims_no_more(
     assert outside.calls == ["1"]
 
 
-async def test_the_next_task_of_a_group_begins_as_soon_as_the_one_before_is_recorded(
-    database: Database, make: MakeWorker, outside: Outside, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("gives_up", [False, True])
+async def test_the_next_task_of_a_group_begins_as_soon_as_the_one_before_is_recorded_or_given_up(
+    database: Database, make: MakeWorker, outside: Outside, monkeypatch: pytest.MonkeyPatch, gives_up: bool
 ) -> None:
     monkeypatch.setattr("outboxed._wakeups.POLL_SECONDS", 60)
     monkeypatch.setattr("outboxed._wakeups.IDLE_POLL_SECONDS", 60)
     async with database() as uow:
         for key in "123":
             uow.tasks.schedule(NewTask("call", key, group="one"))
+    outside.error = ValueError("never") if gives_up else None
 
-    running = await _running(make(), anyio.Event())
+    running = await _running(make(gives_up=lambda *_: True), anyio.Event())
     await eventually(lambda: outside.calls == ["1", "2", "3"], every=0.001)
     running.cancel()
     await asyncio.wait({running})

@@ -74,9 +74,9 @@ class SmtpConnections:
 
     async def close(self) -> None:
         """End all conversations."""
-        for client in [*self._kept]:
-            self._kept.pop(client).cancel()
-            await _say_goodbye(client)
+        for client, timer in [*self._kept.items()]:
+            timer.cancel()
+            self._let_go(client)
         await asyncio.gather(*self._goodbyes)
 
     def _connection(self) -> Client:

@@ -400,12 +400,16 @@ async def test_it_is_known_when_the_next_task_is_due_or_can_be_claimed_again(bac
     await schedule(backend, NewTask("call", "now"))
     await claim(backend)
     leased = await backend.queue.next_due_in("call")
+    await schedule(backend, NewTask("call", "unclaimed"))
+    unclaimed = await backend.queue.next_due_in("call")
+    await claim(backend)
     backend.clock.advance(LEASE + timedelta(seconds=1))
     ended = await backend.queue.next_due_in("call")
 
     assert nothing == math.inf
     assert 95 < later <= 100
     assert LEASE.total_seconds() - 5 < leased <= LEASE.total_seconds()
+    assert unclaimed <= 0
     assert ended <= 0
 
 

@@ -80,16 +80,19 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._receives_body:
-            self._head_bytes = 0
-        elif self._head_bytes > self.limits.head_bytes:
+        if self._head_bytes > self.limits.head_bytes:
             size = f"{self.limits.head_bytes // 1024} KiB"
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the request's headers are larger than {size}")
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._receives_body = True
+        self._head_bytes = 0
         self._await(self.limits.body, "body")
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._head_bytes = 0  # what comes without a body in between is head, or trailers
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

@@ -15,7 +15,7 @@ import structlog
 from outboxed._backoff import backoff
 from outboxed._wakeups import Wakeup
 from outboxed.settings import Database
-from outboxed.storage import is_transient, reason_of
+from outboxed.storage import SESSION_SETTINGS, is_transient, reason_of
 
 log = structlog.get_logger()
 
@@ -43,7 +43,8 @@ class Announcements:
 
     def __init__(self, database: Database, wakeups: Mapping[str, Wakeup], *, application_name: str) -> None:
         """`wakeups` are by the name under which all processes know the kind of work."""
-        self._options = database.connect_options(application_name=application_name)
+        socket = {name: value for name, value in SESSION_SETTINGS.items() if name.startswith("tcp_")}
+        self._options = database.connect_options(**socket, application_name=application_name)
         self._wakeups = wakeups
         self._token = uuid4().hex
         self._heard: dict[str, float] = {}
@@ -79,7 +80,7 @@ class Announcements:
         try:
             connection.add_termination_listener(lambda _: self._turn.set())
             await connection.add_listener(CHANNEL, self._hear)
-            self._to_say = {HELLO}
+            self._to_say = {HELLO, *self._wakeups}  # also what nobody could be told of until now
             here_at = time.monotonic() + HERE_SECONDS
             with self._open():
                 while not stop.is_set():
@@ -90,7 +91,7 @@ class Announcements:
                     await asyncio.sleep(TOGETHER_SECONDS)
                     with anyio.move_on_after(max(0.0, here_at - time.monotonic())):
                         await self._turn.wait()
-            self._to_say = {BYE}
+            self._to_say = {BYE, *self._wakeups}  # also what this process's last commits leave
             await self._say(connection)
         finally:
             with anyio.move_on_after(1, shield=True):
@@ -113,7 +114,7 @@ class Announcements:
         self._turn.clear()
         if connection.is_closed():
             raise asyncpg.InterfaceError("the connection was closed")
-        if said := [f"{self._token} {what}" for what in sorted(self._to_say)]:
+        if said := [f"{self._token} {what}" for what in sorted(self._to_say, key=BYE.__eq__)]:
             self._to_say.clear()
             await connection.execute(NOTIFY, CHANNEL, said)
 

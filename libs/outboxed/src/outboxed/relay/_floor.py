@@ -15,7 +15,7 @@ _OUTBOX, _LETTERS = tables.outbox, tables.dead_letters
 _WRITERS = Statement(
     sa.text(
         "select virtualtransaction from pg_locks where granted and locktype = 'relation' "
-        "and mode = 'RowExclusiveLock' and relation = 'outbox'::regclass and pid <> pg_backend_pid()"
+        "and mode = 'RowExclusiveLock' and relation = 'outbox'::regclass and pid is distinct from pg_backend_pid()"
     )
 )
 _LOWEST = Statement(
@@ -48,7 +48,7 @@ class Floor:
 
     def __init__(self) -> None:
         self.id = 0
-        self._sent = self._highest = self._candidate = 0
+        self._read = self._highest = self._candidate = 0
         self._writers: set[str] | None = None
 
     def passed(self, rows: int, ids: Sequence[int]) -> None:
@@ -59,18 +59,26 @@ class Floor:
         if not ids:
             return
         if min(ids) <= self.id:
-            self.id, self._highest, self._writers = 0, 0, None
-        self._sent += rows
+            self._begin_again()
+        self._read += rows
         self._highest = max(self._highest, *ids)
+
+    def heed(self, last: int) -> None:
+        """Begin at the start again if the last id given out is below the floor, as after a fail-over that lost some."""
+        if last < self.id:
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        self.id, self._highest, self._writers = 0, 0, None
 
     async def rise(self, connection: AsyncConnection) -> None:
         """Look whether the floor can be higher, if it's time.
 
         Before anything is deleted in this transaction: a row that comes back after a rollback must be above the floor.
         """
-        if self._sent < EVERY_ROWS:
+        if self._read < EVERY_ROWS:
             return
-        self._sent = 0
+        self._read = 0
         if self._writers is None:
             self._candidate = self._highest
             self._writers = await _writers(connection)

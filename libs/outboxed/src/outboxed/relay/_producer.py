@@ -71,10 +71,15 @@ class BatchProducer:
             self._lookups[topic] = asyncio.create_task(question)
         if new:
             await asyncio.wait([self._lookups[topic] for topic in new], timeout=within)
-        tasks = {topic: self._lookups.pop(topic) for topic in asked if self._lookups[topic].done()}
+        answered = [topic for topic, task in self._lookups.items() if task.done()]
+        tasks = {topic: self._lookups.pop(topic) for topic in answered}  # also those that nobody asks about any more
         return {
             **known,
-            **{topic: task.exception() or self._keep(topic, task.result()) for topic, task in tasks.items()},
+            **{
+                topic: error
+                for topic, task in tasks.items()
+                if (error := task.exception() or self._keep(topic, task.result())) and topic in asked
+            },
         }
 
     def _keep(self, topic: str, numbers: Collection[int]) -> Sequence[TopicPartition]:

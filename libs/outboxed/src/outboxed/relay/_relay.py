@@ -122,10 +122,11 @@ class Relay:
         """
         self._had_answers = self._is_quiet = False
         async with self._engine.connect() as connection:  # closing it without a commit rolls back
-            locked, any_held = await _rows.lock(connection)
+            locked, any_held, last = await _rows.lock(connection)
             if not locked:
                 self._contact.answered("relay")  # what another relay hears is that one's to tell
                 return 0
+            self._floor.heed(last)
             await self._floor.rise(connection)
             # first what Kafka took since the last time, so that it isn't sent again
             late, failure = await self._write(connection, await self._producer.settled((), within=0))
@@ -237,7 +238,10 @@ class Relay:
                 if batch.partition not in alone:
                     left[batch.partition] = left[batch.partition][len(batch.rows) :]
             left = {partition: rows for partition, rows in left.items() if rows}
-            all_taken = taken == sum(len(batch.rows) for batch in batches) > 0
+            # not `taken`: an outcome may be of a batch of an earlier pass
+            mine = {batch.partition for batch in batches}
+            of_mine = sum(len(batch.rows) for batch, error in outcomes if error is None and batch.partition in mine)
+            all_taken = of_mine == sum(len(batch.rows) for batch in batches) > 0
             if failure or not left or not all_taken or self._clock() >= end:
                 return acknowledged, failure
             alone, outcomes = {}, []

@@ -94,11 +94,14 @@ def _oldest(chosen: sa.ColumnElement[bool]) -> Statement:
 
 
 _LOCK = Statement(
-    sa.select(sa.func.pg_try_advisory_xact_lock(LOCK_ID), sa.exists().where(_OUTBOX.c.retry_at.is_not(None)))
+    sa.select(
+        sa.func.pg_try_advisory_xact_lock(LOCK_ID),
+        sa.exists().where(_OUTBOX.c.retry_at.is_not(None)),
+        sa.text("(select last_value from outbox_id_seq)"),
+    )
 )
 _OLDEST_FREE = _oldest(_FREE & (_OUTBOX.c.id > sa.bindparam("above", type_=sa.BigInteger)))
 _FREE_OF_IDS = _oldest(_FREE & (_OUTBOX.c.id == _IDS))
-_HOLD_BEHIND = Statement(sa.update(_OUTBOX).where(_OUTBOX.c.id == _IDS).values(retry_at=_UNTIL_RELEASED))
 _ANY = Statement(sa.select(sa.exists().where(_OUTBOX.c.id > sa.bindparam("above", type_=sa.BigInteger))))
 _DELETE = Statement(sa.delete(_OUTBOX).where(_OUTBOX.c.id == _IDS))
 
@@ -109,13 +112,13 @@ async def is_any_there(connection: AsyncConnection, *, above: int) -> bool:
 
 
 @failpoint("relay.lock")
-async def lock(connection: AsyncConnection) -> tuple[bool, bool]:
-    """Try to take the lock; returns whether this transaction has it, and whether any row is held.
+async def lock(connection: AsyncConnection) -> tuple[bool, bool, int]:
+    """Try to take the lock; returns whether this transaction has it, whether any row is held, and the last id of all.
 
     It is a statement of its own: in one with the select, the select's snapshot would be older than the lock.
     """
-    taken, held = tuple((await _LOCK(connection)).one())
-    return taken, held
+    taken, held, last = tuple((await _LOCK(connection)).one())
+    return taken, held, last
 
 
 @failpoint("relay.read")

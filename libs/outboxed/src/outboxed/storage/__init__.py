@@ -4,6 +4,7 @@ from outboxed.storage._clock import Clock
 from outboxed.storage._database import (
     API_POOL_SECONDS,
     POOL_SECONDS,
+    SESSION_SETTINGS,
     UnnestedRows,
     column_types,
     create_engine,
@@ -21,6 +22,7 @@ __all__ = [
     "API_POOL_SECONDS",
     "MIGRATION_SECONDS",
     "POOL_SECONDS",
+    "SESSION_SETTINGS",
     "Aggregate",
     "Clock",
     "ConcurrentInsertError",

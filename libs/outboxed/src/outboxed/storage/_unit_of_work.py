@@ -233,7 +233,12 @@ class SqlTransactions(Generic[U]):
             uow = await self._begin(connection)
             yield uow
             await uow.flush()
-            await _commit(connection)
+            try:
+                await _commit(connection)
+            finally:  # a commit without an answer may have happened
+                self._tell(uow)
+
+    def _tell(self, uow: U) -> None:
         if uow.events.appended:
             self.events_appended.notify()
         if uow.tasks.scheduled:

@@ -10,7 +10,6 @@ import structlog
 from outboxed.failpoints import failpoint
 from outboxed.messages import reason_of
 from outboxed.ports import UnitOfWork, UnitOfWorkFactory
-from outboxed.storage import is_transient
 from outboxed.tasks._queue import LeaseLostError, Task, TaskKind, TaskQueue
 from outboxed.telemetry import Trace, current_trace
 
@@ -41,35 +40,39 @@ class Recording(Generic[U]):
         self._lock = asyncio.Lock()
         self._waiting: list[_Outcome] = []
 
-    async def record(self, task: Task, value: object) -> None:
-        """Return when the outcome is committed. Raises LeaseLostError, and whatever the kind's `record` raises."""
+    async def record(self, task: Task, value: object, *, alone: bool = False) -> None:
+        """Return when the outcome is committed. Raises LeaseLostError, and whatever the kind's `record` raises.
+
+        With `alone` it waits for nobody. So is an outcome recorded whose shared transaction failed, for whatever
+        reason: what is wrong with one harms no other.
+        """
         own = _Outcome(task, value)
-        self._waiting.append(own)
-        try:
-            async with self._lock:
-                if not own.settled:
-                    await self._settle(tuple(self._waiting))
-        finally:
-            if own in self._waiting:
-                self._waiting.remove(own)
+        if not alone:
+            await self._share(own)
+        if not own.settled:
+            await self._record([own])
         if own.error is not None:
             raise own.error
 
-    async def _settle(self, outcomes: Sequence[_Outcome]) -> None:
-        """Record together, else one by one; whoever cancels this leaves the others waiting for the next one."""
+    async def _share(self, own: _Outcome) -> None:
+        self._waiting.append(own)
+        try:
+            async with self._lock:
+                if own in self._waiting:
+                    await self._record_together(tuple(self._waiting))
+        finally:
+            if own in self._waiting:  # cancelled: the others wait for the next one
+                self._waiting.remove(own)
+
+    async def _record_together(self, outcomes: Sequence[_Outcome]) -> None:
         try:
             await self._record(outcomes)
-        except Exception as error:  # noqa: BLE001 - each waiting task is told
-            if len(outcomes) > 1 and not is_transient(error):
+        except Exception as error:  # noqa: BLE001 - each has its own error, or none
+            if len(outcomes) == 1:
+                outcomes[0].settled, outcomes[0].error = True, error
+            else:
                 log.warning("records_refused", task=self._kind.name, outcomes=len(outcomes), reason=reason_of(error))
-                for outcome in outcomes:
-                    await self._settle([outcome])
-                return
-            for outcome in outcomes:
-                outcome.error = error
-        for outcome in outcomes:
-            outcome.settled = True
-            self._waiting.remove(outcome)
+        self._waiting = [each for each in self._waiting if each not in outcomes]
 
     @failpoint("task.record")
     async def _record(self, outcomes: Sequence[_Outcome]) -> None:
@@ -82,5 +85,6 @@ class Recording(Generic[U]):
                 with outcome.trace.resumed():
                     await self._kind.record(outcome.task, outcome.value, uow)
         for outcome in outcomes:
+            outcome.settled = True
             if outcome.task.id not in leased:
                 outcome.error = LeaseLostError(f"{outcome.task.kind} {outcome.task.key}")

@@ -159,7 +159,7 @@ class Worker(Generic[U]):
         attempt = 0
         while True:
             try:
-                await self._recordings[kind.name].record(task, outcome)
+                await self._recordings[kind.name].record(task, outcome, alone=attempt > 0)
                 break
             except Exception as error:
                 attempt += 1
@@ -169,14 +169,19 @@ class Worker(Generic[U]):
                     raise
                 log.warning("recording_again", key=task.key, attempts=task.attempts, reason=reason_of(error))
             await asyncio.sleep(pause)
+        self._wake_group_of(task)
+
+    def _wake_group_of(self, task: Task) -> None:
+        """The next one may begin."""
         if task.group is not None:
-            self._scheduled.notify()  # the next one of its group may begin
+            self._scheduled.notify()
 
     async def _failed(self, kind: TaskKind[U], task: Task, error: Exception) -> None:
         reason = reason_of(error)
         try:
             if not is_transient(error) and kind.gives_up is not None and kind.gives_up(error, task.attempts):
                 await self._bury(kind, task, reason)
+                self._wake_group_of(task)
                 log.error("task_dead_lettered", attempts=task.attempts, reason=reason)
                 set_outcome(f"dead letter: {reason}")
                 return

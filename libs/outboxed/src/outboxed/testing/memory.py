@@ -245,8 +245,8 @@ class InMemoryTaskQueue(Generic[U]):
         """See outboxed.tasks.TaskQueue."""
         now = self._database.clock.now()
         rows = [row for row in self._database.state.tasks.values() if row.new.kind == kind]
-        times = [row.due_at if row.due_at > now else row.leased_until for row in rows]
-        return min(((time - now).total_seconds() for time in times if time is not None), default=math.inf)
+        times = [row.due_at if row.due_at > now else row.leased_until or row.due_at for row in rows]
+        return min(((time - now).total_seconds() for time in times), default=math.inf)
 
     async def complete(self, tasks: Sequence[Task], uow: InMemoryUnitOfWork) -> Sequence[Task]:
         """See outboxed.tasks.TaskQueue."""
