@@ -367,7 +367,7 @@ PLANTED = (
     Planted(
         "an outcome that can't be recorded takes those with it that came at the same time",
         tests("libs/outboxed/tests/unit/test_worker.py"),
-        (Edit(f"{OUTBOXED}/tasks/_recording.py", r"if len\(outcomes\) > 1 and [^:]+:", "if False:"),),
+        (Edit(f"{OUTBOXED}/tasks/_recording.py", r"if not own\.settled:", "if alone:"),),
     ),
     Planted(
         "an outcome is recorded though its lease is lost",

@@ -114,6 +114,7 @@ class Announcements:
         self._turn.clear()
         if connection.is_closed():
             raise asyncpg.InterfaceError("the connection was closed")
+        # `bye` comes last: by any other word this process would be there again
         if said := [f"{self._token} {what}" for what in sorted(self._to_say, key=BYE.__eq__)]:
             self._to_say.clear()
             await connection.execute(NOTIFY, CHANNEL, said)
