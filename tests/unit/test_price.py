@@ -1,18 +1,23 @@
 """The parts of `make price` that need no server."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from shop_harness.percentiles import percentile
 
-from tools.measuring.load import percentile
-from tools.measuring.processor_time import TICKS, process_of
+from tools.measuring.processor_time import seconds_by_name
 from tools.price.baseline import BaselineError, Price, growth, read_baseline, write_baseline
 from tools.price.figures import Counts, apart, shapes_of
 from tools.price.hops import hop, is_control
 from tools.price.wire import SSL_REQUEST, Conversation, Statement, Transaction
 
 VERSION_3 = 196608
+PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
 
 
 def message(kind: str, *content: bytes) -> bytes:
@@ -302,12 +307,20 @@ def test_a_broken_baseline_is_one_line_that_says_where(tmp_path: Path, content: 
 # --- what is measured beside them ---
 
 
-def test_a_process_has_the_time_of_its_dead_children_and_any_name() -> None:
-    fields = ["S", "7", *["0"] * 9, "100", "20", "30", "4", *["0"] * 30]
+def test_a_process_has_the_time_of_children_that_run_and_of_those_that_ended() -> None:
+    burn = "import time\nwhile time.process_time() < 0.1: pass\n"
+    before = seconds_by_name({"this": os.getpid()})["this"]
 
-    process = process_of(f"42 (a (strange) name) {' '.join(fields)}")
+    subprocess.run([sys.executable, "-c", burn], check=True)  # noqa: S603 - our own code
+    ended = seconds_by_name({"this": os.getpid()})["this"] - before
+    with subprocess.Popen([sys.executable, "-c", f"{burn}print(flush=True)\ninput()"], **PIPES) as child:  # noqa: S603
+        assert child.stdout is not None
+        child.stdout.readline()
+        running = seconds_by_name({"this": os.getpid()})["this"] - before - ended
+        child.communicate(b"\n")
 
-    assert (process.pid, process.parent, process.seconds) == (42, 7, 154 / TICKS)
+    assert ended >= 0.08
+    assert running >= 0.08
 
 
 def test_a_percentile_is_one_of_the_values() -> None:

@@ -9,10 +9,11 @@ from time import perf_counter
 
 from shop_harness.evidence import Charge, Mail
 from shop_harness.ledgers import Ledgers
+from shop_harness.percentiles import percentile
 from shop_harness.services import SERVICES
 
 from tools.bench_saga.builds import CAPTURED, Build, SagaSystem
-from tools.measuring.load import Customers, percentile
+from tools.measuring.load import Customers
 
 CLIENTS = 16
 WARM_UP = 80

@@ -19,6 +19,7 @@ from rich.table import Table
 from shop_harness.customers import NoAnswerError
 from shop_harness.evidence import Evidence
 from shop_harness.ledgers import Ledgers
+from shop_harness.percentiles import percentile
 from shop_harness.rules import ARRIVES, CHARGED_ONCE, DOCUMENTED, ENDS, IS_STORED, MAIL_RULES, RULES, Rule, broken
 from shop_harness.system import FOR_A_PERSON
 
@@ -205,9 +206,9 @@ def _show_recoveries(recoveries: Mapping[str, Sequence[float]]) -> int:
     slow = 0
     for part, limit in LIMITS.items():
         if seconds := sorted(recoveries.get(part, [])):
-            p95 = _rank(seconds, 95)
+            p95 = percentile(seconds, 95)
             slow += p95 > limit
-            row = [f"{_rank(seconds, 50):.1f} s", f"{p95:.1f} s", f"{seconds[-1]:.1f} s", f"{limit:g} s"]
+            row = [f"{percentile(seconds, 50):.1f} s", f"{p95:.1f} s", f"{seconds[-1]:.1f} s", f"{limit:g} s"]
             table.add_row(part, str(len(seconds)), *row, style="red" if p95 > limit else None)
     console.print(table)
     return slow
@@ -222,10 +223,6 @@ async def _aftermath(aftermath: Aftermath) -> int:
         )
         problems += found
     return len(problems)
-
-
-def _rank(values: Sequence[float], percent: int) -> float:
-    return values[max(0, -(-len(values) * percent // 100) - 1)]
 
 
 def _line(evidence: Evidence) -> str:

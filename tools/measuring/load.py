@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from math import ceil
 from time import perf_counter
 from uuid import uuid4
 
@@ -69,9 +68,3 @@ class Customers:
         if response.status_code != httpx.codes.CREATED:
             raise LoadError(f"POST /orders answered {response.status_code}: {response.text[:200]}")
         return str(response.json()["id"])
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest of the values that so many per cent of them don't exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)]

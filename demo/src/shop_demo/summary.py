@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from shop_harness.evidence import Evidence
+from shop_harness.percentiles import percentile
 from shop_harness.rules import ARRIVES, CHARGED_ONCE, ENDS, IS_ANSWERED, IS_STORED, RULES, broken
 
 from shop_demo.customers import Outcome
@@ -92,5 +93,4 @@ def _latencies(outcome: Outcome, evidence: Evidence) -> list[float]:
 
 
 def _percentile(values: Sequence[float], percent: int) -> int:
-    """By nearest rank; 0 of nothing."""
-    return round(values[max(0, -(-len(values) * percent // 100) - 1)]) if values else 0
+    return round(percentile(values, percent)) if values else 0

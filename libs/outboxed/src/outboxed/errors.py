@@ -27,7 +27,7 @@ class TaskConflictError(Exception):
 
 
 class WrittenWhileReadingError(Exception):
-    """A unit of work that was opened for reading has something to write; nothing was written."""
+    """A unit of work that was opened for reading has something to write; what was added or saved is not written."""
 
 
 class UndecodableRecordError(Exception):

@@ -9,6 +9,7 @@ from outboxed.ports import NewTask
 from outboxed.storage import tables
 from outboxed.tasks import LeaseLostError, SqlTaskQueue, Task
 from outboxed.tasks._queue import _CLAIM
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .conftest import Transactions, count
 
@@ -115,3 +116,34 @@ async def test_an_error_with_characters_that_postgresql_refuses_is_kept_without_
     async with transactions.engine.connect() as connection:
         error = (await connection.execute(sa.select(tables.tasks.c.last_error))).scalar_one()
     assert error == ("ab?" + "c" * 2000)[:1000]
+
+
+async def test_outcomes_that_share_a_transaction_wait_for_a_lock_for_half_a_second_and_one_alone_for_longer(
+    transactions: Transactions, queue: SqlTaskQueue
+) -> None:
+    await schedule(transactions, *(NewTask("call", key) for key in "123"))
+    one, *others = await claim(queue)
+
+    waits = []
+    for tasks in ([one], others):
+        async with transactions() as uow:
+            await queue.complete(tasks, uow)
+            waits.append((await uow.connection.execute(sa.text("show lock_timeout"))).scalar_one())
+
+    assert waits == ["5s", "500ms"]
+
+
+async def test_a_commit_whose_answer_was_lost_wakes_the_worker_as_it_may_have_happened(
+    transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def commit(connection: AsyncConnection) -> None:
+        await connection.commit()
+        raise ConnectionResetError
+
+    monkeypatch.setattr("outboxed.storage._unit_of_work._commit", commit)
+    worker = transactions.tasks_scheduled.subscribe()
+
+    with pytest.raises(ConnectionResetError):
+        await schedule(transactions, NewTask("call", "1"))
+
+    assert await worker.wait(0)

@@ -2,13 +2,14 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from orders.events import OrderConfirmed, OrderPlaced
-from outboxed.errors import EventTooLargeError, TaskConflictError
+from outboxed.errors import EventTooLargeError, TaskConflictError, WrittenWhileReadingError
 from outboxed.messages import EventIdentity, Record
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.tasks import LeaseLostError, Task
@@ -82,6 +83,30 @@ async def test_a_transaction_that_fails_leaves_nothing(backend: Backend) -> None
     assert not await backend.outbox()
     assert not await backend.tasks()
     assert not await backend.inbox()
+    assert not await backend.dead_letters()
+
+
+@pytest.mark.parametrize("what", ["an aggregate", "an event", "a task", "a dead letter"])
+async def test_what_is_written_while_reading_is_refused_and_not_kept(backend: Backend, what: str) -> None:
+    order = OrderFactory.create()
+    writes: dict[str, Callable[[Any], None]] = {
+        "an aggregate": lambda uow: uow.orders.add(order),
+        "an event": lambda uow: uow.events.append(OrderPlaced.of(order), sequence=1),
+        "a task": lambda uow: uow.tasks.schedule(NewTask("call", "1")),
+        "a dead letter": lambda uow: uow.dead_letters.add(letter()),
+    }
+
+    async def write() -> None:
+        async with backend.database(reading=True) as uow:
+            writes[what](uow)
+
+    with pytest.raises(WrittenWhileReadingError):
+        await write()
+
+    async with backend.database(reading=True) as uow:
+        assert await uow.orders.find(order.id) is None
+    assert not await backend.outbox()
+    assert not await backend.tasks()
     assert not await backend.dead_letters()
 
 

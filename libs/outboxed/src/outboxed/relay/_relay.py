@@ -24,7 +24,7 @@ from outboxed.relay._partitioner import partition_of
 from outboxed.relay._producer import BatchProducer, Outcome
 from outboxed.relay._row import NO_TOPIC, Row, UnsendableRowError, may_be_a_topic
 from outboxed.settings import KafkaSettings
-from outboxed.storage import is_transient
+from outboxed.storage import is_transient, single_statements
 
 log = structlog.get_logger()
 
@@ -111,9 +111,8 @@ class Relay:
         if not (self._is_quiet and self._appended.hears_others):
             return True
         above = self._floor.id if self._clock() < self._start_at else 0
-        async with self._engine.connect() as connection:
-            alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
-            return await _rows.is_any_there(alone, above=above)
+        async with single_statements(self._engine).connect() as connection:
+            return await _rows.is_any_there(connection, above=above)
 
     async def send_once(self) -> int:
         """Send a batch to each partition if this relay gets the lock; returns how many rows were acknowledged.

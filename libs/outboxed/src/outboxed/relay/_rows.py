@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from outboxed.failpoints import failpoint
 from outboxed.relay._row import Row
 from outboxed.relay._statement import Statement
-from outboxed.storage import dump_headers, storable, tables, unnest
+from outboxed.storage import UnnestedRows, dump_headers, storable, tables
 
 LOCK_ID = 0x6F7574626F78
 """The advisory lock of this database's one sending relay ("outbox" in ASCII)."""
@@ -103,6 +103,15 @@ _LOCK = Statement(
 _OLDEST_FREE = _oldest(_FREE & (_OUTBOX.c.id > sa.bindparam("above", type_=sa.BigInteger)))
 _FREE_OF_IDS = _oldest(_FREE & (_OUTBOX.c.id == _IDS))
 _ANY = Statement(sa.select(sa.exists().where(_OUTBOX.c.id > sa.bindparam("above", type_=sa.BigInteger))))
+_HELD = UnnestedRows({"id": sa.BigInteger(), "attempts": sa.Integer(), "seconds": sa.Float()}, alias="held")
+_HOLD = (
+    sa.update(_OUTBOX)
+    .where(_OUTBOX.c.id == _HELD.table.c.id)
+    .values(
+        attempts=_HELD.table.c.attempts,
+        retry_at=sa.func.clock_timestamp() + _HELD.table.c.seconds * sa.text("interval '1 second'"),
+    )
+)
 _DELETE = Statement(sa.delete(_OUTBOX).where(_OUTBOX.c.id == _IDS))
 
 
@@ -163,16 +172,7 @@ async def delete(connection: AsyncConnection, ids: Collection[int]) -> None:
 @failpoint("relay.hold")
 async def hold(connection: AsyncConnection, holds: Sequence[Hold]) -> None:
     """Keep rows that Kafka refused back for a while."""
-    types: dict[str, sa.types.TypeEngine[Any]] = {
-        "id": sa.BigInteger(),
-        "attempts": sa.Integer(),
-        "seconds": sa.Float(),
-    }
-    held = unnest(types, [each._asdict() for each in holds], alias="held")
-    retry_at = sa.func.clock_timestamp() + held.c.seconds * sa.text("interval '1 second'")
-    await connection.execute(
-        sa.update(_OUTBOX).where(_OUTBOX.c.id == held.c.id).values(attempts=held.c.attempts, retry_at=retry_at)
-    )
+    await connection.execute(_HOLD, _HELD.values([each._asdict() for each in holds]))
 
 
 async def hold_behind(connection: AsyncConnection, ids: Collection[int]) -> None:

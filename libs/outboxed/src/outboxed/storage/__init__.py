@@ -10,7 +10,6 @@ from outboxed.storage._database import (
     create_engine,
     single_statements,
     storable,
-    unnest,
 )
 from outboxed.storage._errors import TimeoutsIgnoredError, answers, is_transient, kind_of, reason_of, refusal_of
 from outboxed.storage._migrations import MIGRATION_SECONDS, migrate, migrations_path, schema_problem
@@ -48,5 +47,4 @@ __all__ = [
     "schema_problem",
     "single_statements",
     "storable",
-    "unnest",
 ]

@@ -188,11 +188,3 @@ class UnnestedRows:
     def values(self, rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
         """The parameters of a statement that was made of `table`."""
         return {parameter: [row[name] for row in rows] for name, parameter in self._parameters.items()}
-
-
-def unnest(types: Types, rows: Sequence[Mapping[str, object]], *, alias: str) -> sa.TableValuedAlias:
-    """Rows as one array for each column, in order: one compiled statement fits any number of rows."""
-    arrays = [sa.literal([row[name] for row in rows], sa.ARRAY(kind, dimensions=1)) for name, kind in types.items()]
-    columns = [sa.column(name, kind) for name, kind in types.items()]
-    values: sa.TableValuedAlias = sa.func.unnest(*arrays).table_valued(*columns, with_ordinality="position", name=alias)
-    return values.render_derived()

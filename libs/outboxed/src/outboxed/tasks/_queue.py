@@ -60,12 +60,12 @@ class Task:
 class TaskKind(Generic[U]):
     """How tasks of one kind are done.
 
-    `read` looks at the state of the tasks that were claimed together, in a transaction of its own, and returns what it
-    found, one value a task in their order. `call` makes the outside call, without a transaction; reading and calling
-    have `limit`. A deadline has no call. `record` applies the call's outcome (None without a call) in the transaction
-    that deletes the task. Outcomes that come at one time share a transaction, and `locks` names the event key of the
-    aggregate that each of them changes, so that all are locked by one statement. What one of them can't record harms
-    no other: each is then recorded by itself.
+    `read` looks at the state of the tasks that were claimed together, in a unit of work opened for reading, and returns
+    what it found, one value a task in their order. `call` makes the outside call, without a transaction; reading and
+    calling have `limit`. A deadline has no call. `record` applies the call's outcome (None without a call) in the
+    transaction that deletes the task. Outcomes that come at one time share a transaction, and `locks` names the event
+    key of the aggregate that each of them changes, so that all are locked by one statement. What one of them can't
+    record harms no other: each is then recorded by itself.
 
     `gives_up` says whether an error makes the task a dead letter (by default none does, and a transient one never);
     `abandon` then records the failure. `concurrency` is per process. Logs and traces show a task's group, or its key,
