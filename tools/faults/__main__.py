@@ -6,7 +6,7 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,6 @@ from rich.table import Table
 from shop_harness.customers import NoAnswerError
 from shop_harness.evidence import Evidence
 from shop_harness.ledgers import Ledgers
-from shop_harness.percentiles import percentile
 from shop_harness.rules import ARRIVES, CHARGED_ONCE, DOCUMENTED, ENDS, IS_STORED, MAIL_RULES, RULES, Rule, broken
 from shop_harness.system import FOR_A_PERSON
 
@@ -27,6 +26,7 @@ from tools.faults.aftermath import AFTERMATH, Aftermath, back_up_payments
 from tools.faults.customers import Customers
 from tools.faults.evidence import Injected, calm, evidence_at_rest
 from tools.faults.injector import Injector
+from tools.faults.recoveries import table_of, too_slow
 from tools.faults.system import POOLED, ProxiedSystem
 
 HARNESS_ERRORS = (*FOR_A_PERSON, FaultError, NoAnswerError)
@@ -38,8 +38,6 @@ ANSWER_LIMIT = 10.0
 STORM_TIME, MEASURED_KILLS, QUIET_RATE = 0.4, 0.35, 0.4
 """The storm's share of the time; the share of the kills that are measured one at a time; the share of the rate during
 the measurements. At the full rate, a busy machine would show the length of its queue, not how soon it recovers."""
-LIMITS = {"service kill": 15.0, "PostgreSQL": 3.0, "Kafka": 10.0}
-"""Seconds after a fault within which 95 of 100 new orders have to be confirmed."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console(log_path=False, highlight=False, soft_wrap=True)
@@ -152,7 +150,8 @@ async def _run(folder: Path, run: Run) -> int:
             )
             fallen = _judge(evidence)
             if run.measure:
-                fallen += _show_recoveries(faults.recoveries)
+                console.print(table_of(faults.recoveries))
+                fallen += len(too_slow(faults.recoveries))
             if not fallen:
                 fallen += await _aftermath(Aftermath(system, ledgers, evidence, injected, customers, backed_up_at))
     console.print(_line(evidence), style="bold")
@@ -197,21 +196,6 @@ def _judge(evidence: Evidence) -> int:
         if len(breaches) > SHOWN:
             console.print(f"  and {len(breaches) - SHOWN} more")
     return len(fallen)
-
-
-def _show_recoveries(recoveries: Mapping[str, Sequence[float]]) -> int:
-    table = Table(
-        "after", "times", "median", "p95", "slowest", "limit of p95", title="until a new order is confirmed by e-mail"
-    )
-    slow = 0
-    for part, limit in LIMITS.items():
-        if seconds := sorted(recoveries.get(part, [])):
-            p95 = percentile(seconds, 95)
-            slow += p95 > limit
-            row = [f"{percentile(seconds, 50):.1f} s", f"{p95:.1f} s", f"{seconds[-1]:.1f} s", f"{limit:g} s"]
-            table.add_row(part, str(len(seconds)), *row, style="red" if p95 > limit else None)
-    console.print(table)
-    return slow
 
 
 async def _aftermath(aftermath: Aftermath) -> int:

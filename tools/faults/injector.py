@@ -24,8 +24,10 @@ from shop_harness.services import SERVICES, TOPICS
 from tools.faults.customers import PATIENCE, Customers
 from tools.faults.evidence import Injected, Interruption
 from tools.faults.poison import HARMLESS, POISON, Oddity, groups_that_refuse, with_new_id
+from tools.faults.recoveries import Recovery
 from tools.faults.system import ProxiedSystem, Replica
 from tools.faults.topics import put_row
+from tools.measuring.cores import Reading
 
 MAILS = "notifications"
 PAUSE = (7.0, 9.0)
@@ -67,14 +69,14 @@ SMTP: Sequence[Mapping[str, Any]] = (
 class Injector:
     """Injects faults, and records them in `injected` and `recoveries`.
 
-    `recoveries` has, by the part that failed, the seconds from a fault's end until a new order is confirmed by e-mail.
+    `recoveries` has, by the part that failed, what passed from a fault's end until a new order was confirmed by e-mail.
     """
 
     system: ProxiedSystem
     customers: Customers
     http: httpx.AsyncClient
     injected: Injected = field(default_factory=Injected)
-    recoveries: dict[str, list[float]] = field(default_factory=dict)
+    recoveries: dict[str, list[Recovery]] = field(default_factory=dict)
     _guests: int = 0
     _log: Sequence[Record] = ()
     _read_at: float = 0
@@ -126,12 +128,14 @@ class Injector:
         for one in plan:
             begun = clock()
             words = await one.fault.inject(random.Random(one.seed))  # noqa: S311 - a plan, not a secret
+            over = Reading.now()
             try:
                 seconds = await self.customers.probe()
             except StillWaitingError:
                 seconds = float("inf")  # the rules say which e-mail is missing
-            self.recoveries.setdefault(one.fault.name, []).append(seconds)
-            tell(clock() - begun, one, f"{words}; a new order is confirmed after {seconds:.1f} s")
+            cores = Reading.now().cores_since(over)
+            self.recoveries.setdefault(one.fault.name, []).append(Recovery(seconds, cores))
+            tell(clock() - begun, one, f"{words}; a new order is confirmed after {seconds:.1f} s, {cores:.1f} cores")
             await asyncio.sleep(max(0.0, begun + SETTLED[one.fault.name] - clock()))
 
     async def kill(self, rng: random.Random) -> str:
