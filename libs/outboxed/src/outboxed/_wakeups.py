@@ -18,12 +18,14 @@ SAFETY_SECONDS = 5.0
 class Wakeup:
     """Wakes every subscriber; a notification between two waits is not lost.
 
-    `announce` is set while other processes can be told, and then they can also be heard (see process.Announcements).
+    `announce` is set while other processes can be told. `hears_others` is true while they can all tell this one (see
+    process.Announcements).
     """
 
     def __init__(self) -> None:
         self._subscribers: list[asyncio.Event] = []
         self.announce: Callable[[], None] | None = None
+        self.hears_others = False
 
     def subscribe(self) -> "Subscription":
         """Register one waiting loop."""
@@ -53,7 +55,7 @@ class Subscription:
     @property
     def hears_others(self) -> bool:
         """Whether work of other processes wakes this loop, too."""
-        return self._of.announce is not None
+        return self._of.hears_others
 
     def wake(self) -> None:
         """Wake this loop alone."""

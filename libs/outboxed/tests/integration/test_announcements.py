@@ -29,6 +29,7 @@ CUT = "select pg_terminate_backend(pid) from pg_stat_activity where application_
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("outboxed.process._announcements.FIRST_BACKOFF", 0.02)
+    monkeypatch.setattr("outboxed.process._announcements.SETTLED_SECONDS", 0)
 
 
 @dataclass
@@ -201,6 +202,24 @@ async def test_a_relay_that_is_told_of_all_work_looks_with_one_statement_and_fin
 
     assert len(set(idle)) == 1
     assert "advisory" not in idle[0]
+
+
+async def test_a_process_that_has_just_connected_looks_for_the_work_of_those_that_have_not(
+    transactions: Transactions, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed._wakeups.SAFETY_SECONDS", 60)
+    monkeypatch.setattr("outboxed.process._announcements.SETTLED_SECONDS", 60)
+    unheard, relaying = Process(transactions), Process(transactions)
+    apart = replace(transactions, events_appended=unheard.outbox)
+    relay = relay_of(replace(transactions, events_appended=relaying.outbox), topics)
+
+    async with running(relaying.announcements.run), running(relay.run), asyncio.timeout(PATIENCE):
+        await eventually(lambda: relaying.outbox.announce is not None)
+        await eventually(lambda: relay._is_quiet)  # noqa: SLF001 - nothing outside tells
+        await _append(apart)
+        await topics.read("accounts", 1)
+
+    assert relaying.outbox.announce is None
 
 
 async def _is_empty(transactions: Transactions) -> bool:

@@ -102,7 +102,7 @@ async def test_only_a_loop_that_is_told_of_all_work_waits_until_the_next_is_due(
     waits = Waits(wakeup)
 
     await Idling().wait(waits, due_in=due_in)
-    wakeup.announce = lambda: None
+    wakeup.hears_others = True
     await Idling().wait(waits, due_in=due_in)
 
     assert waits.seconds == pytest.approx([unheard, heard])

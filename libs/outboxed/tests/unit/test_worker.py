@@ -784,7 +784,7 @@ async def test_a_scheduled_task_wakes_the_worker(
 @pytest.fixture
 def told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of all work: no loop looks by itself before its safety look."""
-    database.tasks_scheduled.announce = lambda: None
+    database.tasks_scheduled.hears_others = True
     monkeypatch.setattr("outboxed._wakeups.POLL_SECONDS", 0)
     monkeypatch.setattr("outboxed._wakeups.IDLE_POLL_SECONDS", 0)
     monkeypatch.setattr("outboxed._wakeups.SAFETY_SECONDS", 60)

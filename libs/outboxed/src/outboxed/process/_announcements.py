@@ -1,6 +1,7 @@
 """What the processes of a service tell each other by LISTEN and NOTIFY: a row is to be sent, a task is there."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +28,9 @@ HERE_SECONDS = 60.0
 FORGOTTEN_SECONDS = 150.0
 """A process that hasn't been heard for so long is gone."""
 STATEMENT_SECONDS = 5.0
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 5.0
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.1, 0.5
+SETTLED_SECONDS = 4 * LONGEST_BACKOFF
+"""A server's crash cuts off all processes, and each comes back in its own time: by then all can be heard again."""
 NOTIFY = "select pg_notify($1, said) from unnest($2::text[]) as said"
 
 
@@ -36,7 +39,8 @@ class Announcements:
 
     On a connection of its own and after the commit: a NOTIFY in the writing transaction would make all commits of the
     server wait for each other. An announcement may be lost with its process or its connection. So loops still look
-    every SAFETY_SECONDS, after each new connection, and all the time while there is none.
+    every SAFETY_SECONDS, and all the time while there is no connection or only a fresh one: the other processes may
+    have none yet.
 
     A process that is alone announces nothing. Each says `hello`, and whoever hears it answers `here`.
     """
@@ -81,15 +85,19 @@ class Announcements:
             connection.add_termination_listener(lambda _: self._turn.set())
             await connection.add_listener(CHANNEL, self._hear)
             self._to_say = {HELLO, *self._wakeups}  # also what nobody could be told of until now
-            here_at = time.monotonic() + HERE_SECONDS
+            opened = time.monotonic()
+            here_at, settled_at = opened + HERE_SECONDS, opened + SETTLED_SECONDS
             with self._open():
                 while not stop.is_set():
                     if time.monotonic() >= here_at:
                         here_at = time.monotonic() + HERE_SECONDS
                         self._to_say.add(HERE)
+                    if time.monotonic() >= settled_at:
+                        settled_at = math.inf
+                        self._trust_others()
                     await self._say(connection)
                     await asyncio.sleep(TOGETHER_SECONDS)
-                    with anyio.move_on_after(max(0.0, here_at - time.monotonic())):
+                    with anyio.move_on_after(max(0.0, min(here_at, settled_at) - time.monotonic())):
                         await self._turn.wait()
             self._to_say = {BYE, *self._wakeups}  # also what this process's last commits leave
             await self._say(connection)
@@ -99,7 +107,7 @@ class Announcements:
 
     @contextmanager
     def _open(self) -> Iterator[None]:
-        """Loops wait to be told inside the block; at both ends they look, as something may have been missed."""
+        """Others are told inside the block. At both ends loops look, as something may have been missed."""
         for name, wakeup in self._wakeups.items():
             wakeup.announce = partial(self._announce, name)
             wakeup.wake()
@@ -107,8 +115,14 @@ class Announcements:
             yield
         finally:
             for wakeup in self._wakeups.values():
-                wakeup.announce = None
+                wakeup.announce, wakeup.hears_others = None, False
                 wakeup.wake()
+
+    def _trust_others(self) -> None:
+        """From now on loops wait to be told."""
+        for wakeup in self._wakeups.values():
+            wakeup.hears_others = True
+            wakeup.wake()
 
     async def _say(self, connection: asyncpg.Connection) -> None:
         self._turn.clear()
