@@ -30,6 +30,9 @@ MAX_RECORDS = 100
 """Records in a batch. Five hundred are no faster and take 5 % more memory (`make memory`)."""
 ASK_EVERY_MS = 1000
 """aiokafka hands records over as soon as it has one. Only an idle consumer asks again after so long."""
+METADATA_MS = 10_000
+"""A topic that was made, or made again, has readers so soon: a client that found none asks again only then. aiokafka's
+own five minutes are as long as an outage."""
 COMMIT_SECONDS = 5.0
 HEARTBEATS = 12
 """Heartbeats in a session: by default one every 0.5 s. A member learns of a rebalance only by its next heartbeat."""
@@ -78,6 +81,7 @@ def create_broker(kafka: KafkaSettings) -> KafkaBroker:
         consumer_only=True,
         allow_auto_create_topics=False,
         graceful_timeout=1.5,
+        metadata_max_age_ms=METADATA_MS,
         security=kafka.faststream_security(),
         logger=logging.getLogger("faststream"),
         log_level=logging.DEBUG,
