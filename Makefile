@@ -137,17 +137,19 @@ contract-coverage: .venv ## is every field that is published, or that a consumer
 gate-matrix: .venv ## change schemas in every way: does the gate refuse what breaks a reader and pass the rest, and do other tools?
 	@$(RUN) python -m tools.gate_matrix $(ARGS)
 
-.PHONY: drill
-drill: .venv ## make realistic mistakes in a copy of the tree: which gate stops each, when, and with what words?
-	@$(RUN) python -m tools.drill $(ARGS)
+.PHONY: mistakes drill faults-drill
+mistakes: .venv ## make hundreds of mistakes as people make them, in copies of the tree: which level catches each, how soon?
+	@$(RUN) python -m tools.mistakes $(ARGS)
+
+drill: ARGS := --part contracts $(ARGS)
+drill: mistakes ## of these, the mistakes in what services send each other
+
+faults-drill: ARGS := --part delivery $(ARGS)
+faults-drill: mistakes ## of these, the guards without which something is lost or doubled
 
 .PHONY: faults
 faults: .venv ## thousands of orders through kills, outages, copies and poison: what was lost, doubled or left over?
 	@$(RUN) python -m tools.faults $(ARGS)
-
-.PHONY: faults-drill
-faults-drill: .venv ## take one guard away at a time, in a copy of the tree: which check sees what is lost or doubled?
-	@$(RUN) python -m tools.faults_drill $(ARGS)
 
 .PHONY: crash-points
 crash-points: .venv ## kill each process before and after each of its steps: do the ledgers still hold what must hold?

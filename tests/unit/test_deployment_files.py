@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from backing_services.kafka.apache import VERSION as KAFKA_VERSION
+from outboxed.tasks._worker import MAX_GRACE
 from shop_harness.services import SERVICES
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +61,114 @@ def test_several_can_run_side_by_side() -> None:
     parts = [*COMPOSE["services"].values(), *filter(None, COMPOSE["volumes"].values())]
 
     assert not {"container_name", "name", "network_mode", "external"} & {key for part in parts for key in part}
+
+
+ONE_SHOTS = [name for name, service in COMPOSE["services"].items() if service.get("healthcheck") == {"disable": True}]
+OURS = [*SERVICES, "payment-gateway"]
+SERVERS = [name for name in COMPOSE["services"] if name not in {*ONE_SHOTS, *SERVICES}]
+MIGRATIONS = [f"{service}-migrate" for service in SERVICES]
+DATA = {
+    "kafka": "kafka:/var/lib/kafka/data",
+    "postgres": "postgres:/var/lib/postgresql",
+    "pact-broker-postgres": "pact-broker:/var/lib/postgresql",
+    "payment-gateway": "payment-gateway:/var/lib/payment-gateway",
+}
+"""What must outlive a container, and where its image keeps it."""
+GIVEN_BACK = {
+    "kafka-topics": {
+        "read_only": "Kafka's scripts make a folder for their logs",
+        "user": "0:0",
+        "cap_add": ["DAC_READ_SEARCH"],
+    },
+    "postgres-databases": {"user": "0:0", "cap_add": ["DAC_READ_SEARCH"]},
+}
+"""What some containers have that the others lack, as docker-compose.yml says why."""
+
+
+@pytest.mark.parametrize("name", [*OURS, *ONE_SHOTS])
+def test_a_container_of_ours_can_do_no_more_than_its_program(name: str) -> None:
+    service, more = COMPOSE["services"][name], GIVEN_BACK.get(name, {})
+
+    assert service["read_only"] is ("read_only" not in more), f"{name} may write to its own image"
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("cap_add") == more.get("cap_add")
+    assert service.get("user") == more.get("user")
+    assert not {"privileged", "pid", "ipc", "devices", "cgroup_parent"} & service.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in COMPOSE["services"] if not name.startswith("pact-broker")])
+def test_every_container_has_a_limit_of_memory(name: str) -> None:
+    assert re.fullmatch(r"\d+[mg]", COMPOSE["services"][name]["mem_limit"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_the_memory_that_its_tests_hold_it_to(name: str) -> None:
+    assert COMPOSE["services"][name]["mem_limit"] == "256m"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_that_ends_by_itself_comes_back(name: str) -> None:
+    assert COMPOSE["services"][name]["restart"] == "on-failure"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_may_end_its_last_call(name: str) -> None:
+    seconds = int(COMPOSE["services"][name]["stop_grace_period"].removesuffix("s"))
+
+    assert seconds >= MAX_GRACE + 2, "docker kills it while a call runs, whose outcome nobody knows then"
+
+
+@pytest.mark.parametrize("name", [*OURS, *MIGRATIONS, "orders-products"])
+def test_an_image_that_is_built_here_is_never_pulled(name: str) -> None:
+    assert COMPOSE["services"][name]["pull_policy"] == "never"
+
+
+@pytest.mark.parametrize("name", [*SERVICES, *SERVERS])
+def test_whoever_waits_for_a_container_can_see_that_it_is_ready(name: str) -> None:
+    assert COMPOSE["services"][name]["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_up_waits_until_a_service_is_ready(name: str) -> None:
+    assert COMPOSE["services"][name]["healthcheck"]["test"][-1].endswith("/health/ready")
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_who_needs_another_container_waits_until_that_is_done_or_ready(name: str) -> None:
+    for needed, how in COMPOSE["services"][name].get("depends_on", {}).items():
+        done = "service_completed_successfully" if needed in ONE_SHOTS else "service_healthy"
+        assert how == {"condition": done}, f"{name} needs {needed}"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_starts_after_its_migration_and_its_topics(name: str) -> None:
+    assert {f"{name}-migrate", "kafka-topics"} <= COMPOSE["services"][name]["depends_on"].keys()
+    assert "postgres-databases" in COMPOSE["services"][f"{name}-migrate"]["depends_on"]
+
+
+def test_a_script_starts_after_its_server() -> None:
+    assert COMPOSE["services"]["kafka-topics"]["depends_on"].keys() == {"kafka"}
+    assert COMPOSE["services"]["postgres-databases"]["depends_on"].keys() == {"postgres"}
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data_outlives_its_container(name: str) -> None:
+    volume = DATA[name]
+
+    assert COMPOSE["services"][name]["volumes"] == [volume]
+    assert volume.partition(":")[0] in COMPOSE["volumes"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_service_has_a_database_and_a_role_of_its_own(name: str) -> None:
+    environment, upper = COMPOSE["services"][name]["environment"], name.upper()
+
+    assert environment[f"{upper}_DATABASE_URL"] == f"postgresql+asyncpg://{name}@postgres:5432/{name}"
+    assert environment[f"{upper}_DATABASE_PASSWORD"] == f"${{{upper}_DATABASE_PASSWORD:-{name}}}"
+    assert [variable for variable in environment if not variable.startswith(f"{upper}_")] == []
+    assert COMPOSE["services"][f"{name}-migrate"]["environment"] == environment
+
+
+def test_kafka_makes_no_topic_by_itself() -> None:
+    assert COMPOSE["services"]["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"

@@ -1,18 +1,30 @@
-"""The drills' mistakes can still be made: the code that each of them changes is there."""
+"""Every mistake of the catalogue can still be made: the code that each of them changes is there."""
 
 import re
 
 import pytest
 
-from tools.drill.mistakes import MISTAKES
-from tools.drill.scratch import ROOT, Edit
-from tools.faults_drill.planted import PLANTED
+from tools.mistakes.catalogue import BY_PART
+from tools.mistakes.mistake import Mistake
+from tools.scratch import ROOT
 
-EDITS = [(one.title, edit) for one in (*MISTAKES, *PLANTED) for edit in one.edits]
+MISTAKES = [mistake for mistakes in BY_PART.values() for mistake in mistakes]
 
 
-@pytest.mark.parametrize(("title", "edit"), EDITS, ids=[title for title, _ in EDITS])
-def test_every_edit_of_every_planted_mistake_finds_its_code(title: str, edit: Edit) -> None:
-    texts = [path.read_text() for path in ROOT.glob(edit.files)]
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.title)
+def test_every_edit_of_every_mistake_finds_its_code(mistake: Mistake) -> None:
+    for edit in mistake.edits:
+        texts = [path.read_text() for path in ROOT.glob(edit.files)]
+        changed = [re.sub(edit.old, edit.new, text, flags=re.MULTILINE | re.DOTALL) for text in texts]
 
-    assert any(re.sub(edit.old, edit.new, text, flags=re.MULTILINE | re.DOTALL) != text for text in texts), title
+        assert changed != texts, edit
+
+
+def test_no_two_mistakes_have_one_title() -> None:
+    titles = [mistake.title for mistake in MISTAKES]
+
+    assert sorted(set(titles)) == sorted(titles)
+
+
+def test_every_mistake_says_whom_it_harms() -> None:
+    assert [mistake.title for mistake in MISTAKES if not mistake.harm.endswith(".")] == []

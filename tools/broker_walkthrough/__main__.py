@@ -13,7 +13,7 @@ from pact_faststream.broker.settings import BrokerSettingError, load_settings
 from tools.broker_stand_in import create_app, served
 from tools.broker_walkthrough.story import GATEWAY, SERVICES, play
 from tools.broker_walkthrough.walk import UnexpectedAnswerError, walk
-from tools.drill.scratch import DrillError
+from tools.scratch import ScratchError
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         with _broker() as (url, what), walk(url) as walking:
             print(f"{what} at {url}")
             play(walking)
-    except (BrokerError, BrokerSettingError, DrillError, OSError) as error:
+    except (BrokerError, BrokerSettingError, ScratchError, OSError) as error:
         print(f"broker-walkthrough: {error}", file=sys.stderr)
         sys.exit(2)
     except UnexpectedAnswerError as error:

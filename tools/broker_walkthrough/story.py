@@ -1,7 +1,7 @@
 """From an empty broker to production, and through the life of one field, with what goes wrong between."""
 
 from tools.broker_walkthrough.walk import Walk
-from tools.drill.scratch import Edit
+from tools.scratch import Edit
 
 EVENTS = "services/orders/src/orders/events.py"
 CONSUMED = "services/notifications/src/notifications/consumed_events.py"

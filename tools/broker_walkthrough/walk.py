@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import dropwhile
 from pathlib import Path
 
-from tools.drill.scratch import Edit, Scratch, copied_tree
+from tools.scratch import Edit, Scratch, copied_tree
 
 GIT = ("git", "-c", "user.name=team", "-c", "user.email=team@example.com", "-c", "commit.gpgsign=false")
 

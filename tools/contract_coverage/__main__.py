@@ -14,7 +14,7 @@ from asyncapi_gate.coverage import Coverage, Unread, coverage, of_answer
 from asyncapi_gate.reading import read_document
 from pydantic import BaseModel
 
-from tools.drill.scratch import ROOT
+from tools.scratch import ROOT
 
 CONTRACTS = ROOT / "contracts"
 CLIENTS: Mapping[tuple[str, str], str] = {("payments", "payment-gateway"): "payments.gateway"}

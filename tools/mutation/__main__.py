@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tools.drill.scratch import ROOT
 from tools.mutation.mutmut import name_of
 from tools.mutation.survivors import reason_for
 from tools.mutation.workspace import MUTATED, Mutant, MutmutError, workspace
+from tools.scratch import ROOT
 
 LIMIT = 95.0
 """Percent."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from shop_harness.services import SERVICES
 
-from tools.drill.scratch import copied_tree
 from tools.mutation.mutmut import judged
+from tools.scratch import copied_tree
 
 MUTATED = (
     "outboxed/web/_authentication.py",

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tools.drill.scratch import ROOT
+from tools.scratch import ROOT
 from tools.upgrade_check.bounds import Row, Verdict, rows_of, summary, versions_in
 from tools.upgrade_check.environment import Environment, UpgradeCheckError, bounds_of_tree, scratch_environment
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import uv
-from tools.drill.scratch import MEMBERS, ROOT, copied_tree
 from tools.junit import cases_of
+from tools.scratch import MEMBERS, ROOT, copied_tree
 from tools.upgrade_check.bounds import Outcome, bounds_in, versions_in, without_bounds
 
 PYPROJECTS = ("pyproject.toml", *(f"{member}/pyproject.toml" for member in MEMBERS))

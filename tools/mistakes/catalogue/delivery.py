@@ -1,13 +1,12 @@
-"""Bugs that lose or double something: each removes one guard, and one check must see the bug.
+"""Mistakes that lose or double something: each takes one guard away."""
 
-The bugs are edits of a copy of the tree: the shipped code has none of them.
-"""
-
-from dataclasses import dataclass
-
-from tools.drill.gates import PYTEST
-from tools.drill.mistakes import MISTAKES
-from tools.drill.scratch import Edit
+from tools.mistakes.levels import PYTEST
+from tools.mistakes.mistake import NOTIFICATIONS as IN_NOTIFICATIONS
+from tools.mistakes.mistake import ORDERS as IN_ORDERS
+from tools.mistakes.mistake import OUTBOXED as IN_OUTBOXED
+from tools.mistakes.mistake import PAYMENTS as IN_PAYMENTS
+from tools.mistakes.mistake import Mistake
+from tools.scratch import Edit
 
 OUTBOXED = "libs/outboxed/src/outboxed"
 ORDERS, PAYMENTS = "services/orders/src/orders", "services/payments/src/payments"
@@ -40,30 +39,17 @@ def tests(*paths: str) -> tuple[str, ...]:
     return (*PYTEST, *paths)
 
 
-def edits_of(title: str) -> tuple[Edit, ...]:
-    """The edits of a mistake of the drill."""
-    return next(mistake.edits for mistake in MISTAKES if mistake.title == title)
-
-
 REFUSED = "libs/outboxed/tests/integration/test_refused_rows.py"
 REFUSED_ROWS = tests(REFUSED)
 
 
-@dataclass(frozen=True)
-class Planted:
-    """A removed guard, and the module with arguments that must fail."""
-
-    title: str
-    check: tuple[str, ...]
-    edits: tuple[Edit, ...]
-
-
 LOCK = r" +if not locked:\n(?: +self\._contact[^\n]+\n)? +return 0\n"
 
-PLANTED = (
-    Planted(
+MISTAKES = (
+    Mistake(
         "offsets are committed before their events are handled",
-        cut("payments consumer: consumer.dispatch"),
+        "A crash loses the events of a batch.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/consuming/_kafka.py",
@@ -71,15 +57,12 @@ PLANTED = (
                 r"\1await _commit(message.consumer)\n\1\2",
             ),
         ),
+        check=cut("payments consumer: consumer.dispatch"),
     ),
-    Planted(
-        "an event is published though its transaction rolls back",
-        tests("libs/outboxed/tests/parity", "libs/outboxed/tests/integration"),
-        edits_of("an event is published before the commit"),
-    ),
-    Planted(
+    Mistake(
         "there is no inbox",
-        RUN,
+        "A record that comes again charges or tells a customer twice.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/storage/_inbox.py",
@@ -87,10 +70,12 @@ PLANTED = (
                 r"\1return set(events)\n",
             ),
         ),
+        check=RUN,
     ),
-    Planted(
+    Mistake(
         "the inbox is written in another transaction",
-        cut("payments consumer: consumer.dispatch"),
+        "A crash in between loses the event.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/storage/_inbox.py",
@@ -100,28 +85,29 @@ PLANTED = (
                 r"\1    return \2 in await early.execute(\3)}",
             ),
         ),
+        check=cut("payments consumer: consumer.dispatch"),
     ),
-    Planted(
+    Mistake(
         "each attempt at a charge has an idempotency key of its own",
-        tests("services/payments/tests/unit"),
+        "A time-out charges the customer twice.",
+        IN_PAYMENTS,
         (
             Edit(f"{PAYMENTS}/handlers.py", r"idempotency_key=payment\.id", "idempotency_key=uuid4()"),
             Edit(f"{PAYMENTS}/handlers.py", r"from uuid import UUID", "from uuid import UUID, uuid4"),
         ),
+        check=tests("services/payments/tests/unit"),
     ),
-    Planted(
-        "an outbox row is deleted before Kafka has acknowledged its event",
-        tests("libs/outboxed/tests/integration/test_relay.py"),
-        edits_of("an outbox row is deleted before Kafka has acknowledged its event"),
-    ),
-    Planted(
+    Mistake(
         "the relay takes no lock",
-        tests("libs/outboxed/tests/integration"),
+        "Two relays send each event twice, and out of order.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/relay/_relay.py", LOCK, ""),),
+        check=tests("libs/outboxed/tests/integration"),
     ),
-    Planted(
+    Mistake(
         "relays share the outbox, each skipping the rows that another has locked",
-        tests("libs/outboxed/tests/integration"),
+        "A later event of a key passes an earlier one.",
+        IN_OUTBOXED,
         (
             Edit(f"{OUTBOXED}/relay/_relay.py", LOCK, ""),
             Edit(
@@ -130,10 +116,12 @@ PLANTED = (
                 r"\1.with_for_update(skip_locked=True)",
             ),
         ),
+        check=tests("libs/outboxed/tests/integration"),
     ),
-    Planted(
+    Mistake(
         "the relay remembers the last id that it sent, and reads on from there",
-        tests("libs/outboxed/tests/integration"),
+        "Rows that commit late are never sent.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/relay/_rows.py",
@@ -143,15 +131,19 @@ PLANTED = (
             ),
             Edit(f"{OUTBOXED}/relay/_rows.py", r"\n(LOCK_ID = )", r"\n_SENT: list[int] = []\n\1"),
         ),
+        check=tests("libs/outboxed/tests/integration"),
     ),
-    Planted(
+    Mistake(
         "the relay begins to read above rows that are not committed yet",
-        tests("libs/outboxed/tests/integration/test_relay_floor.py"),
+        "Rows that commit late are never sent.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/relay/_floor.py", r"if not self\._writers:", "if self._writers is not None:"),),
+        check=tests("libs/outboxed/tests/integration/test_relay_floor.py"),
     ),
-    Planted(
+    Mistake(
         "a handler's error is swallowed",
-        tests("libs/outboxed/tests/unit"),
+        "An event counts as handled and changed nothing.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/consuming/_batch.py",
@@ -164,10 +156,12 @@ PLANTED = (
                 "from contextlib import contextmanager, suppress",
             ),
         ),
+        check=tests("libs/outboxed/tests/unit"),
     ),
-    Planted(
+    Mistake(
         "an error that would pass is not tried again",
-        RUN,
+        "An outage turns good events into dead letters.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/storage/_errors.py",
@@ -175,15 +169,19 @@ PLANTED = (
                 r"\1if error is not None:\n\1    return False\n\1\2",
             ),
         ),
+        check=RUN,
     ),
-    Planted(
+    Mistake(
         "poison leaves no dead letter",
-        RUN,
+        "What could not be read is gone without a trace.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/consuming/_batch.py", r"undecodable\.append\(\(record, str\(error\)\)\)", "pass"),),
+        check=RUN,
     ),
-    Planted(
+    Mistake(
         "an order is confirmed before its payment is captured",
-        RUN,
+        "Goods leave without money.",
+        IN_ORDERS,
         (
             Edit(
                 f"{ORDERS}/handlers.py",
@@ -191,10 +189,12 @@ PLANTED = (
                 r"\1\2\1order = _save(order, order.confirm(uow.now), uow)\n",
             ),
         ),
+        check=RUN,
     ),
-    Planted(
+    Mistake(
         "a payment that was captured is not refunded when its order is cancelled",
-        RUN,
+        "The shop keeps the customer's money.",
+        IN_PAYMENTS,
         (
             Edit(
                 f"{PAYMENTS}/domain.py",
@@ -202,10 +202,12 @@ PLANTED = (
                 "PaymentInput.ORDER_CANCELLED: Change()",
             ),
         ),
+        check=RUN,
     ),
-    Planted(
+    Mistake(
         "a partition gets its next batch before the last one is acknowledged",
-        tests(f"{REFUSED}::test_a_batch_without_an_answer_is_not_sent_again_before_it_has_one"),
+        "A refusal lets later events pass.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/relay/_relay.py",
@@ -213,25 +215,33 @@ PLANTED = (
                 "return self._flow.is_open(partition)",
             ),
         ),
+        check=tests(f"{REFUSED}::test_a_batch_without_an_answer_is_not_sent_again_before_it_has_one"),
     ),
-    Planted(
+    Mistake(
         "the later events of a key pass one that Kafka refused",
-        REFUSED_ROWS,
+        "A reader sees an order cancelled that it never saw placed.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/relay/_rows.py", r'_IS_BEHIND\.label\("behind"\)', 'sa.false().label("behind")'),),
+        check=REFUSED_ROWS,
     ),
-    Planted(
+    Mistake(
         "a row that Kafka refuses is tried for ever, and nobody is told",
-        REFUSED_ROWS,
+        "Its key stands still, unseen.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/relay/_outcomes.py", r"return attempts >= ATTEMPTS", "return False"),),
+        check=REFUSED_ROWS,
     ),
-    Planted(
+    Mistake(
         "a row that is too large goes alone before the earlier events of its key",
-        tests(f"{REFUSED}::test_a_row_that_is_known_to_be_too_large_waits_for_the_earlier_ones_of_its_key"),
+        "Events of a key change places.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/relay/_relay.py", r" if key not in keys\]", "]"),),
+        check=tests(f"{REFUSED}::test_a_row_that_is_known_to_be_too_large_waits_for_the_earlier_ones_of_its_key"),
     ),
-    Planted(
+    Mistake(
         "of several brokers in one setting the consumer makes one name",
-        tests("libs/outboxed/tests/integration/test_bootstrap_servers.py"),
+        "The consumer never starts.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/consuming/_kafka.py",
@@ -239,10 +249,12 @@ PLANTED = (
                 '",".join(kafka.bootstrap_servers),',
             ),
         ),
+        check=tests("libs/outboxed/tests/integration/test_bootstrap_servers.py"),
     ),
-    Planted(
+    Mistake(
         "an event is known by its id, whoever sent it",
-        tests("libs/outboxed/tests/unit/test_consumer.py", "services/orders/tests/parity"),
+        "The second sender's event is dropped.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/messages/_envelope.py",
@@ -250,30 +262,40 @@ PLANTED = (
                 'return EventIdentity("", self.id)',
             ),
         ),
+        check=tests("libs/outboxed/tests/unit/test_consumer.py", "services/orders/tests/parity"),
     ),
-    Planted(
+    Mistake(
         "a dead letter is known by its position, whatever was there",
-        tests("services/orders/tests/parity/test_outboxed_ports.py"),
+        "After a topic is made again its poison is dropped unseen.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/storage/schema.py", r'"offset", record_digest\)', '"offset")'),),
+        check=tests("services/orders/tests/parity/test_outboxed_ports.py"),
     ),
-    Planted(
+    Mistake(
         "another task than the one that waits under its key is dropped",
-        tests("services/orders/tests/parity/test_outboxed_ports.py"),
+        "A call that somebody asked for is never made.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/storage/_unit_of_work.py", r"if len\(scheduled\.all\(\)\) < len\(rows\):", "if False:"),),
+        check=tests("services/orders/tests/parity/test_outboxed_ports.py"),
     ),
-    Planted(
+    Mistake(
         "text that no column holds reaches the handler",
-        RUN,
+        "Twenty such events halt the consumer.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/messages/_storable.py", r'return "has a NUL"', "return None"),),
+        check=RUN,
     ),
-    Planted(
+    Mistake(
         "as many passwords are hashed at once as anybody asks for",
-        tests("services/orders/tests/unit/test_passwords.py", "services/orders/tests/integration/test_memory.py"),
+        "Three registrations end the process for want of memory.",
+        IN_ORDERS,
         (Edit(f"{ORDERS}/passwords.py", r"asyncio\.Semaphore\(at_once\)", "asyncio.Semaphore(1000)"),),
+        check=tests("services/orders/tests/unit/test_passwords.py", "services/orders/tests/integration/test_memory.py"),
     ),
-    Planted(
+    Mistake(
         "an error of the connection is blamed on the event",
-        tests("libs/outboxed/tests/integration/test_blame.py"),
+        "Good events become dead letters behind a pooler.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/storage/_errors.py",
@@ -281,40 +303,54 @@ PLANTED = (
                 'return sqlstate_of(_original(error)).startswith(("08", "40", "53", "55", "57"))',
             ),
         ),
+        check=tests("libs/outboxed/tests/integration/test_blame.py"),
     ),
-    Planted(
+    Mistake(
         "nobody asks whether a session has its time-outs",
-        tests("libs/outboxed/tests/integration/test_pooler.py"),
+        "A statement waits for ever behind a pooler.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/storage/_database.py", r" +if not pooled:\n +sa\.event\.listen\([^\n]+\n", ""),),
+        check=tests("libs/outboxed/tests/integration/test_pooler.py"),
     ),
-    Planted(
+    Mistake(
         "a compressed batch is read whole, whatever it becomes",
-        tests("libs/outboxed/tests/integration/test_compressed_batches.py"),
+        "A small batch takes all memory.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/_compat/aiokafka.py", r" +fetcher\.MemoryRecords = LenientRecords\n", ""),),
+        check=tests("libs/outboxed/tests/integration/test_compressed_batches.py"),
     ),
-    Planted(
+    Mistake(
         "a client that never finishes its request keeps its connection",
-        tests("libs/outboxed/tests/integration/test_slow_clients.py"),
+        "A few idle clients shut everybody out.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/_compat/uvicorn.py", r"self\.loop\.call_later\(seconds, self\._end_request[^\n]+", "None"),),
+        check=tests("libs/outboxed/tests/integration/test_slow_clients.py"),
     ),
-    Planted(
+    Mistake(
         "a mail server's refusal of the shop buries the customer's e-mail",
-        tests("services/notifications/tests/integration/test_smtp_replies.py"),
+        "A wrong login loses every e-mail.",
+        IN_NOTIFICATIONS,
         (Edit(f"{NOTIFICATIONS}/mailer.py", r"if _is_about_the_email\(error, what\):", "if error.code >= PERMANENT:"),),
+        check=tests("services/notifications/tests/integration/test_smtp_replies.py"),
     ),
-    Planted(
+    Mistake(
         "an e-mail is sent behind the batches of its process",
-        tests("services/notifications/tests/integration/test_composition.py"),
+        "It times out and is sent twice.",
+        IN_NOTIFICATIONS,
         (Edit(f"{NOTIFICATIONS}/app.py", r"create_mailer\(settings, smtp\)", "create_mailer(settings)"),),
+        check=tests("services/notifications/tests/integration/test_composition.py"),
     ),
-    Planted(
+    Mistake(
         "an address that nobody can reach is a setting like any other",
-        tests("libs/outboxed/tests/unit/test_setting_types.py"),
+        "The mistake shows at the first message, at night.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/settings/_addresses.py", r"if len\(host\) > LONGEST_HOST or [^\n]+:", "if not host:"),),
+        check=tests("libs/outboxed/tests/unit/test_setting_types.py"),
     ),
-    Planted(
+    Mistake(
         "a parameter of libpq goes on to the driver as it came",
-        tests("libs/outboxed/tests/unit/test_setting_types.py"),
+        "A traceback in place of a sentence.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/settings/_database.py",
@@ -322,10 +358,12 @@ PLANTED = (
                 'encryption=modes[0] if modes else "prefer",',
             ),
         ),
+        check=tests("libs/outboxed/tests/unit/test_setting_types.py"),
     ),
-    Planted(
+    Mistake(
         "what a stranger sent is printed raw",
-        tests("services/orders/tests/integration/test_command_line.py"),
+        "A dead letter can write on the operator's terminal.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/process/_cli.py",
@@ -333,15 +371,19 @@ PLANTED = (
                 "return str(value)",
             ),
         ),
+        check=tests("services/orders/tests/integration/test_command_line.py"),
     ),
-    Planted(
+    Mistake(
         "a process is ready however long Kafka has not answered",
-        tests("libs/outboxed/tests/unit/test_health.py"),
+        "A load balancer keeps a process that does nothing.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/web/_health.py", r" or self\._kafka_lost\(\)$", ""),),
+        check=tests("libs/outboxed/tests/unit/test_health.py"),
     ),
-    Planted(
+    Mistake(
         "calls over HTTP wait for the connections of the other roles",
-        tests("services/notifications/tests/integration/test_pools.py"),
+        "Customers wait for batches.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/process/_composition.py",
@@ -349,34 +391,45 @@ PLANTED = (
                 "engine=transactions.engine,",
             ),
         ),
+        check=tests("services/notifications/tests/integration/test_pools.py"),
     ),
-    Planted(
+    Mistake(
         "what is no JSON is handled",
-        tests("libs/outboxed/tests/unit/test_envelope.py"),
+        "NaN reaches the database.",
+        IN_OUTBOXED,
         (
             Edit(
                 f"{OUTBOXED}/messages/_json.py", r'NO_JSON = \(b"NaN", b"Infinity"\)', "NO_JSON: tuple[bytes, ...] = ()"
             ),
         ),
+        check=tests("libs/outboxed/tests/unit/test_envelope.py"),
     ),
-    Planted(
+    Mistake(
         "whether a partition takes a batch is asked again for each row",
-        REFUSED_ROWS,
+        "Later events pass earlier ones when a pause ends.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/relay/_relay.py", r"= cache\(self\._takes_a_batch\)", "= self._takes_a_batch"),),
+        check=REFUSED_ROWS,
     ),
-    Planted(
+    Mistake(
         "an outcome that can't be recorded takes those with it that came at the same time",
-        tests("libs/outboxed/tests/unit/test_worker.py"),
+        "One bad task makes others' calls happen twice.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/tasks/_recording.py", r"if not own\.settled:", "if alone:"),),
+        check=tests("libs/outboxed/tests/unit/test_worker.py"),
     ),
-    Planted(
+    Mistake(
         "an outcome is recorded though its lease is lost",
-        tests("libs/outboxed/tests/unit/test_worker.py"),
+        "Two workers record one charge.",
+        IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/tasks/_recording.py", r"for outcome in outcomes if [^\]]+\]", "for outcome in outcomes]"),),
+        check=tests("libs/outboxed/tests/unit/test_worker.py"),
     ),
-    Planted(
+    Mistake(
         "an e-mail that the mail server may have is sent again on another connection",
-        tests("services/notifications/tests/integration/test_kept_connections.py"),
+        "The customer gets it twice.",
+        IN_NOTIFICATIONS,
         (Edit(f"{NOTIFICATIONS}/smtp.py", r"if client\.awaits_answer or not _has", "if not _has"),),
+        check=tests("services/notifications/tests/integration/test_kept_connections.py"),
     ),
 )

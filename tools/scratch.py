@@ -1,4 +1,4 @@
-"""A copy of the tree in which a mistake can be made and undone."""
+"""A copy of the tree in which an edit can be made and undone."""
 
 import os
 import re
@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 MEMBERS: Sequence[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
 """Where the projects of the workspace are: globs."""
 
 
-class DrillError(Exception):
-    """The drill is at fault: a mistake can't be made in the code as it is now, or a check could not run."""
+class ScratchError(Exception):
+    """The tool is at fault: an edit changes nothing in the code as it is now, or a check could not run."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Scratch:
     def environment(self) -> Mapping[str, str]:
         """The copy's packages come before those that are installed."""
         sources = [self.folder / path for path in _sources()]
-        # no REQUIRE: the drill doesn't test which programs a developer has
+        # no REQUIRE: what programs a developer has is not the question
         kept = {name: value for name, value in os.environ.items() if name not in {"REQUIRE", "PYTHONPATH"}}
         return {**kept, "PYTHONPATH": os.pathsep.join(map(str, sources)), "COLUMNS": "200"}
 
@@ -64,7 +64,7 @@ class Scratch:
     def with_edits(self, edits: tuple[Edit, ...]) -> Iterator[None]:
         """Make the edits, and restore every file at the end, also contracts that were made again.
 
-        Raises DrillError if one of them changes nothing.
+        Raises ScratchError if one of them changes nothing.
         """
         contracts = {path: path.read_text() for path in self._contracts()}
         try:
@@ -83,7 +83,7 @@ class Scratch:
         return (self.folder / "contracts").rglob("*.json")
 
     def edit(self, edit: Edit) -> None:
-        """Make an edit that stays. Raises DrillError if it changes nothing."""
+        """Make an edit that stays. Raises ScratchError if it changes nothing."""
         changed = False
         for path in sorted(self.folder.glob(edit.files)):
             before = path.read_text()
@@ -93,7 +93,7 @@ class Scratch:
                 self._before.setdefault(path, before)
                 self._write(path, after)
         if not changed:
-            raise DrillError(f"{edit.old!r} is nowhere in {edit.files}: adapt the edit to the code")
+            raise ScratchError(f"{edit.old!r} is nowhere in {edit.files}: adapt the edit to the code")
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text)
@@ -118,10 +118,14 @@ def copied_tree(prefix: str) -> Iterator[Path]:
 
 @contextmanager
 def scratch() -> Iterator[Scratch]:
-    """A copy of the tree, with mypy's cache."""
-    with copied_tree("drill-") as folder:
+    """A copy of the tree, with mypy's cache; git knows its files, since tests ask it which pages there are."""
+    with copied_tree("mistakes-") as folder:
+        for command in (("init", "--quiet"), ("add", "--all")):
+            subprocess.run(["git", *command], cwd=folder, check=True)  # noqa: S603, S607 - our own words; git of the PATH
         if (cache := ROOT / ".mypy_cache").exists():
             shutil.copytree(cache, folder / ".mypy_cache")
+        if (tools := ROOT / ".tools").exists():
+            (folder / ".tools").symlink_to(tools)  # ignored by git, and only read
         yield Scratch(folder)
 
 

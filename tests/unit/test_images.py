@@ -1,0 +1,96 @@
+"""What the images must be: each line of a Dockerfile that nothing here would miss is a mistake that nobody sees."""
+
+import re
+from pathlib import Path
+
+import pytest
+from shop_harness.services import SERVICES
+
+ROOT = Path(__file__).parents[2]
+OURS = {
+    **{service: ROOT / "services" / service / "Dockerfile" for service in SERVICES},
+    "sandbox": ROOT / "sandbox/Dockerfile",
+}
+SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|PRIVATE|CREDENTIAL", re.IGNORECASE)
+ROOTS = {"0", "root"}
+
+
+def instructions(name: str) -> list[tuple[str, str]]:
+    """The instructions of a Dockerfile with their arguments, each on one line."""
+    lines = [line for line in OURS[name].read_text().splitlines() if line.strip() and not line.startswith("#")]
+    return [tuple(line.split(maxsplit=1)) for line in "\n".join(lines).replace("\\\n", " ").splitlines()]  # type: ignore[misc]
+
+
+def last_stage(name: str) -> list[tuple[str, str]]:
+    """What the image itself is made by; the stages before it only build."""
+    every = instructions(name)
+    begin = max(at for at, (word, _) in enumerate(every) if word == "FROM")
+    return every[begin:]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_image_runs_as_a_user_that_kubernetes_can_see_is_not_root(name: str) -> None:
+    users = [argument for word, argument in last_stage(name) if word == "USER"]
+
+    assert users, f"{name}'s image runs as root"
+    assert users[-1].isdigit(), f"USER {users[-1]} has to be a number"
+    assert not ROOTS & set(users)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_image_takes_what_is_locked_and_nothing_for_development(name: str) -> None:
+    syncs = [argument for word, argument in instructions(name) if word == "RUN" and "uv sync" in argument]
+
+    assert syncs
+    assert [sync for sync in syncs if "--frozen" not in sync or "--no-dev" not in sync] == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_image_says_what_it_is_and_of_which_revision(name: str) -> None:
+    labels = " ".join(argument for word, argument in last_stage(name) if word == "LABEL")
+
+    assert set(re.findall(r"org\.opencontainers\.image\.(\w+)=", labels)) == {
+        "title",
+        "description",
+        "licenses",
+        "revision",
+    }
+    assert 'image.revision="${REVISION}"' in labels
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_asks_whether_its_process_lives_not_whether_it_is_ready(name: str) -> None:
+    [check] = [argument for word, argument in last_stage(name) if word == "HEALTHCHECK"]
+
+    assert f"${name.upper()}_HTTP_PORT/health/live" in check
+    assert {"--interval", "--timeout", "--start-period", "--retries"} <= set(re.findall(r"--[a-z-]+", check))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_no_secret_is_in_an_image(name: str) -> None:
+    known = [argument for word, argument in instructions(name) if word in {"ENV", "ARG", "COPY", "ADD"}]
+
+    assert [argument for argument in known if SECRET.search(argument) or ".env" in argument] == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_nothing_of_an_image_is_fetched_but_its_python_and_its_packages(name: str) -> None:
+    every = instructions(name)
+
+    assert [argument for word, argument in every if word == "ADD"] == []
+    assert {argument.split()[0] for word, argument in every if word == "FROM"} == {"${PYTHON_IMAGE}"}
+
+
+def test_the_build_sees_what_the_images_are_made_of_and_nothing_else() -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+
+    assert lines[0] == "*"
+    assert {line for line in lines if line.startswith("!")} == {
+        "!pyproject.toml",
+        "!uv.lock",
+        "!libs/outboxed",
+        "!services/*",
+        "!sandbox",
+    }
+    last_allowed = max(at for at, line in enumerate(lines) if line.startswith("!"))
+    assert {"**/tests", "**/__pycache__", "**/.*"} <= set(lines[last_allowed + 1 :])

@@ -1,0 +1,122 @@
+"""Make mistakes in a copy of the tree, one at a time, and show the cheapest level that catches each, and its words."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from queue import SimpleQueue
+from typing import Annotated
+
+import typer
+from shop_harness.percentiles import percentile
+
+from tools.mistakes.catalogue import BY_PART
+from tools.mistakes.levels import LEVELS, Stop, caught
+from tools.mistakes.mistake import Mistake
+from tools.scratch import Scratch, ScratchError, scratch
+
+ENOUGH = 0.95
+
+
+def main(
+    only: Annotated[str, typer.Option(help="Mistakes whose title has this in it.")] = "",
+    part: Annotated[str, typer.Option(help=f"One of: {', '.join(BY_PART)}.")] = "",
+    at_once: Annotated[int, typer.Option(min=1, help="So many copies of the tree at once; a core each.")] = 2,
+    *,
+    sound: Annotated[bool, typer.Option(help="First see that every level passes without a mistake.")] = True,
+) -> None:
+    """Exit with 1 unless 95 of 100 are caught, each by the level that is there for it; with 2 if the tool fails."""
+    if part and part not in BY_PART:
+        _end(f"mistakes: --part must be one of {', '.join(BY_PART)}")
+    parts = [part] if part else list(BY_PART)
+    chosen = [mistake for name in parts for mistake in BY_PART[name] if only in mistake.title]
+    if not chosen:
+        _end(f"mistakes: none has {only!r} in its title")
+    try:
+        with ExitStack() as stack:
+            copies = [stack.enter_context(scratch()) for _ in range(min(at_once, len(chosen)))]
+            if sound:
+                _refuse_if_caught_anyway(chosen, copies)
+            stops = dict(_made(chosen, copies))
+    except ScratchError as error:
+        _end(f"mistakes: {error}")
+    right = [stop for mistake, stop in stops.items() if stop and mistake.gate in {"", stop.level}]
+    _tell_what_passed(stops)
+    print(_line(right, len(chosen)))
+    sys.exit(len(right) < ENOUGH * len(chosen))
+
+
+def _end(problem: str) -> None:
+    print(problem, file=sys.stderr)
+    sys.exit(2)
+
+
+def _refuse_if_caught_anyway(mistakes: Sequence[Mistake], copies: Sequence[Scratch]) -> None:
+    """Without a mistake every level must pass, or nothing would be proved. Raises ScratchError."""
+    sound = {(one.project, one.check): Mistake("no mistake", "", one.project, (), check=one.check) for one in mistakes}
+    for mistake, stop in _made(list(sound.values()), copies, quiet=True):
+        if stop:
+            raise ScratchError(f"without any mistake, {mistake.project.folder} is stopped by {_told(stop)}")
+    print("without a mistake: every level passes\n", flush=True)
+
+
+def _made(
+    mistakes: Sequence[Mistake], copies: Sequence[Scratch], *, quiet: bool = False
+) -> Iterator[tuple[Mistake, Stop | None]]:
+    """Make each mistake in a copy that is free; yields them as they end. Raises ScratchError."""
+    free: SimpleQueue[Scratch] = SimpleQueue()
+    for copy in copies:
+        free.put(copy)
+
+    def make(mistake: Mistake) -> Stop | None:
+        copy = free.get()
+        try:
+            with copy.with_edits(mistake.edits):
+                return caught(mistake, copy)
+        except ScratchError as error:
+            raise ScratchError(f"{mistake.title}: {error}") from None
+        finally:
+            free.put(copy)
+
+    with ThreadPoolExecutor(len(copies)) as threads:
+        running = {threads.submit(make, mistake): mistake for mistake in mistakes}
+        try:
+            for number, done in enumerate(as_completed(running), start=1):
+                mistake, stop = running[done], done.result()
+                if not quiet:
+                    print(
+                        f"{number}. {mistake.project.folder}: {mistake.title}\n   {_told_of(mistake, stop)}\n",
+                        flush=True,
+                    )
+                yield mistake, stop
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _told_of(mistake: Mistake, stop: Stop | None) -> str:
+    if stop is None:
+        return f"NOT CAUGHT: {mistake.harm}"
+    if mistake.gate not in {"", stop.level}:
+        return f"BY THE WRONG LEVEL, {mistake.gate} is there for it: {_told(stop)}"
+    return _told(stop)
+
+
+def _told(stop: Stop) -> str:
+    return "\n     ".join([f"{stop.level}, {stop.seconds:.1f} s", *stop.message])
+
+
+def _tell_what_passed(stops: dict[Mistake, Stop | None]) -> None:
+    for mistake in (mistake for mistake, stop in stops.items() if stop is None):
+        print(f"NOT CAUGHT: {mistake.title}: {mistake.harm}")
+
+
+def _line(right: Sequence[Stop], made: int) -> str:
+    by_level = Counter(stop.level for stop in right)
+    levels = ", ".join(f"{level} {by_level[level]}" for level in LEVELS if level in by_level)
+    seconds = percentile([stop.seconds for stop in right], 50) if right else 0
+    return f"mistakes: {len(right)}/{made} caught, by level: {levels}; median {seconds:.1f} s"
+
+
+if __name__ == "__main__":
+    typer.run(main)

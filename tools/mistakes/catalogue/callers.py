@@ -1,0 +1,262 @@
+"""Mistakes in who may do what, and in what comes of doing it a second time."""
+
+from tools.mistakes.mistake import NOTIFICATIONS, ORDERS, OUTBOXED, PAYMENTS, Mistake, swap
+from tools.scratch import Edit
+
+API = "services/orders/src/orders/api.py"
+STORAGE = "services/orders/src/orders/storage.py"
+HANDLERS = "services/orders/src/orders/handlers.py"
+IDEMPOTENCY = "services/orders/src/orders/idempotency.py"
+AUTHENTICATION = "libs/outboxed/src/outboxed/web/_authentication.py"
+
+MISTAKES = (
+    Mistake(
+        "an idempotency key is looked up without its user",
+        "Once two users share a key: a 500, or the other's answer.",
+        ORDERS,
+        (swap(STORAGE, '    idempotency_keys.c.user_id == sa.bindparam("of_user"),\n    idem', "    idem"),),
+    ),
+    Mistake(
+        "an answer is stored under the key of all users",
+        "The second user's answer takes the place of the first one's.",
+        ORDERS,
+        (
+            swap(
+                STORAGE,
+                "_STORE_KEY = sa.update(idempotency_keys).where(*_IS_KEY)",
+                "_STORE_KEY = sa.update(idempotency_keys).where(_IS_KEY[1])",
+            ),
+        ),
+    ),
+    Mistake(
+        "a key that is claimed again is always fresh",
+        "A repeated request places a second order.",
+        ORDERS,
+        (
+            Edit(
+                STORAGE,
+                r'            where=idempotency_keys\.c\.created_at <= sa\.bindparam\("forgotten", type_=_TIME\),\n',
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a key is never forgotten",
+        "A client that counts its keys anew is answered with an order of last year.",
+        ORDERS,
+        (
+            swap(
+                STORAGE,
+                'where=idempotency_keys.c.created_at <= sa.bindparam("forgotten", type_=_TIME)',
+                'where=idempotency_keys.c.created_at < sa.bindparam("forgotten", type_=_TIME) - timedelta(days=9)',
+            ),
+        ),
+    ),
+    Mistake(
+        "another body under a used key gets the old answer",
+        "A customer takes another order for this one.",
+        ORDERS,
+        (swap(IDEMPOTENCY, "if stored is not None and stored.request_hash != self._request_hash:", "if False:"),),
+    ),
+    Mistake(
+        "what a request is known by leaves its payment method out",
+        "A second try with another card is answered with the first one.",
+        ORDERS,
+        (swap(IDEMPOTENCY, 'model_dump(mode="json")', 'model_dump(mode="json", exclude={"payment_method"})'),),
+    ),
+    Mistake(
+        "an old key keeps its old answer's time",
+        "It is pruned while it is in use.",
+        ORDERS,
+        (
+            swap(
+                STORAGE,
+                "            set_=fresh,\n",
+                '            set_={name: value for name, value in fresh.items() if name != "created_at"},\n',
+            ),
+        ),
+    ),
+    Mistake(
+        "any customer may read any order",
+        "Names and addresses of all customers are open.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/queries.py",
+                "if found is None or user_id not in {None, found.customer.id}:",
+                "if found is None:",
+            ),
+        ),
+    ),
+    Mistake(
+        "any customer may cancel any order",
+        "A stranger ends the shop's day.",
+        ORDERS,
+        (swap(HANDLERS, "if order is None or user_id not in {None, order.customer.id}:", "if order is None:"),),
+    ),
+    Mistake(
+        "any customer may read any account",
+        "Names and addresses of all customers are open.",
+        ORDERS,
+        (swap(API, 'if _only_own(caller) not in {None, wanted}:\n        raise not_found("user")\n', "pass\n"),),
+    ),
+    Mistake(
+        "any customer may make themselves a member",
+        "Everybody has five per cent off.",
+        ORDERS,
+        (swap(API, "body: MembershipRequest, _: Operator,", "body: MembershipRequest, _: Caller,"),),
+    ),
+    Mistake(
+        "the list has everybody's orders",
+        "Each customer sees all.",
+        ORDERS,
+        (
+            swap(
+                STORAGE,
+                "conditions: list[sa.ColumnElement[bool]] = [orders.c.user_id == user_id]",
+                "conditions: list[sa.ColumnElement[bool]] = [sa.true()]",
+            ),
+        ),
+    ),
+    Mistake(
+        "a page begins with the last order of the page before",
+        "One order is shown twice.",
+        ORDERS,
+        (swap(STORAGE, "conditions.append(position < sa.tuple_", "conditions.append(position <= sa.tuple_"),),
+    ),
+    Mistake(
+        "pages are divided by time alone",
+        "Of two orders of one moment one is never shown.",
+        ORDERS,
+        (
+            swap(
+                STORAGE,
+                "conditions.append(position < sa.tuple_(sa.literal(after.placed_at), sa.literal(after.order_id)))",
+                "conditions.append(orders.c.placed_at < after.placed_at)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a list never says that more follows",
+        "A customer sees twenty orders of a hundred.",
+        ORDERS,
+        (swap("services/orders/src/orders/queries.py", "limit=limit + 1", "limit=limit"),),
+    ),
+    Mistake(
+        "any customer may read any payment",
+        "Who paid what is open.",
+        PAYMENTS,
+        (swap("services/payments/src/payments/api.py", 'with_role("operator")', 'with_role("customer")'),),
+    ),
+    Mistake(
+        "any customer may read any notification",
+        "Who was told what is open.",
+        NOTIFICATIONS,
+        (swap("services/notifications/src/notifications/api.py", 'with_role("operator")', 'with_role("customer")'),),
+    ),
+    Mistake(
+        "a deactivated user can log in",
+        "Whoever was shut out is in again.",
+        ORDERS,
+        (swap(HANDLERS, "return user if correct and user.is_active else None", "return user if correct else None"),),
+    ),
+    Mistake(
+        "an unknown address is answered sooner than a wrong password",
+        "Anybody can find out who has an account.",
+        ORDERS,
+        (swap(HANDLERS, "        await passwords.hash(password)\n        return None\n", "        return None\n"),),
+    ),
+    Mistake(
+        "an address is another one in another case",
+        "A customer can't log in, and has two accounts.",
+        ORDERS,
+        (
+            swap(
+                STORAGE,
+                "self.select(sa.func.lower(users.c.email) == email.lower())",
+                "self.select(users.c.email == email)",
+            ),
+        ),
+    ),
+    Mistake(
+        "an address that is taken ends in an error of the database",
+        "A customer reads 500.",
+        ORDERS,
+        (
+            swap(
+                STORAGE,
+                ".values(_user_row(user)).on_conflict_do_nothing(index_elements=by_email)",
+                ".values(_user_row(user))",
+            ),
+        ),
+    ),
+    Mistake(
+        "all calls of an address share one limit",
+        "A login fails because of a registration.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/rate_limit.py",
+                "self._limiter.hit(self._limit, operation, address)",
+                "self._limiter.hit(self._limit, address)",
+            ),
+        ),
+    ),
+    Mistake(
+        "all addresses share one limit",
+        "One guest shuts everybody out.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/rate_limit.py",
+                "self._limiter.hit(self._limit, operation, address)",
+                "self._limiter.hit(self._limit, operation)",
+            ),
+        ),
+    ),
+    Mistake(
+        "logins are not limited",
+        "Passwords can be guessed all night.",
+        ORDERS,
+        (swap(API, 'await needs.rate_limiter.check("create_token", _address(request))', "pass"),),
+    ),
+    Mistake(
+        "a token never ends",
+        "One that was stolen is good for ever.",
+        ORDERS,
+        (Edit("services/orders/src/orders/tokens.py", r' +"exp": int\([^\n]+\n', ""),),
+    ),
+    Mistake(
+        "a token without an end is accepted",
+        "One that was stolen is good for ever.",
+        OUTBOXED,
+        (swap(AUTHENTICATION, '{"require": ["exp", "iat", "sub", "jti"]', '{"require": ["iat", "sub", "jti"]'),),
+    ),
+    Mistake(
+        "a token for another audience is accepted",
+        "Another system's tokens open the shop.",
+        OUTBOXED,
+        (
+            swap(AUTHENTICATION, "                    audience=self._audience,\n", ""),
+            swap(AUTHENTICATION, '"verify_iat": False}', '"verify_iat": False, "verify_aud": False}'),
+        ),
+    ),
+    Mistake(
+        "a token of another issuer is accepted",
+        "Another system's tokens open the shop.",
+        OUTBOXED,
+        (swap(AUTHENTICATION, "                    issuer=self._issuer,\n", ""),),
+    ),
+    Mistake(
+        "a token of any role is accepted",
+        "A role that a newer release gives out may do things that nobody thought of.",
+        OUTBOXED,
+        (swap(AUTHENTICATION, "if known.role not in self._roles:", "if not known.role:"),),
+    ),
+    Mistake(
+        "only the first key is asked",
+        "Tokens end while a key is replaced.",
+        OUTBOXED,
+        (swap(AUTHENTICATION, "for key in self._public_keys:", "for key in self._public_keys[:1]:"),),
+    ),
+)

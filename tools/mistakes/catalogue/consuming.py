@@ -1,0 +1,138 @@
+"""Mistakes around Kafka: where reading begins, when it counts, and what happens at a stop or a hand-over."""
+
+from tools.mistakes.mistake import ORDERS, OUTBOXED, Mistake, swap
+from tools.scratch import Edit
+
+SOURCES = "libs/outboxed/src/outboxed"
+BATCH, KAFKA = f"{SOURCES}/consuming/_batch.py", f"{SOURCES}/consuming/_kafka.py"
+
+MISTAKES = (
+    Mistake(
+        "a new group begins at the end of its topics",
+        "All that was sent before its first start is lost.",
+        OUTBOXED,
+        (swap(KAFKA, 'auto_offset_reset="earliest"', 'auto_offset_reset="latest"'),),
+    ),
+    Mistake(
+        "FastStream commits a batch before it is handled",
+        "A crash loses the events of a batch.",
+        OUTBOXED,
+        (swap(KAFKA, "ack_policy=AckPolicy.MANUAL", "ack_policy=AckPolicy.ACK_FIRST"),),
+    ),
+    Mistake(
+        "a hand-over begins after the parser",
+        "A record is offered twice when a partition moves at the wrong moment.",
+        OUTBOXED,
+        (
+            swap(
+                KAFKA,
+                "        handover.batch_begins()\n        return await parsed_as_it_came(records, original)",
+                "        parsed = await parsed_as_it_came(records, original)\n"
+                "        handover.batch_begins()\n        return parsed",
+            ),
+        ),
+    ),
+    Mistake(
+        "a hand-over doesn't wait for the batch",
+        "The next member handles the same records.",
+        OUTBOXED,
+        (swap(KAFKA, "        listener=handover,\n", ""),),
+    ),
+    Mistake(
+        "a batch that failed is passed over",
+        "Its records are lost until the next restart.",
+        OUTBOXED,
+        (swap(KAFKA, "        _rewind(message.consumer, message.raw_message)\n        raise", "        raise"),),
+    ),
+    Mistake(
+        "a batch that failed is offered again at once",
+        "An outage of the database takes a whole core.",
+        OUTBOXED,
+        (swap(KAFKA, "            await failures.back_off(consumer.group, error)\n", ""),),
+    ),
+    Mistake(
+        "a topic's prefix reaches the handlers",
+        "Every event is ignored on a shared cluster.",
+        OUTBOXED,
+        (swap(KAFKA, "topic=record.topic.removeprefix(topic_prefix)", "topic=record.topic"),),
+    ),
+    Mistake(
+        "the consumer makes topics that don't exist",
+        "They have one partition, and their keys move when somebody mends it.",
+        OUTBOXED,
+        (swap(KAFKA, "allow_auto_create_topics=False", "allow_auto_create_topics=True"),),
+    ),
+    Mistake(
+        "an event of another topic is taken by its type",
+        "Anybody who may write to a topic can confirm orders.",
+        OUTBOXED,
+        (swap(BATCH, "if route is None or route.model.topic != record.topic:", "if route is None:"),),
+    ),
+    Mistake(
+        "twenty refusals among a million events halt the consumer",
+        "One customer's odd data stops all.",
+        OUTBOXED,
+        (swap(BATCH, "max(MAX_REFUSALS, REFUSED_SHARE * events)", "MAX_REFUSALS"),),
+    ),
+    Mistake(
+        "refusals are counted for ever",
+        "Twenty of them in a year halt the consumer.",
+        OUTBOXED,
+        (swap(BATCH, "counted[0][0] < self._clock() - REFUSAL_WINDOW", "counted[0][0] < self._clock() - 1e9"),),
+    ),
+    Mistake(
+        "a record that is read again counts as another refusal",
+        "A restart halts the consumer by the same twenty.",
+        OUTBOXED,
+        (swap(BATCH, "        if uow.dead_letters.new:  # a record", "        if True:  # a record"),),
+    ),
+    Mistake(
+        "one bad event takes its whole batch with it",
+        "A hundred good events become dead letters.",
+        OUTBOXED,
+        (swap(BATCH, "await self._handle_together(_Batch((received,), ()))", "await self._handle_together(batch)"),),
+    ),
+    Mistake(
+        "a halted consumer goes on with the next batch",
+        "A bad release turns a whole topic into dead letters.",
+        OUTBOXED,
+        (
+            swap(
+                BATCH,
+                "        if self.progress.halted:\n"
+                "            raise ConsumerHaltedError(self.progress.halted)\n        with",
+                "        with",
+            ),
+        ),
+    ),
+    Mistake(
+        "what can't be read has no dead letter if the batch is handled one by one",
+        "It is gone without a trace.",
+        OUTBOXED,
+        (swap(BATCH, "        await self._handle_together(_Batch((), batch.undecodable))\n", ""),),
+    ),
+    Mistake(
+        "a copy within a batch is handled, too",
+        "An event takes effect twice.",
+        OUTBOXED,
+        (
+            Edit(
+                BATCH,
+                r"return _Batch\(tuple\(events\.values\(\)\), tuple\(undecodable\)\)",
+                "return _Batch((*events.values(), *events.values()), tuple(undecodable))",
+            ),
+        ),
+    ),
+    Mistake(
+        "the events of an order all have one number",
+        "Nobody can see that one is missing.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/handlers.py",
+                "    uow.orders.save(order)\n    uow.events.append(event_of(order), sequence=order.version)",
+                "    uow.orders.save(order)\n    uow.events.append(event_of(order), sequence=1)",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,343 @@
+"""Mistakes in statements, locks, migrations and what is kept how long."""
+
+from tools.mistakes.mistake import NOTIFICATIONS, ORDERS, OUTBOXED, PAYMENTS, Mistake, swap
+from tools.scratch import Edit
+
+OUTBOXED_SOURCES = "libs/outboxed/src/outboxed"
+STORAGE = f"{OUTBOXED_SOURCES}/storage"
+REPOSITORY, UNIT_OF_WORK = f"{STORAGE}/_repository.py", f"{STORAGE}/_unit_of_work.py"
+RETENTION, INBOX = f"{STORAGE}/_retention.py", f"{STORAGE}/_inbox.py"
+ROWS, COUNTS = f"{OUTBOXED_SOURCES}/relay/_rows.py", f"{OUTBOXED_SOURCES}/process/_counts.py"
+LETTERS = f"{OUTBOXED_SOURCES}/consuming/_dead_letters.py"
+MIGRATIONS = f"{STORAGE}/_migrations.py"
+
+MISTAKES = (
+    Mistake(
+        "an aggregate is read without its lock",
+        "Of two changes at once one is lost.",
+        OUTBOXED,
+        (swap(REPOSITORY, ".order_by(table.c.id).with_for_update()", ".order_by(table.c.id)"),),
+    ),
+    Mistake(
+        "aggregates are locked in any order",
+        "Two batches wait for each other.",
+        OUTBOXED,
+        (swap(REPOSITORY, "_find(table).order_by(table.c.id).with_for_update()", "_find(table).with_for_update()"),),
+    ),
+    Mistake(
+        "a row that has moved on is overwritten",
+        "A change is lost, and nobody is told.",
+        OUTBOXED,
+        (
+            swap(
+                REPOSITORY,
+                "(table.c.id == new.table.c.id) & (table.c.version < new.table.c.version)",
+                "table.c.id == new.table.c.id",
+            ),
+        ),
+    ),
+    Mistake(
+        "a new row that is there already is passed over",
+        "The transaction commits as if it had written it.",
+        OUTBOXED,
+        (Edit(REPOSITORY, r"(async def _insert.*?)if written != len\(rows\):", r"\1if False:"),),
+    ),
+    Mistake(
+        "any conflict of a new row counts as one of its id",
+        "A second row with a used address is dropped without a word.",
+        OUTBOXED,
+        (swap(REPOSITORY, 'on_conflict_do_nothing(index_elements=["id"])', "on_conflict_do_nothing()"),),
+    ),
+    Mistake(
+        "events get their ids in any order",
+        "The relay sends the second event of a key first.",
+        OUTBOXED,
+        (
+            swap(
+                UNIT_OF_WORK,
+                "sa.select(*_NEW_EVENTS.columns).order_by(_NEW_EVENTS.table.c.position)",
+                "sa.select(*_NEW_EVENTS.columns).order_by(_NEW_EVENTS.table.c.position.desc())",
+            ),
+        ),
+    ),
+    Mistake(
+        "events are written before the aggregates",
+        "Outbox rows of one order change places, since nothing holds its lock yet.",
+        OUTBOXED,
+        (
+            Edit(
+                UNIT_OF_WORK,
+                r"( +)for repository in self\.repositories\(\):\n +await repository\.flush\(\)\n"
+                r"( +if self\.events\.appended:\n +await self\._insert_events\(\)\n)",
+                r"\2\1for repository in self.repositories():\n\1    await repository.flush()\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "others are told before the commit",
+        "They look, find nothing, and wait for the next poll.",
+        OUTBOXED,
+        (
+            Edit(
+                UNIT_OF_WORK,
+                r"            try:\n                await _commit\(connection\)\n"
+                r"            finally:[^\n]*\n                self\._tell\(uow\)\n",
+                r"            self._tell(uow)\n            await _commit(connection)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "what a reading unit of work changed is dropped without a word",
+        "A handler's change is never written.",
+        OUTBOXED,
+        (swap(UNIT_OF_WORK, "            uow.flush_nothing()\n", ""),),
+    ),
+    Mistake(
+        "the ids of a batch go into the inbox in any order",
+        "Two consumers of one partition wait for each other.",
+        OUTBOXED,
+        (swap(INBOX, "for event in sorted(set(events))", "for event in set(events)"),),
+    ),
+    Mistake(
+        "handled events are forgotten sooner than Kafka forgets them",
+        "A copy that is read again takes effect twice.",
+        OUTBOXED,
+        (
+            swap(
+                RETENTION,
+                'Retention(tables.inbox, "handled_at", timedelta(days=14))',
+                'Retention(tables.inbox, "handled_at", timedelta(days=1))',
+            ),
+        ),
+    ),
+    Mistake(
+        "a prune deletes what is new",
+        "The inbox is empty, and every copy counts.",
+        OUTBOXED,
+        (swap(RETENTION, "column < limit", "column > limit"),),
+    ),
+    Mistake(
+        "a prune deletes all at once",
+        "A table is locked for minutes after a quiet month.",
+        OUTBOXED,
+        (swap(RETENTION, ".limit(STEP).with_for_update", ".with_for_update"),),
+    ),
+    Mistake(
+        "a prune ends after its first step",
+        "The inbox grows for ever where a minute has more than 5,000 events.",
+        OUTBOXED,
+        (swap(RETENTION, "while deleted == STEP:", "while deleted == STEP and not total:"),),
+    ),
+    Mistake(
+        "open dead letters are pruned",
+        "What nobody has looked at yet is gone.",
+        OUTBOXED,
+        (swap(RETENTION, 'Retention(tables.dead_letters, "closed_at"', 'Retention(tables.dead_letters, "failed_at"'),),
+    ),
+    Mistake(
+        "idempotency keys are pruned before they end",
+        "A client that repeats after an hour orders twice.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/storage.py",
+                '"created_at", IDEMPOTENCY_KEPT),)',
+                '"created_at", IDEMPOTENCY_KEPT / 24),)',
+            ),
+        ),
+    ),
+    Mistake(
+        "the relay reads its rows in any order",
+        "Later events of a key go first.",
+        OUTBOXED,
+        (
+            swap(
+                ROWS,
+                ".where(chosen).order_by(_OUTBOX.c.id).limit(limit).subquery()",
+                ".where(chosen).order_by(_OUTBOX.c.id.desc()).limit(limit).subquery()",
+            ),
+        ),
+    ),
+    Mistake(
+        "held rows are released while another is in front of them",
+        "Later events pass the one that Kafka refused.",
+        OUTBOXED,
+        (swap(ROWS, "_OUTBOX.c.retry_at == _UNTIL_RELEASED, ~is_behind)", "_OUTBOX.c.retry_at == _UNTIL_RELEASED)"),),
+    ),
+    Mistake(
+        "the relay's lock is the session's",
+        "A pooled connection keeps it, and no relay sends any more.",
+        OUTBOXED,
+        (swap(ROWS, "sa.func.pg_try_advisory_xact_lock(LOCK_ID)", "sa.func.pg_try_advisory_lock(LOCK_ID)"),),
+    ),
+    Mistake(
+        "a row that is set aside stays in the outbox",
+        "It is sent and a dead letter.",
+        OUTBOXED,
+        (
+            Edit(
+                ROWS,
+                r"gone = sa\.delete\(_OUTBOX\)\.where\(_OUTBOX\.c\.id == row\.id\)\.returning\(_OUTBOX\.c\.id\)",
+                "gone = sa.select(_OUTBOX.c.id).where(_OUTBOX.c.id == row.id)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a dead letter can be closed twice",
+        "Two operators replay it at once.",
+        OUTBOXED,
+        (swap(LETTERS, 'if letter.status != "open":', "if False:"),),
+    ),
+    Mistake(
+        "a dead letter is taken without a lock",
+        "Two operators replay it at once.",
+        OUTBOXED,
+        (swap(LETTERS, "query.with_for_update() if lock else query", "query"),),
+    ),
+    Mistake(
+        "an edit overwrites what was given up",
+        "Nobody can see any more what came.",
+        OUTBOXED,
+        (
+            swap(
+                LETTERS,
+                "            edited_value=content.value,\n",
+                "            value=content.value,\n            edited_value=content.value,\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a replay handles what came, not what was edited",
+        "It fails again.",
+        OUTBOXED,
+        (
+            swap(
+                LETTERS,
+                "        value=letter.value,\n        headers=letter.headers,\n    )",
+                "        value=letter.original.value,\n        headers=letter.headers,\n    )",
+            ),
+        ),
+    ),
+    Mistake(
+        "dead letters are listed newest first",
+        "With more than a hundred the oldest are never seen.",
+        OUTBOXED,
+        (swap(LETTERS, ".order_by(table.c.id).limit(limit)", ".order_by(table.c.id.desc()).limit(limit)"),),
+    ),
+    Mistake(
+        "closed dead letters are counted as open",
+        "The alarm rings for ever.",
+        OUTBOXED,
+        (Edit(f"{OUTBOXED_SOURCES}/process/_metrics.py", r'        \.where\(table\.c\.status == "open"\)\n', ""),),
+    ),
+    Mistake(
+        "a task that was postponed isn't counted as due",
+        "The alarm for charges that never come through can't ring.",
+        OUTBOXED,
+        (swap(COUNTS, "_bounded(again) + _bounded(postponed)", "_bounded(again)"),),
+    ),
+    Mistake(
+        "the age of the oldest task begins with its last postponement",
+        "The alarm for charges that never come through can't ring.",
+        OUTBOXED,
+        (
+            Edit(
+                COUNTS,
+                r"first = sa\.func\.least\(\n( +sa\.select\(sa\.func\.min\(_TASKS\.c\.due_at\)\)[^\n]+\n).*?\n    \)\n",
+                r"first = sa.func.least(\n\1    )\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "overdue orders are those that still have time",
+        "The alarm rings when all is well.",
+        ORDERS,
+        (swap("services/orders/src/orders/storage.py", "orders.c.pay_before < now)", "orders.c.pay_before > now)"),),
+    ),
+    Mistake(
+        "two migrations may run at once",
+        "Two processes that start together break the schema.",
+        OUTBOXED,
+        (
+            Edit(
+                MIGRATIONS,
+                r" +await connection\.execute\(sa\.select\(sa\.func\.pg_advisory_xact_lock\(LOCK_ID\)\)\)\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a migration waits for a table's lock for as long as it takes",
+        "Every reader of the table waits behind it.",
+        OUTBOXED,
+        (Edit(MIGRATIONS, r" +await connection\.execute\(sa\.text\(\"set local lock_timeout = '5s'\"\)\)\n", ""),),
+    ),
+    Mistake(
+        "a process works on a schema that is too old",
+        "Every statement fails, and events become dead letters.",
+        OUTBOXED,
+        (swap(MIGRATIONS, "if revision is None or revision in _outdated(package):", "if revision is None:"),),
+    ),
+    Mistake(
+        "an index of the tables is in no migration",
+        "It is fast here, and slow where it is deployed.",
+        OUTBOXED,
+        (swap(f"{STORAGE}/schema.py", '    "create index inbox_handled_at on inbox (handled_at)",\n', ""),),
+        check=(
+            "pytest",
+            "-q",
+            "-x",
+            "--tb=short",
+            "--no-header",
+            "-p",
+            "no:cacheprovider",
+            "services/payments/tests/integration",
+        ),
+    ),
+    Mistake(
+        "an index of the tables says something else than its migration",
+        "A hot statement reads the whole table where it is deployed.",
+        OUTBOXED,
+        (
+            swap(
+                f"{STORAGE}/schema.py",
+                "create index outbox_free on outbox (id) where retry_at is null",
+                "create index outbox_free on outbox (id)",
+            ),
+        ),
+        check=(
+            "pytest",
+            "-q",
+            "-x",
+            "--tb=short",
+            "--no-header",
+            "-p",
+            "no:cacheprovider",
+            "services/payments/tests/integration",
+        ),
+    ),
+    Mistake(
+        "a payment may be there twice for an order",
+        "Nothing stops a second charge any more.",
+        PAYMENTS,
+        (swap("services/payments/src/payments/storage.py", "nullable=False, unique=True)", "nullable=False)"),),
+    ),
+    Mistake(
+        "a time is stored without its zone",
+        "A deadline is off by hours where the server's zone isn't UTC.",
+        PAYMENTS,
+        (swap("services/payments/src/payments/storage.py", "sa.DateTime(timezone=True)", "sa.DateTime()"),),
+    ),
+    Mistake(
+        "the time of an e-mail is not stored",
+        "Nobody can say when a customer was told.",
+        NOTIFICATIONS,
+        (
+            swap(
+                "services/notifications/src/notifications/storage.py",
+                '"sent_at": notification.sent_at.isoformat() if notification.sent_at else None',
+                '"sent_at": None',
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,237 @@
+"""Mistakes in retries, leases, groups and e-mails: what shows the second time, or the thousandth."""
+
+from tools.mistakes.mistake import NOTIFICATIONS, OUTBOXED, Mistake, swap
+from tools.scratch import Edit
+
+TASKS = "libs/outboxed/src/outboxed/tasks"
+QUEUE, WORKER = f"{TASKS}/_queue.py", f"{TASKS}/_worker.py"
+BACKOFF = "libs/outboxed/src/outboxed/_backoff.py"
+SOURCES = "services/notifications/src/notifications"
+
+MISTAKES = (
+    Mistake(
+        "the exponent of the back-off has no limit",
+        "At the 1,025th attempt the worker ends, after half a day of outage.",
+        OUTBOXED,
+        (swap(BACKOFF, "min(attempts - 1, 10)", "(attempts - 1)"),),
+    ),
+    Mistake(
+        "the back-off has no cap",
+        "After an hour's outage a charge waits for another hour.",
+        OUTBOXED,
+        (swap(BACKOFF, "min(cap, first * 2.0 ** min(attempts - 1, 10))", "(first * 2.0 ** min(attempts - 1, 10))"),),
+    ),
+    Mistake(
+        "everybody waits equally long",
+        "After an outage all come back in one moment.",
+        OUTBOXED,
+        (swap(BACKOFF, "random.uniform(0.5, 1.0)", "random.uniform(1.0, 1.0)"),),
+    ),
+    Mistake(
+        "the second attempt waits as long as the third should",
+        "A short outage lasts twice as long.",
+        OUTBOXED,
+        (swap(BACKOFF, "min(attempts - 1, 10)", "min(attempts, 10)"),),
+    ),
+    Mistake(
+        "the outside may have a task wait as long as it likes",
+        "One wrong header, and a refund comes next year.",
+        OUTBOXED,
+        (swap(QUEUE, "min(retry_after or 0.0, MAX_BACKOFF)", "retry_after or 0.0"),),
+    ),
+    Mistake(
+        "a postponed task moves its first due time",
+        "The alarm for charges that never come through can't ring.",
+        OUTBOXED,
+        (swap(QUEUE, ".values(due_at=_NOW + delay,", ".values(due_at=_NOW + delay, first_due_at=_NOW + delay,"),),
+    ),
+    Mistake(
+        "a postponed task keeps its lease",
+        "It waits for the longer of the two.",
+        OUTBOXED,
+        (swap(QUEUE, "leased_until=None, lease_token=None, last_error", "last_error"),),
+    ),
+    Mistake(
+        "a worker postpones a task that another one has",
+        "The other one's outcome is thrown away, and the call comes again.",
+        OUTBOXED,
+        (
+            swap(
+                QUEUE,
+                ".where(table.c.id == task.id, table.c.lease_token == task.token)",
+                ".where(table.c.id == task.id)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a worker deletes a task that another one has",
+        "Two workers record one call.",
+        OUTBOXED,
+        (
+            swap(
+                QUEUE,
+                "(table.c.id == leased.c.id) & (table.c.lease_token == leased.c.lease_token)",
+                "table.c.id == leased.c.id",
+            ),
+        ),
+    ),
+    Mistake(
+        "the later tasks of a group don't wait for the first",
+        "A cancellation is sent before the confirmation.",
+        OUTBOXED,
+        (Edit(QUEUE, r"        \.where\(sa\.or_\(table\.c\.task_group\.is_\(None\), ~behind\)\)\n", ""),),
+    ),
+    Mistake(
+        "a claim waits for tasks that another worker is claiming",
+        "Ten workers are as fast as one.",
+        OUTBOXED,
+        (swap(QUEUE, ".with_for_update(skip_locked=True)\n        .cte", ".with_for_update()\n        .cte"),),
+    ),
+    Mistake(
+        "the newest task is done first",
+        "In a backlog the oldest order waits for ever.",
+        OUTBOXED,
+        (swap(QUEUE, ".order_by(table.c.due_at)", ".order_by(table.c.due_at.desc())"),),
+    ),
+    Mistake(
+        "a lease is as short as the call",
+        "A slow recording makes the call come again.",
+        OUTBOXED,
+        (swap(QUEUE, "return self.limit + RECORDING", "return self.limit"),),
+    ),
+    Mistake(
+        "a task whose lease ended is never claimed again",
+        "A killed worker's charges are never made.",
+        OUTBOXED,
+        (
+            swap(
+                QUEUE,
+                "sa.or_(table.c.leased_until.is_(None), table.c.leased_until <= _NOW)",
+                "table.c.leased_until.is_(None)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a claim counts no attempt",
+        "Nobody gives up, and nobody backs off.",
+        OUTBOXED,
+        (swap(QUEUE, "attempts=table.c.attempts + 1, leased_until", "leased_until"),),
+    ),
+    Mistake(
+        "a task that was given up forgets its group",
+        "A replay overtakes the others of its order.",
+        OUTBOXED,
+        (
+            swap(
+                QUEUE,
+                '(("group", task.group), ("traceparent", task.traceparent))',
+                '(("traceparent", task.traceparent),)',
+            ),
+        ),
+    ),
+    Mistake(
+        "the wait of an idle worker doesn't know of leases",
+        "A killed worker's charge waits for the next poll.",
+        OUTBOXED,
+        (swap(QUEUE, "free_at = sa.func.coalesce(table.c.leased_until, table.c.due_at)", "free_at = table.c.due_at"),),
+    ),
+    Mistake(
+        "an outage counts as a reason to give up",
+        "After ten minutes without a mail server all e-mails are lost.",
+        OUTBOXED,
+        (swap(WORKER, "if not is_transient(error) and kind.gives_up", "if kind.gives_up"),),
+    ),
+    Mistake(
+        "a call has no end",
+        "A silent gateway holds all places of a worker.",
+        OUTBOXED,
+        (
+            swap(
+                WORKER,
+                "for patience in (seconds, IF_THE_ANSWER_IS_THERE):",
+                "for patience in (None, IF_THE_ANSWER_IS_THERE):",
+            ),
+        ),
+    ),
+    Mistake(
+        "a call may begin when its time is over",
+        "Another worker makes the same call.",
+        OUTBOXED,
+        (swap(WORKER, "if seconds <= 0:", "if seconds <= -9999:"),),
+    ),
+    Mistake(
+        "a worker that stops throws its calls away",
+        "Each deployment repeats some calls.",
+        OUTBOXED,
+        (swap(WORKER, "            await asyncio.gather(*running)\n        finally:", "        finally:"),),
+    ),
+    Mistake(
+        "the customer is told that a cancelled order is confirmed",
+        "Two e-mails that contradict each other.",
+        NOTIFICATIONS,
+        (
+            swap(
+                f"{SOURCES}/domain.py",
+                "Made(Kind.CONFIRMATION, unless=(Kind.CANCELLATION,))",
+                "Made(Kind.CONFIRMATION)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a refund that is heard of first is never told",
+        "The e-mail waits for an address, and nobody comes back to it.",
+        NOTIFICATIONS,
+        (swap(f"{SOURCES}/handlers.py", "if kind not in before.sendable:", "if not before.has(kind):"),),
+    ),
+    Mistake(
+        "the e-mails of an order have no group",
+        "They arrive in any order.",
+        NOTIFICATIONS,
+        (swap(f"{SOURCES}/handlers.py", "payload=payload, group=str(order_id))", "payload=payload)"),),
+    ),
+    Mistake(
+        "an e-mail that was sent is sent again by a replay",
+        "The customer gets it twice.",
+        NOTIFICATIONS,
+        (
+            swap(
+                f"{SOURCES}/handlers.py",
+                " or notification is None or notification.status is Status.SENT:",
+                " or notification is None:",
+            ),
+        ),
+    ),
+    Mistake(
+        "each attempt at an e-mail has a Message-ID of its own",
+        "No mail server can see that it has it already.",
+        NOTIFICATIONS,
+        (
+            swap(f"{SOURCES}/mailer.py", '= f"<{kind.value}.{order_id}@', '= f"<{uuid4()}.{kind.value}.{order_id}@'),
+            swap(f"{SOURCES}/mailer.py", "from uuid import UUID", "from uuid import UUID, uuid4"),
+        ),
+    ),
+    Mistake(
+        "the first address that was heard of is replaced by the next one",
+        "A late event changes where an order's e-mails go.",
+        NOTIFICATIONS,
+        (swap(f"{SOURCES}/domain.py", "return self if self.email else replace", "return replace"),),
+    ),
+    Mistake(
+        "an error that nobody foresaw is tried for ever",
+        "A mail that can't be built is tried all year, and nobody is told.",
+        NOTIFICATIONS,
+        (
+            swap(
+                f"{SOURCES}/tasks.py",
+                "isinstance(error, EmailRefusedError) or attempts >= MAX_UNEXPECTED",
+                "isinstance(error, EmailRefusedError)",
+            ),
+        ),
+    ),
+    Mistake(
+        "an e-mail that is given up stays pending",
+        "The operator's page says that it will be sent.",
+        NOTIFICATIONS,
+        (swap(f"{SOURCES}/tasks.py", "            abandon=_record_failed,\n", ""),),
+    ),
+)

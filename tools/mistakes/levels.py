@@ -1,0 +1,157 @@
+"""The levels that a change has to pass, cheapest first, as a team's pipeline has them; then the whole shop's."""
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.mistakes.mistake import SHOP, Mistake, Project
+from tools.scratch import Scratch, ScratchError
+
+TESTS_FAILED = 1
+SHOWN_LINES, SHOWN_CHARACTERS = 4, 160
+QUIET = ("pytest", "-q", "-p", "no:cacheprovider")
+PYTEST = (*QUIET, "-x", "--tb=short", "--no-header")
+WRITE = (*QUIET, "--write-contracts")
+LEVELS = (
+    "unit",
+    "types",
+    "contract consumer",
+    "contract provider",
+    "AsyncAPI gate",
+    "parity",
+    "integration",
+    "shop",
+    "model",
+    "journey",
+    "crash points",
+    "faults",
+)
+TELLING = ("FELL: ", "VIOLATION ", "FAILED ", "ERROR ", "E   ")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The level that caught a mistake, the seconds until then, and what the author reads."""
+
+    level: str
+    seconds: float
+    message: tuple[str, ...]
+
+
+def caught(mistake: Mistake, scratch: Scratch) -> Stop | None:
+    """Go through the levels until one fails. Raises ScratchError."""
+    started = time.monotonic()
+    for level, message in _failures(mistake.project, mistake.check, scratch):
+        return Stop(level, time.monotonic() - started, message)
+    return None
+
+
+def _failures(project: Project, check: Sequence[str], scratch: Scratch) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The level and the words of each stage that fails."""
+    folder = scratch.folder
+    unit, contract = _files(folder, f"{project.tests}/unit/*.py"), _contract_files(project, folder)
+    yield from _failed_tests({"unit": unit}, scratch)
+    yield from _failed_types(project, scratch)
+    if contract:
+        scratch.run(
+            (*WRITE, *_files(folder, f"{project.contracts}/*.py"))
+        )  # as an author does; what it refuses, they find
+        yield from _failed_tests(contract, scratch)
+    if check:
+        yield from _failed_check(check, scratch)
+        return
+    deeper = {level: _files(folder, f"{project.tests}/{level}/*.py") for level in ("parity", "integration")}
+    yield from _failed_tests(deeper, scratch)
+    if project is SHOP:
+        return  # what is static runs nowhere else
+    yield from _failed_tests({"shop": _files(folder, "tests/unit/*.py")}, scratch)
+    yield from _failed_tests({level: _files(folder, f"tests/{level}/*.py") for level in ("model", "journey")}, scratch)
+
+
+def _failed_types(project: Project, scratch: Scratch) -> Iterator[tuple[str, tuple[str, ...]]]:
+    packages = [part for package in project.packages for part in ("-p", package)]
+    for command in (("mypy", *packages), ("mypy", project.tests)) if packages else ():
+        if not _passes(done := scratch.run(command)):
+            yield "types", _message(done.stdout)
+
+
+def _failed_tests(levels: Mapping[str, Sequence[str]], scratch: Scratch) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """One process for all: it takes the files in this order and stops at the first failure."""
+    files = [file for level in levels.values() for file in level]
+    if files and not _passes(done := scratch.run((*PYTEST, *files))):
+        message = _message(done.stdout)
+        yield _level_of(message, levels), message
+
+
+def _failed_check(check: Sequence[str], scratch: Scratch) -> Iterator[tuple[str, tuple[str, ...]]]:
+    (scratch.folder / "tmp").mkdir(mode=0o755, exist_ok=True)  # leftovers of a failed run are removed with the copy
+    done = scratch.run(check, TMPDIR=str(scratch.folder / "tmp"))
+    if done.returncode == 0:
+        return
+    lines = [line.strip() for line in done.stdout.splitlines() if line.startswith(TELLING)]
+    if done.returncode != TESTS_FAILED or not lines:
+        end = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
+        raise ScratchError(f"`python -m {' '.join(check)}` ended with {done.returncode} and named nothing:\n{end}")
+    yield _level_of_check(check), tuple(_short(line) for line in lines[:SHOWN_LINES])
+
+
+def _level_of_check(check: Sequence[str]) -> str:
+    match check[0]:
+        case "tools.crash_points":
+            return "crash points"
+        case "tools.faults":
+            return "faults"
+    return next(level for level in LEVELS if f"/{level}" in check[-1])
+
+
+def _contract_files(project: Project, root: Path) -> Mapping[str, Sequence[str]]:
+    """The contract tests by what they hold; this project's pacts reach its providers by the broker, or as files."""
+    contracts = project.contracts
+    own = _files(root, f"{contracts}/*.py")
+    if not own:
+        return {}
+    return {
+        "contract consumer": _files(root, f"{contracts}/test_consumes_*.py"),
+        "contract provider": [
+            *_files(root, "services/*/tests/contract/test_provides.py"),
+            *_files(root, "sandbox/tests/contract/*.py"),
+        ],
+        "AsyncAPI gate": _files(root, f"{contracts}/test_asyncapi.py"),
+    }
+
+
+def _level_of(message: Sequence[str], levels: Mapping[str, Sequence[str]]) -> str:
+    """The level of the first test that pytest names. Raises ScratchError."""
+    failed = re.match(r"(?:FAILED|ERROR) ([^:\s]+)", message[0] if message else "")
+    for level, files in levels.items():
+        if failed and failed[1] in files:
+            return level
+    if failed and len(levels) == 1:  # a conftest that can't be imported
+        return next(iter(levels))
+    raise ScratchError(f"pytest failed without naming a test of a level: {' '.join(message)}")
+
+
+def _passes(done: subprocess.CompletedProcess[str]) -> bool:
+    if done.returncode not in {0, TESTS_FAILED}:
+        raise ScratchError(f"{' '.join(map(str, done.args))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.returncode == 0
+
+
+def _files(root: Path, pattern: str) -> list[str]:
+    """The test files that a glob matches."""
+    return sorted(str(path.relative_to(root)) for path in root.glob(pattern) if path.name.startswith("test_"))
+
+
+def _message(output: str) -> tuple[str, ...]:
+    """The first error of mypy, or the first failed test with what pytest says of it."""
+    lines = output.splitlines()
+    failed = [line.split(" - ")[0] for line in lines if line.startswith(("FAILED ", "ERROR "))][:1]
+    said = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ") or ": error: " in line]
+    return tuple(_short(line) for line in (*failed, *said[:SHOWN_LINES]) if line)
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]}..."
