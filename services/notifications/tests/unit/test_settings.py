@@ -1,11 +1,14 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, ClassVar
 
 import pytest
-from notifications.app import create_mailer
+from notifications.app import build, create_mailer
 from notifications.settings import Settings
 from outboxed.errors import ConfigurationError
 from outboxed.settings import load
 from outboxed.testing.suites.settings import SettingsSuite, wrong_settings
+from outboxed.testing.suites.settings_work import End, Seen, SettingsWorkSuite, accepted_keys, at
 
 
 class TestSettings(SettingsSuite):
@@ -47,3 +50,43 @@ def test_settings_never_show_the_password() -> None:
     settings = Settings(smtp_password="canary")
 
     assert "canary" not in f"{settings!r} {create_mailer(settings)!r}"
+
+
+def mailer(attribute: str) -> Seen:
+    """A part of the mailer that the service closes at its end."""
+    look = attrgetter(f"closed.__self__.{attribute}")
+    return at(look)
+
+
+def server(option: str) -> Seen:
+    """What the client of the mail server is made of."""
+    return mailer(f"_connections._server.{option}")
+
+
+def limit_of_the_task(service: Any) -> float:
+    [kind] = service.worker.kinds
+    seconds: float = kind.limit.total_seconds()
+    return seconds
+
+
+async def both_limits(build: Callable[[], Any], patch: pytest.MonkeyPatch) -> object:
+    return [await at(limit_of_the_task)(build, patch), await server("timeout")(build, patch)]
+
+
+class TestEverySetting(SettingsWorkSuite):
+    settings = Settings
+    build = staticmethod(build)
+    ends: ClassVar[Mapping[str, End]] = {
+        "jwt_public_keys": accepted_keys(),
+        "smtp_host": End({"one": "one", "two.example": "two.example"}, server("host")),
+        "smtp_port": End({"25": 25, "587": 587}, server("port")),
+        "smtp_starttls": End({"true": True, "false": False}, server("starttls")),
+        "smtp_username": End({"": "", "shop": "shop"}, server("username")),
+        "smtp_password": End({"": "", "se cret": "se cret"}, server("password")),
+        "smtp_sender": End(
+            {"a@shop.example": "a@shop.example", "B <b@shop.example>": "B <b@shop.example>"},
+            mailer("_sender"),
+        ),
+        "smtp_domain": End({"a.example": "a.example", "b.example": "b.example"}, mailer("_domain")),
+        "smtp_timeout_seconds": End({"1": [1.5, 1.0], "7.5": [8.0, 7.5]}, both_limits),
+    }

@@ -1,12 +1,26 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from orders.app import build
+from orders.domain import User
 from orders.settings import DEVELOPMENT_PRIVATE_KEY, DEVELOPMENT_PUBLIC_KEY, Settings
 from outboxed.errors import ConfigurationError
 from outboxed.testing.suites.settings import SettingsSuite, wrong_settings
+from outboxed.testing.suites.settings_work import End, SettingsWorkSuite, accepted_keys, at
+from outboxed.web import ApiError
 
 
 def _new_private_key() -> str:
@@ -54,3 +68,47 @@ class TestSettings(SettingsSuite):
     ) -> None:
         with pytest.raises(ConfigurationError, match=self.variable(name)):
             in_production(**{name: value})
+
+
+def public_key_of(private_key: str) -> str:
+    key = load_pem_private_key(private_key.encode(), password=None)
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def lifetime(service: Any) -> int:
+    user = User(uuid4(), "ada@shop.example", "Ada", "hash", datetime.now(UTC))
+    seconds: int = service.dependencies.tokens.issue(user).expires_in
+    return seconds
+
+
+async def calls_in_a_minute(build: Callable[[], Any], _: pytest.MonkeyPatch) -> int:
+    limiter, calls = build().dependencies.rate_limiter, 0
+    with suppress(ApiError):
+        while calls < MANY_CALLS:
+            await limiter.check("create_token", "127.0.0.1")
+            calls += 1
+    return calls
+
+
+MANY_CALLS = 50
+ONE, TWO = _new_private_key(), _new_private_key()
+
+
+class TestEverySetting(SettingsWorkSuite):
+    settings = Settings
+    build = staticmethod(build)
+    ends: ClassVar[Mapping[str, End]] = {
+        "jwt_private_key": End(
+            {key: public_key_of(key) for key in (ONE, TWO)}, at(lambda service: service.dependencies.tokens.public_key)
+        ),
+        "jwt_public_keys": accepted_keys("its own"),
+        "jwt_lifetime_seconds": End({"60": 60, "7200": 7200}, at(lifetime)),
+        "payment_deadline_seconds": End(
+            {"1": timedelta(seconds=1), "60": timedelta(minutes=1)},
+            at(lambda service: service.dependencies.policy.payment_deadline),
+        ),
+        "rate_limit_per_minute": End({"0": MANY_CALLS, "1": 1, "7": 7}, calls_in_a_minute),
+    }
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "operator_password": "../integration/test_command_line.py::test_an_operator_is_made_once"
+    }

@@ -1,5 +1,11 @@
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import httpx
 from outboxed.settings import load
 from outboxed.testing.suites.settings import SettingsSuite, wrong_settings
+from outboxed.testing.suites.settings_work import End, SettingsWorkSuite, accepted_keys, at
+from payments.app import build
 from payments.settings import Settings
 
 
@@ -29,3 +35,27 @@ class TestSettings(SettingsSuite):
         ("JWT_PUBLIC_KEYS", ""),
         ("JWT_PUBLIC_KEYS", "no-json"),
     )
+
+
+def timeouts(service: Any) -> list[float]:
+    """Seconds: of the gateway's calls, of its client, and of the two kinds of tasks that call it."""
+    tasks = [kind.limit.total_seconds() for kind in service.worker.kinds]
+    return [service.dependencies.gateway._timeout, client_of(service).timeout.read, *tasks]  # noqa: SLF001
+
+
+def client_of(service: Any) -> httpx.AsyncClient:
+    client: httpx.AsyncClient = service.dependencies.gateway._client  # noqa: SLF001 - nothing is called here
+    return client
+
+
+class TestEverySetting(SettingsWorkSuite):
+    settings = Settings
+    build = staticmethod(build)
+    ends: ClassVar[Mapping[str, End]] = {
+        "jwt_public_keys": accepted_keys(),
+        "gateway_url": End(
+            {"http://one:8090": "http://one:8090", "https://two": "https://two"},
+            at(lambda service: str(client_of(service).base_url).rstrip("/")),
+        ),
+        "gateway_timeout_seconds": End({"1": [1, 1, 2.5, 2.5], "3": [3, 3, 6.5, 6.5]}, at(timeouts)),
+    }
