@@ -208,7 +208,8 @@ class SettingsWorkSuite:
     """
 
     settings: ClassVar[type[ServiceSettings]]
-    build: ClassVar[Callable[[Any], Service[Any]]]
+    build: ClassVar[Any]
+    """The composition root's function: it makes a Service of settings."""
     ends: ClassVar[Mapping[str, End]]
     elsewhere: ClassVar[Mapping[str, str]] = {}
 
