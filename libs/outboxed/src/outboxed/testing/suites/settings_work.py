@@ -265,4 +265,5 @@ class SettingsWorkSuite:
             patch.setenv(self.settings.variable(name), value)
 
     def _build(self) -> Service[Any]:
-        return type(self).build(load(self.settings))
+        service: Service[Any] = self.build(load(self.settings))
+        return service
