@@ -52,8 +52,8 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
     over HTTP and the other roles of a process don't wait for each other's connections.
 
     A service passes its own parts: the events that it consumes (`routes`), its calls and deadlines (`tasks`), the
-    events that it publishes, its HTTP API, its own `figures` and `retentions`. `name` also names its Python package and
-    its consumer group. `version` defaults to the version of the distribution `name`.
+    events that it publishes, its HTTP API, its own `figures` and `retentions`. Without routes it has no consumer.
+    `name` also names its Python package and its consumer group. `version` defaults to that of the distribution `name`.
     """
     metrics = Metrics(transactions.clock)
     for figure in figures:
@@ -79,7 +79,7 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
         ),
         relay=Relay(transactions.engine, settings.kafka, transactions.events_appended, contact),
         broker=broker,
-        subscriber=subscribe(broker, consumer, settings.kafka),
+        subscriber=subscribe(broker, consumer, settings.kafka) if routes else None,
         metrics=metrics,
         published=published,
         token_verifier=token_verifier,

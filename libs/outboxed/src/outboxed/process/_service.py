@@ -58,7 +58,8 @@ class Service(Generic[U]):
     """A service's parts; `create_service` puts them together.
 
     `name` is also the consumer group and the Python package. `router` has the service's own routes, which find
-    `dependencies` in `app.state.dependencies`. `closed` is awaited when the process ends.
+    `dependencies` in `app.state.dependencies`. `closed` is awaited when the process ends. One that reads no events has
+    no `subscriber`.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Service(Generic[U]):
     worker: Worker[U]
     relay: Relay
     broker: KafkaBroker
-    subscriber: Subscriber
+    subscriber: Subscriber | None
     metrics: Metrics
     published: Sequence[type[Event]]
     token_verifier: TokenVerifier
@@ -106,11 +107,16 @@ class Service(Generic[U]):
         return app
 
     async def run(self, role: RoleName) -> int:
-        """Run a role until SIGTERM; returns the exit status. Raises ConfigurationError for a busy port."""
+        """Run a role until SIGTERM; returns the exit status.
+
+        Raises ConfigurationError for a busy port, and for the role of a consumer where no event is read.
+        """
         settings = self.settings
+        if role == "consumer" and self.subscriber is None:
+            raise ConfigurationError(f"{self.name} reads no events: it has no consumer")
         listener = bind(settings.http_host, settings.http_port, setting=settings.variable("http_port"))
         consumer = None
-        if role in {"all", "consumer"}:
+        if role in {"all", "consumer"} and self.subscriber is not None:
             consumer = ConsumerRole(self.broker, self.subscriber, self.consumer, self.kafka_contact)
         app = self.create_app(with_api=role in {"all", "api"}, consumer_role=consumer)
         roles = [http_role(app, listener), *self.background_roles(role, consumer)]

@@ -72,7 +72,7 @@ class InMemoryParticipant:
         kafka = KafkaSettings(("in-memory:9092",))
         consumer: BatchConsumer[Any] = BatchConsumer(self.name, self.routes, self.database, Metrics(self.clock))
         broker = create_broker(kafka)
-        self._subscriber = subscribe(broker, consumer, kafka)
+        self._subscriber = subscribe(broker, consumer, kafka) if self.routes else None
         self._broker = TestKafkaBroker(broker)
         self._worker = Worker(
             self.kinds, InMemoryTaskQueue(self.database), self.database, self.database.tasks_scheduled
@@ -110,7 +110,7 @@ class InMemoryParticipant:
             self._last = number
             self._bus.send(record)
         batch = self._bus.take(self.name)
-        if batch:
+        if batch and self._subscriber is not None:
             await self._subscriber.process_message(tuple(map(_as_read, batch)))
             self._refuse_stuck(batch)
         return bool(new or batch or await self._worker.run_due())
@@ -138,7 +138,8 @@ class InMemoryParticipant:
 class RunningParticipant:
     """A service that runs on PostgreSQL and Kafka, in this process or in others; `of` makes one of a Service.
 
-    `consumes` are the topics that it reads, without the prefix of `kafka`; `tasks` are its kinds of task.
+    `consumes` are the topics that it reads, `publishes` those that it writes to, without the prefix of `kafka`; `tasks`
+    are its kinds of task.
     `Session.advance` needs `clock`, the service's own.
     """
 
@@ -148,6 +149,7 @@ class RunningParticipant:
     consumes: Sequence[str]
     tasks: Sequence[str] = ()
     clock: Clock | None = None
+    publishes: Sequence[str] = ()
     _stack: AsyncExitStack = field(init=False, repr=False, default_factory=AsyncExitStack)
 
     @classmethod
@@ -160,6 +162,7 @@ class RunningParticipant:
             consumes=service.consumer.topics,
             tasks=[kind.name for kind in service.worker.kinds],
             clock=service.transactions.clock,
+            publishes=sorted({event.topic for event in service.published}),
         )
 
     @property

@@ -212,7 +212,7 @@ def _keep(story: Story) -> None:
 
 
 async def _reader(participants: Sequence[RunningParticipant], stack: AsyncExitStack) -> TopicReader:
-    topics = sorted({topic for participant in participants for topic in participant.consumes})
+    topics = sorted({topic for one in participants for topic in (*one.consumes, *one.publishes)})
     reader = TopicReader(participants[0].kafka, topics)
     await reader.begin()
     stack.push_async_callback(reader.end)
