@@ -8,8 +8,9 @@ from itertools import count
 from typing import Any
 
 from outboxed.messages import Record
-from outboxed.testing.topic_log import Position
+from outboxed.testing.topic_log import Position, header
 from shop_harness.evidence import Charge, Evidence, Letter, Mail, OrderRow, PaymentRow
+from shop_harness.services import readers
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 ADA = "ada@example.com"
@@ -35,6 +36,15 @@ def charges(*amounts: str, refunded: str = "0") -> Sequence[Charge]:
     return [Charge(f"c{number}", "1", Decimal(amount), Decimal(refunded)) for number, amount in enumerate(amounts, 1)]
 
 
+def handled(*records: Record, **changed: set[str]) -> dict[str, set[str]]:
+    """The inbox of each group where all went well, whichever services there are; `changed` are those that differ."""
+    by_group = {
+        group: {header(one, "ce_id") for one in records if types.get(header(one, "ce_type")) == one.topic}
+        for group, types in readers().items()
+    }
+    return {**by_group, **changed}
+
+
 PLACED, CAPTURED = record("order.placed.v1", "p", 1), record("payment.captured.v1", "c", 2)
 CONFIRMED = record("order.confirmed.v1", "o", 2)
 ORDER = OrderRow("1", ADA, "CONFIRMED", Decimal("95.00"), NOON, NOON + timedelta(milliseconds=40), was_confirmed=True)
@@ -44,7 +54,7 @@ EVIDENCE = Evidence(
     payments={"1": PAYMENT},
     notifications={"confirmation.1": "sent"},
     dead_letters=[LETTER],
-    inboxes={"orders": {"c"}, "payments": {"p"}, "notifications": {"o"}},
+    inboxes=handled(PLACED, CAPTURED, CONFIRMED),
     records=[PLACED, CAPTURED, CONFIRMED],
     lag={"orders": 0, "payments": 0, "notifications": 0},
     charges=charges("95.00"),

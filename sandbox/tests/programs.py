@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 PATIENCE = 15
 """Seconds: long for what happens at once even on a busy machine, short for what would wait half a minute or ever."""
-ANY_PORT = {"GATEWAY_PORT": "0", "MAILBOX_SMTP_PORT": "0", "MAILBOX_HTTP_PORT": "0"}
+ANY_PORT = {"GATEWAY_PORT": "0", "MAILBOX_SMTP_PORT": "0", "MAILBOX_HTTP_PORT": "0", "PARTNER_PORT": "0"}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from importlib import import_module
 
 import httpx
 import notifications.consumers
@@ -28,7 +29,7 @@ from services.orders.tests.fakes import PlainPasswords, in_memory_orders
 from services.payments.tests.fakes import in_memory_payments
 from services.payments.tests.sandbox import Sandbox
 
-from .shop import Shop
+from .shop import OTHERS, Shop
 
 GATEWAY_SECONDS = 5
 
@@ -51,6 +52,7 @@ async def open_shop_in_memory() -> AsyncIterator[Shop]:
             InMemoryParticipant("orders", databases[0], orders.consumers.ROUTES, orders.tasks.task_kinds()),
             InMemoryParticipant("payments", databases[1], payments.consumers.ROUTES, charges),
             InMemoryParticipant("notifications", databases[2], notifications.consumers.ROUTES, emails),
+            *[await _participant(name, clock, stack) for name in OTHERS],
         ]
         settings = Settings(environment="test")
         app = orders.app.create_app(settings)
@@ -69,3 +71,9 @@ async def open_shop_in_memory() -> AsyncIterator[Shop]:
             return [mail.kind.value for mail in mailer.sent if mail.email == email]
 
         yield Shop(http, sandbox.http, sandbox.ledger, kinds, parts)
+
+
+async def _participant(service: str, clock: Clock, stack: AsyncExitStack) -> InMemoryParticipant:
+    module = import_module(f"services.{service}.tests.participant")
+    participant: InMemoryParticipant = await module.participant(clock, stack)
+    return participant

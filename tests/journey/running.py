@@ -1,4 +1,4 @@
-"""The shop as it runs: three services on PostgreSQL, Kafka, HTTP and SMTP, with the sandbox around them."""
+"""The shop as it runs: its services on PostgreSQL, Kafka, HTTP and SMTP, with the sandbox around them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,9 +8,11 @@ from typing import Any
 
 import httpx
 import mail_catcher
+import partner
 import payment_gateway
 from backing_services.kafka import KafkaCluster
 from backing_services.postgres import PostgresServer
+from fastapi import FastAPI
 from orders.domain import Product
 from outboxed.consuming import ConsumerRole
 from outboxed.process import Service
@@ -36,7 +38,8 @@ async def open_running_shop(postgres: PostgresServer, kafka: KafkaCluster) -> As
         gateway_port = await stack.enter_async_context(_gateway(ledger))
         mails = mail_catcher.Store()
         smtp_port = await stack.enter_async_context(_smtp(mails))
-        services = _services(postgres, kafka, gateway_port, smtp_port)
+        partner_port = await stack.enter_async_context(_serving(partner.create_app(partner.Jobs()), asyncio.Event()))
+        services = _services(postgres, kafka, gateway_port, smtp_port, partner_port)
         prefix = services[0].settings.kafka.topic_prefix
         await kafka.create_topics({f"{prefix}{topic}": partitions for topic, partitions in TOPICS.items()})
         for service in services:
@@ -63,7 +66,9 @@ def _kinds(mails: mail_catcher.Store, email: str) -> list[str]:
     return [mail.message_id.strip("<").partition(".")[0] for mail in own]
 
 
-def _services(postgres: PostgresServer, kafka: KafkaCluster, gateway_port: int, smtp_port: int) -> list[Service[Any]]:
+def _services(
+    postgres: PostgresServer, kafka: KafkaCluster, gateway_port: int, smtp_port: int, partner_port: int
+) -> list[Service[Any]]:
     common: dict[str, Any] = {
         "environment": "test",
         "kafka_bootstrap_servers": kafka.bootstrap_servers,
@@ -75,10 +80,13 @@ def _services(postgres: PostgresServer, kafka: KafkaCluster, gateway_port: int, 
         "payments": {"gateway_url": f"http://127.0.0.1:{gateway_port}", "gateway_timeout_seconds": 0.5},
         "notifications": {"smtp_port": smtp_port},
     }
+    others = {"partner_url": f"http://127.0.0.1:{partner_port}"}
     clock, services = Clock(), []
     for name in SERVICES:
         database_url = postgres.url(f"{name}_journey_test")
-        settings = import_module(f"{name}.settings").Settings(database_url=database_url, **own[name], **common)
+        settings = import_module(f"{name}.settings").Settings(
+            database_url=database_url, **own.get(name, others), **common
+        )
         services.append(import_module(f"{name}.app").build(settings, clock))
     return services
 
@@ -90,15 +98,22 @@ async def _stock(service: Service[Any]) -> None:
 
 
 def _running(service: Service[Any]) -> AbstractAsyncContextManager[None]:
-    consumer = ConsumerRole(service.broker, service.subscriber, service.consumer)
+    subscriber = service.subscriber
+    consumer = ConsumerRole(service.broker, subscriber, service.consumer) if subscriber is not None else None
     return running(*(role.run for role in service.background_roles("all", consumer)))
 
 
 @asynccontextmanager
 async def _gateway(ledger: payment_gateway.Ledger) -> AsyncIterator[int]:
-    listener = listen("127.0.0.1", 0, "GATEWAY_PORT")
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve_http(payment_gateway.create_app(ledger, stopping=stop), listener, stop))
+    async with _serving(payment_gateway.create_app(ledger, stopping=stop), stop) as port:
+        yield port
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI, stop: asyncio.Event) -> AsyncIterator[int]:
+    listener = listen("127.0.0.1", 0, "a port")
+    serving = asyncio.create_task(serve_http(app, listener, stop))
     yield listener.getsockname()[1]
     stop.set()
     await serving

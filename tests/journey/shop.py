@@ -7,10 +7,15 @@ from typing import Any
 
 import httpx
 import payment_gateway
+from asyncapi_gate import read_document
 from outboxed.testing.tracking import InMemoryParticipant, RunningParticipant, Session, tracked
 from shop_harness.ledgers import undocumented_of
+from shop_harness.services import ROOT, SAGA, SERVICES
 
 from tests.customer import Customer
+
+OTHERS = [name for name in SERVICES if name not in SAGA]
+"""Services that came later: each says in `tests/participant.py` how it takes part."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ class Shop:
             yield session
         records = [replace(one, topic=one.topic.removeprefix(self.topic_prefix)) for one in session.records]
         assert not undocumented_of(records)
+
+    def events_of_others(self) -> Sequence[str]:
+        """What the services that came later publish."""
+        documents = [read_document(ROOT / f"contracts/asyncapi/{name}.json") for name in OTHERS]
+        return [event for document in documents for event in document.sent]
 
     def money_of(self, order_id: str) -> list[str]:
         """The gateway's decisions about an order that moved money."""

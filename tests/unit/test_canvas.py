@@ -65,5 +65,5 @@ async def test_the_events_and_tasks_are_those_that_the_service_knows(service: st
     kinds = {kind.name for kind in running.worker.kinds}
     await running.close()
 
-    assert names(r"`([a-z]+\.[a-z]+\.v\d+)`", section(service, "Events")) == events
+    assert names(r"`([a-z0-9_]+\.[a-z0-9_]+\.v\d+)`", section(service, "Events")) == events
     assert names(r"(?m)^\| `([a-z_]+)` \|", section(service, "Tasks")) == kinds

@@ -14,7 +14,7 @@ from shop_harness.services import ROOT, SERVICES
 from docs.site.behaviours import page as behaviours
 from docs.site.behaviours import sentence
 
-PROGRAMS = ("payment_gateway", "mail_catcher")
+PROGRAMS = ("payment_gateway", "mail_catcher", "partner")
 OURS = (*(file.parent.name for file in ROOT.glob("libs/*/pyproject.toml")), *SERVICES, *PROGRAMS)
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^    (?:make|python -m|docker|pip|export|\.venv).*\n)+", re.MULTILINE)

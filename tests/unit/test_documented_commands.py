@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from shop_demo.__main__ import curl_script
-from shop_harness.services import ROOT
+from shop_harness.services import ROOT, SERVICES
 from shop_harness.system import Ports
 
 from .test_documentation import IDS, PAGES, commands
@@ -22,6 +22,7 @@ RUN_BY = {
     r"make run SERVICE=\w+$": (CI, "make run SERVICE=payments ARGS=--help"),
     r"make ci( SERVICE=\w+)?$": (CI, "make ci-alone SERVICE="),
     r"make engine(?:-stop)?$": (CI, "deploy/engine/engine (?:start|stop)"),
+    r"make (new|remove)-service": ("tools/new_service_check/__main__.py", r'"\1-service"'),
     r"make broker-stand-in$": ("tests/integration/test_broker_stand_in.py", '"tools.broker_stand_in"'),
     r'make broker ARGS="([a-z-]+)': (BROKER, r'"\1"'),
     r'make broker SERVICE=\w+ ARGS="[a-z-]+ (--[a-z-]+)': (BROKER, r'"\1"'),
@@ -42,11 +43,11 @@ RUN_BY = {
     r"python -m (?:\w+) migrate$": ("services/orders/tests/integration/test_command_line.py", '"orders", "migrate"'),
     r"python -m orders (seed-products|create-operator)": ("services/orders/pyproject.toml", r'\["\1"'),
     r"python -m payments reconcile": ("tools/faults/aftermath.py", '"payments", "reconcile"'),
-    r"python -m (?:orders|payments|notifications)(?: \[run\]| --role|$)": (
+    rf"python -m (?:{'|'.join(SERVICES)})(?: \[run\]| --role|$)": (
         "harness/src/shop_harness/system.py",
         r'"-m", module',
     ),
-    r"python -m (payment_gateway|mail_catcher)$": ("sandbox/tests/integration/test_programs.py", r'"\1"'),
+    r"python -m (payment_gateway|mail_catcher|partner)$": ("sandbox/tests/integration/test_programs.py", r'"\1"'),
     r"python -m asyncapi_gate --drop-forms": ("libs/asyncapi_gate/tests/integration/test_command.py", '"--drop-forms"'),
     r"python -m asyncapi_gate --against": ("libs/asyncapi_gate/tests/integration/test_command.py", '"--against"'),
     r"python -m backing_services.kafka --topic": (

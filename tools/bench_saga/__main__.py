@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from shop_harness.customers import NoAnswerError
 from shop_harness.ledgers import Ledgers
-from shop_harness.services import SERVICES
+from shop_harness.services import SAGA
 from shop_harness.system import FOR_A_PERSON
 
 from tools.bench_saga.builds import BUILDS, NAIVE, PRODUCT, Build, SagaSystem
@@ -61,7 +61,7 @@ async def _measured(folder: Path, orders: int, rounds: int) -> tuple[Turns, Harm
 
 def _costs(turns: Turns) -> Table:
     table = Table("", *turns, title="medians of all turns; CPU is milliseconds an order")
-    for name in (*SERVICES, "services", *_others(turns), "all"):
+    for name in (*SAGA, "services", *_others(turns), "all"):
         table.add_row(name, *(f"{_cpu(turns[build], name):.1f}" for build in turns))
     table.add_row("orders/s", *(f"{_rate(turns[build]):.1f}" for build in turns))
     table.add_row("POST p50, ms", *(f"{1000 * median(turn.p50 for turn in turns[build]):.0f}" for build in turns))
@@ -94,7 +94,7 @@ def _told(build: Build, harm: Harm) -> str:
 
 
 def _others(turns: Turns) -> Sequence[str]:
-    return [name for name in turns[PRODUCT.name][0].milliseconds if name not in SERVICES]
+    return [name for name in turns[PRODUCT.name][0].milliseconds if name not in SAGA]
 
 
 def _cpu(turns: Sequence[Turn], name: str) -> float:

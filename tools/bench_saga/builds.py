@@ -9,7 +9,7 @@ import asyncpg
 from backing_services.postgres import asyncpg_url
 from backing_services.processes import Supervisor
 from backing_services.waiting import eventually
-from shop_harness.services import EMBEDDED_PARTITIONS, SERVICES
+from shop_harness.services import EMBEDDED_PARTITIONS, SAGA
 from shop_harness.system import LOOPBACK, Ports
 
 from tools.bench_saga.naive.events import TOPICS
@@ -59,12 +59,12 @@ class SagaSystem(MeasuredSystem):
 
     async def _start_services(self) -> None:
         await self.kafka.create_topics(dict.fromkeys(TOPICS, EMBEDDED_PARTITIONS))
-        for service in SERVICES:
+        for service in SAGA:
             await self.postgres.create_database(NAIVE.database.format(service=service))
 
     async def start(self, build: Build) -> None:
         """Start the services of a build."""
-        for service in SERVICES:
+        for service in SAGA:
             environment = self.environment(service, self.ports[service]) | self._naive_environment(service)
             await self._run(
                 build.process(service),
@@ -75,7 +75,7 @@ class SagaSystem(MeasuredSystem):
 
     async def stop(self, build: Build) -> None:
         """Stop them."""
-        for service in SERVICES:
+        for service in SAGA:
             await self.supervisor.stop(build.process(service))
 
     async def count(self, build: Build, service: str, query: str) -> int:

@@ -10,7 +10,7 @@ from time import perf_counter
 from shop_harness.evidence import Charge, Mail
 from shop_harness.ledgers import Ledgers
 from shop_harness.percentiles import percentile
-from shop_harness.services import SERVICES
+from shop_harness.services import SAGA
 
 from tools.bench_saga.builds import CAPTURED, Build, SagaSystem
 from tools.measuring.load import Customers
@@ -33,7 +33,7 @@ class Turn:
 
     @property
     def services(self) -> float:
-        return sum(self.milliseconds[service] for service in SERVICES)
+        return sum(self.milliseconds[service] for service in SAGA)
 
     @property
     def p50(self) -> float:
@@ -87,7 +87,7 @@ class Trials:
     async def load(self, build: Build, orders: int) -> Turn:
         """One turn of a build, warmed up."""
         async with self._running(build) as customers:
-            services = {service: build.process(service) for service in SERVICES}
+            services = {service: build.process(service) for service in SAGA}
             before, begun = self.system.processor_seconds(services), perf_counter()
             answered = await customers.place(orders)
             await self._at_rest(build, orders)

@@ -22,7 +22,7 @@ from backing_services.waiting import StillWaitingError, eventually
 from orders.app import build
 from orders.settings import Settings
 from outboxed.testing.topic_log import lag
-from shop_harness.services import SERVICES, TOPICS, topics_of
+from shop_harness.services import SAGA, TOPICS, topics_of
 from shop_harness.system import FOR_A_PERSON, Ports, System
 
 from services.notifications.tests import factories as notifications_factories
@@ -99,7 +99,7 @@ def main(
 
 async def _measured(folder: Path, early: int, late: int) -> Sequence[Growth]:
     async with QuietSystem(Ports.free(), print, folder=folder) as system:
-        return [await Measurement(service, system).growth(early, late) for service in SERVICES]
+        return [await Measurement(service, system).growth(early, late) for service in SAGA]
 
 
 class QuietSystem(System):
@@ -110,7 +110,7 @@ class QuietSystem(System):
         self.kafka = self._stack.enter_context(ApacheKafka())
 
     async def _start_services(self) -> None:
-        for service in SERVICES:
+        for service in SAGA:
             await self.kafka.create_topics(_prefixed(service, TOPICS))
 
     def environment(self, service: str, port: int = 0) -> dict[str, str]:

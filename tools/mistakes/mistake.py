@@ -28,7 +28,7 @@ ORDERS = Project("services/orders", ("orders",))
 PAYMENTS = Project("services/payments", ("payments",))
 NOTIFICATIONS = Project("services/notifications", ("notifications",))
 OUTBOXED = Project("libs/outboxed", ("outboxed",))
-SANDBOX = Project("sandbox", ("payment_gateway", "mail_catcher", "sandbox_process"))
+SANDBOX = Project("sandbox", ("payment_gateway", "mail_catcher", "partner", "sandbox_process"))
 SHOP = Project("tests", ())
 """What belongs to no single service: compose, images, Makefile, workflows, pages."""
 

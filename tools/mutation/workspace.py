@@ -25,13 +25,8 @@ MUTATED = (
     "outboxed/messages/_reasons.py",
     "outboxed/_wakeups.py",
     "outboxed/tasks/_worker.py",
-    "notifications/domain.py",
-    "notifications/handlers.py",
-    "orders/domain.py",
-    "orders/handlers.py",
+    *(f"{service}/{module}.py" for service in SERVICES for module in ("domain", "handlers")),
     "orders/pricing.py",
-    "payments/domain.py",
-    "payments/handlers.py",
     "payments/reconciliation.py",
 )
 """Domain, pricing and handlers of each service, and the modules of outboxed without database, Kafka and HTTP."""

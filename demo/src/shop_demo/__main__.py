@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from shop_harness.evidence import Evidence
 from shop_harness.ledgers import Ledgers, at_rest
+from shop_harness.services import HAS_PARTNER, SAGA, SERVICES
 from shop_harness.system import FOR_A_PERSON, Ports, System, SystemStartError
 
 from shop_demo.customers import Customers, Outcome, Pace, ShopError, place_all
@@ -165,13 +166,15 @@ async def _up() -> int:
 
 def _welcome(ports: Ports) -> str:
     orders = ports.url("orders")
+    later = "".join(f"{name:<15}{ports.url(name)}/docs\n" for name in SERVICES if name not in SAGA)
+    partner = f"{'partner':<15}{ports.url('partner')}/_jobs\n" if HAS_PARTNER else ""
     return f"""
 orders         {orders}/docs  {orders}/asyncapi  {orders}/metrics
 payments       {ports.url("payments")}/docs
 notifications  {ports.url("notifications")}/docs
-gateway        {ports.url("gateway")}/_ledger
+{later}gateway        {ports.url("gateway")}/_ledger
 mail catcher   {ports.url("mail_catcher")}/api/v1/messages
-
+{partner}
 Place an order (copy, paste):
 
 {curl_script(ports)}

@@ -57,13 +57,18 @@ ALL: Mapping[str, Service] = {
     )
 }
 SERVICES = tuple(ALL)
+SAGA = ("orders", "payments", "notifications")
+"""The services that an order goes through; a service that came later only listens, and tells others."""
 TOPICS: Mapping[str, int] = {topic: EMBEDDED_PARTITIONS for service in ALL.values() for topic in service.publishes}
 """With their partitions."""
+HAS_PARTNER = any("{partner_url}" in value for service in ALL.values() for value in service.environment.values())
+"""Whether a service asks the sandbox's partner, which runs for nobody else."""
 LISTENERS: Mapping[str, tuple[str, int]] = {
     **{service.name: (service.port_variable, service.port) for service in ALL.values()},
     "gateway": ("GATEWAY_PORT", 8090),
     "mail_catcher": ("MAILBOX_HTTP_PORT", 8025),
     "smtp": ("MAILBOX_SMTP_PORT", 1025),
+    **({"partner": ("PARTNER_PORT", 8091)} if HAS_PARTNER else {}),
 }
 """What listens: the variable that sets its port, and its usual port."""
 

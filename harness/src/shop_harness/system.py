@@ -26,7 +26,7 @@ from backing_services.processes import (
 from outboxed.storage import create_engine, migrate, reason_of
 from sqlalchemy.exc import SQLAlchemyError
 
-from shop_harness.services import ALL, LISTENERS, SERVICES, TOPICS
+from shop_harness.services import ALL, HAS_PARTNER, LISTENERS, SERVICES, TOPICS
 
 MOCK_LIMITS = {"KAFKA_SESSION_TIMEOUT_MS": "2000", "KAFKA_FETCH_MAX_WAIT_MS": "20"}
 OPERATOR_EMAIL = "operator@shop.example"
@@ -36,7 +36,11 @@ LAST_PORT = 65535
 READY_WITHIN = 60.0
 MAIL_CATCHER_ROOM = "1000000"
 """E-mails that are kept: a ledger that forgets proves nothing."""
-HEALTH = {"payment gateway": ("gateway", "/health"), "mail catcher": ("mail_catcher", "/livez")}
+HEALTH = {
+    "payment gateway": ("gateway", "/health"),
+    "mail catcher": ("mail_catcher", "/livez"),
+    "partner": ("partner", "/health"),
+}
 """Where a process says that it is well; a service does at /health/ready."""
 
 
@@ -161,6 +165,7 @@ class System:
             "operator_password": OPERATOR_PASSWORD,
             "smtp_host": LOOPBACK,
             "smtp_port": self.ports["smtp"],
+            **({"partner_url": self.ports.url("partner")} if HAS_PARTNER else {}),
         }
 
     async def start_service(self, service: str) -> ManagedProcess:
@@ -216,6 +221,7 @@ class System:
         await asyncio.gather(
             self._run("payment gateway", "payment_gateway", gateway),
             self._run("mail catcher", "mail_catcher", mail_catcher),
+            *([self._run("partner", "partner", ports)] if HAS_PARTNER else []),
         )
 
     async def _run(

@@ -1,4 +1,4 @@
-"""How both programs of the sandbox start, listen and stop: what either process needs and neither is about."""
+"""How the programs of the sandbox start, listen and stop: what each process needs and none is about."""
 
 from sandbox_process.process import listen, load_settings, run, serve_http
 

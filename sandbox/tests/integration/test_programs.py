@@ -92,3 +92,12 @@ async def test_a_wrong_setting_is_one_line_that_names_the_variable(
     assert status == 1
     assert named in said
     assert said.count("\n") == 1
+
+
+async def test_the_partner_does_jobs_until_sigterm_ends_it() -> None:
+    async with running("partner") as partner:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{partner.ports[0]}", trust_env=False) as http:
+            done = await http.put("/v1/jobs/key-1", json={"step": "DISPATCHED", "details": {}})
+
+        assert done.json() == {"id": "job_1"}
+        assert await partner.stop() == 0
