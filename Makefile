@@ -95,6 +95,24 @@ format: .venv ## format the code and fix what ruff can fix
 	@$(RUN) ruff check --fix --quiet . || true
 	@$(RUN) ruff format --quiet .
 
+# --- add to it: see docs/how-to/add-a-service.md ---
+
+.PHONY: new-service
+new-service: export NAME := $(NAME)
+new-service: export READS := $(READS)
+new-service: export PUBLISHES := $(PUBLISHES)
+new-service: .venv ## a service of your own, wired: NAME=shipping READS=order.confirmed PUBLISHES=shipment.dispatched
+	@$(RUN) python -m tools.new_service
+
+.PHONY: remove-service
+remove-service: export NAME := $(NAME)
+remove-service: .venv ## take a service out again, with its entries everywhere: NAME=shipping
+	@$(RUN) python -m tools.remove_service
+
+.PHONY: new-service-check
+new-service-check: .venv ## in a clone: make a service, run its gates, send an order through it, take it out again
+	@$(RUN) python -m tools.new_service_check $(ARGS)
+
 # --- keep the contracts: see contracts/README.md and contracts/broker.md ---
 
 .PHONY: contracts
