@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import jinja2
@@ -36,14 +36,20 @@ def environment(folder: Path) -> jinja2.Environment:
 
 
 def write(files: Mapping[str, str]) -> None:
-    """Write them, and format those that are Python."""
+    """Write them, and tidy those that are Python."""
     for name, text in files.items():
         path = ROOT / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    tidy(ROOT, files)
+
+
+def tidy(root: Path, files: Iterable[str]) -> None:
+    """Sort the imports, and break the lines that names have made long; `root` has the files and the settings."""
     python = [name for name in files if name.endswith(".py")]
     for command in (["check", "--fix", "--silent", "--exit-zero"], ["format", "--quiet"]):
-        subprocess.run([sys.executable, "-m", "ruff", *command, *python], cwd=ROOT, check=True)  # noqa: S603
+        ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", *python]
+        subprocess.run(ruff, cwd=root, check=True)  # noqa: S603
 
 
 def _from_template(shape: Shape) -> Iterator[tuple[str, str]]:

@@ -261,10 +261,6 @@ class Shape:
         return self.expectations.producers
 
     @property
-    def producers_text(self) -> str:
-        return " and ".join(filter(None, [", ".join(self.producers[:-1]), self.producers[-1]]))
-
-    @property
     def by_producer(self) -> Sequence[tuple[str, Sequence[str]]]:
         return [
             (producer, [read.short for read in self.reads if read.event.producer == producer])

@@ -41,12 +41,12 @@ class Entry:
 
 def put(wiring: Wiring) -> Sequence[str]:
     """Write a service's entries; the files that have changed."""
-    return [entry.file for entry in _entries() if _changed(entry.file, entry.put, wiring)]
+    return [entry.file for entry in entries() if _changed(entry.file, entry.put, wiring)]
 
 
 def take(wiring: Wiring) -> Sequence[str]:
     """Take a service's entries out; the files that have changed."""
-    return [entry.file for entry in _entries() if _changed(entry.file, entry.take, wiring)]
+    return [entry.file for entry in entries() if _changed(entry.file, entry.take, wiring)]
 
 
 def mark_read(event_type: str, producer: str, key: str) -> bool:
@@ -84,7 +84,7 @@ def _changed(file: str, change: Callable[[str, Wiring], str], wiring: Wiring) ->
     return after != before
 
 
-def _entries() -> Iterator[Entry]:
+def entries() -> Iterator[Entry]:
     yield Entry(COMPOSE, _put_into_compose, _take_out_of_compose)
     yield Entry(".importlinter", _put_into_layers, _take_out_of_layers)
     for file in sorted(ROOT.glob("services/*/.importlinter")):

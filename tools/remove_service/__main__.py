@@ -54,7 +54,7 @@ def _asked(name: str) -> Service:
     if name not in ALL:
         raise WrongArgumentError(f"NAME={name}: there is no such service; there are {', '.join(SERVICES)}")
     if name in SAGA:
-        raise WrongArgumentError(f"NAME={name}: the demo, the journeys and the tools are about {', '.join(SAGA)}")
+        raise WrongArgumentError(f"NAME={name}: the demo and the journeys are about {', '.join(SAGA)}")
     if readers := [pact["consumer"]["name"] for pact in _pacts() if pact["provider"]["name"] == name]:
         raise WrongArgumentError(f"NAME={name}: {', '.join(readers)} reads its events: change or remove that first")
     return ALL[name]

@@ -1,0 +1,183 @@
+"""`make new-service`: what it makes passes the linter whatever the names are, and what it can't make is one line."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from shop_harness.services import ROOT, SAGA
+
+from tools.new_service import rendering, static
+from tools.new_service.__main__ import asked
+from tools.new_service.names import WrongArgumentError
+from tools.new_service.shape import Shape, plural
+
+LONG = "x" * 11 + "_" + "y" * 12
+SHAPES: Mapping[str, tuple[str, str, str]] = {
+    "reads and publishes": ("shipping", "order.confirmed", "shipment.dispatched"),
+    "two producers, several events": ("gift-wrapping", "payment.*,order.placed.v1", "gift.part_wrapped,gift.sent"),
+    "only reads": ("loyalty", "order.confirmed,order.cancelled", ""),
+    "only publishes": ("price_watch", "", "price.changed"),
+    "the words of the template": ("auditing", "order.placed", "task.requested,event.refused,class.done"),
+    "one verb twice": ("routing", "order.placed", "parcel.sent,letter.sent"),
+    "the longest names": (LONG, "order.placed,payment.refunded", f"{LONG}.{LONG},{LONG}.{LONG[::-1]}"),
+    "the longest names alone": (LONG, "", f"{LONG}.{LONG}"),
+}
+
+
+@pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES)
+def test_what_is_made_passes_the_linter(tmp_path: Path, given: tuple[str, str, str]) -> None:
+    files = rendering.rendered(asked(*given))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    rendering.tidy(tmp_path, files)
+
+    command = [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise"]
+    linted = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)  # noqa: S603
+    assert linted.returncode == 0, linted.stdout
+
+
+@pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES)
+def test_no_word_of_the_template_is_left(given: tuple[str, str, str]) -> None:
+    files = rendering.rendered(asked(*given))
+
+    assert {name: text for name, text in files.items() if "{{" in text.replace("${{", "") or "{%" in text} == {}
+    assert [name for name in files if "NAME" in name] == []
+
+
+@pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES)
+def test_what_is_put_into_the_static_files_is_taken_out_without_a_trace(given: tuple[str, str, str]) -> None:
+    shape = asked(*given)
+    wiring = static.Wiring(shape.name, shape.port, {shape.topic: 12} if shape.events else {}, SAGA)
+
+    for entry in static.entries():
+        before = (ROOT / entry.file).read_text()
+        put = entry.put(before, wiring)
+        assert put != before, f"{entry.file} says nothing of {shape.name}"
+        assert entry.put(put, wiring) == put
+        assert entry.take(put, wiring) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("", "order.placed", ""), "NAME is needed: make new-service NAME=shipping READS=... PUBLISHES=..."),
+        (("shipping", "", ""), "READS or PUBLISHES is needed"),
+        (("Shipping", "order.placed", ""), "NAME=Shipping: a name has small letters"),
+        (("2fast", "order.placed", ""), "NAME=2fast: a name has small letters"),
+        (("a b", "order.placed", ""), "NAME=a b: a name has small letters"),
+        (("../orders", "order.placed", ""), "NAME=../orders: a name has small letters"),
+        (("x" * 25, "order.placed", ""), "has at most 24 characters"),
+        (("class", "order.placed", ""), "NAME=class: is a word of Python"),
+        (("match", "order.placed", ""), "NAME=match: is a word of Python"),
+        (("json", "order.placed", ""), "NAME=json: is a module of Python's standard library"),
+        (("payments", "order.placed", ""), "NAME=payments: there is a service payments already"),
+        (("httpx", "order.placed", ""), "NAME=httpx: a package is called httpx already"),
+        (("outboxed", "order.placed", ""), "NAME=outboxed: a package is called outboxed already"),
+        (("kafka", "order.placed", ""), "NAME=kafka: a package is called kafka already"),
+        (
+            ("shipping", "order.exploded", ""),
+            "READS=order.exploded: nobody publishes it; there are order",
+        ),
+        (("shipping", "order.placed.v7", ""), "READS=order.placed.v7: nobody publishes it"),
+        (("shipping", "refund.*", ""), "READS=refund.*: nobody publishes it"),
+        (("shipping", "order placed", ""), "READS=order placed: an event is called like order.confirmed"),
+        (("shipping", "order.placed,order.placed.v1", ""), "names an event twice"),
+        (("shipping", "order.placed,order.placed", ""), "READS: names order.placed twice"),
+        (("shipping", "", "order.placed"), "PUBLISHES=order.placed: orders publishes it already"),
+        (("shipping", "", "order.placed.v2"), "PUBLISHES=order.placed: orders publishes it already"),
+        (("shipping", "", "dispatched"), "PUBLISHES=dispatched: an event is called like shipment.dispatched"),
+        (("shipping", "", "Shipment.Dispatched"), "PUBLISHES=Shipment.Dispatched: an event is called like"),
+        (("shipping", "", "a.b,a.b.v2"), "PUBLISHES=a.b,a.b.v2: names an event twice"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_made_is_one_line(given: tuple[str, str, str], told: str) -> None:
+    with pytest.raises(WrongArgumentError) as refused:
+        asked(*given)
+
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "variables", "told"),
+    [
+        ("tools.new_service", {"NAME": "json"}, "new-service: NAME=json: is a module of Python's standard library\n"),
+        ("tools.remove_service", {}, "remove-service: NAME is needed: make remove-service NAME=shipping\n"),
+        (
+            "tools.remove_service",
+            {"NAME": "orders"},
+            "remove-service: NAME=orders: the demo and the journeys are about orders, payments, notifications\n",
+        ),
+    ],
+)
+def test_the_command_says_it_on_stderr_and_exits_with_2(module: str, variables: dict[str, str], told: str) -> None:
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(  # noqa: S603
+        command, cwd=ROOT, env={"PATH": "", **variables}, check=False, capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
+def shape(name: str, reads: str, publishes: str) -> Shape:
+    return asked(name, reads, publishes)
+
+
+def test_what_is_read_has_the_fields_that_others_rely_on_with_the_values_that_can_be_asked_for() -> None:
+    [read] = shape("shipping", "order.placed", "").reads
+
+    assert set(read.event.example) == {"order_id", "total", "payment_method", "pay_before"}
+    assert read.event.example["total"] == {"amount": "95.00", "currency": "EUR"}
+    assert read.event.another["total"] == {"amount": "1062.50", "currency": "EUR"}
+    assert read.event.state == "an order is placed"
+
+
+def test_a_view_has_a_type_for_each_form() -> None:
+    classes = shape("shipping", "order.placed", "").views.classes
+
+    assert "order_id: UUID" in classes
+    assert "pay_before: ConsumedTimestamp" in classes
+    assert "amount: ConsumedAmount" in classes
+
+
+@pytest.mark.parametrize(
+    ("given", "noun"),
+    [
+        (("shipping", "", "shipment.dispatched"), "shipment"),
+        (("loyalty", "order.placed", ""), "loyalty_entry"),
+        (("auditing", "", "task.done"), "task_entry"),
+        (("auditing", "", "class.done"), "class_entry"),
+        (("auditing", "", "list.done"), "list_entry"),
+    ],
+)
+def test_what_a_service_keeps_is_called_after_its_first_event_unless_the_word_is_taken(
+    given: tuple[str, str, str], noun: str
+) -> None:
+    assert shape(*given).noun == noun
+
+
+@pytest.mark.parametrize(
+    ("noun", "several"), [("shipment", "shipments"), ("entry", "entries"), ("box", "boxes"), ("day", "days")]
+)
+def test_several_are_called_so(noun: str, several: str) -> None:
+    assert plural(noun) == several
+
+
+@pytest.mark.parametrize(
+    ("publishes", "statuses"),
+    [
+        ("", ["REQUESTED", "DONE", "REFUSED"]),
+        ("a.sent,a.arrived", ["REQUESTED", "SENT", "ARRIVED", "REFUSED"]),
+        ("a.requested,a.refused", ["BEGUN", "REQUESTED", "REFUSED", "GIVEN_UP"]),
+        ("a.sent,b.sent", ["REQUESTED", "A_SENT", "B_SENT", "REFUSED"]),
+    ],
+)
+def test_each_event_is_a_status_and_no_two_have_one_name(publishes: str, statuses: list[str]) -> None:
+    assert shape("shipping", "order.placed", publishes).statuses == statuses
