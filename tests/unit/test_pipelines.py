@@ -30,6 +30,8 @@ NOT_IN_CI = {
     "broker": "make broker-walkthrough runs its commands",
     "broker-stand-in": "CI starts the program itself",
     "contracts-drop": "changes files; libs/asyncapi_gate tests it",
+    "new-service": "changes files; make new-service-check and tests/unit/test_new_service.py make services",
+    "remove-service": "changes files; make new-service-check takes one out",
     "mistakes": "takes an hour; CI runs make drill, a part of it",
     "faults-drill": "takes half an hour",
     "flake": "takes hours",

@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from tools.drill.scratch import ROOT
+from tools.scratch import ROOT
 from tools.uv import program
 
 T = TypeVar("T")
