@@ -6,12 +6,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shop_harness.services import ROOT, SERVICES
+from shop_harness.services import LISTENERS, ROOT, SERVICES
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 EVENT = re.compile(rf"({NAME.pattern})\.({NAME.pattern})(?:\.v([1-9][0-9]*))?")
 LONGEST = 24
 """Characters of a name, so that lines which are made of names stay within a line of code."""
+
+
+NOT_A_SERVICES = frozenset({"kafka", "mailbox", "postgres", "sandbox", "template0", "template1", *LISTENERS}) - {
+    *SERVICES
+}
+"""Names of what runs beside the services, and of databases that every server has."""
 
 
 class WrongArgumentError(ValueError):
@@ -65,7 +71,7 @@ def service_name(text: str) -> str:
     if name in SERVICES or (ROOT / "services" / name).exists():
         raise WrongArgumentError(f"NAME={text}: there is a service {name} already")
     if name in _packages():
-        raise WrongArgumentError(f"NAME={text}: a package is called {name} already")
+        raise WrongArgumentError(f"NAME={text}: something here is called {name} already")
     return name
 
 
@@ -93,4 +99,4 @@ def _packages() -> set[str]:
     from importlib.metadata import packages_distributions  # noqa: PLC0415 - slow, and the last question of all
 
     own = {path.name for pattern in ("libs/*/src/*", "*/src/*", "*") for path in ROOT.glob(pattern) if path.is_dir()}
-    return own | set(packages_distributions()) | {"kafka", "postgres", "mailbox", "sandbox"}
+    return own | set(packages_distributions()) | NOT_A_SERVICES
