@@ -14,10 +14,8 @@ LONGEST = 24
 """Characters of a name, so that lines which are made of names stay within a line of code."""
 
 
-NOT_A_SERVICES = frozenset({"kafka", "mailbox", "postgres", "sandbox", "template0", "template1", *LISTENERS}) - {
-    *SERVICES
-}
-"""Names of what runs beside the services, and of databases that every server has."""
+OTHER_PROGRAMS = {"kafka", "mailbox", "postgres", "sandbox", "template0", "template1", *LISTENERS} - {*SERVICES}
+"""What runs beside the services, and the databases that every server has."""
 
 
 class WrongArgumentError(ValueError):
@@ -99,4 +97,4 @@ def _packages() -> set[str]:
     from importlib.metadata import packages_distributions  # noqa: PLC0415 - slow, and the last question of all
 
     own = {path.name for pattern in ("libs/*/src/*", "*/src/*", "*") for path in ROOT.glob(pattern) if path.is_dir()}
-    return own | set(packages_distributions()) | NOT_A_SERVICES
+    return own | set(packages_distributions()) | OTHER_PROGRAMS

@@ -21,17 +21,8 @@ from tools.uv import program
 T = TypeVar("T")
 ANSWERS = tomllib.loads((Path(__file__).parent / "answers.toml").read_text())
 FOREIGN = (
-    "PYTEST_",
-    "TEST_",
-    "BACKING_",
-    "REQUIRE",
-    "MAKE",
-    "MFLAGS",
-    "VIRTUAL_ENV",
-    "UV_",
-    "NAME",
-    "READS",
-    "PUBLISHES",
+    *("PYTEST_", "TEST_", "BACKING_", "PACT_", "REQUIRE", "VIRTUAL_ENV"),
+    *("MAKE", "MFLAGS", "ARGS", "SERVICE", "AGAINST", "NAME", "READS", "PUBLISHES"),
 )
 """Variables of whoever starts the check that its own commands must not see."""
 
