@@ -54,6 +54,10 @@ RUN_BY = {
         "libs/backing_services/tests/integration/test_kafka.py",
         '"backing_services.kafka", "--topic"',
     ),
+    r"python -m outboxed relay": (
+        "libs/outboxed/tests/integration/test_joining_command.py",
+        '"-m", "outboxed", "relay"',
+    ),
     r"python -m (backing_services\.(?:kafka|faults)\.fetch)": ("Makefile", r"\1"),
     r"python -m pact_faststream.broker": (
         "libs/pact_faststream/tests/integration/test_broker_down.py",

@@ -23,7 +23,8 @@ from backing_services.postgres import EmbeddedPostgres
 from outboxed._wakeups import Wakeup
 from outboxed.messages import EventIdentity
 from outboxed.process import Metrics
-from outboxed.relay import Relay, _rows
+from outboxed.relay import Relay
+from outboxed.relay._rows import Rows
 from outboxed.settings import KafkaSettings, parse_bootstrap_servers
 from outboxed.storage import Clock, create_engine, tables
 from outboxed.storage._inbox import SqlInbox
@@ -200,7 +201,7 @@ async def _sent(relay: Relay, rows: int) -> None:
 
 async def _look(engine: AsyncEngine, relay: Relay) -> None:
     async with engine.connect() as connection:
-        await _rows.free(connection, 100, above=relay._begin_reading())  # noqa: SLF001 - the step that is measured
+        await Rows().free(connection, 100, above=relay._begin_reading())  # noqa: SLF001 - the step that is measured
 
 
 if __name__ == "__main__":

@@ -79,10 +79,8 @@ MISTAKES = (
         (
             Edit(
                 f"{OUTBOXED}/storage/_inbox.py",
-                r"( +)return (\{handled_identity\(\*row\) for row) in await self\._connection"
-                r"\.execute\((statement, values)\)\}",
-                r"\1async with self._connection.engine.begin() as early:\n"
-                r"\1    return \2 in await early.execute(\3)}",
+                r"( +)return await inserted\(self\._connection, (_OF_THE_SERVICE[^\n]+)\)\n",
+                r"\1async with self._connection.engine.begin() as early:\n\1    return await inserted(early, \2)\n",
             ),
         ),
         check=cut("payments consumer: consumer.dispatch"),
@@ -112,7 +110,7 @@ MISTAKES = (
             Edit(f"{OUTBOXED}/relay/_relay.py", LOCK, ""),
             Edit(
                 f"{OUTBOXED}/relay/_rows.py",
-                r"(where\(chosen\)[^\n]*\.limit\(limit\))",
+                r"(where\(chosen\)[^\n]*\.limit\(_LIMIT\))",
                 r"\1.with_for_update(skip_locked=True)",
             ),
         ),
@@ -221,7 +219,7 @@ MISTAKES = (
         "the later events of a key pass one that Kafka refused",
         "A reader sees an order cancelled that it never saw placed.",
         IN_OUTBOXED,
-        (Edit(f"{OUTBOXED}/relay/_rows.py", r'_IS_BEHIND\.label\("behind"\)', 'sa.false().label("behind")'),),
+        (Edit(f"{OUTBOXED}/relay/_rows.py", r'self\.behind\(\)\.label\("behind"\)', 'sa.false().label("behind")'),),
         check=REFUSED_ROWS,
     ),
     Mistake(

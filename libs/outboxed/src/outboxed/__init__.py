@@ -1,1 +1,19 @@
-"""The runtime of a service over Kafka and PostgreSQL: outbox, inbox, tasks, dead letters, HTTP, logs, metrics."""
+"""Outbox, inbox, tasks and dead letters for FastStream and SQLAlchemy.
+
+`Outbox` and `Inbox` are for a project that exists. Each name is imported when it is first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from outboxed.joining import Inbox, Outbox
+
+__all__ = ["Inbox", "Outbox"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from outboxed import joining  # noqa: PLC0415 - a service needs none of it
+
+        return getattr(joining, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

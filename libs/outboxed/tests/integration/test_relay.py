@@ -17,7 +17,7 @@ from outboxed._contact import KafkaContact
 from outboxed.process import Role, run_roles
 from outboxed.relay import Relay
 from outboxed.relay import _relay as relay_module
-from outboxed.relay._rows import LOCK_ID, MAX_BYTES, free
+from outboxed.relay._rows import LOCK_ID, MAX_BYTES, Rows
 from outboxed.storage import tables
 from outboxed.testing.services import running
 from outboxed.testing.topics import Topics
@@ -63,7 +63,7 @@ async def test_large_rows_are_read_a_few_at_once(transactions: Transactions) -> 
         row = {"topic": "accounts", "key": "1", "headers": {}}
         await connection.execute(sa.insert(tables.outbox), [row | {"value": bytes(MAX_BYTES // 2)} for _ in range(9)])
 
-        rows, behind = await free(connection, 9)
+        rows, behind = await Rows().free(connection, 9)
 
     assert (len(rows), behind) == (2, [])
 
@@ -207,7 +207,7 @@ async def test_a_crash_between_acknowledgement_and_deletion_sends_the_row_again(
         raise ConnectionResetError
 
     with monkeypatch.context() as crashing:
-        crashing.setattr("outboxed.relay._rows.delete", crash)
+        crashing.setattr("outboxed.relay._rows.Rows.delete", crash)
         with pytest.raises(ConnectionResetError):
             await relay.send_once()
     async with abandoned_at_the_end(relay_of(transactions, topics)) as next_process:

@@ -19,6 +19,7 @@ from outboxed.testing.records import consumer_record
 from libs.backing_services.tests.canary import canary
 
 AIOKAFKA = "outboxed/_compat/aiokafka.py"
+AIOKAFKA_PRODUCER = "outboxed/_compat/aiokafka_producer.py"
 FASTSTREAM = "outboxed/_compat/faststream.py"
 ODD_HEADERS = "a record with an odd header name stops its partition"
 
@@ -98,7 +99,7 @@ def test_aiokafka_splits_a_fetch_into_batches_one_after_the_other() -> None:
     assert records.next_batch() is None
 
 
-@canary("aiokafka", breaks="the relay hangs at its end while Kafka is away", mend=AIOKAFKA)
+@canary("aiokafka", breaks="the relay hangs at its end while Kafka is away", mend=AIOKAFKA_PRODUCER)
 async def test_aiokafka_producer_can_be_ended_without_flushing() -> None:
     producer: Any = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
     closed = getattr(producer, "_closed", None)

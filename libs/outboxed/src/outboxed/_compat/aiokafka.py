@@ -1,4 +1,4 @@
-"""aiokafka: batches of any size and any header name, and a producer that ends without Kafka. Bound: `aiokafka<0.15`.
+"""aiokafka: batches of any size and any header name. Bound: `aiokafka<0.15`.
 
 - A compressed batch is decompressed whole, whatever it becomes, and then handed over record by record without a limit
   of bytes. A batch that can't be decompressed stops its partition for ever, as does one in a codec without a library.
@@ -8,8 +8,6 @@
   process), `record.default_records.DefaultRecordBatch`, `record.util.decode_varint_py`, and `_read_msg`,
   `_maybe_uncompress` and `_buffer` of the parser in Python, `record.default_records._DefaultRecordBatchPy`. We know of
   no report upstream.
-- `AIOKafkaProducer.stop()` waits for every acknowledgement, and so for ever without Kafka
-  (https://github.com/aio-libs/aiokafka/issues/1101). Used: `_closed`, `_sender` and `client`.
 """
 
 import struct
@@ -17,8 +15,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import anyio
-from aiokafka import AIOKafkaProducer
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record import default_records
@@ -158,15 +154,3 @@ def read_any_batch() -> None:
     """Make every consumer of this process accept any batch and any header name, and take about CALL_BYTES at once."""
     fetcher.MemoryRecords = LenientRecords
     fetcher.FetchResult = BoundedResult
-
-
-async def close_without_flushing(producer: AIOKafkaProducer, *, within: float) -> None:
-    """Close a producer, even while the caller is being cancelled; each of two steps takes at most `within` seconds."""
-    producer._closed = True  # noqa: SLF001 - see the module's docstring
-    sender = producer._sender  # noqa: SLF001 - aiokafka has no public way
-    with anyio.CancelScope(shield=True):
-        if sender is not None:
-            with anyio.move_on_after(within):
-                await sender.close()  # lets a running request end; the time-out cancels the request
-        with anyio.move_on_after(within):
-            await producer.client.close()

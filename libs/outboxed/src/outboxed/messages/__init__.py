@@ -2,6 +2,7 @@
 
 from outboxed.messages._asyncapi import document
 from outboxed.messages._envelope import (
+    MAX_VALUE_BYTES,
     NOT_READ,
     Attributes,
     EventIdentity,
@@ -29,6 +30,7 @@ from outboxed.messages._events import (
 from outboxed.messages._reasons import raised_at, reason_of, summary
 
 __all__ = [
+    "MAX_VALUE_BYTES",
     "NOT_READ",
     "Amount",
     "Attributes",

@@ -1,5 +1,6 @@
 """From the outbox to Kafka."""
 
+from outboxed.relay._producer import KafkaClient
 from outboxed.relay._relay import Relay
 
-__all__ = ["Relay"]
+__all__ = ["KafkaClient", "Relay"]

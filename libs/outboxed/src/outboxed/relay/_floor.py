@@ -1,36 +1,44 @@
 """Where reading the outbox begins: an id at or below which no row is, and none will be."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from outboxed.relay._statement import Statement
+from outboxed.relay._statement import Statement, named
 from outboxed.storage import tables
 
 EVERY_ROWS = 1000
 """The floor is looked at after so many rows: passing them in the index costs less than two looks."""
-_OUTBOX, _LETTERS = tables.outbox, tables.dead_letters
+_WRITERS = (
+    "select virtualtransaction from pg_locks where granted and locktype = 'relation' "
+    "and mode = 'RowExclusiveLock' and relation = 'OUTBOX'::regclass and pid is distinct from pg_backend_pid()"
+)
 
-_WRITERS = Statement(
-    sa.text(
-        "select virtualtransaction from pg_locks where granted and locktype = 'relation' "
-        "and mode = 'RowExclusiveLock' and relation = 'outbox'::regclass and pid is distinct from pg_backend_pid()"
-    )
-)
-_LOWEST = Statement(
-    sa.select(
-        sa.func.least(
-            sa.bindparam("candidate", type_=sa.BigInteger),
-            sa.select(sa.func.min(_OUTBOX.c.id) - 1)
-            .where(_OUTBOX.c.id > sa.bindparam("above", type_=sa.BigInteger))
-            .scalar_subquery(),
-            sa.select(sa.func.min(_LETTERS.c.offset) - 1)
-            .where(sa.literal_column("source = 'outbox' and status = 'open'", sa.Boolean))
-            .scalar_subquery(),
+
+class _Statements:
+    """What the floor asks of two tables."""
+
+    def __init__(self, outbox: sa.Table, letters: sa.Table) -> None:
+        name = named(outbox).replace("'", "''")
+        self.writers = Statement(sa.text(_WRITERS.replace("OUTBOX", name)))
+        self.lowest = Statement(
+            sa.select(
+                sa.func.least(
+                    sa.bindparam("candidate", type_=sa.BigInteger),
+                    sa.select(sa.func.min(outbox.c.id) - 1)
+                    .where(outbox.c.id > sa.bindparam("above", type_=sa.BigInteger))
+                    .scalar_subquery(),
+                    sa.select(sa.func.min(letters.c.offset) - 1)
+                    .where(sa.literal_column("source = 'outbox' and status = 'open'", sa.Boolean))
+                    .scalar_subquery(),
+                )
+            )
         )
-    )
-)
+
+
+_statements = cache(_Statements)
 
 
 class Floor:
@@ -46,7 +54,8 @@ class Floor:
     - the floor stays below the rows that can be seen, and below open dead letters, whose rows may come back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: sa.Table = tables.outbox, letters: sa.Table = tables.dead_letters) -> None:
+        self._statements = _statements(outbox, letters)
         self.id = 0
         self._read = self._highest = self._candidate = 0
         self._writers: set[str] | None = None
@@ -81,15 +90,15 @@ class Floor:
         self._read = 0
         if self._writers is None:
             self._candidate = self._highest
-            self._writers = await _writers(connection)
+            self._writers = await self._now_writing(connection)
         else:
-            self._writers &= await _writers(connection)
+            self._writers &= await self._now_writing(connection)
         if not self._writers:
             self._writers = None
-            lowest = (await _LOWEST(connection, candidate=self._candidate, above=self.id)).scalar_one()
+            found = await self._statements.lowest(connection, candidate=self._candidate, above=self.id)
+            lowest = found.scalar_one()
             self.id = max(self.id, lowest)
 
-
-async def _writers(connection: AsyncConnection) -> set[str]:
-    """The transactions that may have been given an id and not ended."""
-    return set((await _WRITERS(connection)).scalars())
+    async def _now_writing(self, connection: AsyncConnection) -> set[str]:
+        """The transactions that may have been given an id and not ended."""
+        return set((await self._statements.writers(connection)).scalars())

@@ -9,11 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from outboxed._backoff import backoff
 from outboxed._contact import KafkaContact
 from outboxed.messages import reason_of
-from outboxed.relay import _rows
 from outboxed.relay._flow import Batch, Flow
 from outboxed.relay._producer import Outcome
 from outboxed.relay._refusals import Blame, blame
 from outboxed.relay._row import Row
+from outboxed.relay._rows import Hold, Rows
 
 log = structlog.get_logger()
 
@@ -28,7 +28,8 @@ LONGEST_RETRY = 60.0
 class Outcomes:
     """Writes what Kafka answered; knows since when a row has been refused for a reason that has no name."""
 
-    def __init__(self, flow: Flow, contact: KafkaContact, clock: Callable[[], float]) -> None:
+    def __init__(self, rows: Rows, flow: Flow, contact: KafkaContact, clock: Callable[[], float]) -> None:
+        self._rows = rows
         self._flow = flow
         self._contact = contact
         self._clock = clock
@@ -56,7 +57,7 @@ class Outcomes:
                 self._flow.refused(batch, error)
                 refused.append((batch, error, fault))
         if taken:
-            await _rows.delete(connection, [row.id for row in taken])
+            await self._rows.delete(connection, [row.id for row in taken])
         for row in taken:
             self._unnamed_since.pop(row.id, None)
         await self._hold_or_set_aside(connection, [each for each in refused if len(each[0].rows) == 1])
@@ -77,7 +78,7 @@ class Outcomes:
     async def _hold_or_set_aside(
         self, connection: AsyncConnection, refused: Sequence[tuple[Batch, BaseException, Blame]]
     ) -> None:
-        holds: list[_rows.Hold] = []
+        holds: list[Hold] = []
         for batch, error, fault in refused:
             row, attempts = batch.rows[0], batch.rows[0].attempts + 1
             if self._is_hopeless(batch, attempts, fault):
@@ -85,9 +86,9 @@ class Outcomes:
                 continue
             if attempts == 1:
                 log.warning("outbox_row_refused", **_named(row), error=reason_of(error))
-            holds.append(_rows.Hold(row.id, attempts, backoff(attempts, first=FIRST_RETRY, cap=LONGEST_RETRY)))
+            holds.append(Hold(row.id, attempts, backoff(attempts, first=FIRST_RETRY, cap=LONGEST_RETRY)))
         if holds:
-            await _rows.hold(connection, holds)
+            await self._rows.hold(connection, holds)
 
     def _is_hopeless(self, batch: Batch, attempts: int, fault: Blame) -> bool:
         if fault is Blame.ROW:
@@ -96,7 +97,7 @@ class Outcomes:
         return attempts >= UNNAMED_ATTEMPTS and self._flow.took_others(batch.partition, since=since)
 
     async def _set_aside(self, connection: AsyncConnection, row: Row, reason: str) -> None:
-        letter = await _rows.set_aside(connection, row, reason)
+        letter = await self._rows.set_aside(connection, row, reason)
         self._unnamed_since.pop(row.id, None)
         if letter is not None:
             log.error("outbox_row_set_aside", **_named(row), dead_letter=letter, reason=reason)

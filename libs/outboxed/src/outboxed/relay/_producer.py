@@ -3,15 +3,14 @@
 import asyncio
 import time
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from outboxed._compat.aiokafka import close_without_flushing
+from outboxed._compat.aiokafka_producer import close_without_flushing
 from outboxed.relay._flow import WINDOW, Batch
 from outboxed.relay._row import Row, UnsendableRowError
-from outboxed.settings import KafkaSettings
 
 START_SECONDS = 3.0
 CLOSE_SECONDS = 0.4
@@ -24,13 +23,25 @@ _NEVER: tuple[float, Sequence[TopicPartition]] = float("-inf"), ()
 Outcome = tuple[Batch, BaseException | None]
 
 
+class KafkaClient(Protocol):
+    """How to reach Kafka; `outboxed.settings.KafkaSettings` is one."""
+
+    def topic(self, name: str) -> str:
+        """The topic's name on this cluster."""
+        ...
+
+    def client_options(self) -> dict[str, Any]:
+        """Options that every aiokafka client takes."""
+        ...
+
+
 class BatchProducer:
     """Sends batches and remembers those on their way; nothing is sent to a partition before its last batch has ended.
 
     That, and not Kafka's idempotence, keeps the order: an idempotent producer can't go on after a refused batch.
     """
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(self, kafka: KafkaClient) -> None:
         self._kafka = kafka
         self._producer: AIOKafkaProducer | None = None
         self._lookups: dict[str, asyncio.Task[Collection[int]]] = {}

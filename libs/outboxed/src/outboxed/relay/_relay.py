@@ -8,6 +8,7 @@ from functools import cache
 from typing import ClassVar
 
 import anyio
+import sqlalchemy as sa
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -16,15 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from outboxed._contact import KafkaContact
 from outboxed._wakeups import Idling, Wakeup, woken_at
 from outboxed.failpoints import failpoint
-from outboxed.relay import _rows
 from outboxed.relay._floor import Floor
 from outboxed.relay._flow import Batch, Flow
 from outboxed.relay._outcomes import Outcomes
 from outboxed.relay._partitioner import partition_of
-from outboxed.relay._producer import BatchProducer, Outcome
+from outboxed.relay._producer import BatchProducer, KafkaClient, Outcome
 from outboxed.relay._row import NO_TOPIC, Row, UnsendableRowError, may_be_a_topic
-from outboxed.settings import KafkaSettings
-from outboxed.storage import is_transient, single_statements
+from outboxed.relay._rows import Hold, Place, Rows
+from outboxed.storage import is_transient, single_statements, tables
 
 log = structlog.get_logger()
 
@@ -57,13 +57,16 @@ class Relay:
     grace: ClassVar[float] = 1.0
     """Seconds for the current batch to end after `stop`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a test gives a part of its own
         self,
         engine: AsyncEngine,
-        kafka: KafkaSettings,
+        kafka: KafkaClient,
         appended: Wakeup,
         contact: KafkaContact | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        outbox: sa.Table = tables.outbox,
+        letters: sa.Table = tables.dead_letters,
     ) -> None:
         self._engine = engine
         self._appended = appended.subscribe()
@@ -71,8 +74,9 @@ class Relay:
         self._clock = clock
         self._producer = BatchProducer(kafka)
         self._flow = Flow(clock)
-        self._outcomes = Outcomes(self._flow, self._contact, clock)
-        self._floor = Floor()
+        self._rows = Rows(outbox, letters)
+        self._outcomes = Outcomes(self._rows, self._flow, self._contact, clock)
+        self._floor = Floor(outbox, letters)
         self._look_at = self._release_at = self._start_at = clock()
         self._had_answers = self._is_quiet = False
 
@@ -112,7 +116,7 @@ class Relay:
             return True
         above = self._floor.id if self._clock() < self._start_at else 0
         async with single_statements(self._engine).connect() as connection:
-            return await _rows.is_any_there(connection, above=above)
+            return await self._rows.is_any_there(connection, above=above)
 
     async def send_once(self) -> int:
         """Send a batch to each partition if this relay gets the lock; returns how many rows were acknowledged.
@@ -121,7 +125,7 @@ class Relay:
         """
         self._had_answers = self._is_quiet = False
         async with self._engine.connect() as connection:  # closing it without a commit rolls back
-            locked, any_held, last = await _rows.lock(connection)
+            locked, any_held, last = await self._rows.lock(connection)
             if not locked:
                 self._contact.answered("relay")  # what another relay hears is that one's to tell
                 return 0
@@ -130,7 +134,7 @@ class Relay:
             # first what Kafka took since the last time, so that it isn't sent again
             late, failure = await self._write(connection, await self._producer.settled((), within=0))
             acknowledged, failed = await self._send(connection, any_held=any_held)
-            await _rows.commit(connection)
+            await self._rows.commit(connection)
         if failure := failure or failed:
             await self._producer.abandon()
             raise failure
@@ -158,19 +162,19 @@ class Relay:
 
     async def _due(self, connection: AsyncConnection) -> list[Row]:
         if self._clock() >= self._release_at:
-            await _rows.release(connection)
+            await self._rows.release(connection)
             self._release_at = self._clock() + RELEASE_SECONDS
-        return await _rows.due(connection, BATCH)
+        return await self._rows.due(connection, BATCH)
 
     async def _free(self, connection: AsyncConnection) -> list[Row]:
         """The oldest rows that may be sent; those that must wait for another row are held on the way."""
         ids, above = None, self._begin_reading()
         if self._flow.has_pauses or self._producer.is_waiting:
             ids = await self._ids_elsewhere(connection, above)
-        rows, behind = await _rows.free(connection, BATCH, above=above, ids=ids)
+        rows, behind = await self._rows.free(connection, BATCH, above=above, ids=ids)
         self._floor.passed(len(rows), [*(row.id for row in (*rows[:1], *rows[-1:])), *behind])
         if behind:
-            await _rows.hold_behind(connection, behind)
+            await self._rows.hold_behind(connection, behind)
         return await self._without_known_refusals(connection, rows)
 
     def _begin_reading(self) -> int:
@@ -182,11 +186,11 @@ class Relay:
 
     async def _ids_elsewhere(self, connection: AsyncConnection, above: int) -> Sequence[int]:
         """The oldest rows whose partition takes batches, or that no producer could send."""
-        places = await _rows.places(connection, SCAN, above=above, without=self._flow.paused_topics())
+        places = await self._rows.places(connection, SCAN, above=above, without=self._flow.paused_topics())
         partitions = await self._partitions({place.topic for place in places if may_be_a_topic(place.topic)})
         takes_a_batch = cache(self._takes_a_batch)  # a pause that ends between two rows must not let the later one pass
 
-        def may_be_tried(place: _rows.Place) -> bool:
+        def may_be_tried(place: Place) -> bool:
             if place.topic not in partitions:
                 return not may_be_a_topic(place.topic)
             return takes_a_batch(_partition_of(place, partitions[place.topic]))
@@ -212,8 +216,8 @@ class Relay:
             else:
                 too_large.setdefault(key, row)
         keys = {(row.topic, row.key) for row in sendable.values()}
-        if holds := [_rows.Hold(row.id, row.attempts, 0) for key, row in too_large.items() if key not in keys]:
-            await _rows.hold(connection, holds)
+        if holds := [Hold(row.id, row.attempts, 0) for key, row in too_large.items() if key not in keys]:
+            await self._rows.hold(connection, holds)
         return list(sendable.values())
 
     async def _send_in_turns(
@@ -289,7 +293,7 @@ class Relay:
         return outcomes
 
 
-def _partition_of(row: Row | _rows.Place, partitions: Sequence[TopicPartition]) -> TopicPartition:
+def _partition_of(row: Row | Place, partitions: Sequence[TopicPartition]) -> TopicPartition:
     return partitions[partition_of(row.key.encode(), len(partitions))]
 
 

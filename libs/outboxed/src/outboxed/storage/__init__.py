@@ -12,10 +12,18 @@ from outboxed.storage._database import (
     storable,
 )
 from outboxed.storage._errors import TimeoutsIgnoredError, answers, is_transient, kind_of, reason_of, refusal_of
+from outboxed.storage._inbox import InboxStatements, inserted, inserted_sync
 from outboxed.storage._migrations import MIGRATION_SECONDS, migrate, migrations_path, schema_problem
 from outboxed.storage._repository import Aggregate, ConcurrentInsertError, SqlRepository, StaleAggregateError
 from outboxed.storage._retention import Pruner, Retention
-from outboxed.storage._unit_of_work import SqlTransactions, SqlUnitOfWork, dump_headers, load_headers
+from outboxed.storage._unit_of_work import (
+    SqlTransactions,
+    SqlUnitOfWork,
+    dump_headers,
+    insertion_into,
+    load_headers,
+    rows_of,
+)
 
 __all__ = [
     "API_POOL_SECONDS",
@@ -25,6 +33,7 @@ __all__ = [
     "Aggregate",
     "Clock",
     "ConcurrentInsertError",
+    "InboxStatements",
     "Pruner",
     "Retention",
     "SqlRepository",
@@ -37,6 +46,9 @@ __all__ = [
     "column_types",
     "create_engine",
     "dump_headers",
+    "inserted",
+    "inserted_sync",
+    "insertion_into",
     "is_transient",
     "kind_of",
     "load_headers",
@@ -44,6 +56,7 @@ __all__ = [
     "migrations_path",
     "reason_of",
     "refusal_of",
+    "rows_of",
     "schema_problem",
     "single_statements",
     "storable",

@@ -90,7 +90,7 @@ def single_statements(engine: AsyncEngine) -> AsyncEngine:
 
     Behind a pooler it's the engine itself, since there a statement's time-outs come with BEGIN.
     """
-    pooled = engine.get_execution_options()[_POOLED]
+    pooled = engine.get_execution_options().get(_POOLED, False)  # an engine of a project's own has no such option
     return engine if pooled else engine.execution_options(isolation_level="AUTOCOMMIT")
 
 

@@ -1,10 +1,13 @@
 """The inbox: which events this service has handled, by source and id."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Sequence
+from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningInsert
 
 from outboxed.failpoints import failpoint
@@ -17,10 +20,57 @@ _SEPARATOR = "\x1f"
 """Between id and source in a namesake's row; neither may hold a control character (see attributes_of)."""
 _WANTED = UnnestedRows({"event_id": sa.Text(), "source": sa.Text(), "namesake": sa.Text()}, alias="wanted")
 
+Insertion = Generator[tuple[sa.Executable, dict[str, object]], Sequence[Any], set[EventIdentity]]
+
 
 def handled_identity(event_id: str, source: str | None) -> EventIdentity:
     """Which event a row of the inbox stands for; a row without a source is of a release that noted none."""
     return EventIdentity(source or "", event_id.partition(_SEPARATOR)[0])
+
+
+class InboxStatements:
+    """How events are claimed in an inbox table; the statements are made once for a table."""
+
+    def __init__(self, table: sa.Table) -> None:
+        self._table = table
+        self._ids = self._claim(self._new_ids())
+        self._namesakes = self._claim(self._new_namesakes())
+
+    def insertion(self, events: Iterable[EventIdentity], offset: timedelta) -> Insertion:
+        """Yields statements with their parameters, takes the rows of each, and returns the events that were new.
+
+        Events are sorted, so that two owners of a partition during a rebalance can't deadlock.
+        """
+        rows = [
+            {"event_id": event.id, "source": event.source, "namesake": f"{event.id}{_SEPARATOR}{event.source}"}
+            for event in sorted(set(events))
+        ]
+        values = {**_WANTED.values(rows), "offset": offset}
+        new = {handled_identity(*row) for row in (yield self._ids, values)}
+        if len(new) < len(rows):
+            new |= {handled_identity(*row) for row in (yield self._namesakes, values)}
+        return new
+
+    def _claim(self, keys: sa.Select[str, str]) -> ReturningInsert[str, str]:
+        handled_at = sa.func.clock_timestamp() + sa.bindparam("offset", type_=sa.Interval())
+        rows = keys.add_columns(handled_at.label("handled_at")).order_by(_WANTED.table.c.position)
+        statement = insert(self._table).from_select(["event_id", "source", "handled_at"], rows)
+        # no conflict hides another event: the key is the event's identity, or the caller looks at the key's source
+        return statement.on_conflict_do_nothing().returning(self._table.c.event_id, self._table.c.source)
+
+    def _new_ids(self) -> sa.Select[str, str]:
+        wanted, known = _WANTED.table, self._table.alias("known")
+        # a namesake's row may outlive the row of the id, by which it would be new again
+        handled_as_namesake = sa.exists().where(known.c.event_id == wanted.c.namesake)
+        return sa.select(wanted.c.event_id, wanted.c.source).where(~handled_as_namesake)
+
+    def _new_namesakes(self) -> sa.Select[str, str]:
+        wanted, known = _WANTED.table, self._table.alias("known")
+        is_anothers = (known.c.event_id == wanted.c.event_id) & (known.c.source != wanted.c.source)
+        return sa.select(wanted.c.namesake, wanted.c.source).join(known, is_anothers)
+
+
+_OF_THE_SERVICE = InboxStatements(tables.inbox)
 
 
 class SqlInbox:
@@ -37,41 +87,27 @@ class SqlInbox:
 
     @failpoint("inbox.insert")
     async def insert(self, events: Iterable[EventIdentity]) -> set[EventIdentity]:
-        """See ports.Inbox. Events are sorted, so that two owners of a partition during a rebalance can't deadlock."""
-        rows = [
-            {"event_id": event.id, "source": event.source, "namesake": f"{event.id}{_SEPARATOR}{event.source}"}
-            for event in sorted(set(events))
-        ]
-        values = {**_WANTED.values(rows), "offset": self._clock.offset}
-        new = await self._claim(_CLAIM_IDS, values)
-        if len(new) < len(rows):
-            new |= await self._claim(_CLAIM_NAMESAKES, values)
+        """See ports.Inbox."""
+        return await inserted(self._connection, _OF_THE_SERVICE.insertion(events, self._clock.offset))
+
+
+async def inserted(connection: AsyncConnection | AsyncSession, insertion: Insertion) -> set[EventIdentity]:
+    """Run an insertion."""
+    try:
+        statement, values = next(insertion)
+        while True:
+            statement, values = insertion.send((await connection.execute(statement, values)).all())
+    except StopIteration as end:
+        new: set[EventIdentity] = end.value
         return new
 
-    async def _claim(self, statement: ReturningInsert[str, str], values: dict[str, object]) -> set[EventIdentity]:
-        return {handled_identity(*row) for row in await self._connection.execute(statement, values)}
 
-
-def _claim(keys: sa.Select[str, str]) -> ReturningInsert[str, str]:
-    handled_at = sa.func.clock_timestamp() + sa.bindparam("offset", type_=sa.Interval())
-    rows = keys.add_columns(handled_at.label("handled_at")).order_by(_WANTED.table.c.position)
-    statement = insert(tables.inbox).from_select(["event_id", "source", "handled_at"], rows)
-    # no conflict hides another event: the key is the event's identity, or the caller looks at the key's source
-    return statement.on_conflict_do_nothing().returning(tables.inbox.c.event_id, tables.inbox.c.source)
-
-
-def _ids() -> sa.Select[str, str]:
-    wanted, known = _WANTED.table, tables.inbox.alias("known")
-    # a namesake's row may outlive the row of the id, by which it would be new again
-    handled_as_namesake = sa.exists().where(known.c.event_id == wanted.c.namesake)
-    return sa.select(wanted.c.event_id, wanted.c.source).where(~handled_as_namesake)
-
-
-def _namesakes() -> sa.Select[str, str]:
-    wanted, known = _WANTED.table, tables.inbox.alias("known")
-    is_anothers = (known.c.event_id == wanted.c.event_id) & (known.c.source != wanted.c.source)
-    return sa.select(wanted.c.namesake, wanted.c.source).join(known, is_anothers)
-
-
-_CLAIM_IDS = _claim(_ids())
-_CLAIM_NAMESAKES = _claim(_namesakes())
+def inserted_sync(connection: sa.Connection | Session, insertion: Insertion) -> set[EventIdentity]:
+    """Run an insertion on a connection that isn't asynchronous."""
+    try:
+        statement, values = next(insertion)
+        while True:
+            statement, values = insertion.send(connection.execute(statement, values).all())
+    except StopIteration as end:
+        new: set[EventIdentity] = end.value
+        return new

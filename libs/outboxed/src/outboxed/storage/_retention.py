@@ -39,11 +39,18 @@ OWN_RETENTIONS = (
 class Pruner:
     """Prunes beside the worker; several pruners at once do no harm."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock, retentions: Sequence[Retention] = ()) -> None:
-        """`retentions` are those of the service's own tables; outboxed's tables have OWN_RETENTIONS."""
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        clock: Clock,
+        retentions: Sequence[Retention] = (),
+        *,
+        own: Sequence[Retention] = OWN_RETENTIONS,
+    ) -> None:
+        """`retentions` are those of the service's own tables, `own` those of outboxed's."""
         self._engine = engine
         self._clock = clock
-        self._retentions = (*OWN_RETENTIONS, *retentions)
+        self._retentions = (*own, *retentions)
 
     async def run(self, stop: anyio.Event) -> None:
         """Prune every minute until `stop`."""

@@ -115,8 +115,7 @@ class SqlUnitOfWork:
 
     @failpoint("outbox.insert")
     async def _insert_events(self) -> None:
-        rows = [vars(record) | {"headers": dict(record.headers)} for record in self.events.appended]
-        await self.connection.execute(_INSERT_EVENTS, _NEW_EVENTS.values(rows))
+        await self.connection.execute(_INSERT_EVENTS, rows_of(self.events.appended))
 
     @failpoint("tasks.insert")
     async def _insert_tasks(self) -> None:
@@ -170,10 +169,16 @@ _NEW_TASKS = UnnestedRows(
 )
 
 
-def _insert_events() -> sa.Executable:
+def insertion_into(outbox: sa.Table) -> sa.Executable:
+    """The statement that `rows_of` records are the parameters of."""
     # ids must follow the order of appending: the relay sends by id
     ordered = sa.select(*_NEW_EVENTS.columns).order_by(_NEW_EVENTS.table.c.position)
-    return sa.insert(tables.outbox).from_select(_NEW_EVENTS.names, ordered)
+    return sa.insert(outbox).from_select(_NEW_EVENTS.names, ordered)
+
+
+def rows_of(records: Sequence[OutgoingRecord]) -> dict[str, object]:
+    """Records as parameters of an insertion into an outbox."""
+    return _NEW_EVENTS.values([vars(record) | {"headers": dict(record.headers)} for record in records])
 
 
 def _insert_tasks() -> sa.Executable:
@@ -193,7 +198,7 @@ def _other_tasks() -> sa.Select[str, str]:
     return sa.select(waits.c.kind, waits.c.key).where(is_it, is_another).limit(1)
 
 
-_INSERT_EVENTS = _insert_events()
+_INSERT_EVENTS = insertion_into(tables.outbox)
 _INSERT_TASKS = _insert_tasks()
 _OTHER_TASKS = _other_tasks()
 

@@ -1,0 +1,227 @@
+"""The outbox of a project of one's own: published in its own transactions, sent by a relay beside it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import anyio
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, SessionTransaction, scoped_session
+
+from outboxed._wakeups import Wakeup
+from outboxed.joining._events import Address, Key, Topic, address_of, record_of
+from outboxed.joining._traces import current_traceparent
+from outboxed.relay import KafkaClient, Relay
+from outboxed.storage import create_engine, insertion_into, rows_of, tables
+
+log = structlog.get_logger()
+
+AGAIN_SECONDS = 5.0
+"""A relay that ended by an error nobody foresaw begins again after so long."""
+
+AsyncTransaction = AsyncSession | AsyncConnection | async_scoped_session[Any]
+SyncTransaction = Session | sa.Connection | scoped_session[Any]
+C = TypeVar("C", bound=type)
+
+
+@dataclass(frozen=True)
+class _Servers:
+    """Kafka by its addresses; `options` are those of `aiokafka.AIOKafkaProducer`."""
+
+    addresses: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def topic(self, name: str) -> str:
+        return name
+
+    def client_options(self) -> dict[str, Any]:
+        return {"bootstrap_servers": self.addresses, **self.options}
+
+
+class Outbox:
+    """Events that are sent if, and only if, the transaction commits in which they were published.
+
+    `source` is CloudEvents' source, such as `/shop`: with it each record has `ce_` headers, without it none has.
+    `topic` and `key` are for events that don't say their own: a topic or a rule `event -> topic`, and the name of a
+    field or a rule `event -> key`. Events of one key arrive in order; an event without a key goes by its id.
+
+    The tables are made in `metadata`, so that the project's alembic makes and keeps them; without it in a MetaData of
+    their own, `outbox.metadata`. Their names are `prefix` and `outbox` or `dead_letters`, unless `table` or
+    `dead_letters_table` names one; `schema` is the MetaData's unless given. Raises ValueError for a name over 40
+    characters.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one word of a project's own
+        self,
+        *,
+        source: str | None = None,
+        topic: Topic | None = None,
+        key: Key | None = None,
+        metadata: sa.MetaData | None = None,
+        schema: str | None = None,
+        prefix: str = "outboxed_",
+        table: str | None = None,
+        dead_letters_table: str | None = None,
+    ) -> None:
+        self.metadata = sa.MetaData() if metadata is None else metadata
+        self.table = tables.outbox_in(self.metadata, table or f"{prefix}outbox", schema)
+        self.dead_letters = tables.dead_letters_in(self.metadata, dead_letters_table or f"{prefix}dead_letters", schema)
+        self._source = source
+        self._default = Address(topic=topic, key=key)
+        self._known: dict[type, Address] = {}
+        self._insertion = insertion_into(self.table)
+        self._committed = Wakeup()
+        self._loops: set[asyncio.AbstractEventLoop] = set()
+
+    def event(
+        self,
+        type: str | None = None,  # noqa: A002 - CloudEvents' own word
+        *,
+        topic: Topic | None = None,
+        key: Key | None = None,
+    ) -> Callable[[C], C]:
+        """Say for a class, and its subclasses, what its events are; the class stays as it is."""
+
+        def known(cls: C) -> C:
+            self._known[cls] = Address(type, topic, key)
+            return cls
+
+        return known
+
+    async def publish(  # noqa: PLR0913 - each replaces what the class says
+        self,
+        session: AsyncTransaction,
+        event: object,
+        *,
+        type: str | None = None,  # noqa: A002 - CloudEvents' own word
+        topic: str | None = None,
+        key: object = None,
+        id: str | None = None,  # noqa: A002 - CloudEvents' own word
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """Write an event into the session's transaction; returns its id.
+
+        The session is flushed first: so the event's place in the order of its key is that of the row that was changed.
+        Raises ValueError, TypeError and EventTooLargeError for an event that can't be sent.
+        """
+        event_id = id or str(uuid4())
+        values = self._values(event, Address(type, topic), event_id, key=key, headers=headers)
+        if isinstance(session, async_scoped_session):
+            session = session()
+        if isinstance(session, AsyncSession):
+            await session.flush()
+            self._tell_after(session.sync_session)
+        await session.execute(self._insertion, values)
+        return event_id
+
+    def publish_sync(  # noqa: PLR0913 - as above
+        self,
+        session: SyncTransaction,
+        event: object,
+        *,
+        type: str | None = None,  # noqa: A002 - CloudEvents' own word
+        topic: str | None = None,
+        key: object = None,
+        id: str | None = None,  # noqa: A002 - CloudEvents' own word
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """The same for a session that isn't asynchronous, as of Flask, a script, or a function in FastAPI's threads."""
+        event_id = id or str(uuid4())
+        values = self._values(event, Address(type, topic), event_id, key=key, headers=headers)
+        if isinstance(session, scoped_session):
+            session = session()
+        if isinstance(session, Session):
+            session.flush()
+            self._tell_after(session)
+        session.execute(self._insertion, values)
+        return event_id
+
+    def _values(
+        self, event: object, given: Address, event_id: str, *, key: object, headers: Mapping[str, str] | None
+    ) -> dict[str, object]:
+        address = given.or_else(address_of(event, self._known)).or_else(self._default)
+        record = record_of(
+            event,
+            address,
+            source=self._source,
+            event_id=event_id,
+            key=key,
+            headers=headers,
+            traceparent=current_traceparent(),
+        )
+        return rows_of([record])
+
+    @asynccontextmanager
+    async def relay(
+        self, engine: AsyncEngine | sa.Engine | sa.URL | str, kafka: KafkaClient | str, **options: Any
+    ) -> AsyncIterator[None]:
+        """Send what was committed while the block runs, as in an app's lifespan.
+
+        Any number of processes may do so: one at a time sends, and the others stand by. `engine` is the project's own;
+        of one that isn't asynchronous, and of a URL, the relay makes an asynchronous one by asyncpg. `kafka` is
+        `host:port,...`, and `options` are those of `aiokafka.AIOKafkaProducer`, such as `security_protocol`.
+
+        No error ends the block. One that nobody foresaw is logged, and the relay begins again after AGAIN_SECONDS.
+        """
+        servers = _Servers(kafka, options) if isinstance(kafka, str) else kafka
+        stop, loop = anyio.Event(), asyncio.get_running_loop()
+        async with _asynchronous(engine) as own:
+            relay = Relay(own, servers, self._committed, outbox=self.table, letters=self.dead_letters)
+            running = asyncio.create_task(_run(relay, stop))
+            self._loops.add(loop)
+            try:
+                yield
+            finally:
+                self._loops.discard(loop)
+                stop.set()
+                with anyio.CancelScope(shield=True):
+                    await _ended(running, within=2 * relay.grace)
+
+    def _tell_after(self, session: Session) -> None:
+        session.info[self] = True
+        if not sa.event.contains(session, "after_transaction_end", self._transaction_ended):
+            sa.event.listen(session, "after_transaction_end", self._transaction_ended)
+
+    def _transaction_ended(self, session: Session, transaction: SessionTransaction) -> None:
+        # after a rollback, too: then the relay looks once for nothing
+        if transaction.parent is None and session.info.pop(self, None):
+            for loop in list(self._loops):
+                with contextlib.suppress(RuntimeError):  # its thread has closed it
+                    loop.call_soon_threadsafe(self._committed.notify)
+
+
+@asynccontextmanager
+async def _asynchronous(engine: AsyncEngine | sa.Engine | sa.URL | str) -> AsyncIterator[AsyncEngine]:
+    """An engine whose transactions see what was committed, whatever the project has set for its own."""
+    if isinstance(engine, AsyncEngine):
+        yield engine.execution_options(isolation_level="READ COMMITTED")
+        return
+    url = sa.make_url(engine.url if isinstance(engine, sa.Engine) else engine)
+    text = url.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+    made = create_engine(text, application_name="outboxed")
+    try:
+        yield made
+    finally:
+        await made.dispose()
+
+
+async def _run(relay: Relay, stop: anyio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await relay.run(stop)
+        except Exception as error:
+            log.critical("relay_ended", error=repr(error), again_in=AGAIN_SECONDS, exc_info=error)
+            with anyio.move_on_after(AGAIN_SECONDS):
+                await stop.wait()
+
+
+async def _ended(running: "asyncio.Task[None]", *, within: float) -> None:
+    await asyncio.wait([running], timeout=within)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
