@@ -42,7 +42,7 @@ def _read() -> Mapping[str, Collection[Path]]:
     """The fields that some consumer reads, by type of event."""
     read: dict[str, set[Path]] = {}
     for expectation in (each for pact in PACTS_OF_MESSAGES for each in pact.expectations):
-        paths = read.setdefault(expectation.example.type, set())
+        paths = read.setdefault(expectation.metadata["ce_type"], set())
         paths.update(path for path, _ in leaves_of(json.loads(expectation.body)))
     return read
 

@@ -153,8 +153,8 @@ MISTAKES = (
         (
             swap(
                 ROWS,
-                ".where(chosen).order_by(_OUTBOX.c.id).limit(limit).subquery()",
-                ".where(chosen).order_by(_OUTBOX.c.id.desc()).limit(limit).subquery()",
+                ".where(chosen).order_by(self._outbox.c.id).limit(_LIMIT).subquery()",
+                ".where(chosen).order_by(self._outbox.c.id.desc()).limit(_LIMIT).subquery()",
             ),
         ),
     ),
@@ -162,13 +162,13 @@ MISTAKES = (
         "held rows are released while another is in front of them",
         "Later events pass the one that Kafka refused.",
         OUTBOXED,
-        (swap(ROWS, "_OUTBOX.c.retry_at == _UNTIL_RELEASED, ~is_behind)", "_OUTBOX.c.retry_at == _UNTIL_RELEASED)"),),
+        (swap(ROWS, "self._outbox.c.retry_at == _UNTIL_RELEASED, ~is_behind)", "self._outbox.c.retry_at == _UNTIL_RELEASED)"),),
     ),
     Mistake(
         "the relay's lock is the session's",
         "A pooled connection keeps it, and no relay sends any more.",
         OUTBOXED,
-        (swap(ROWS, "sa.func.pg_try_advisory_xact_lock(LOCK_ID)", "sa.func.pg_try_advisory_lock(LOCK_ID)"),),
+        (swap(ROWS, "sa.func.pg_try_advisory_xact_lock(*ids)", "sa.func.pg_try_advisory_lock(*ids)"),),
     ),
     Mistake(
         "a row that is set aside stays in the outbox",
@@ -177,8 +177,8 @@ MISTAKES = (
         (
             Edit(
                 ROWS,
-                r"gone = sa\.delete\(_OUTBOX\)\.where\(_OUTBOX\.c\.id == row\.id\)\.returning\(_OUTBOX\.c\.id\)",
-                "gone = sa.select(_OUTBOX.c.id).where(_OUTBOX.c.id == row.id)",
+                r"gone = sa\.delete\(self\._outbox\)\.where\(self\._outbox\.c\.id == row\.id\)\.returning\(self\._outbox\.c\.id\)",
+                "gone = sa.select(self._outbox.c.id).where(self._outbox.c.id == row.id)",
             ),
         ),
     ),

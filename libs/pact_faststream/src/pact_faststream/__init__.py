@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pact_faststream.http import HttpExpectation, HttpPact, Request, Response, verify_http_provider
     from pact_faststream.messages import Expectation, ExpectationError, MessagePact
     from pact_faststream.provider import ParameterError, ProviderState, produce_all, verify_provider
+    from pact_faststream.sent import Sent
     from pact_faststream.sources import NoPactsError, PactFolder, PactSource, PactToVerify
     from pact_faststream.verification import ProviderVerificationError
 
@@ -34,13 +35,14 @@ __all__ = [
     "ProviderVerificationError",
     "Request",
     "Response",
+    "Sent",
     "StalePactError",
     "produce_all",
     "verify_http_provider",
     "verify_provider",
 ]
 
-_MODULES = ("files", "http", "messages", "provider", "sources", "verification")
+_MODULES = ("files", "http", "messages", "provider", "sent", "sources", "verification")
 
 
 def __getattr__(name: str) -> Any:

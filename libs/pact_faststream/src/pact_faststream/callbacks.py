@@ -28,9 +28,12 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def message(value: bytes, metadata: Mapping[str, str]) -> Reply:
-    """A message as Pact takes it: JSON, with the metadata in a header."""
-    return Reply(value, message_headers(metadata))
+JSON, BYTES = "application/json", "application/octet-stream"
+
+
+def message(value: bytes, metadata: Mapping[str, str], content_type: str = JSON) -> Reply:
+    """A message as Pact takes it, with the metadata in a header."""
+    return Reply(value, message_headers(metadata, content_type))
 
 
 Answer = Callable[[Any], Reply]

@@ -13,7 +13,7 @@ from pact import Pact
 
 from pact_faststream._compat.faststream import Subscriber, feed, topics_of
 from pact_faststream.files import PactFile
-from pact_faststream.metadata import RULES, metadata_expected, record_of
+from pact_faststream.metadata import RULES, is_cloud_event, metadata_expected, record_of
 from pact_faststream.records import ConsumedMessage
 from pact_faststream.rules import Rule, body_rules
 from pact_faststream.values.expected import confusions, value_rules
@@ -38,18 +38,31 @@ class Expectation:
     but one. With it the provider is asked for the values of both, and has to send these very values. Without it only
     their form is expected.
 
+    `topic`, `key` (the field that the record's key equals) and `headers` are what the consumer needs of the record. A
+    CloudEvent's class says the first two and two headers itself. Without a topic it is the subscriber's. `header_rules`
+    replace the equality of single headers. An example may also be bytes, such as Avro or Protobuf: then these very
+    bytes are expected.
+
     Raises ExpectationError if the examples leave something unchecked.
     """
 
     description: str
-    example: ConsumedMessage
+    example: ConsumedMessage | bytes
     given: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     rules: Mapping[str, Rule] = field(default_factory=dict)
     another: ConsumedMessage | None = None
     same: Collection[str] = ()
+    topic: str | None = None
+    key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    header_rules: Mapping[str, Rule] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if isinstance(self.example, bytes):
+            if not self.example or self.another is not None or self.rules or self.key:
+                raise ExpectationError(f"{self.description!r}: bytes have no fields, so give them alone, and not empty")
+            return
         for example in (self.example, self.another):
             if example is not None:
                 self._check(example)
@@ -66,13 +79,25 @@ class Expectation:
         type(example).model_validate_json(_body(example))
 
     @cached_property
-    def body(self) -> str:
-        """The example as JSON: the fields that were set and no others."""
-        return _body(self.example)
+    def body(self) -> str | bytes:
+        """The example as JSON: the fields that were set and no others; bytes as they are."""
+        return self.example if isinstance(self.example, bytes) else _body(self.example)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """What is expected of the record beside its body."""
+        return metadata_expected(type(self.example), topic=self.topic, key=self.key, headers=self.headers)
+
+    @property
+    def metadata_rules(self) -> Mapping[str, Rule]:
+        """The rules for it; without one, equality."""
+        return {**(RULES if is_cloud_event(type(self.example)) else {}), **self.header_rules}
 
     @cached_property
     def interactions(self) -> Mapping[str, "Wanted"]:
         """What the pact file has of it, by description: the form, and the values of each of two examples."""
+        if isinstance(self.example, bytes):
+            return {self.description: Wanted(self.example, self.parameters, {})}
         form = {**body_rules(type(self.example)), **self.rules}
         wanted = {self.description: Wanted(self.example, self.parameters, form)}
         if self.another is not None:
@@ -86,7 +111,7 @@ class Expectation:
 class Wanted:
     """A message, the parameters of the provider's state, and the rules for the body."""
 
-    example: ConsumedMessage
+    example: ConsumedMessage | bytes
     parameters: Mapping[str, Any]
     rules: Mapping[str, Rule]
 
@@ -141,9 +166,13 @@ class MessagePact:
             wanted = expectation.interactions[description]
             interaction = pact.upon_receiving(description, "Async")
             interaction.given(expectation.given, dict(wanted.parameters))
-            interaction.with_body(_body(wanted.example), "application/json")
-            interaction.with_metadata(dict(metadata_expected(wanted.example)))
-            interaction.with_matching_rules({"body": dict(wanted.rules), "metadata": dict(RULES)})
+            if isinstance(wanted.example, bytes):
+                interaction.with_binary_body(wanted.example, "application/octet-stream")
+            else:
+                interaction.with_body(_body(wanted.example), "application/json")
+            interaction.with_metadata(dict(expectation.metadata))
+            rules = {"body": dict(wanted.rules), "metadata": dict(expectation.metadata_rules)}
+            interaction.with_matching_rules({part: each for part, each in rules.items() if each})
         return pact
 
 
@@ -159,14 +188,16 @@ class _Receiver:
     def __call__(self, body: str | bytes | None, metadata: Mapping[str, object]) -> None:
         self._messages += 1
         try:
-            asyncio.run_coroutine_threadsafe(self._feed(record_of(body, metadata)), self._loop).result()
+            topics = topics_of(self._subscriber)
+            record = record_of(body, metadata, topics[0] if topics else "")
+            asyncio.run_coroutine_threadsafe(self._feed(record), self._loop).result()
         except Exception as error:
             self._error = error
             raise
 
     async def _feed(self, record: Any) -> None:
         topics = topics_of(self._subscriber)
-        if record.topic not in topics:
+        if topics and record.topic not in topics:  # a pattern has no names
             raise AssertionError(
                 f"the subscriber doesn't listen to the topic {record.topic!r}, only to {', '.join(topics)}: "
                 "in production it would never see this message"

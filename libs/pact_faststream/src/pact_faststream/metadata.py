@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
-from pact_faststream.records import ConsumedMessage, WireRecord, consumer_record
+from pact_faststream.records import WireRecord, consumer_record
 from pact_faststream.rules import Rule
 
 CONTRACTED_HEADERS = ("ce_type", "ce_id")
@@ -16,6 +17,8 @@ KEY_FIELD = "kafka_key_field"
 """Pact can't express that two values are equal, so both sides name the field of the data that equals the key."""
 
 NO_FIELD = "none"
+OF_PACT = ("content-type", "contenttype")
+"""Metadata that tells Pact how to read the body."""
 RULES: Mapping[str, Rule] = {
     "ce_id": {"combine": "AND", "matchers": [{"match": "regex", "regex": r"^[^\x00]{1,255}$"}]},
 }
@@ -25,25 +28,36 @@ class HeaderError(ValueError):
     """A contracted header that some readers can't read, or read otherwise than others."""
 
 
-def metadata_expected(event: ConsumedMessage) -> Mapping[str, str]:
-    """The metadata that a consumer needs."""
-    model = type(event)
-    return {
-        "ce_type": model.type,
-        "ce_id": "5a0f8f7e-6a55-4b6f-9a53-0a4a9b1c2d3e",
-        TOPIC: model.topic,
-        KEY_FIELD: model.key_field,
-    }
+def is_cloud_event(model: type) -> bool:
+    """Whether a class says its CloudEvents type, topic and key field, as `outboxed.messages.Event` does."""
+    return all(isinstance(getattr(model, name, None), str) for name in ("type", "topic", "key_field"))
+
+
+def metadata_expected(
+    model: type, *, topic: str | None = None, key: str | None = None, headers: Mapping[str, str] = MappingProxyType({})
+) -> Mapping[str, str]:
+    """The metadata that a consumer needs: of a CloudEvent what its class says, of all others what is given."""
+    given = {**headers, **({TOPIC: topic} if topic else {}), **({KEY_FIELD: key} if key else {})}
+    if not is_cloud_event(model):
+        return given
+    event: Any = model
+    its_own = {"ce_type": event.type, "ce_id": "5a0f8f7e-6a55-4b6f-9a53-0a4a9b1c2d3e"}
+    return {**its_own, TOPIC: event.topic, KEY_FIELD: event.key_field, **given}
 
 
 def metadata_sent(record: WireRecord) -> Mapping[str, str]:
-    """The same, of a record that a provider really sends.
+    """The same, of a record that a provider really sends, with all of its headers: a consumer may expect any.
 
     Raises HeaderError as check_headers does, and UnicodeDecodeError for an unreadable key.
     """
     check_headers(record)
     headers = {name: text for name in CONTRACTED_HEADERS for text in texts_of(record, name)}
-    return metadata_of(record.topic, record.key.decode() if record.key else "", record.value or b"", headers)
+    others = {name: text for name, raw in reversed(record.headers) if (text := _text(raw)) is not None}
+    key = record.key.decode() if record.key else ""
+    return {
+        **{name: text for name, text in others.items() if name.lower() not in OF_PACT},
+        **metadata_of(record.topic, key, record.value or b"", headers),
+    }
 
 
 def check_headers(record: WireRecord) -> None:
@@ -64,14 +78,33 @@ def metadata_of(topic: str, key: str, value: bytes, headers: Mapping[str, str]) 
     return {**contracted, TOPIC: topic, KEY_FIELD: _key_field(key, value)}
 
 
-def record_of(body: str | bytes | None, metadata: Mapping[str, object]) -> Any:
-    """A consumer record from a message that Pact built; `ce_id` is new, as for every event."""
+def record_of(body: str | bytes | None, metadata: Mapping[str, object], topic: str = "") -> Any:
+    """A consumer record from a message that Pact built; `ce_id` is new, as for every event.
+
+    `topic` is that of a message whose consumer named none.
+    """
     value = body.encode() if isinstance(body, str) else body
-    key = json.loads(value or b"{}").get(str(metadata[KEY_FIELD]))
-    headers = {"ce_type": str(metadata["ce_type"]), "ce_id": str(uuid4())}
+    key = _field(value, str(metadata[KEY_FIELD])) if KEY_FIELD in metadata else None
+    told = {name: str(text) for name, text in metadata.items() if name not in (TOPIC, KEY_FIELD)}
+    headers = {name: text for name, text in told.items() if name.lower() not in OF_PACT}
+    if "ce_id" in headers:
+        headers["ce_id"] = str(uuid4())
+    if "ce_type" not in headers and _field(value, None) is not None:
+        headers["content-type"] = "application/json"  # as FastStream's publishers say of JSON
     raw_headers = tuple((name, text.encode()) for name, text in headers.items())
     raw_key = None if key is None else str(key).encode()
-    return consumer_record(WireRecord(str(metadata[TOPIC]), 0, 0, raw_key, value, raw_headers))
+    return consumer_record(WireRecord(str(metadata.get(TOPIC, topic)), 0, 0, raw_key, value, raw_headers))
+
+
+def _field(value: bytes | None, name: str | None) -> object:
+    """A field of a JSON object, or the object itself; None where there is none."""
+    try:
+        data = json.loads(value or b"{}")
+    except ValueError:
+        return None
+    if name is None:
+        return data
+    return data.get(name) if isinstance(data, dict) else None
 
 
 def _faults(name: str, record: WireRecord) -> Iterator[str]:

@@ -2,17 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from aiokafka import ConsumerRecord
 
 from pact_faststream._compat.aiokafka import written_and_read
-
-
-class PublishedType(Protocol):
-    """A class of events that a provider publishes; `type` is the value of their header `ce_type`."""
-
-    type: ClassVar[str]
 
 
 class Model(Protocol):
@@ -31,12 +25,9 @@ class Example(Model, Protocol):
 class ConsumedMessage(Example, Protocol):
     """A consumer's own view of an event: a pydantic model of the fields that it uses.
 
-    `type` is the header `ce_type`, `key_field` the field that the record's key equals.
+    A CloudEvent's model also has three strings as class attributes: `type` is the header `ce_type`, `topic` its topic,
+    `key_field` the field that the record's key equals.
     """
-
-    type: ClassVar[str]
-    topic: ClassVar[str]
-    key_field: ClassVar[str]
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes) -> Any: ...
@@ -93,6 +84,20 @@ def wire(row: OutboxRecord) -> WireRecord:
     except (TypeError, ValueError) as error:
         raise UnsendableRecordError(f"a producer doesn't take this record: {error}") from None
     return WireRecord(sent.topic, 0, 0, key, value, headers)
+
+
+@dataclass(frozen=True)
+class SentRecord:
+    """A record that a producer was given, and that is its own outbox row."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+    def producer_record(self) -> ProducerRecord:
+        """Itself."""
+        return self
 
 
 def consumer_record(record: WireRecord) -> Any:

@@ -268,7 +268,7 @@ async def test_a_use_case_that_publishes_nothing_is_no_message(warehouse: Wareho
 
 async def test_a_message_that_the_test_made_by_hand_is_refused(warehouse: Warehouse, pacts: Path) -> None:
     async def by_hand() -> bytes:
-        return SHIPPED.body.encode()
+        return str(SHIPPED.body).encode()
 
     with pytest.raises(ProviderVerificationError, match="let it run the use case"):
         await warehouse.verify(pacts, now=by_hand)

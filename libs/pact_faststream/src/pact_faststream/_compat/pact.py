@@ -67,7 +67,7 @@ def state_asked(request: Mapping[str, Any]) -> State:
     return request["state"], request.get("params") or {}
 
 
-def message_headers(metadata: Mapping[str, str]) -> Mapping[str, str]:
-    """The headers with which a message of JSON is sent back."""
-    told = json.dumps({**metadata, "contentType": "application/json"})
-    return {"Pact-Message-Metadata": base64.b64encode(told.encode()).decode()}
+def message_headers(metadata: Mapping[str, str], content_type: str) -> Mapping[str, str]:
+    """The headers with which a message is sent back."""
+    told = json.dumps({**metadata, "contentType": content_type})
+    return {"Content-Type": content_type, "Pact-Message-Metadata": base64.b64encode(told.encode()).decode()}

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pact_faststream._compat.pact import message_asked
-from pact_faststream.callbacks import Reply, message
+from pact_faststream.callbacks import BYTES, JSON, Reply, message
 from pact_faststream.metadata import check_headers, metadata_sent, texts_of
-from pact_faststream.records import OutboxRecord, PublishedType, WireRecord, wire
+from pact_faststream.records import OutboxRecord, WireRecord, wire
 from pact_faststream.sources import Interaction, Result
 from pact_faststream.values.sent import differences, merged, new_parameters, read_of
 from pact_faststream.verifying.ids import Ids
-from pact_faststream.verifying.states import ProviderState
+from pact_faststream.verifying.states import ProviderState, name_of
 
 Outbox = Callable[[], Awaitable[Sequence[OutboxRecord]]]
 """All rows of the outbox so far, oldest first, as the relay sends them."""
@@ -138,15 +138,37 @@ class _Sent:
         return self.errors or tuple(differences(read_of(self.parameters, read), self.body))
 
 
-def _one(written: Sequence[WireRecord], event: type[PublishedType]) -> WireRecord:
-    found = [record for record in written if event.type in texts_of(record, "ce_type")]
+def _one(written: Sequence[WireRecord], event: type[Any]) -> WireRecord:
+    found = [record for record in written if _is_of(record, event)]
     if len(found) == 1:
         return found[0]
-    others = [next(iter(texts_of(record, "ce_type")), "none") for record in written]
-    raise LookupError(f"the use case wrote {len(found)} rows of {event.type}, not 1; its rows: {others or 'none'}")
+    others = [next(iter(texts_of(record, "ce_type")), record.topic) for record in written]
+    raise LookupError(f"the use case wrote {len(found)} rows of {name_of(event)}, not 1; its rows: {others or 'none'}")
+
+
+def _is_of(record: WireRecord, event: Any) -> bool:
+    """Whether a record is of this class: by its type, or because the model reads it."""
+    if isinstance(getattr(event, "type", None), str):
+        return event.type in texts_of(record, "ce_type")
+    if not hasattr(event, "model_validate_json"):
+        return True
+    try:
+        event.model_validate_json(record.value or b"")
+    except ValueError:
+        return False
+    return True
 
 
 def _message(record: WireRecord) -> Reply:
-    if not record.value or json.loads(record.value) in ({}, [], None):
+    if not record.value or _json(record.value) in ({}, [], None):
         raise ValueError("the row's value is empty, and a pact without a body would accept it")
-    return message(record.value, metadata_sent(record))
+    is_json = _json(record.value) is not record.value
+    return message(record.value, metadata_sent(record), JSON if is_json else BYTES)
+
+
+def _json(value: bytes) -> Any:
+    """The value's JSON; of Avro, Protobuf and the like the bytes themselves."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
