@@ -162,7 +162,13 @@ MISTAKES = (
         "held rows are released while another is in front of them",
         "Later events pass the one that Kafka refused.",
         OUTBOXED,
-        (swap(ROWS, "self._outbox.c.retry_at == _UNTIL_RELEASED, ~is_behind)", "self._outbox.c.retry_at == _UNTIL_RELEASED)"),),
+        (
+            swap(
+                ROWS,
+                "self._outbox.c.retry_at == _UNTIL_RELEASED, ~is_behind)",
+                "self._outbox.c.retry_at == _UNTIL_RELEASED)",
+            ),
+        ),
     ),
     Mistake(
         "the relay's lock is the session's",
