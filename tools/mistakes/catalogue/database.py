@@ -153,8 +153,8 @@ MISTAKES = (
         (
             swap(
                 ROWS,
-                ".where(chosen).order_by(self._outbox.c.id).limit(_LIMIT).subquery()",
-                ".where(chosen).order_by(self._outbox.c.id.desc()).limit(_LIMIT).subquery()",
+                "(chosen).order_by(self._outbox.c.id).limit",
+                "(chosen).order_by(self._outbox.c.id.desc()).limit",
             ),
         ),
     ),
@@ -181,10 +181,10 @@ MISTAKES = (
         "It is sent and a dead letter.",
         OUTBOXED,
         (
-            Edit(
+            swap(
                 ROWS,
-                r"gone = sa\.delete\(self\._outbox\)\.where\(self\._outbox\.c\.id == row\.id\)\.returning\(self\._outbox\.c\.id\)",
-                "gone = sa.select(self._outbox.c.id).where(self._outbox.c.id == row.id)",
+                "sa.delete(self._outbox).where(self._outbox.c.id == row.id).returning(self._outbox.c.id)",
+                "sa.select(self._outbox.c.id).where(self._outbox.c.id == row.id)",
             ),
         ),
     ),
