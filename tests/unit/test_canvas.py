@@ -65,5 +65,8 @@ async def test_the_events_and_tasks_are_those_that_the_service_knows(service: st
     kinds = {kind.name for kind in running.worker.kinds}
     await running.close()
 
-    assert names(r"`([a-z0-9_]+\.[a-z0-9_]+\.v\d+)`", section(service, "Events")) == events
-    assert names(r"(?m)^\| `([a-z_]+)` \|", section(service, "Tasks")) == kinds
+    page = f"services/{service}/README.md"
+    told = names(r"`([a-z0-9_]+\.[a-z0-9_]+\.v\d+)`", section(service, "Events"))
+    assert told == events, f"{page}, Events: a line for each of {sorted(events)}"
+    told = names(r"(?m)^\| `([a-z_]+)` \|", section(service, "Tasks"))
+    assert told == kinds, f"{page}, Tasks: a line for each of {sorted(kinds)}"

@@ -87,3 +87,15 @@ def test_what_a_service_does_includes_what_its_suites_test() -> None:
     shown = behaviours("payments", ROOT / "services" / "payments" / "tests")
 
     assert "- Concurrent runs wait for each other and end at the same schema." in shown
+
+
+STEPS = re.findall(r"\| `(\S+)`: \"(.+)\" \|$", (ROOT / "docs/how-to/add-an-event.md").read_text(), re.MULTILINE)
+
+
+def test_each_step_to_a_new_event_has_a_check() -> None:
+    assert len(STEPS) == 6
+
+
+@pytest.mark.parametrize(("file", "said"), STEPS)
+def test_a_check_says_what_the_page_about_a_new_event_quotes(file: str, said: str) -> None:
+    assert said in (ROOT / file).read_text(), f"docs/how-to/add-an-event.md quotes {file}"

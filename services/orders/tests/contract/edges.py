@@ -37,15 +37,15 @@ def axes(event: type[OrderEvent], time_field: str) -> Axes:
 
 def cancellations() -> Mapping[OrderStatus, Mapping[str, CancellationReason]]:
     """The reasons for which an order can be cancelled, by the status that it had before."""
-    return {
+    reasons: dict[OrderStatus, Mapping[str, CancellationReason]] = {
         before: {
             change.reason: change.reason
             for change in changes.values()
             if change is not None and change.status is OrderStatus.CANCELLED and change.reason is not None
         }
         for before, changes in TRANSITIONS.items()
-        if before is not OrderStatus.CANCELLED
     }
+    return {before: found for before, found in reasons.items() if found}
 
 
 def _totals() -> Mapping[str, Decimal]:
