@@ -41,6 +41,7 @@ class Clone:
         """What a command says. Raises GateError where it fails, or does not though it `fails`."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         kept["PATH"] = f"{Path(program()).parent}{os.pathsep}{kept['PATH']}"
+        kept["UV_COMPILE_BYTECODE"] = "0"  # three environments live for one check: they compile what they import
         done = subprocess.run(  # noqa: S603 - the commands of this file
             command, cwd=self.folder, env=kept, check=False, capture_output=True, text=True
         )
