@@ -177,6 +177,10 @@ crash-points: .venv ## kill each process before and after each of its steps: do 
 installed: .venv ## install each library with pip in an environment of its own, and run the minimal example
 	@$(RUN) python -m tools.installed
 
+.PHONY: examples
+examples: .venv ## the libraries in projects that exist (examples/), from wheels, on the newest and the lowest versions
+	@$(RUN) python -m tools.examples $(ARGS)
+
 .PHONY: pythons
 pythons: .venv ## the unit and contract tests on each Python that is supported; ARGS="--python 3.13" on that one
 	@$(RUN) python -m tools.pythons $(ARGS)
