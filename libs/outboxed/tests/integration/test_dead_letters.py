@@ -315,6 +315,24 @@ async def test_figures_count_what_waits_and_forget_what_is_gone(
     assert 'tasks_due{kind="of_a_newer_release"}' not in second
 
 
+async def test_a_task_that_is_postponed_again_and_again_grows_older_and_stays_due(transactions: Transactions) -> None:
+    metrics, queue = Metrics(transactions.clock), SqlTaskQueue(transactions.engine, transactions.clock)
+    async with transactions() as uow:
+        uow.tasks.schedule(NewTask("send", "1"))
+    ages = []
+
+    for _ in range(3):
+        [task] = await queue.claim("send", limit=1, lease=timedelta(seconds=5))
+        await queue.postpone(task, timedelta(seconds=60), "no answer")
+        transactions.clock.advance(timedelta(seconds=30))
+        figures = await _figures(metrics, transactions)
+        assert figures['tasks_due{kind="send"}'] == 1
+        ages.append(figures['tasks_oldest_due_seconds{kind="send"}'] // 30)
+        transactions.clock.advance(timedelta(seconds=30))
+
+    assert ages == [1, 3, 5]
+
+
 async def test_an_outbox_and_an_inbox_that_grow_are_seen_to_grow_and_to_drain(
     transactions: Transactions, consumer: BatchConsumer[Any]
 ) -> None:

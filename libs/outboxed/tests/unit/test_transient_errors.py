@@ -189,7 +189,9 @@ def test_errors_that_go_round_in_a_circle_have_an_end() -> None:
     assert not is_transient(first)
 
 
-@pytest.mark.parametrize(("attempts", "full"), [(1, 0.5), (2, 1.0), (3, 2.0), (7, 32.0), (8, 60.0), (1000, 60.0)])
+@pytest.mark.parametrize(
+    ("attempts", "full"), [(1, 0.5), (2, 1.0), (3, 2.0), (7, 32.0), (8, 60.0), (1025, 60.0), (10**9, 60.0)]
+)
 def test_back_off_doubles_up_to_a_minute_with_jitter_of_up_to_half(attempts: int, full: float) -> None:
     seconds = [retry_delay(attempts).total_seconds() for _ in range(200)]
 

@@ -215,6 +215,17 @@ async def test_a_key_belongs_to_its_user(backend: Backend, user_id: UUID) -> Non
     assert await claim(backend, user_id, key="Key") is None
 
 
+async def test_two_users_with_one_key_each_get_their_own_answer_however_often_they_ask(backend: Backend) -> None:
+    hashes = {uuid4(): "hash-1", uuid4(): "hash-2"}
+    for user_id, request_hash in hashes.items():
+        assert await claim(backend, user_id, request_hash=request_hash) is None
+
+    for _ in range(2):
+        for user_id, request_hash in hashes.items():
+            again = await claim(backend, user_id, request_hash=request_hash)
+            assert again == replace(ANSWER, request_hash=request_hash)
+
+
 async def test_a_claim_whose_transaction_failed_leaves_the_key_free(backend: Backend, user_id: UUID) -> None:
     async with failed_transaction(backend.database) as uow:
         assert await uow.idempotency_keys.claim(user_id, "key", "hash-1") is None
