@@ -118,7 +118,7 @@ MISTAKES = (
                 r"\1async with self.connection.engine.begin() as early:\n\1    \2early\3",
             ),
         ),
-        gate="integration",
+        gate="parity",
     ),
     Mistake(
         "a consumer needs a field that nobody sends",
@@ -241,6 +241,6 @@ MISTAKES = (
                 r'\1    sa.Column("note", sa.Text),\n',
             ),
         ),
-        gate="integration",
+        gate="parity",
     ),
 )
