@@ -116,12 +116,17 @@ def copied_tree(prefix: str) -> Iterator[Path]:
         yield folder
 
 
+def make_known_to_git(folder: Path) -> None:
+    """Tests ask git which pages there are."""
+    for command in (("init", "--quiet"), ("add", "--all")):
+        subprocess.run(["git", *command], cwd=folder, check=True, capture_output=True)  # noqa: S603, S607 - the PATH's
+
+
 @contextmanager
 def scratch() -> Iterator[Scratch]:
-    """A copy of the tree, with mypy's cache; git knows its files, since tests ask it which pages there are."""
+    """A copy of the tree, with mypy's cache."""
     with copied_tree("mistakes-") as folder:
-        for command in (("init", "--quiet"), ("add", "--all")):
-            subprocess.run(["git", *command], cwd=folder, check=True)  # noqa: S603, S607 - our own words; git of the PATH
+        make_known_to_git(folder)
         if (cache := ROOT / ".mypy_cache").exists():
             shutil.copytree(cache, folder / ".mypy_cache")
         if (tools := ROOT / ".tools").exists():

@@ -1,6 +1,5 @@
 """What the Makefile, CI and the workflows must run: a test that nobody runs is green."""
 
-import os
 import re
 import subprocess
 import tomllib
@@ -13,6 +12,7 @@ import yaml
 from shop_harness.services import SERVICES
 
 from tools.pythons.interpreters import SUPPORTED
+from tools.uv import own_environment
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -48,17 +48,13 @@ REQUIRED = {"kafka", "node", "containers", "faults", "pgbouncer"}
 """What a machine may lack, so that tests are skipped there: CI must have it. `pythons` is for the workflow's matrix."""
 
 
-OF_A_CALLER = {"ARGS", "SERVICE", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL"}
-"""What `make test ARGS=...` gives to the tests that it runs."""
-
-
 def recipe(target: str, **variables: str) -> Sequence[str]:
     """The commands that make would run for a target, without its prerequisites."""
     given = [f"{name}={value}" for name, value in variables.items()]
     done = subprocess.run(  # noqa: S603
         ["make", "--dry-run", "--always-make", "--assume-old", ".venv", target, *given],  # noqa: S607 - the PATH's
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name not in OF_A_CALLER},
+        env=own_environment(),
         check=True,
         capture_output=True,
         text=True,

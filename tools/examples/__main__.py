@@ -4,7 +4,6 @@ For each example, Python and resolution: the wheels of `uv build`, an environmen
 the project changed are those between its folders `before` and `after`.
 """
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,6 @@ LIBRARIES = ("outboxed", "backing_services", "pact_faststream")
 PYTHONS = ("3.11", "3.13")
 RESOLUTIONS = {"newest": "highest", "lowest": "lowest-direct"}
 MOST_LINES = 15
-OF_ANOTHER = ("VIRTUAL_ENV", "PYTHON", "PYTEST_", "UV_", "TEST_", "BACKING_", "REQUIRE")
 
 
 def main(python: Annotated[list[str] | None, typer.Option(help="Such as 3.13; several are possible.")] = None) -> None:
@@ -85,9 +83,8 @@ def _tried(name: str, program: Path, resolution: str, wheels: Path, environment:
 
 
 def _run(command: Sequence[Path | str], folder: Path = uv.ROOT) -> str:
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(OF_ANOTHER)}
     done = subprocess.run(  # noqa: S603 - ours
-        command, cwd=folder, env=variables, check=False, capture_output=True, text=True
+        command, cwd=folder, env=uv.own_environment(), check=False, capture_output=True, text=True
     )
     if done.returncode:
         print(done.stdout + done.stderr, file=sys.stderr)

@@ -4,7 +4,6 @@ For each library: a new virtual environment, the `pip install` of the README, th
 minimal example. Nothing of this project's environment is used.
 """
 
-import os
 import re
 import shlex
 import subprocess
@@ -15,6 +14,7 @@ import venv
 from pathlib import Path
 
 from libs.backing_services.tests.snippets import files
+from tools.uv import own_environment
 
 ROOT = Path(__file__).parents[2]
 INSTALL = re.compile(r"^    (pip install [^#\n]*[^#\s])", re.MULTILINE)
@@ -59,10 +59,8 @@ def _tested(readme: Path, environment: Path, repository: Path) -> str:
 
 
 def _run(command: list[Path | str], folder: Path) -> str:
-    foreign = ("PYTEST_", "PYTHON", "TEST_", "BACKING_", "REQUIRE")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     done = subprocess.run(  # noqa: S603 - as documented
-        command, cwd=folder, env=environment, check=False, capture_output=True, text=True
+        command, cwd=folder, env=own_environment(), check=False, capture_output=True, text=True
     )
     if done.returncode != 0:
         print(f"installed: {shlex.join(map(str, command))} ended with {done.returncode}:", file=sys.stderr)

@@ -32,6 +32,11 @@ LEVELS = (
 TELLING = ("FELL: ", "VIOLATION ", "FAILED ", "ERROR ", "E   ")
 
 
+def tests(*paths: str) -> tuple[str, ...]:
+    """A mistake's own check: tests of the usual levels, elsewhere than in its project."""
+    return (*PYTEST, *paths)
+
+
 @dataclass(frozen=True)
 class Stop:
     """The level that caught a mistake, the seconds until then, and what the author reads."""

@@ -16,15 +16,10 @@ from typing import Annotated, TypeVar
 import typer
 
 from tools.scratch import ROOT
-from tools.uv import program
+from tools.uv import own_environment, program
 
 T = TypeVar("T")
 ANSWERS = tomllib.loads((Path(__file__).parent / "answers.toml").read_text())
-FOREIGN = (
-    *("PYTEST_", "TEST_", "BACKING_", "PACT_", "REQUIRE", "VIRTUAL_ENV"),
-    *("MAKE", "MFLAGS", "ARGS", "SERVICE", "AGAINST", "NAME", "READS", "PUBLISHES"),
-)
-"""Variables of whoever starts the check that its own commands must not see."""
 
 
 class GateError(Exception):
@@ -39,7 +34,7 @@ class Clone:
 
     def run(self, *command: str, fails: bool = False) -> str:
         """What a command says. Raises GateError where it fails, or does not though it `fails`."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        kept = own_environment()
         kept["PATH"] = f"{Path(program()).parent}{os.pathsep}{kept['PATH']}"
         kept["UV_COMPILE_BYTECODE"] = "0"  # three environments live for one check: they compile what they import
         done = subprocess.run(  # noqa: S603 - the commands of this file

@@ -1,6 +1,5 @@
 """A copy of the tree with an environment of its own, in which other versions can be installed and tested."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,13 +10,12 @@ from pathlib import Path
 
 from tools import uv
 from tools.junit import cases_of
-from tools.scratch import MEMBERS, ROOT, copied_tree
+from tools.scratch import MEMBERS, ROOT, copied_tree, make_known_to_git
 from tools.upgrade_check.bounds import Outcome, bounds_in, versions_in, without_bounds
 
 PYPROJECTS = ("pyproject.toml", *(f"{member}/pyproject.toml" for member in MEMBERS))
 CANARIES = ("libs/*/tests/*/test_canaries.py", "tests/unit/test_canaries.py")
 OF_BOUNDS = "tests/unit/test_upgrade_check.py::test_every_bound_has_a_canary_and_is_said_where_the_dependency_is_used"
-FOREIGN = ("PYTEST_", "PYTHONPATH", "REQUIRE", "UV_PROJECT", "VIRTUAL_ENV")
 SECONDS = 900
 """The longest that a step may take."""
 SHOWN = 400
@@ -90,10 +88,15 @@ class Environment:
         )
 
     def _run(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         try:
             return subprocess.run(  # noqa: S603
-                command, cwd=self.folder, env=environment, check=False, capture_output=True, text=True, timeout=SECONDS
+                command,
+                cwd=self.folder,
+                env=uv.own_environment(),
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=SECONDS,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise UpgradeCheckError(f"{Path(command[0]).name} did not end well: {error}") from None
@@ -103,6 +106,5 @@ class Environment:
 def scratch_environment() -> Iterator[Environment]:
     """A copy of the tree with its own environment; the tree, its lock and its environment stay unchanged."""
     with copied_tree("upgrade-check-") as folder:
-        for command in (["git", "init", "--quiet"], ["git", "add", "--all"]):  # some tests ask git for the pages
-            subprocess.run(command, cwd=folder, check=True, capture_output=True)  # noqa: S603
+        make_known_to_git(folder)
         yield Environment(folder)

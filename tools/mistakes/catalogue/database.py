@@ -1,5 +1,6 @@
 """Mistakes in statements, locks, migrations and what is kept how long."""
 
+from tools.mistakes.levels import tests
 from tools.mistakes.mistake import NOTIFICATIONS, ORDERS, OUTBOXED, PAYMENTS, Mistake, swap
 from tools.scratch import Edit
 
@@ -289,16 +290,7 @@ MISTAKES = (
         "It is fast here, and slow where it is deployed.",
         OUTBOXED,
         (swap(f"{STORAGE}/schema.py", '    "create index inbox_handled_at on inbox (handled_at)",\n', ""),),
-        check=(
-            "pytest",
-            "-q",
-            "-x",
-            "--tb=short",
-            "--no-header",
-            "-p",
-            "no:cacheprovider",
-            "services/payments/tests/integration",
-        ),
+        check=tests("services/payments/tests/integration"),
     ),
     Mistake(
         "an index of the tables says something else than its migration",
@@ -311,16 +303,7 @@ MISTAKES = (
                 "create index outbox_free on outbox (id)",
             ),
         ),
-        check=(
-            "pytest",
-            "-q",
-            "-x",
-            "--tb=short",
-            "--no-header",
-            "-p",
-            "no:cacheprovider",
-            "services/payments/tests/integration",
-        ),
+        check=tests("services/payments/tests/integration"),
     ),
     Mistake(
         "a payment may be there twice for an order",

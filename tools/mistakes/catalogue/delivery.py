@@ -1,6 +1,6 @@
 """Mistakes that lose or double something: each takes one guard away."""
 
-from tools.mistakes.levels import PYTEST
+from tools.mistakes.levels import tests
 from tools.mistakes.mistake import NOTIFICATIONS as IN_NOTIFICATIONS
 from tools.mistakes.mistake import ORDERS as IN_ORDERS
 from tools.mistakes.mistake import OUTBOXED as IN_OUTBOXED
@@ -32,11 +32,6 @@ RUN = (
 def cut(point: str) -> tuple[str, ...]:
     """A check: the crash points, at one point only."""
     return ("tools.crash_points", "--only", point)
-
-
-def tests(*paths: str) -> tuple[str, ...]:
-    """A check: tests of the usual levels."""
-    return (*PYTEST, *paths)
 
 
 REFUSED = "libs/outboxed/tests/integration/test_refused_rows.py"

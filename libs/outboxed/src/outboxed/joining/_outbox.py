@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
 from outboxed._wakeups import Wakeup
 from outboxed.joining._events import Address, Key, Topic, address_of, record_of
-from outboxed.joining._traces import current_traceparent
 from outboxed.relay import KafkaClient, Relay
 from outboxed.storage import create_engine, insertion_into, rows_of, tables
+from outboxed.telemetry import current_traceparent
 
 log = structlog.get_logger()
 
