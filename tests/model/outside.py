@@ -6,11 +6,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from email.message import EmailMessage
 from typing import Any
 from uuid import UUID
 
 import aiosmtplib
+from notifications.smtp import Mail as OutgoingMail
 from payments.domain import Charge
 from payments.ports import GatewayCharge, GatewayUnavailableError, PaymentDeclinedError, ServiceTimeoutError
 from shop_harness.evidence import Mail
@@ -134,8 +134,8 @@ class MailServer:
         self.delivered: list[Mail] = []
         self._calls = calls
 
-    async def send(self, message: EmailMessage) -> None:
-        mail = Mail(str(message["To"]), message["Message-ID"].strip("<>"), NOON)
+    async def send(self, outgoing: OutgoingMail) -> None:
+        mail = Mail(outgoing.recipient, outgoing.message_id.strip("<>"), NOON)
         await self._calls.ask("the mail server", "to take the e-mail", lambda: self.delivered.append(mail))
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 """A service in a nutshell, for outboxed's own tests: accounts that money moves into."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -74,7 +74,7 @@ class SqlAccounts(SqlUnitOfWork):
         await self.accounts.lock(UUID(key) for key in keys)
 
 
-def _account(row: sa.RowMapping) -> Account:
+def _account(row: Mapping[str, Any]) -> Account:
     return Account(row["id"], row["balance"], row["version"])
 
 

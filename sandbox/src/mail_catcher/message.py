@@ -1,9 +1,9 @@
-"""A caught message: what was read out of its bytes when it arrived."""
+"""A caught message: what its bytes say."""
 
 import email
 import email.policy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import getaddresses, parsedate_to_datetime
@@ -51,6 +51,22 @@ class Message:
     @property
     def snippet(self) -> str:
         return " ".join(self.text.split())[:_SNIPPET_LENGTH]
+
+
+@dataclass(frozen=True, slots=True)
+class RawMessage:
+    """A message as it arrived: to read it takes longer than to take it in."""
+
+    content: bytes
+    mail_from: str
+    recipients: tuple[str, ...]
+    id: str = field(default_factory=lambda: uuid4().hex)
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def read(self) -> Message:
+        """What its bytes say."""
+        message = read_message(self.content, self.mail_from, self.recipients)
+        return replace(message, id=self.id, created=self.created)
 
 
 def read_message(content: bytes, mail_from: str, recipients: Sequence[str]) -> Message:

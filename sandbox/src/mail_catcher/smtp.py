@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from mail_catcher.faults import Faults
-from mail_catcher.message import read_message
+from mail_catcher.message import RawMessage
 from mail_catcher.store import Store
 
 _SECONDS_HUNG = 60
@@ -121,7 +121,7 @@ class _CatchAll:
             # A client that hangs up cancels this, so its mail isn't stored: it was never told that it was.
             await self.sleep(_SECONDS_HUNG if fault.seconds is None else fault.seconds)
         content, sender = envelope.original_content or b"", envelope.mail_from or ""
-        self.store.add(read_message(content, sender, envelope.rcpt_tos))
+        self.store.add(RawMessage(content, sender, tuple(envelope.rcpt_tos)))
         if fault is not None and fault.action == "drop_after_data":
             connection.abort()
             await asyncio.get_running_loop().create_future()  # the loss of the connection cancels it

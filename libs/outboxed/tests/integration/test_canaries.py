@@ -1,6 +1,7 @@
 """What `outboxed._compat` uses of its dependencies, where it needs PostgreSQL or Kafka."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
@@ -109,3 +110,33 @@ async def test_faststream_tells_of_its_client_and_of_the_tasks_that_it_cancels(o
     assert clients == [client]
     assert [task.cancelled() for task in running] == [True]
     assert subscriber.consumer is None
+
+
+@canary(
+    "sqlalchemy",
+    breaks="statements that run for each event fail, or take three times as much CPU",
+    mend="outboxed/_compat/sqlalchemy.py",
+)
+async def test_sqlalchemy_lets_a_cursor_run_a_statement_by_itself(
+    isolation: DatabaseIsolation,
+) -> None:
+    engine = create_async_engine(isolation.url)
+    try:
+        async with engine.connect() as connection:
+            inside: Any = connection.sync_connection
+            cursor = inside.connection.dbapi_connection.cursor()
+            await cursor._prepare_and_execute("select 1, 2.5", ())  # noqa: SLF001 - whether it's there is the point
+            found, oids = [tuple(row) for row in cursor._rows], [column[1] for column in cursor.description]  # noqa: SLF001
+            dialect: Any = connection.dialect
+    finally:
+        await engine.dispose()
+
+    assert (found, oids) == ([(1, Decimal("2.5"))], [23, 1700]), "the cursor runs statements in another way"
+    for part, name in (
+        (inside, "_handle_dbapi_exception"),
+        (inside, "_has_events"),
+        (inside, "_echo"),
+        (dialect, "_invalidate_schema_cache"),
+        (dialect, "_invalidate_schema_cache_asof"),
+    ):
+        assert hasattr(part, name), f"`{name}` has another name"

@@ -55,7 +55,7 @@ async def test_a_row_that_somebody_holds_is_passed_over_and_not_waited_for(
 
 async def test_claims_find_the_due_ones_by_the_index(transactions: Transactions) -> None:
     await schedule(transactions, *(NewTask("call", str(number), delay=timedelta(hours=1)) for number in range(500)))
-    claims = _CLAIM.compile(dialect=transactions.engine.dialect)
+    claims = _CLAIM.sql.compile(dialect=transactions.engine.dialect)
     values = {"of_kind": "call", "most": 8, "lease": LEASE, "offset": timedelta(0)}
 
     async with transactions.engine.begin() as connection:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate
 from html import escape
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from outboxed.tasks import CallThread
 
 from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, MailerUnavailableError
+from notifications.smtp import Mail
 
 FINAL_CODES = {"the recipient": {550, 551, 552, 553}, "the message": {550, 552, 553, 554}}
 """Replies that are about this one e-mail where the server gives no enhanced status code (RFC 5321, 4.2.3 and 4.3.2).
@@ -46,10 +48,14 @@ _TEXTS = {
 }
 
 
+_ORDER_ID = b"ORDER-ID"
+"""Its place in a form; in no text."""
+
+
 class Connections(Protocol):
     """See SmtpConnections."""
 
-    async def send(self, message: EmailMessage) -> None: ...
+    async def send(self, mail: Mail) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -63,13 +69,15 @@ class SmtpMailer:
     def __init__(self, connections: Connections, *, sender: str, domain: str, thread: CallThread | None = None) -> None:
         self._connections = connections
         self._sender = sender
+        self._returns_to = _addresses("From", sender).addresses[0].addr_spec
+        self._forms = {kind: _form(text, sender) for kind, text in _TEXTS.items()}
         self._domain = domain
         self._thread = thread
 
     async def send(self, kind: Kind, email: str, order_id: UUID) -> str:
-        message = self._message(kind, email, order_id)
-        await self._deliver(message)
-        return str(message["Message-ID"])
+        mail = self._mail(kind, email, order_id)
+        await self._deliver(mail)
+        return mail.message_id
 
     async def close(self) -> None:
         """End the conversations and the thread."""
@@ -77,28 +85,26 @@ class SmtpMailer:
         if self._thread is not None:
             await self._thread.close()
 
-    def _message(self, kind: Kind, email: str, order_id: UUID) -> EmailMessage:
-        text = _TEXTS[kind]
-        body = text.body.format(order_id=order_id)
-        message = EmailMessage()
-        message["From"] = self._sender  # a wrong sender is refused at start, and is never the customer's fault
+    def _mail(self, kind: Kind, email: str, order_id: UUID) -> Mail:
         try:
-            message["To"] = email
-            message["Subject"] = text.subject
-            message["Date"] = formatdate()
-            message["Message-ID"] = f"<{kind.value}.{order_id}@{self._domain}>"
+            to = _addresses("To", email)
         except (ValueError, MessageError) as error:
             raise EmailRefusedError(f"no e-mail can be made: {type(error).__name__}") from None
-        if not _is_one_address(message, email):
+        if not _is_one_address(to, email):
             raise EmailRefusedError("the customer's address is not one address")
-        message.set_content(f"{body}\n")
-        message.add_alternative(f"<p>{escape(body)}</p>\n", subtype="html")
-        return message
+        message_id = f"<{kind.value}.{order_id}@{self._domain}>"
+        own = (
+            to.fold(policy=SMTP if email.isascii() else SMTPUTF8),
+            f"Date: {formatdate()}\r\n",
+            f"Message-ID: {message_id}\r\n",
+        )
+        form = self._forms[kind].replace(_ORDER_ID, str(order_id).encode())
+        return Mail(message_id, self._returns_to, email, "".join(own).encode() + form)
 
     @failpoint("mailer.deliver")
-    async def _deliver(self, message: EmailMessage) -> None:
+    async def _deliver(self, mail: Mail) -> None:
         try:
-            await self._where_mail_is_sent(lambda: self._connections.send(message))
+            await self._where_mail_is_sent(lambda: self._connections.send(mail))
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise _refusal(error.recipients[0], "the recipient") from None
         except aiosmtplib.SMTPDataError as error:
@@ -119,9 +125,25 @@ class SmtpMailer:
             await self._thread.run(call)
 
 
-def _is_one_address(message: EmailMessage, email: str) -> bool:
+def _form(text: _Text, sender: str) -> bytes:
+    """What all e-mails of a kind have in common: making a message takes as long as everything else about an e-mail."""
+    body = text.body.format(order_id=_ORDER_ID.decode())
+    message = EmailMessage(SMTP)
+    message["From"] = sender
+    message["Subject"] = text.subject
+    message.set_content(f"{body}\n", cte="7bit")  # no other encoding leaves the place of the order's id whole
+    message.add_alternative(f"<p>{escape(body)}</p>\n", subtype="html", cte="7bit")
+    return message.as_bytes()
+
+
+def _addresses(header: str, value: str) -> Any:
+    """The AddressHeader as it will be read. Raises ValueError for what would begin another one, MessageError."""
+    return SMTP.header_store_parse(header, value)[1]
+
+
+def _is_one_address(to: Any, email: str) -> bool:
     """Whether the To header is read as it was meant: `a,b@example.com` would be two recipients."""
-    read = [address.addr_spec for address in message["To"].addresses]
+    read = [address.addr_spec for address in to.addresses]
     return read == [email] and "@" in email and email.isprintable()
 
 

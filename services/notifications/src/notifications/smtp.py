@@ -1,9 +1,9 @@
 """SMTP conversations: a connection is kept for the next e-mail, and whether the server may have an e-mail is known."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from email.message import EmailMessage
 from typing import Any
 
 import aiosmtplib
@@ -28,6 +28,16 @@ class SmtpServer:
     username: str
     password: str
     timeout: float
+
+
+@dataclass(frozen=True)
+class Mail:
+    """An e-mail as it is sent: the addresses of its envelope, and its headers and body as bytes."""
+
+    message_id: str
+    sender: str
+    recipient: str
+    content: bytes
 
 
 class Client(aiosmtplib.SMTP):
@@ -56,20 +66,20 @@ class SmtpConnections:
         self._kept: dict[Client, asyncio.TimerHandle] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
 
-    async def send(self, message: EmailMessage) -> None:
+    async def send(self, mail: Mail) -> None:
         """Raises aiosmtplib's errors, OSError, and TimeoutError after the server's time-out."""
         async with asyncio.timeout(self._server.timeout):
             client = self._take()
             if client is None:
-                client = await self._send(self._connection(), message)
+                client = await self._send(self._connection(), mail)
             else:
                 try:
-                    await self._send(client, message)
+                    await self._send(client, mail)
                 except aiosmtplib.SMTPException as error:
                     if client.awaits_answer or not _has_ended(error):
                         raise
                     # the server let go of the connection meanwhile, and knows nothing of this e-mail
-                    client = await self._send(self._connection(), message)
+                    client = await self._send(self._connection(), mail)
         await self._end(client)
 
     async def close(self) -> None:
@@ -99,19 +109,19 @@ class SmtpConnections:
             client.close()
         return None
 
-    async def _send(self, client: Client, message: EmailMessage) -> Client:
+    async def _send(self, client: Client, mail: Mail) -> Client:
         """Not aiosmtplib.send: cut off, it still waits for the answer to its QUIT."""
         try:
             if not client.is_connected:
                 await client.connect()
-            await client.send_message(message)
+            await client.sendmail(mail.sender, mail.recipient, mail.content, mail_options=await _options(client, mail))
         except BaseException:
             client.close()
             raise
         finally:
             if client.awaits_answer:
                 # a time-out is as unknown as a crash: the next attempt may send a second copy
-                log.warning("mail_outcome_unknown", message_id=str(message["Message-ID"]))
+                log.warning("mail_outcome_unknown", message_id=mail.message_id)
         return client
 
     async def _end(self, client: Client) -> None:
@@ -125,6 +135,17 @@ class SmtpConnections:
         goodbye = asyncio.ensure_future(_say_goodbye(client))
         self._goodbyes.add(goodbye)
         goodbye.add_done_callback(self._goodbyes.discard)
+
+
+async def _options(client: Client, mail: Mail) -> Sequence[str]:
+    """What the server is asked for an address beyond ASCII (RFC 6531). Raises SMTPNotSupported."""
+    if mail.recipient.isascii():
+        return ()
+    if client.is_ehlo_or_helo_needed:
+        await client.ehlo()
+    if not client.supports_extension("smtputf8"):
+        raise aiosmtplib.SMTPNotSupported("the server takes no address beyond ASCII")
+    return ("SMTPUTF8",)
 
 
 def _has_ended(error: aiosmtplib.SMTPException) -> bool:

@@ -1,6 +1,6 @@
 """Tables and the SQL unit of work."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -60,7 +60,7 @@ def _row(order: OrderNotifications) -> dict[str, object]:
     }
 
 
-def _order_notifications(row: sa.RowMapping) -> OrderNotifications:
+def _order_notifications(row: Mapping[str, Any]) -> OrderNotifications:
     return OrderNotifications(
         id=row["id"],
         version=row["version"],

@@ -1,6 +1,9 @@
 """What an e-mail says, without a server."""
 
+import email
+from collections.abc import Sequence
 from email.message import EmailMessage
+from email.policy import SMTPUTF8
 from uuid import UUID
 
 import aiosmtplib
@@ -19,9 +22,12 @@ class Outgoing:
 
     awaits_answer = False
     is_connected = False
+    is_ehlo_or_helo_needed = True
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
+        self.envelopes: list[tuple[str, str, tuple[str, ...]]] = []
+        self.extensions: Sequence[str] = ()
         self.error: Exception | None = None
         self.error_at_goodbye: Exception | None = None
         self.closed = 0
@@ -32,10 +38,17 @@ class Outgoing:
     async def connect(self) -> None:
         pass
 
-    async def send_message(self, message: EmailMessage) -> None:
+    async def ehlo(self) -> None:
+        self.extensions = ("smtputf8",)
+
+    def supports_extension(self, name: str) -> bool:
+        return name in self.extensions
+
+    async def sendmail(self, sender: str, recipient: str, content: bytes, *, mail_options: Sequence[str]) -> None:
         if self.error is not None:
             raise self.error
-        self.messages.append(message)
+        self.messages.append(email.message_from_bytes(content, policy=SMTPUTF8))
+        self.envelopes.append((sender, recipient, tuple(mail_options)))
 
     async def quit(self) -> None:
         if self.error_at_goodbye is not None:
@@ -100,6 +113,28 @@ async def test_an_email_goes_from_the_shop_to_the_customer_alone(mailer: SmtpMai
     assert message["Date"]
     assert not message["Cc"]
     assert not message["Bcc"]
+    assert outgoing.envelopes == [("orders@shop.example", "zoë@example.com", ("SMTPUTF8",))]
+
+
+async def test_an_address_beyond_ascii_is_refused_where_the_server_takes_none(
+    mailer: SmtpMailer, outgoing: Outgoing
+) -> None:
+    outgoing.is_ehlo_or_helo_needed = False  # it has greeted, and offered nothing
+
+    with pytest.raises(EmailRefusedError):
+        await send(mailer, Kind.CONFIRMATION, "zoë@example.com")
+
+    assert not outgoing.messages
+
+
+@pytest.mark.parametrize(
+    "address", ["a" * 64 + "@" + "b" * 60 + ".example", "o'brien+shop@example.com", "zoë@exämple.com"]
+)
+async def test_an_address_stays_what_it_is_however_long(mailer: SmtpMailer, outgoing: Outgoing, address: str) -> None:
+    await send(mailer, Kind.REFUND, address)
+
+    assert [str(message["To"]) for message in outgoing.messages] == [address]
+    assert [envelope[1] for envelope in outgoing.envelopes] == [address]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """Tables and the SQL unit of work."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from outboxed.storage import Clock, Retention, SqlRepository, SqlUnitOfWork
+from outboxed.storage import Clock, Retention, SqlRepository, SqlUnitOfWork, Statement
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -131,8 +131,8 @@ class SqlProducts:
         return [Product(**row) for row in found.mappings()]
 
     async def find(self, skus: Iterable[str]) -> dict[str, Product]:
-        found = await self._connection.execute(_FIND_PRODUCTS, {"skus": list(skus)})
-        return {product.sku: product for product in (Product(**row) for row in found.mappings())}
+        found = await _FIND_PRODUCTS.mappings(self._connection, {"skus": list(skus)})
+        return {product.sku: product for product in (Product(**row) for row in found)}
 
     async def put(self, new: Iterable[Product]) -> None:
         rows = [vars(product) for product in new]
@@ -150,14 +150,13 @@ class SqlIdempotencyKeys:
         """See ports.IdempotencyKeys. An insert waits for a concurrent one of the same key."""
         owned = {"of_user": user_id, "of_key": key}
         times = {"now": self._now, "forgotten": self._now - IDEMPOTENCY_KEPT}
-        claimed = await self._connection.execute(_CLAIM_KEY, {**owned, **times, "hash": request_hash})
-        if claimed.first() is not None:
+        if await _CLAIM_KEY.rows(self._connection, {**owned, **times, "hash": request_hash}):
             return None
-        row = (await self._connection.execute(_FIND_KEY, owned)).one()
-        return StoredResponse(row.request_hash, row.status, row.body, row.location)
+        ((hash_, status, body, location),) = await _FIND_KEY.rows(self._connection, owned)
+        return StoredResponse(hash_, status, body, location)
 
     async def store(self, user_id: UUID, key: str, response: StoredResponse) -> None:
-        await self._connection.execute(_STORE_KEY, {"of_user": user_id, "of_key": key, **vars(response)})
+        await _STORE_KEY.rows(self._connection, {"of_user": user_id, "of_key": key, **vars(response)})
 
 
 class SqlOrdersUnitOfWork(SqlUnitOfWork):
@@ -182,12 +181,12 @@ def overdue_orders(now: sa.ColumnElement[datetime]) -> sa.Select[int]:
     return sa.select(sa.func.count()).where(orders.c.status == OrderStatus.PENDING.value, orders.c.pay_before < now)
 
 
-def _claim_key() -> sa.Executable:
+def _claim_key() -> Statement:
     """Insert a key; one that is too old is as good as none."""
     answer = dict.fromkeys(("status", "body", "location"), sa.null())
     fresh = {"request_hash": sa.bindparam("hash"), "created_at": sa.bindparam("now", type_=_TIME), **answer}
     owned = {"user_id": sa.bindparam("of_user", type_=sa.Uuid()), "key": sa.bindparam("of_key")}
-    return (
+    claim = (
         insert(idempotency_keys)
         .values({**owned, **fresh})
         .on_conflict_do_update(
@@ -197,6 +196,11 @@ def _claim_key() -> sa.Executable:
         )
         .returning(idempotency_keys.c.key)
     )
+    return Statement(claim)
+
+
+_ANSWER = ("request_hash", "status", "body", "location")
+"""Columns of a StoredResponse."""
 
 
 _IS_KEY = (
@@ -204,16 +208,20 @@ _IS_KEY = (
     idempotency_keys.c.key == sa.bindparam("of_key"),
 )
 _CLAIM_KEY = _claim_key()
-_FIND_KEY = sa.select(idempotency_keys).where(*_IS_KEY)
-_STORE_KEY = sa.update(idempotency_keys).where(*_IS_KEY)
-_FIND_PRODUCTS = sa.select(products).where(products.c.sku == sa.any_(sa.bindparam("skus", type_=sa.ARRAY(sa.Text))))
+_FIND_KEY = Statement(sa.select(*(idempotency_keys.c[name] for name in _ANSWER)).where(*_IS_KEY))
+_STORE_KEY = Statement(
+    sa.update(idempotency_keys).where(*_IS_KEY).values({name: sa.bindparam(name) for name in _ANSWER})
+)
+_FIND_PRODUCTS = Statement(
+    sa.select(products).where(products.c.sku == sa.any_(sa.bindparam("skus", type_=sa.ARRAY(sa.Text))))
+)
 
 
 def _user_row(user: User) -> dict[str, object]:
     return {**vars(user), "role": user.role.value}
 
 
-def _user(row: sa.RowMapping) -> User:
+def _user(row: Mapping[str, Any]) -> User:
     return User(**{**row, "role": UserRole(row["role"])})
 
 
@@ -242,7 +250,7 @@ def _order_row(order: Order) -> dict[str, object]:
     }
 
 
-def _order(row: sa.RowMapping) -> Order:
+def _order(row: Mapping[str, Any]) -> Order:
     return Order(
         id=row["id"],
         version=row["version"],

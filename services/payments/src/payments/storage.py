@@ -1,6 +1,6 @@
 """Tables and the SQL unit of work."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -69,7 +69,7 @@ def _payment_row(payment: Payment) -> dict[str, object]:
     }
 
 
-def _payment(row: sa.RowMapping) -> Payment:
+def _payment(row: Mapping[str, Any]) -> Payment:
     charge = None
     if row["amount"] is not None:
         charge = Charge(row["amount"], row["currency"], row["payment_method"], row["pay_before"])

@@ -1,10 +1,20 @@
-"""SQLAlchemy: asyncpg's error inside its own. Bound: `sqlalchemy<2.2`.
+"""SQLAlchemy: asyncpg's error inside its own, and a statement by the shortest way. Bound: `sqlalchemy<2.2`.
 
-An error's DETAIL repeats values, which must stay out of logs. DETAIL is an attribute of asyncpg's error, but SQLAlchemy
-promises only its wrapper (`DBAPIError.orig`). Used: the wrapper's `__cause__` is asyncpg's error; its `sqlstate`.
+- An error's DETAIL repeats values, which must stay out of logs. DETAIL is an attribute of asyncpg's error, but
+  SQLAlchemy promises only its wrapper (`DBAPIError.orig`). Used: the wrapper's `__cause__` is asyncpg's error; its
+  `sqlstate`.
+- `AsyncConnection.execute` takes about three times as much CPU as the statement itself: it looks at the statement,
+  makes parameters and a result, and changes to a greenlet and back. No documented way is shorter and keeps the
+  transaction, the prepared statements and the errors that others get. Used: the cursor's `_prepare_and_execute` and
+  `_rows`, the dialect's `_invalidate_schema_cache`, and the connection's `_handle_dbapi_exception`, `_has_events` and
+  `_echo`.
 """
 
+from collections.abc import Sequence
 from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 def error_of_asyncpg(wrapped: BaseException) -> Any:
@@ -15,3 +25,40 @@ def error_of_asyncpg(wrapped: BaseException) -> Any:
 def sqlstate_of(error: object) -> str:
     """PostgreSQL's error code, from asyncpg's error or its wrapper; empty for any other error."""
     return str(getattr(error, "sqlstate", None) or "")
+
+
+def is_watched(connection: AsyncConnection) -> bool:
+    """Whether anybody listens to SQLAlchemy's statements: its log (`echo`), or instrumentation by its events."""
+    inside: Any = connection.sync_connection
+    return bool(inside._has_events or inside.engine._has_events or inside._echo)  # noqa: SLF001
+
+
+async def fetched(
+    connection: AsyncConnection, text: str, parameters: Sequence[object]
+) -> tuple[Sequence[Sequence[Any]], Sequence[int]]:
+    """The rows of a statement on a connection of asyncpg, and the type's OID of each column.
+
+    Begins the connection's transaction, where it has none. Raises what `AsyncConnection.execute` raises.
+    """
+    inside: Any = connection.sync_connection
+    dialect: Any = connection.dialect
+    adapter: Any = (await connection.get_raw_connection() if inside.invalidated else inside.connection).dbapi_connection
+    if not inside.in_transaction():
+        inside.begin()
+    cursor = adapter.cursor()
+    cursor._invalidate_schema_cache_asof = dialect._invalidate_schema_cache_asof  # noqa: SLF001
+    try:
+        await cursor._prepare_and_execute(text, parameters)  # noqa: SLF001 - see above
+    except BaseException as error:  # noqa: BLE001 - also a cancellation, after which nobody knows the session's state
+        if isinstance(error, adapter.dbapi.InvalidCachedStatementError | adapter.dbapi.InternalServerError):
+            dialect._invalidate_schema_cache()  # noqa: SLF001 - types or columns have changed
+        await connection.run_sync(_raise, text, error)
+    return cursor._rows, [column[1] for column in cursor.description or ()]  # noqa: SLF001
+
+
+def _raise(inside: sa.Connection, text: str, error: BaseException) -> None:
+    """What SQLAlchemy makes of a driver's error: its own, after the engine's listeners; the session may be given up."""
+    try:
+        raise error  # noqa: TRY301 - it reads the traceback of what is being handled
+    except BaseException as raised:  # noqa: BLE001
+        inside._handle_dbapi_exception(raised, text, None, None, None)  # noqa: SLF001

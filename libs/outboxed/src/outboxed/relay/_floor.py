@@ -6,8 +6,7 @@ from functools import cache
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from outboxed.relay._statement import Statement, named
-from outboxed.storage import tables
+from outboxed.storage import Statement, named, tables
 
 EVERY_ROWS = 1000
 """The floor is looked at after so many rows: passing them in the index costs less than two looks."""
@@ -95,10 +94,10 @@ class Floor:
             self._writers &= await self._now_writing(connection)
         if not self._writers:
             self._writers = None
-            found = await self._statements.lowest(connection, candidate=self._candidate, above=self.id)
-            lowest = found.scalar_one()
+            values = {"candidate": self._candidate, "above": self.id}
+            (lowest,) = await self._statements.lowest.values(connection, values)
             self.id = max(self.id, lowest)
 
     async def _now_writing(self, connection: AsyncConnection) -> set[str]:
         """The transactions that may have been given an id and not ended."""
-        return set((await self._statements.writers(connection)).scalars())
+        return set(await self._statements.writers.values(connection))

@@ -14,8 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outboxed.failpoints import failpoint
 from outboxed.relay._row import Row
-from outboxed.relay._statement import Statement, named
-from outboxed.storage import UnnestedRows, dump_headers, storable, tables
+from outboxed.storage import Statement, UnnestedRows, dump_headers, named, storable, tables
 
 LOCK_ID = 0x6F7574626F78
 """The advisory lock of this database's one sending relay ("outbox" in ASCII)."""
@@ -89,7 +88,7 @@ class _Statements:
         return sa.select(
             sa.func.pg_try_advisory_xact_lock(*ids),
             sa.exists().where(outbox.c.retry_at.is_not(None)),
-            sa.text(f"(select last_value from {named(sequence)})"),  # noqa: S608 - quoted
+            sa.literal_column(f"(select last_value from {named(sequence)})", sa.BigInteger),  # noqa: S608 - quoted
         )
 
     def behind(self, *, refused_alone: bool = False) -> sa.ColumnElement[bool]:
@@ -137,7 +136,8 @@ class Rows:
 
     async def is_any_there(self, connection: AsyncConnection, *, above: int) -> bool:
         """Whether there is any row above an id, held or not."""
-        return bool((await self._made.any(connection, above=above)).scalar_one())
+        (is_any,) = await self._made.any.values(connection, {"above": above})
+        return bool(is_any)
 
     @failpoint("relay.lock")
     async def lock(self, connection: AsyncConnection) -> tuple[bool, bool, int]:
@@ -145,7 +145,7 @@ class Rows:
 
         It is a statement of its own: in one with the select, the select's snapshot would be older than the lock.
         """
-        taken, held, last = tuple((await self._made.lock(connection)).one())
+        ((taken, held, last),) = await self._made.lock.rows(connection)
         return taken, held, last
 
     @failpoint("relay.read")
@@ -157,10 +157,9 @@ class Rows:
         At most `limit` rows, and not many more than MAX_BYTES.
         """
         if ids is None:
-            result = await self._made.oldest_free(connection, limit=limit, above=above)
+            rows = await self._made.oldest_free.rows(connection, {"limit": limit, "above": above})
         else:
-            result = await self._made.free_of_ids(connection, limit=limit, ids=list(ids))
-        rows: Sequence[Any] = result.all()
+            rows = await self._made.free_of_ids.rows(connection, {"limit": limit, "ids": list(ids)})
         behind = [row[0] for row in rows if row[-1]]
         return [Row(*row[:-1]) for row in rows if not row[-1]], behind
 
@@ -187,7 +186,7 @@ class Rows:
     @failpoint("relay.delete")
     async def delete(self, connection: AsyncConnection, ids: Collection[int]) -> None:
         """Forget rows that Kafka has."""
-        await self._made.delete(connection, ids=list(ids))
+        await self._made.delete.rows(connection, {"ids": list(ids)})
 
     @failpoint("relay.hold")
     async def hold(self, connection: AsyncConnection, holds: Sequence[Hold]) -> None:

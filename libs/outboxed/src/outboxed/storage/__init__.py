@@ -16,6 +16,7 @@ from outboxed.storage._inbox import InboxStatements, inserted, inserted_sync
 from outboxed.storage._migrations import MIGRATION_SECONDS, migrate, migrations_path, schema_problem
 from outboxed.storage._repository import Aggregate, ConcurrentInsertError, SqlRepository, StaleAggregateError
 from outboxed.storage._retention import Pruner, Retention
+from outboxed.storage._statement import Statement, named
 from outboxed.storage._unit_of_work import (
     SqlTransactions,
     SqlUnitOfWork,
@@ -40,6 +41,7 @@ __all__ = [
     "SqlTransactions",
     "SqlUnitOfWork",
     "StaleAggregateError",
+    "Statement",
     "TimeoutsIgnoredError",
     "UnnestedRows",
     "answers",
@@ -54,6 +56,7 @@ __all__ = [
     "load_headers",
     "migrate",
     "migrations_path",
+    "named",
     "reason_of",
     "refusal_of",
     "rows_of",

@@ -8,19 +8,19 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningInsert
 
 from outboxed.failpoints import failpoint
 from outboxed.messages import EventIdentity
 from outboxed.storage import tables
 from outboxed.storage._clock import Clock
 from outboxed.storage._database import UnnestedRows
+from outboxed.storage._statement import Statement
 
 _SEPARATOR = "\x1f"
 """Between id and source in a namesake's row; neither may hold a control character (see attributes_of)."""
 _WANTED = UnnestedRows({"event_id": sa.Text(), "source": sa.Text(), "namesake": sa.Text()}, alias="wanted")
 
-Insertion = Generator[tuple[sa.Executable, dict[str, object]], Sequence[Any], set[EventIdentity]]
+Insertion = Generator[tuple[Statement, dict[str, object]], Sequence[Any], set[EventIdentity]]
 
 
 def handled_identity(event_id: str, source: str | None) -> EventIdentity:
@@ -51,12 +51,13 @@ class InboxStatements:
             new |= {handled_identity(*row) for row in (yield self._namesakes, values)}
         return new
 
-    def _claim(self, keys: sa.Select[str, str]) -> ReturningInsert[str, str]:
+    def _claim(self, keys: sa.Select[str, str]) -> Statement:
         handled_at = sa.func.clock_timestamp() + sa.bindparam("offset", type_=sa.Interval())
         rows = keys.add_columns(handled_at.label("handled_at")).order_by(_WANTED.table.c.position)
         statement = insert(self._table).from_select(["event_id", "source", "handled_at"], rows)
         # no conflict hides another event: the key is the event's identity, or the caller looks at the key's source
-        return statement.on_conflict_do_nothing().returning(self._table.c.event_id, self._table.c.source)
+        new = statement.on_conflict_do_nothing().returning(self._table.c.event_id, self._table.c.source)
+        return Statement(new)
 
     def _new_ids(self) -> sa.Select[str, str]:
         wanted, known = _WANTED.table, self._table.alias("known")
@@ -93,10 +94,12 @@ class SqlInbox:
 
 async def inserted(connection: AsyncConnection | AsyncSession, insertion: Insertion) -> set[EventIdentity]:
     """Run an insertion."""
+    if isinstance(connection, AsyncSession):
+        connection = await connection.connection()
     try:
         statement, values = next(insertion)
         while True:
-            statement, values = insertion.send((await connection.execute(statement, values)).all())
+            statement, values = insertion.send(await statement.rows(connection, values))
     except StopIteration as end:
         new: set[EventIdentity] = end.value
         return new
@@ -107,7 +110,7 @@ def inserted_sync(connection: sa.Connection | Session, insertion: Insertion) -> 
     try:
         statement, values = next(insertion)
         while True:
-            statement, values = insertion.send(connection.execute(statement, values).all())
+            statement, values = insertion.send(connection.execute(statement.sql, values).all())
     except StopIteration as end:
         new: set[EventIdentity] = end.value
         return new

@@ -1,6 +1,6 @@
 """Aggregates in one table: locked when read, kept once a transaction, written back in bulk at its end."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from outboxed.errors import TransientError
 from outboxed.failpoints import failpoint
 from outboxed.storage._database import UnnestedRows, column_types
+from outboxed.storage._statement import Statement
 
 
 class Aggregate(Protocol):
@@ -43,7 +44,7 @@ class SqlRepository(Generic[A]):
         table: sa.Table,
         *,
         to_row: Callable[[A], dict[str, object]],
-        from_row: Callable[[sa.RowMapping], A],
+        from_row: Callable[[Mapping[str, Any]], A],
     ) -> None:
         self._connection = connection
         self._table = table
@@ -84,7 +85,7 @@ class SqlRepository(Generic[A]):
         query = sa.select(self._table).where(*conditions).order_by(*order_by)
         if limit:
             query = query.limit(limit)
-        return [self._from_row(row) for row in (await self._connection.execute(query)).mappings()]
+        return [self._from_row(row._asdict()) for row in await self._connection.execute(query)]
 
     def add(self, aggregate: A) -> None:
         """Add a new aggregate; if its id exists, the end of the transaction raises ConcurrentInsertError."""
@@ -106,14 +107,14 @@ class SqlRepository(Generic[A]):
         if self._changed:
             await self._update([self._to_row(aggregate) for aggregate in self._changed.values()])
 
-    async def _by_id(self, query: sa.Select[Any], ids: list[UUID]) -> dict[UUID, A]:
-        rows = (await self._connection.execute(query, {"ids": ids})).mappings()
+    async def _by_id(self, query: Statement, ids: list[UUID]) -> dict[UUID, A]:
+        rows = await query.mappings(self._connection, {"ids": ids})
         return {aggregate.id: aggregate for aggregate in map(self._from_row, rows)}
 
     @failpoint("aggregates.insert")
     async def _insert(self, rows: list[dict[str, object]]) -> None:
         insert_new, new = _insert(self._table, *rows[0])
-        written = len((await self._connection.execute(insert_new, new.values(rows))).all())
+        written = len(await insert_new.rows(self._connection, new.values(rows)))
         if written != len(rows):
             raise ConcurrentInsertError(
                 f"{len(rows) - written} of {len(rows)} new rows of {self._table.name} were there already"
@@ -122,33 +123,37 @@ class SqlRepository(Generic[A]):
     @failpoint("aggregates.update")
     async def _update(self, rows: list[dict[str, object]]) -> None:
         update, new = _update(self._table, *rows[0])
-        written = len((await self._connection.execute(update, new.values(rows))).all())
+        written = len(await update.rows(self._connection, new.values(rows)))
         if written != len(rows):
             raise StaleAggregateError(f"{len(rows) - written} of {len(rows)} rows of {self._table.name} had moved on")
 
 
 @cache
-def _find(table: sa.Table) -> sa.Select[Any]:
+def _find(table: sa.Table) -> Statement:
+    return Statement(_by_ids(table))
+
+
+@cache
+def _lock(table: sa.Table) -> Statement:
+    return Statement(_by_ids(table).order_by(table.c.id).with_for_update())
+
+
+def _by_ids(table: sa.Table) -> sa.Select[Any]:
     return sa.select(table).where(table.c.id == sa.any_(sa.bindparam("ids", type_=sa.ARRAY(sa.Uuid))))
 
 
 @cache
-def _lock(table: sa.Table) -> sa.Select[Any]:
-    return _find(table).order_by(table.c.id).with_for_update()
-
-
-@cache
-def _insert(table: sa.Table, *names: str) -> tuple[sa.Executable, UnnestedRows]:
+def _insert(table: sa.Table, *names: str) -> tuple[Statement, UnnestedRows]:
     new = UnnestedRows(column_types(table, names), alias="new")
     rows = sa.select(*new.columns).order_by(new.table.c.position)
     # a conflict on the id is never silent: it is counted, and on any other key it is an error
     statement = insert(table).from_select(list(names), rows).on_conflict_do_nothing(index_elements=["id"])
-    return statement.returning(table.c.id), new
+    return Statement(statement.returning(table.c.id)), new
 
 
 @cache
-def _update(table: sa.Table, *names: str) -> tuple[sa.Executable, UnnestedRows]:
+def _update(table: sa.Table, *names: str) -> tuple[Statement, UnnestedRows]:
     new = UnnestedRows(column_types(table, names), alias="new")
     is_older = (table.c.id == new.table.c.id) & (table.c.version < new.table.c.version)
     values = {name: new.table.c[name] for name in names if name != "id"}
-    return sa.update(table).values(values).where(is_older).returning(table.c.id), new
+    return Statement(sa.update(table).values(values).where(is_older).returning(table.c.id)), new

@@ -5,14 +5,14 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outboxed._wakeups import Wakeup
+from outboxed._wakeups import SAFETY_SECONDS, Wakeup
 from outboxed.errors import TaskConflictError, WrittenWhileReadingError
 from outboxed.failpoints import failpoint
 from outboxed.messages import Event, OutgoingRecord, encode_versions
@@ -22,7 +22,11 @@ from outboxed.storage._clock import Clock, DatabaseTime
 from outboxed.storage._database import UnnestedRows, column_types, single_statements, storable
 from outboxed.storage._inbox import SqlInbox
 from outboxed.storage._repository import SqlRepository
+from outboxed.storage._statement import Statement
 from outboxed.telemetry import current_traceparent
+
+NEXT_LOOK = timedelta(seconds=SAFETY_SECONDS)
+"""A task that is due later is found by a worker that nobody woke."""
 
 RawHeaders = Sequence[tuple[str, bytes | None]]
 
@@ -115,7 +119,7 @@ class SqlUnitOfWork:
 
     @failpoint("outbox.insert")
     async def _insert_events(self) -> None:
-        await self.connection.execute(_INSERT_EVENTS, rows_of(self.events.appended))
+        await _INSERT_EVENTS.rows(self.connection, rows_of(self.events.appended))
 
     @failpoint("tasks.insert")
     async def _insert_tasks(self) -> None:
@@ -131,9 +135,9 @@ class SqlUnitOfWork:
             for task, traceparent in self.tasks.scheduled
         ]
         values = _NEW_TASKS.values(rows)
-        scheduled = await self.connection.execute(_INSERT_TASKS, {**values, "offset": self.clock.offset})
-        if len(scheduled.all()) < len(rows):
-            for kind, key in await self.connection.execute(_OTHER_TASKS, values):
+        scheduled = await _INSERT_TASKS.rows(self.connection, {**values, "offset": self.clock.offset})
+        if len(scheduled) < len(rows):
+            for kind, key in await _OTHER_TASKS.rows(self.connection, values):
                 raise TaskConflictError(kind, key)
 
     @failpoint("dead_letters.insert")
@@ -198,9 +202,10 @@ def _other_tasks() -> sa.Select[str, str]:
     return sa.select(waits.c.kind, waits.c.key).where(is_it, is_another).limit(1)
 
 
-_INSERT_EVENTS = insertion_into(tables.outbox)
-_INSERT_TASKS = _insert_tasks()
-_OTHER_TASKS = _other_tasks()
+_INSERT_EVENTS = Statement(insertion_into(tables.outbox))
+_INSERT_TASKS = Statement(_insert_tasks())
+_OTHER_TASKS = Statement(_other_tasks())
+_NOW = Statement(sa.select(sa.func.clock_timestamp()))
 
 U = TypeVar("U", bound=SqlUnitOfWork)
 
@@ -209,8 +214,8 @@ U = TypeVar("U", bound=SqlUnitOfWork)
 class SqlTransactions(Generic[U]):
     """Opens transactions: `async with transactions() as uow`; satisfies ports.UnitOfWorkFactory.
 
-    `make` is the service's SqlUnitOfWork subclass. `events_appended` and `tasks_scheduled` are notified after
-    a commit that wrote an outbox row or a task.
+    `make` is the service's SqlUnitOfWork subclass. `events_appended` is notified after a commit that wrote an outbox
+    row, `tasks_scheduled` after one that wrote a task that is due before NEXT_LOOK.
     """
 
     engine: AsyncEngine
@@ -246,13 +251,14 @@ class SqlTransactions(Generic[U]):
     def _tell(self, uow: U) -> None:
         if uow.events.appended:
             self.events_appended.notify()
-        if uow.tasks.scheduled:
+        if any(task.delay < NEXT_LOOK for task, _ in uow.tasks.scheduled):
             self.tasks_scheduled.notify()
 
     @failpoint("transaction.begin")
     async def _begin(self, connection: AsyncConnection) -> U:
         async def ask() -> datetime:
-            asked: datetime = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
+            asked: datetime
+            (asked,) = await _NOW.values(connection)
             return asked
 
         now = await self.time.now(ask) + self.clock.offset

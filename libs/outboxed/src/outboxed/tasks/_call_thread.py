@@ -59,7 +59,7 @@ class CallThread:
         await asyncio.to_thread(thread.join, CLOSE_SECONDS)
 
     def _begin(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.new_event_loop()
+        loop = type(asyncio.get_running_loop())()  # as fast as the caller's
         self._thread = threading.Thread(target=_serve, args=(loop,), name=self._name, daemon=True)
         self._thread.start()
         self._loop = loop

@@ -18,6 +18,7 @@ from outboxed.storage import (
     POOL_SECONDS,
     Clock,
     SqlUnitOfWork,
+    Statement,
     UnnestedRows,
     column_types,
     dump_headers,
@@ -140,22 +141,23 @@ class SqlTaskQueue:
         """See TaskQueue."""
         values = {"of_kind": kind, "most": limit, "lease": lease, "offset": self._clock.offset}
         async with self._engine.begin() as connection:
-            rows = (await connection.execute(_CLAIM, values)).mappings().all()
+            rows = await _CLAIM.mappings(connection, values)
         return [_task(row) for row in sorted(rows, key=lambda row: row["id"])]
 
     async def next_due_in(self, kind: str) -> float:
         """See TaskQueue."""
         async with self._engine.begin() as connection:
-            seconds = await connection.execute(_NEXT_DUE_IN, {"of_kind": kind, "offset": self._clock.offset})
-        return float(seconds.scalar_one())
+            values = {"of_kind": kind, "offset": self._clock.offset}
+            (seconds,) = await _NEXT_DUE_IN.values(connection, values)
+        return float(seconds)
 
     @failpoint("task.complete")
     async def complete(self, tasks: Sequence[Task], uow: SqlUnitOfWork) -> Sequence[Task]:
         """See TaskQueue."""
         if len(tasks) > 1:  # what waits for somebody's lock alone must not keep the others for as long
-            await uow.connection.execute(_WAIT_LESS)
+            await _WAIT_LESS.rows(uow.connection)
         leased = _LEASED.values([{"id": task.id, "lease_token": task.token} for task in tasks])
-        deleted = set((await uow.connection.execute(_DELETE, leased)).scalars())
+        deleted = set(await _DELETE.values(uow.connection, leased))
         return [task for task in tasks if task.id in deleted]
 
     @failpoint("task.postpone")
@@ -224,10 +226,10 @@ def _delete() -> ReturningDelete[Any]:
     return sa.delete(table).where(is_leased).returning(table.c.id)
 
 
-_CLAIM = _claim()
-_DELETE = _delete()
-_WAIT_LESS = sa.text("set local lock_timeout = '500ms'")
-_NEXT_DUE_IN = _next_due_in()
+_CLAIM = Statement(_claim())
+_DELETE = Statement(_delete())
+_WAIT_LESS = Statement(sa.text("set local lock_timeout = '500ms'"))
+_NEXT_DUE_IN = Statement(_next_due_in())
 
 
 def _dead_letter(task: Task, error: str) -> dict[str, object]:
@@ -244,7 +246,7 @@ def _dead_letter(task: Task, error: str) -> dict[str, object]:
     }
 
 
-def _task(row: sa.RowMapping) -> Task:
+def _task(row: Mapping[str, Any]) -> Task:
     return Task(
         id=row["id"],
         kind=row["kind"],

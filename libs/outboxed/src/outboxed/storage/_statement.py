@@ -1,0 +1,88 @@
+"""SQL that is compiled once, for statements that run for each event: SQLAlchemy would look at each of them anew."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from outboxed._compat.sqlalchemy import fetched, is_watched
+
+DIALECT = dialect()  # type: ignore[no-untyped-call]  # it has no signature
+
+Processor = Callable[[Any], Any]
+
+
+def named(table: sa.Table) -> str:
+    """A table's name as SQL has it: with its schema, and quoted where that is needed."""
+    return DIALECT.identifier_preparer.format_table(table)
+
+
+class Statement:
+    """A statement whose values are all `bindparam`s, made once and run many times.
+
+    It runs within the transaction of SQLAlchemy's connection, and its errors are those that SQLAlchemy raises: without
+    values, and with the session given up where that helps. Where somebody listens to SQLAlchemy's statements, and on
+    another driver than asyncpg, such as psycopg, SQLAlchemy runs it. `sql` is what SQLAlchemy runs, `text` is what the
+    server gets.
+    """
+
+    def __init__(self, statement: Any) -> None:
+        compiled: Any = statement.compile(dialect=DIALECT)
+        self.sql = statement
+        self.text = str(compiled)
+        self._parameters = [
+            (name, compiled.params[name], compiled.binds[name].type.dialect_impl(DIALECT).bind_processor(DIALECT))
+            for name in compiled.positiontup or ()
+        ]
+        columns = getattr(statement, "exported_columns", {})  # a text has none
+        self._names = tuple(columns.keys())
+        self._types: Sequence[sa.types.TypeEngine[Any]] = tuple(column.type for column in columns)
+        self._processors: Sequence[Processor | None] | None = None
+
+    async def rows(self, connection: AsyncConnection, values: Mapping[str, Any] | None = None) -> list[Sequence[Any]]:
+        """Run it with these values; returns its rows, none for a statement without rows."""
+        given = values or {}
+        if connection.dialect.driver != DIALECT.driver or is_watched(connection):
+            result: sa.CursorResult[Any] = await connection.execute(self.sql, given)
+            return [tuple(row) for row in result] if result.returns_rows else []
+        parameters = [
+            given.get(name, default) if processor is None else processor(given.get(name, default))
+            for name, default, processor in self._parameters
+        ]
+        found, oids = await fetched(connection, self.text, parameters)
+        if not found:
+            return []
+        if self._processors is None:
+            self._processors = self._processors_for(oids)
+        if not any(self._processors):
+            return list(found)
+        return [
+            tuple(
+                [
+                    value if processor is None else processor(value)
+                    for value, processor in zip(row, self._processors, strict=True)
+                ]
+            )
+            for row in found
+        ]
+
+    async def mappings(
+        self, connection: AsyncConnection, values: Mapping[str, Any] | None = None
+    ) -> list[Mapping[str, Any]]:
+        """As `rows`, by the columns' names."""
+        return [dict(zip(self._names, row, strict=True)) for row in await self.rows(connection, values)]
+
+    async def values(self, connection: AsyncConnection, values: Mapping[str, Any] | None = None) -> list[Any]:
+        """As `rows`, of each row its first column alone."""
+        return [row[0] for row in await self.rows(connection, values)]
+
+    def _processors_for(self, oids: Sequence[int]) -> Sequence[Processor | None]:
+        """What makes Python's values of the driver's, for each column; a text has its own."""
+        if not self._types:
+            return (None,) * len(oids)
+        return [
+            kind.dialect_impl(DIALECT).result_processor(DIALECT, oid)
+            for kind, oid in zip(self._types, oids, strict=True)
+        ]
