@@ -160,7 +160,10 @@ async def test_a_system_that_never_rests_fails_with_the_story_and_with_what_is_l
         async with tracked(*diner.parts, within=0.5):
             await diner.sell()
 
+    told = str(caught.value).splitlines()
     assert "dish.cooked.v1" in str(caught.value)
+    assert any(line.strip().startswith("...") and line.endswith("more") for line in told), len(told)
+    assert len(told) < 250
 
 
 async def test_a_task_whose_time_has_not_come_waits_until_the_clock_is_moved(diner: Diner) -> None:

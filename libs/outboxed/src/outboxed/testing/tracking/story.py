@@ -16,6 +16,11 @@ from outboxed.testing.tracking.spans import EVENT, TASK, Step
 E = TypeVar("E", bound=BaseModel)
 ARROW = " -> "
 SHOWN = 120
+"""Characters of a line."""
+DEEPEST = 20
+"""Steps that a line is set in, at most."""
+FIRST, LAST = 150, 50
+"""Lines of a story that is longer; a system that never rests has thousands."""
 
 
 @dataclass(eq=False)
@@ -31,7 +36,7 @@ class Activity:
     at: float
     outcome: str = ""
     handled_by: list[str] = field(default_factory=list)
-    caused: list["Activity"] = field(default_factory=list)
+    caused: list["Activity"] = field(default_factory=list, repr=False)
 
     def __str__(self) -> str:
         handled = f", handled by {', '.join(self.handled_by)}" if self.handled_by else ""
@@ -55,23 +60,32 @@ class Story:
 
         Raises AssertionError, with the story, if no activity has this name.
         """
-        chains = [path for path in _paths(self.beginnings) if path[-1].name == name]
-        if not chains:
+        path: list[str] = []
+        found = None
+        for depth, activity in _walk(self.beginnings):
+            path[depth:] = [activity.name]
+            if activity.name == name:
+                found = ARROW.join(path)
+        if found is None:
             raise AssertionError(f"there was no {name}. What happened:\n{self}")
-        return ARROW.join(activity.name for activity in chains[-1])
+        return found
 
     def mermaid(self) -> str:
         """A sequence diagram without times; a caller from outside is the client."""
         lines = ["sequenceDiagram", "    actor client"]
-        lines += [f"    {line}" for activity in self.beginnings for line in _arrows(activity)]
+        lines += [f"    {line}" for _, activity in _walk(self.beginnings) for line in _arrows(activity)]
         return "\n".join(lines)
 
     def __str__(self) -> str:
-        """One line for each activity, below its cause, with its time and service."""
-        return "\n".join(
-            f"{activity.at:8.3f} s  {activity.service:<14} {'  ' * depth}{activity}"[:SHOWN].rstrip()
+        """One line for each activity, below its cause, with its time and service; of a long story its two ends."""
+        lines = [
+            f"{activity.at:8.3f} s  {activity.service:<14} {'  ' * min(depth, DEEPEST)}{activity}"[:SHOWN].rstrip()
             for depth, activity in _walk(self.beginnings)
-        )
+        ]
+        left_out = len(lines) - FIRST - LAST
+        if left_out > 0:
+            lines[FIRST:-LAST] = [f"{'':13}... {left_out} more"]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -158,16 +172,13 @@ def _time(text: str, otherwise: float) -> float:
     return datetime.fromisoformat(text).timestamp() if text else otherwise
 
 
-def _walk(activities: Sequence[Activity], depth: int = 0) -> Iterator[tuple[int, Activity]]:
-    for activity in activities:
+def _walk(activities: Sequence[Activity]) -> Iterator[tuple[int, Activity]]:
+    """Each with its depth, causes first; not by recursion, for which a system that never rests is too deep."""
+    left = [(0, activity) for activity in reversed(activities)]
+    while left:
+        depth, activity = left.pop()
         yield depth, activity
-        yield from _walk(activity.caused, depth + 1)
-
-
-def _paths(activities: Sequence[Activity], above: tuple[Activity, ...] = ()) -> Iterator[tuple[Activity, ...]]:
-    for activity in activities:
-        yield (*above, activity)
-        yield from _paths(activity.caused, (*above, activity))
+        left += [(depth + 1, caused) for caused in reversed(activity.caused)]
 
 
 def _arrows(activity: Activity) -> Iterator[str]:
@@ -181,5 +192,3 @@ def _arrows(activity: Activity) -> Iterator[str]:
         yield f"{activity.service}->>{activity.service}: {activity}"
     else:
         yield f"client->>{activity.service}: {activity}"
-    for caused in activity.caused:
-        yield from _arrows(caused)
