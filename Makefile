@@ -174,7 +174,7 @@ crash-points: .venv ## kill each process before and after each of its steps: do 
 	@$(RUN) python -m tools.crash_points $(ARGS)
 
 .PHONY: installed
-installed: .venv ## install each library with pip in an environment of its own, and run the minimal example
+installed: .venv ## each library and each extra in an environment of its own: does it import, how large is it?
 	@$(RUN) python -m tools.installed
 
 .PHONY: examples

@@ -4,10 +4,9 @@ For each example, Python and resolution: the wheels of `uv build`, an environmen
 the project changed are those between its folders `before` and `after`.
 """
 
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Annotated
@@ -15,37 +14,46 @@ from typing import Annotated
 import typer
 
 from tools import uv
+from tools.packaged import RESOLUTIONS, Environment, StepError, build, run
 from tools.pythons.interpreters import MissingPythonError, interpreter
 
 EXAMPLES = uv.ROOT / "examples"
-LIBRARIES = ("outboxed", "backing_services", "pact_faststream")
 PYTHONS = ("3.11", "3.13")
-RESOLUTIONS = {"newest": "highest", "lowest": "lowest-direct"}
 MOST_LINES = 15
 
 
 def main(python: Annotated[list[str] | None, typer.Option(help="Such as 3.13; several are possible.")] = None) -> None:
     """Exit with 1 where an example's tests fail, or where it changes more than 15 lines; a missing Python is named."""
-    names = sorted(path.parent.name for path in EXAMPLES.glob("*/requirements.txt"))
-    lines = {name: sum(_changed(EXAMPLES / name)) for name in names}
     programs = dict(_programs(python or PYTHONS))
     with tempfile.TemporaryDirectory(prefix="examples-") as folder:
         Path(folder).chmod(0o755)  # as root the embedded PostgreSQL runs as nobody, who needs access
-        wheels = Path(folder) / "wheels"
-        for library in LIBRARIES:
-            _run([uv.program(), "build", "--quiet", "--wheel", "--out-dir", wheels, uv.ROOT / "libs" / library])
-        for name in names:
-            for version, program in programs.items():
-                for label, resolution in RESOLUTIONS.items():
-                    passed = _tried(name, program, resolution, wheels, Path(folder) / f"{name}-{version}-{label}")
-                    print(f"{name}: {lines[name]} changed lines, Python {version}, {label}: {passed}", flush=True)
-    most = max(lines.values())
+        try:
+            build(Path(folder) / "wheels", "--wheel")
+            most = try_all(programs, Path(folder) / "wheels", Path(folder))
+        except StepError as error:
+            print(f"{error}\nexamples: an example failed", file=sys.stderr)
+            sys.exit(1)
     print(
-        f"examples: {len(names)} examples, Python {' and '.join(programs)}, {' and '.join(RESOLUTIONS)} versions, "
+        f"examples: {len(names())} examples, Python {' and '.join(programs)}, {' and '.join(RESOLUTIONS)} versions, "
         f"at most {most} changed lines"
     )
     if most > MOST_LINES or not programs:
         sys.exit(1)
+
+
+def names() -> Sequence[str]:
+    return sorted(path.parent.name for path in EXAMPLES.glob("*/requirements.txt"))
+
+
+def try_all(programs: Mapping[str, Path], wheels: Path, folder: Path) -> int:
+    """Run each example's tests on each Python; returns the most lines that one changes. Raises StepError."""
+    lines = {name: sum(_changed(EXAMPLES / name)) for name in names()}
+    for name in names():
+        for version, program in programs.items():
+            for label, resolution in RESOLUTIONS.items():
+                passed = _tried(name, program, resolution, wheels, folder / f"{name}-{version}-{label}")
+                print(f"{name}: {lines[name]} changed lines, Python {version}, {label}: {passed}", flush=True)
+    return max(lines.values())
 
 
 def _programs(versions: Sequence[str]) -> Iterator[tuple[str, Path]]:
@@ -72,25 +80,13 @@ def _lines(file: Path) -> list[str]:
     return [line for line in lines if line.strip() and not line.startswith('"""')]
 
 
-def _tried(name: str, program: Path, resolution: str, wheels: Path, environment: Path) -> str:
+def _tried(name: str, program: Path, resolution: str, wheels: Path, folder: Path) -> str:
     example = EXAMPLES / name
-    _run([uv.program(), "venv", "--quiet", "--python", program, environment])
-    install: list[Path | str] = [uv.program(), "pip", "install", "--quiet", "--python", environment / "bin" / "python"]
-    _run([*install, "--find-links", wheels, "--resolution", resolution, "-r", example / "requirements.txt"])
-    python: Path | str = environment / "bin" / "python"
-    output = _run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "pytest.ini", "tests"], example)
+    environment = Environment.made(folder, program)
+    environment.install("-r", example / "requirements.txt", wheels=wheels, resolution=resolution)
+    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "pytest.ini", "tests"]
+    output = run([environment.python, *pytest], example)
     return next(line for line in reversed(output.splitlines()) if " passed" in line)
-
-
-def _run(command: Sequence[Path | str], folder: Path = uv.ROOT) -> str:
-    done = subprocess.run(  # noqa: S603 - ours
-        command, cwd=folder, env=uv.own_environment(), check=False, capture_output=True, text=True
-    )
-    if done.returncode:
-        print(done.stdout + done.stderr, file=sys.stderr)
-        print(f"examples: {' '.join(map(str, command))} ended with {done.returncode}", file=sys.stderr)
-        sys.exit(1)
-    return done.stdout
 
 
 if __name__ == "__main__":

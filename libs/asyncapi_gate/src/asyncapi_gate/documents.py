@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from asyncapi_gate._extras import extra
 from asyncapi_gate.gate import breaking_changes
 from asyncapi_gate.reading import read_document
 
@@ -24,6 +23,9 @@ class BreakingChangeError(AssertionError):
 
 async def served_document(app: Any) -> dict[str, Any]:
     """The document that an ASGI app serves at `/asyncapi.json`. Raises httpx.HTTPStatusError."""
+    with extra("http", of="asyncapi_gate.served_document"):
+        import httpx  # noqa: PLC0415 - whoever has no app doesn't need it
+
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
         answer = await client.get("/asyncapi.json")
     served: dict[str, Any] = answer.raise_for_status().json()

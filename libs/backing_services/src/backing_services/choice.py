@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from backing_services._extras import MissingExtraError, extra
 from backing_services._test_systems import NotATestSystemError, refuse_unless_test_system
 from backing_services.kafka import ApacheKafka, ContainerKafka, GivenKafka, KafkaCluster, MockKafka
 from backing_services.kafka.apache import why_unavailable
@@ -71,8 +72,11 @@ def choose_real_kafka() -> KafkaCluster | Unavailable:
 
 def why_no_containers() -> str | None:
     """Say in a few words what keeps containers from running here, or None."""
-    from testcontainers.core.docker_client import get_docker_host  # noqa: PLC0415 - 0.3 s for those who need it
-
+    try:
+        with extra("containers", of="a container"):
+            from testcontainers.core.docker_client import get_docker_host  # noqa: PLC0415 - 0.3 s for those who need it
+    except MissingExtraError as error:
+        return str(error)
     address = urlsplit(get_docker_host() or DEFAULT_ENGINE)
     # Not with the docker package, which leaks a socket if nobody answers.
     family, target = (

@@ -9,11 +9,11 @@ import random
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-import structlog
 
 from backing_services._libpq import forget_libpq_variables
 from backing_services._report import LEVEL, Report
@@ -53,14 +53,21 @@ def pytest_configure(config: pytest.Config) -> None:
         forget_libpq_variables()  # before any test: a variable that is gone after a test counts as the test's leak
     if "pytest_asyncio.plugin" in sys.modules:
         config.pluginmanager.import_plugin(TASKS_GUARD)
-    if not structlog.is_configured():
-        # structlog's default renders each exception with rich, which takes seconds for a deep one
-        processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.KeyValueRenderer()]
-        structlog.configure(processors=processors)
+    if find_spec("structlog"):
+        _configure_structlog()
     if (workerinput := getattr(config, "workerinput", None)) is None:
         config.pluginmanager.register(Report(), "backing_services.report")
     else:
         config.option.shuffle = workerinput["shuffle"]
+
+
+def _configure_structlog() -> None:
+    """Unless somebody has: its default renders each exception with rich, which takes seconds for a deep one."""
+    import structlog  # noqa: PLC0415 - a project need not have it
+
+    if not structlog.is_configured():
+        processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.KeyValueRenderer()]
+        structlog.configure(processors=processors)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from sqlalchemy.exc import ArgumentError
 
+from outboxed._extras import MissingExtraError
 from outboxed.joining import Outbox
 
 DATABASE, KAFKA = "DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS"
@@ -36,6 +37,8 @@ async def _relay(outbox: Outbox, database: str, kafka: str) -> None:
     try:
         async with outbox.relay(database, kafka):
             await stop.wait()
+    except MissingExtraError as error:
+        _refuse(str(error))
     except (ValueError, ArgumentError) as error:
         _refuse(f"the database's URL: {error}")
 

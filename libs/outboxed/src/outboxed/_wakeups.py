@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import anyio
-
 from outboxed._backoff import backoff
+from outboxed._stopping import Stop
 
 POLL_SECONDS = 0.05
 IDLE_POLL_SECONDS = 0.3
@@ -73,7 +72,7 @@ class Subscription:
 
 
 @asynccontextmanager
-async def woken_at(stop: anyio.Event, wake: Subscription) -> AsyncIterator[None]:
+async def woken_at(stop: Stop, wake: Subscription) -> AsyncIterator[None]:
     """Inside the block `stop` wakes the loop, too."""
 
     async def at_stop() -> None:

@@ -5,25 +5,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-from opentelemetry import context as contexts
-from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from outboxed._extras import extra
+from outboxed._traceparent import current_traceparent
+
+with extra("telemetry", of="outboxed.telemetry"):
+    import structlog
+    from opentelemetry import context as contexts
+    from opentelemetry import trace
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+__all__ = [
+    "Trace",
+    "add_log_fields",
+    "continued_trace",
+    "current_trace",
+    "current_trace_id",
+    "current_traceparent",
+    "set_outcome",
+    "tracer_provider",
+]
 
 tracer_provider = TracerProvider()
 """Add a span processor here to export spans; without one, spans show only in logs and headers."""
 
 _propagator = TraceContextTextMapPropagator()
 _tracer = tracer_provider.get_tracer("outboxed")
-
-
-def current_traceparent() -> str | None:
-    """The running span as a `traceparent` value; None outside any span."""
-    carrier: dict[str, str] = {}
-    _propagator.inject(carrier)
-    return carrier.get("traceparent")
 
 
 def current_trace_id() -> str | None:

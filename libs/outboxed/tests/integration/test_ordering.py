@@ -7,7 +7,7 @@ import asyncio
 import os
 import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -114,6 +114,7 @@ class Part:
     def __init__(self, topics: Topics, transactions: Transactions, accounts: Accounts, kind: str) -> None:
         self._stop = anyio.Event()
         self._role: ConsumerRole | None = None
+        run: Callable[[anyio.Event], Coroutine[Any, Any, None]]
         if kind == "relay":
             run = Relay(transactions.engine, topics.kafka, transactions.events_appended).run
         else:

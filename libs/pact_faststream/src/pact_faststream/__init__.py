@@ -42,12 +42,19 @@ __all__ = [
     "verify_provider",
 ]
 
-_MODULES = ("files", "http", "messages", "provider", "sent", "sources", "verification")
+_HOMES = {
+    "files": ("PactFile", "StalePactError"),
+    "http": ("HttpExpectation", "HttpPact", "Request", "Response", "verify_http_provider"),
+    "messages": ("Expectation", "ExpectationError", "MessagePact"),
+    "provider": ("ParameterError", "ProviderState", "produce_all", "verify_provider"),
+    "sent": ("Sent",),
+    "sources": ("NoPactsError", "PactFolder", "PactSource", "PactToVerify"),
+    "verification": ("ProviderVerificationError",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        for module in map(import_module, (f"pact_faststream.{each}" for each in _MODULES)):
-            if hasattr(module, name):
-                return getattr(module, name)
+    if name in _HOME_OF:
+        return getattr(import_module(f"pact_faststream.{_HOME_OF[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from pact_faststream._extras import extra_of_command
+
+with extra_of_command("commands", of="python -m pact_faststream.diagram"):
+    import typer
 
 BEGIN, END = "<!-- drawn from the pact files by `make contracts` -->", "<!-- end of the drawing -->"
 SECTION = re.compile(f"(?<={re.escape(BEGIN)}\n).*?(?={re.escape(END)})", re.DOTALL)

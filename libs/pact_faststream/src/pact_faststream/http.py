@@ -10,18 +10,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from pact import Pact, Verifier
 from pydantic import BaseModel
 
 from pact_faststream._compat.pact import state_asked
-from pact_faststream._compat.uvicorn import Server
+from pact_faststream._extras import extra
 from pact_faststream.callbacks import STATE, Reply, served
 from pact_faststream.files import PactFile
 from pact_faststream.rules import Rule, body_rules
 from pact_faststream.sources import PactSource, Result
 from pact_faststream.values.expected import value_rules
 from pact_faststream.verification import raise_for, verified
+
+with extra("http", of="pact_faststream.http"):
+    import uvicorn
+
+    from pact_faststream._compat.uvicorn import Server
 
 Arrange = Callable[..., Awaitable[None]]
 """Brings the provider into a state; called with the state's parameters by name."""

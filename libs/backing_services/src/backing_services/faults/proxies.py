@@ -8,11 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
-
 from backing_services._cache import cache_folder
+from backing_services._extras import extra
 from backing_services.faults.unavailable import FaultError
 from backing_services.processes import HttpReady, ManagedProcess, ProcessSpec, free_port
+
+with extra("faults", of="backing_services.faults"):
+    import httpx
 
 VERSION = "2.12.0"
 LOOPBACK = "127.0.0.1"

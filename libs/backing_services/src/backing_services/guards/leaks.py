@@ -3,14 +3,13 @@
 import asyncio
 import logging
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-
-import structlog
 
 SECONDS = 0.5
 """How long a thread or a task may take to end by itself, such as one that was cancelled at the end of the test."""
@@ -104,14 +103,12 @@ class ProcessSettings:
     environment: dict[bytes, bytes]
     folder: Path
     log_level: int
-    structlog: dict[str, Any]
+    structlog: dict[str, Any] | None
 
     @classmethod
     def now(cls) -> Self:
         """The present settings."""
-        configuration = structlog.get_config()
-        configuration["processors"] = [*configuration["processors"]]  # the list itself may be changed in place
-        return cls({**os.environb}, Path.cwd(), logging.getLogger().level, configuration)
+        return cls({**os.environb}, Path.cwd(), logging.getLogger().level, _structlogs_configuration())
 
     def accept(self, before: Self) -> None:
         """Accept what was changed on purpose since `before`."""
@@ -144,9 +141,19 @@ class ProcessSettings:
         if now.log_level != self.log_level:
             yield f"the level of the root logger is {now.log_level}: put it back, or use caplog.set_level"
             logging.getLogger().setLevel(self.log_level)
-        if now.structlog != self.structlog:
+        if self.structlog is not None and now.structlog != self.structlog:
             yield "structlog is configured in another way: put it back, as structlog.get_config() had it before"
-            structlog.configure(**self.structlog)
+            sys.modules["structlog"].configure(**self.structlog)
+
+
+def _structlogs_configuration() -> dict[str, Any] | None:
+    """None as long as nobody has imported it."""
+    structlog = sys.modules.get("structlog")
+    if structlog is None:
+        return None
+    configuration: dict[str, Any] = structlog.get_config()
+    configuration["processors"] = [*configuration["processors"]]  # the list itself may be changed in place
+    return configuration
 
 
 def _changed(before: Mapping[bytes, bytes], now: Mapping[bytes, bytes]) -> list[bytes]:

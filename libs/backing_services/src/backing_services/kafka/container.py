@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from backing_services._extras import extra
 from backing_services.kafka.cluster import Started, create_topics, wait_until_it_answers
 from backing_services.processes import free_port
 
@@ -47,7 +48,8 @@ class ContainerKafka(Started):
 
     def start(self) -> None:
         """Start the container and block until the broker answers."""
-        from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - 0.3 s for those who need it
+        with extra("containers", of="ContainerKafka"):
+            from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - 0.3 s for those who need it
 
         # A broker tells its clients and itself one address, so the port is the same inside and outside. If the tests
         # run in a container too, the host is known only once this container runs.

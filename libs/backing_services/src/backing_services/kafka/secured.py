@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Literal
 
-import trustme
-from cryptography.hazmat.primitives import serialization
-
+from backing_services._extras import extra
 from backing_services.kafka.apache import ApacheKafka
 from backing_services.kafka.cluster import KafkaError, administration_client
 from backing_services.processes import free_port
+
+with extra("tls", of="backing_services.kafka.secured"):
+    import trustme
+    from cryptography.hazmat.primitives import serialization
 
 USERNAME = "test"
 PASSWORD = "a test's password"  # noqa: S105 - lives as long as the test

@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
+from backing_services._extras import extra
 from backing_services.postgres.server import PostgresServer
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ class ContainerPostgres(PostgresServer):
 
     def start(self) -> None:
         """Start the container and wait until the server accepts connections over TCP."""
-        from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - 0.3 s for those who need it
-        from testcontainers.core.wait_strategies import LogMessageWaitStrategy  # noqa: PLC0415 - 0.3 s for those who need it
+        with extra("containers", of="ContainerPostgres"):  # imported here: 0.3 s for those who need it
+            from testcontainers.core.container import DockerContainer  # noqa: PLC0415
+            from testcontainers.core.wait_strategies import LogMessageWaitStrategy  # noqa: PLC0415
 
         # The image starts the server twice: once to initialise, by socket only, then for good. Hence two lines.
         ready = LogMessageWaitStrategy("database system is ready to accept connections", times=2)

@@ -1,9 +1,12 @@
 """From Kafka to a handler: batches, the inbox, dead letters."""
 
-from outboxed._compat.faststream import Subscriber
-from outboxed.consuming._batch import BatchConsumer, Progress, Route
-from outboxed.consuming._dead_letters import Content, DeadLetter, DeadLetterError, DeadLetterQueue, Edit
-from outboxed.consuming._kafka import ConsumerRole, create_broker, subscribe
+from outboxed._extras import extra
+
+with extra("faststream", of="outboxed.consuming"):
+    from outboxed._compat.faststream import Subscriber
+    from outboxed.consuming._batch import BatchConsumer, Progress, Route
+    from outboxed.consuming._dead_letters import Content, DeadLetter, DeadLetterError, DeadLetterQueue, Edit
+    from outboxed.consuming._kafka import ConsumerRole, create_broker, subscribe
 
 __all__ = [
     "BatchConsumer",

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypeVar, get_type_hints
 
-import structlog
 from sqlalchemy.ext.asyncio import async_scoped_session
 from sqlalchemy.orm import scoped_session
 
-log = structlog.get_logger()
+from outboxed._logs import get_logger
+
+log = get_logger()
 
 MESSAGE = "outboxed_message"
 """The parameter by which FastStream gives a handler's message to the inbox."""

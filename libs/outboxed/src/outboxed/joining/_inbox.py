@@ -1,11 +1,11 @@
 """The inbox of a project of one's own: a FastStream handler takes effect once in its database."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import anyio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
@@ -82,9 +82,9 @@ class Inbox:
     async def pruned(self, engine: AsyncEngine, *, keep: timedelta = KEEP) -> AsyncIterator[None]:
         """Forget what was handled before `keep`, each minute while the block runs, as in an app's lifespan."""
         committed = engine.execution_options(isolation_level="READ COMMITTED")
-        pruner, stop = Pruner(committed, Clock(), own=[Retention(self.table, "handled_at", keep)]), anyio.Event()
-        async with anyio.create_task_group() as group:
-            group.start_soon(pruner.run, stop)
+        pruner, stop = Pruner(committed, Clock(), own=[Retention(self.table, "handled_at", keep)]), asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pruner.run(stop))
             try:
                 yield
             finally:

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import uuid4
 
-import anyio
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
+from outboxed._logs import get_logger
+from outboxed._stopping import Stop, at_most, shielded
+from outboxed._traceparent import current_traceparent
 from outboxed._wakeups import Wakeup
 from outboxed.joining._events import Address, Key, Topic, address_of, record_of
 from outboxed.relay import KafkaClient, Relay
-from outboxed.storage import create_engine, insertion_into, rows_of, tables
-from outboxed.telemetry import current_traceparent
+from outboxed.storage import insertion_into, rows_of, tables
 
-log = structlog.get_logger()
+log = get_logger()
 
 AGAIN_SECONDS = 5.0
 """A relay that ended by an error nobody foresaw begins again after so long."""
@@ -164,13 +164,14 @@ class Outbox:
         """Send what was committed while the block runs, as in an app's lifespan.
 
         Any number of processes may do so: one at a time sends, and the others stand by. `engine` is the project's own;
-        of one that isn't asynchronous, and of a URL, the relay makes an asynchronous one by asyncpg. `kafka` is
+        of one that isn't asynchronous, and of a URL, the relay makes an asynchronous one by asyncpg, which comes with
+        `outboxed[asyncpg]` (else MissingExtraError, a ModuleNotFoundError, says so). `kafka` is
         `host:port,...`, and `options` are those of `aiokafka.AIOKafkaProducer`, such as `security_protocol`.
 
         No error ends the block. One that nobody foresaw is logged, and the relay begins again after AGAIN_SECONDS.
         """
         servers = _Servers(kafka, options) if isinstance(kafka, str) else kafka
-        stop, loop = anyio.Event(), asyncio.get_running_loop()
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
         async with _asynchronous(engine) as own:
             relay = Relay(own, servers, self._committed, outbox=self.table, letters=self.dead_letters)
             running = asyncio.create_task(_run(relay, stop))
@@ -180,7 +181,7 @@ class Outbox:
             finally:
                 self._loops.discard(loop)
                 stop.set()
-                with anyio.CancelScope(shield=True):
+                with shielded():
                     await _ended(running, within=2 * relay.grace)
 
     def _tell_after(self, session: Session) -> None:
@@ -202,6 +203,8 @@ async def _asynchronous(engine: AsyncEngine | sa.Engine | sa.URL | str) -> Async
     if isinstance(engine, AsyncEngine):
         yield engine.execution_options(isolation_level="READ COMMITTED")
         return
+    from outboxed.storage import create_engine  # noqa: PLC0415 - a project may have another asynchronous driver
+
     url = sa.make_url(engine.url if isinstance(engine, sa.Engine) else engine)
     text = url.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
     made = create_engine(text, application_name="outboxed")
@@ -211,13 +214,13 @@ async def _asynchronous(engine: AsyncEngine | sa.Engine | sa.URL | str) -> Async
         await made.dispose()
 
 
-async def _run(relay: Relay, stop: anyio.Event) -> None:
+async def _run(relay: Relay, stop: Stop) -> None:
     while not stop.is_set():
         try:
             await relay.run(stop)
         except Exception as error:
             log.critical("relay_ended", error=repr(error), again_in=AGAIN_SECONDS, exc_info=error)
-            with anyio.move_on_after(AGAIN_SECONDS):
+            async with at_most(AGAIN_SECONDS):
                 await stop.wait()
 
 

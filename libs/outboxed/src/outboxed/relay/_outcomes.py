@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-import structlog
 from aiokafka import TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outboxed._backoff import backoff
 from outboxed._contact import KafkaContact
+from outboxed._logs import get_logger
 from outboxed.messages import reason_of
 from outboxed.relay._flow import Batch, Flow
 from outboxed.relay._producer import Outcome
@@ -15,7 +15,7 @@ from outboxed.relay._refusals import Blame, blame
 from outboxed.relay._row import Row
 from outboxed.relay._rows import Hold, Rows
 
-log = structlog.get_logger()
+log = get_logger()
 
 ATTEMPTS = 3
 """Kafka refuses a row alone so many times before the row is set aside."""

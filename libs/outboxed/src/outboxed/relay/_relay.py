@@ -7,14 +7,14 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import ClassVar
 
-import anyio
 import sqlalchemy as sa
-import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outboxed._contact import KafkaContact
+from outboxed._logs import get_logger
+from outboxed._stopping import Stop
 from outboxed._wakeups import Idling, Wakeup, woken_at
 from outboxed.failpoints import failpoint
 from outboxed.relay._floor import Floor
@@ -26,7 +26,7 @@ from outboxed.relay._row import NO_TOPIC, Row, UnsendableRowError, may_be_a_topi
 from outboxed.relay._rows import Hold, Place, Rows
 from outboxed.storage import is_transient, single_statements, tables
 
-log = structlog.get_logger()
+log = get_logger()
 
 BATCH = 1000
 """Rows that are read at once. With a backlog each of them costs a third of what it costs with a hundred."""
@@ -80,7 +80,7 @@ class Relay:
         self._look_at = self._release_at = self._start_at = clock()
         self._had_answers = self._is_quiet = False
 
-    async def run(self, stop: anyio.Event) -> None:
+    async def run(self, stop: Stop) -> None:
         """Send until `stop`; a repeated error is logged once."""
         said = ""
         idling, told = Idling(), True

@@ -1,12 +1,18 @@
 """Settings from the environment: each is parsed once, into a type; a wrong one is one line that names the variable."""
 
-from outboxed.settings._addresses import BootstrapServers, Host, HttpUrl, Port, parse_bootstrap_servers
-from outboxed.settings._database import Database, DatabaseUrl, forget_libpq_variables
+from typing import TYPE_CHECKING
+
+from outboxed._extras import exports_of
+from outboxed.settings._addresses import Host, HttpUrl, Port, parse_bootstrap_servers
+from outboxed.settings._database import Database, forget_libpq_variables
 from outboxed.settings._files import CaFile, check_system_authorities
 from outboxed.settings._kafka import KafkaSettings, SaslMechanism, SecurityProtocol
-from outboxed.settings._keys import PublicKey, load_public_key
 from outboxed.settings._mail import MailSender
-from outboxed.settings._service import S, ServiceSettings, load
+
+if TYPE_CHECKING:
+    from outboxed.settings._keys import PublicKey, load_public_key
+    from outboxed.settings._service import S, ServiceSettings, load
+    from outboxed.settings._variables import BootstrapServers, DatabaseUrl
 
 __all__ = [
     "BootstrapServers",
@@ -29,3 +35,12 @@ __all__ = [
     "load_public_key",
     "parse_bootstrap_servers",
 ]
+
+__getattr__ = exports_of(
+    __name__,
+    {
+        ("service", "_keys"): ("PublicKey", "load_public_key"),
+        ("service", "_service"): ("S", "ServiceSettings", "load"),
+        ("service", "_variables"): ("BootstrapServers", "DatabaseUrl"),
+    },
+)

@@ -6,9 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated
 from urllib.parse import urlsplit
 
-import idna
-from pydantic import AfterValidator, Field, PlainValidator
-from pydantic_settings import NoDecode
+from pydantic import AfterValidator, Field
 
 KAFKA_PORT = 9092
 LAST_PORT = 65535
@@ -27,13 +25,21 @@ def parse_host(text: str) -> str:
         return _ipv6(text)
     if re.fullmatch(r"[0-9.]+", text):
         return _ipv4(text)
-    try:
-        host = text if text.isascii() else idna.encode(text, uts46=True).decode()
-    except idna.IDNAError:
-        raise ValueError("is no host name") from None
+    host = text if text.isascii() else _in_ascii(text)
     if len(host) > LONGEST_HOST or not all(map(_LABEL.fullmatch, host.removesuffix(".").split("."))):
         raise ValueError("is no host name")
     return host
+
+
+def _in_ascii(text: str) -> str:
+    try:
+        import idna  # noqa: PLC0415 - few hosts need it, and outboxed alone doesn't bring it
+    except ModuleNotFoundError:
+        raise ValueError("has letters beyond ASCII, which need the package idna") from None
+    try:
+        return idna.encode(text, uts46=True).decode()
+    except idna.IDNAError:
+        raise ValueError("is no host name") from None
 
 
 def parse_port(text: str) -> int:
@@ -119,5 +125,3 @@ Host = Annotated[str, AfterValidator(parse_host)]
 """A name or an address, without a port."""
 HttpUrl = Annotated[str, AfterValidator(_parse_http_url)]
 """Where a call over HTTP goes."""
-BootstrapServers = Annotated[tuple[str, ...], NoDecode, PlainValidator(parse_bootstrap_servers)]
-"""Kafka's brokers, each as `host:port`."""

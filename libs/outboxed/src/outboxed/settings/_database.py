@@ -10,10 +10,8 @@ import re
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import PlainValidator
-from pydantic_settings import NoDecode
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -260,7 +258,3 @@ def _one_of(query: Mapping[str, str], name: str, values: tuple[str, ...], defaul
 
 def _or(values: tuple[str, ...]) -> str:
     return " or ".join(part for part in (", ".join(values[:-1]), values[-1]) if part)
-
-
-DatabaseUrl = Annotated[Database, NoDecode, PlainValidator(Database.parse)]
-"""A `postgresql+asyncpg://` URL."""

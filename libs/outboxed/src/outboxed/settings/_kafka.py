@@ -2,9 +2,12 @@
 
 import ssl
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+from outboxed._extras import extra
+
+if TYPE_CHECKING:
+    from faststream.security import BaseSecurity
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -47,8 +50,11 @@ class KafkaSettings:
             options["sasl_plain_password"] = self.sasl_password
         return options
 
-    def faststream_security(self) -> BaseSecurity | None:
+    def faststream_security(self) -> "BaseSecurity | None":
         """The security options for a FastStream broker."""
+        with extra("faststream", of="KafkaSettings.faststream_security"):
+            from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512  # noqa: PLC0415
+
         context = self._ssl_context() if "SSL" in self.security_protocol else None
         if "SASL" not in self.security_protocol:
             return BaseSecurity(ssl_context=context, use_ssl=True) if context else None

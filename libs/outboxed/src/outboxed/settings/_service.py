@@ -15,10 +15,11 @@ from pydantic_settings import (
 
 from outboxed import failpoints
 from outboxed.errors import ConfigurationError, message_of
-from outboxed.settings._addresses import BootstrapServers, Host, Port
-from outboxed.settings._database import Database, DatabaseUrl
+from outboxed.settings._addresses import Host, Port
+from outboxed.settings._database import Database
 from outboxed.settings._files import CaFile, check_system_authorities
 from outboxed.settings._kafka import KafkaSettings, SaslMechanism, SecurityProtocol
+from outboxed.settings._variables import BootstrapServers, DatabaseUrl
 
 TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")]
 """Kafka's own limits of a topic's name, with room for the name."""

@@ -1,22 +1,22 @@
 """PostgreSQL: the tables, the unit of work, repositories, migrations and what is pruned."""
 
+from typing import TYPE_CHECKING
+
+from outboxed._extras import exports_of
 from outboxed.storage._clock import Clock
-from outboxed.storage._database import (
-    API_POOL_SECONDS,
-    POOL_SECONDS,
-    SESSION_SETTINGS,
+from outboxed.storage._errors import TimeoutsIgnoredError, answers, is_transient, kind_of, reason_of, refusal_of
+from outboxed.storage._inbox import InboxStatements, inserted, inserted_sync
+from outboxed.storage._pools import API_POOL_SECONDS, POOL_SECONDS
+from outboxed.storage._repository import Aggregate, ConcurrentInsertError, SqlRepository, StaleAggregateError
+from outboxed.storage._retention import Pruner, Retention
+from outboxed.storage._statements import (
+    Statement,
     UnnestedRows,
     column_types,
-    create_engine,
+    named,
     single_statements,
     storable,
 )
-from outboxed.storage._errors import TimeoutsIgnoredError, answers, is_transient, kind_of, reason_of, refusal_of
-from outboxed.storage._inbox import InboxStatements, inserted, inserted_sync
-from outboxed.storage._migrations import MIGRATION_SECONDS, migrate, migrations_path, schema_problem
-from outboxed.storage._repository import Aggregate, ConcurrentInsertError, SqlRepository, StaleAggregateError
-from outboxed.storage._retention import Pruner, Retention
-from outboxed.storage._statement import Statement, named
 from outboxed.storage._unit_of_work import (
     SqlTransactions,
     SqlUnitOfWork,
@@ -25,6 +25,10 @@ from outboxed.storage._unit_of_work import (
     load_headers,
     rows_of,
 )
+
+if TYPE_CHECKING:
+    from outboxed.storage._database import SESSION_SETTINGS, create_engine
+    from outboxed.storage._migrations import MIGRATION_SECONDS, migrate, migrations_path, schema_problem
 
 __all__ = [
     "API_POOL_SECONDS",
@@ -64,3 +68,11 @@ __all__ = [
     "single_statements",
     "storable",
 ]
+
+__getattr__ = exports_of(
+    __name__,
+    {
+        ("asyncpg", "_database"): ("SESSION_SETTINGS", "create_engine"),
+        ("migrations", "_migrations"): ("MIGRATION_SECONDS", "migrate", "migrations_path", "schema_problem"),
+    },
+)

@@ -1,6 +1,5 @@
 """The connection to PostgreSQL: its time-outs, with a pooler in between too, and errors without values."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,8 @@ from outboxed._compat.asyncpg import connection_class
 from outboxed._compat.sqlalchemy import error_of_asyncpg, sqlstate_of
 from outboxed.settings import Database
 from outboxed.storage._errors import USE_POOLER, TimeoutsIgnoredError, is_of_the_session
+from outboxed.storage._pools import POOL_SECONDS, POOL_SIZE
+from outboxed.storage._statements import POOLED
 
 SESSION_SETTINGS = {
     # a process that is frozen in a transaction must not keep its locks
@@ -33,15 +34,6 @@ COMMAND_SECONDS = 20.0
 WITHOUT_STATEMENTS = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
 """Each statement is then prepared without a name, used and forgotten, as asyncpg's FAQ says of PgBouncer. So none
 stays on a server's session for a stranger to meet."""
-
-_POOLED = "outboxed_pooled"
-
-POOL_SIZE = 5
-"""Connections of a process. More are no faster: one Python process can't use them at once."""
-POOL_SECONDS = 5.0
-"""The longest wait for a free connection; a task's lease reserves as much for the recording (tasks.RECORDING)."""
-API_POOL_SECONDS = 2.0
-"""The longest wait of a call over HTTP, which has a pool beside that of the roles; then it gets a 503."""
 
 
 def create_engine(
@@ -70,7 +62,7 @@ def create_engine(
         pool_timeout=pool_seconds,
         # an error's parameters may be personal data
         hide_parameters=True,
-        execution_options={_POOLED: pooled},
+        execution_options={POOLED: pooled},
         connect_args={
             "connection_class": connection_class(at_begin=_local_settings() if pooled else ""),
             "command_timeout": command_timeout,
@@ -83,15 +75,6 @@ def create_engine(
     if not pooled:
         sa.event.listen(engine.sync_engine, "connect", partial(_check_timeouts, _timeouts_check()))
     return engine
-
-
-def single_statements(engine: AsyncEngine) -> AsyncEngine:
-    """An engine on the same connections whose statements have no transaction around them: two round trips less.
-
-    Behind a pooler it's the engine itself, since there a statement's time-outs come with BEGIN.
-    """
-    pooled = engine.get_execution_options().get(_POOLED, False)  # an engine of a project's own has no such option
-    return engine if pooled else engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _local_settings() -> str:
@@ -147,44 +130,3 @@ def _hide_values(context: sa.ExceptionContext) -> None:
         error.args = wrapped.args = (text,)
         if context.sqlalchemy_exception is not None:
             context.sqlalchemy_exception.args = (text,)
-
-
-def storable(text: str) -> str:
-    """Text as PostgreSQL takes it: without NUL and lone surrogates, which an error's message may hold."""
-    return text.replace("\0", "").encode(errors="replace").decode()
-
-
-Types = Mapping[str, sa.types.TypeEngine[Any]]
-
-
-def column_types(table: sa.Table, names: Iterable[str]) -> Types:
-    """The types of some of a table's columns, for UnnestedRows."""
-    return {name: table.c[name].type for name in names}
-
-
-class UnnestedRows:
-    """Rows as one array for each column, in order: one statement fits any number of rows.
-
-    A statement is made of `table` once, when a module is imported, and executed with `values(rows)`: SQLAlchemy needs
-    three times as long to make a statement as to execute it. `table` also has the column `position`, from 1.
-    """
-
-    def __init__(self, types: Types, *, alias: str) -> None:
-        self.names = list(types)
-        self._parameters = {name: f"{alias}_{name}" for name in types}
-        arrays = [
-            sa.bindparam(self._parameters[name], type_=sa.ARRAY(kind, dimensions=1)) for name, kind in types.items()
-        ]
-        columns = [sa.column(name, kind) for name, kind in types.items()]
-        self.table: sa.TableValuedAlias = (
-            sa.func.unnest(*arrays).table_valued(*columns, with_ordinality="position", name=alias).render_derived()
-        )
-
-    @property
-    def columns(self) -> Sequence[sa.ColumnElement[Any]]:
-        """All but `position`."""
-        return [self.table.c[name] for name in self.names]
-
-    def values(self, rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
-        """The parameters of a statement that was made of `table`."""
-        return {parameter: [row[name] for row in rows] for name, parameter in self._parameters.items()}

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-import asyncpg
 from sqlalchemy.exc import DBAPIError, DisconnectionError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from outboxed._compat.sqlalchemy import error_of_asyncpg, sqlstate_of
+from outboxed._extras import loaded
 from outboxed.errors import TransientError
 
 OF_THE_ITEM = ("10", "20", "21", "22", "23", "27", "44", "54", "P0")
@@ -28,8 +28,7 @@ _STATEMENT_OF_ANOTHER = ("26000", "42P05")
 
 _OF_THE_SESSION = ("25006", *_STATEMENT_OF_ANOTHER)
 """SQLSTATE: also a server that became a replica and takes no writes. Another session may be with another server."""
-_CLIENT = (asyncpg.InterfaceError, asyncpg.InternalClientError)
-_DRIVERS = (DBAPIError, asyncpg.PostgresError, *_CLIENT)
+_CLIENT = "InterfaceError", "InternalClientError"
 _POOL = (PoolTimeoutError, DisconnectionError, PendingRollbackError)
 """The last one: a connection was lost earlier in the transaction, and the caller went on."""
 
@@ -63,7 +62,7 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 def _is_of_the_connection(error: BaseException) -> bool:
     if isinstance(error, _POOL):
         return True
-    if not isinstance(error, _DRIVERS):
+    if not (isinstance(error, DBAPIError) or _is_of_asyncpg(error, "PostgresError", *_CLIENT)):
         return False
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
@@ -72,7 +71,7 @@ def _is_of_the_connection(error: BaseException) -> bool:
 
 def is_of_the_session(error: BaseException) -> bool:
     """Whether this connection would fail again and another one may not; `error` is asyncpg's."""
-    return isinstance(error, _CLIENT) or sqlstate_of(error) in _OF_THE_SESSION
+    return _is_of_asyncpg(error, *_CLIENT) or sqlstate_of(error) in _OF_THE_SESSION
 
 
 def _original(error: BaseException) -> BaseException:
@@ -107,8 +106,14 @@ def answers(error: BaseException) -> bool:
 
 def _is_a_poolers(error: BaseException) -> bool:
     return sqlstate_of(error) in _STATEMENT_OF_ANOTHER or (
-        isinstance(error, asyncpg.ProtocolViolationError) and _UNSUPPORTED in str(error)
+        _is_of_asyncpg(error, "ProtocolViolationError") and _UNSUPPORTED in str(error)
     )
+
+
+def _is_of_asyncpg(error: BaseException, *names: str) -> bool:
+    """Whether it's one of these errors of asyncpg, which a process need not have."""
+    asyncpg = loaded("asyncpg")
+    return asyncpg is not None and isinstance(error, tuple(getattr(asyncpg, name) for name in names))
 
 
 def refusal_of(error: BaseException) -> str | None:

@@ -13,8 +13,7 @@ from outboxed.failpoints import failpoint
 from outboxed.messages import EventIdentity
 from outboxed.storage import tables
 from outboxed.storage._clock import Clock
-from outboxed.storage._database import UnnestedRows
-from outboxed.storage._statement import Statement
+from outboxed.storage._statements import Statement, UnnestedRows
 
 _SEPARATOR = "\x1f"
 """Between id and source in a namesake's row; neither may hold a control character (see attributes_of)."""

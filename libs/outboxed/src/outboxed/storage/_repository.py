@@ -11,8 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outboxed.errors import TransientError
 from outboxed.failpoints import failpoint
-from outboxed.storage._database import UnnestedRows, column_types
-from outboxed.storage._statement import Statement
+from outboxed.storage._statements import Statement, UnnestedRows, column_types
 
 
 class Aggregate(Protocol):

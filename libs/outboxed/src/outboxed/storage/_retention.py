@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-import anyio
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from outboxed._logs import get_logger
+from outboxed._stopping import Stop, at_most
 from outboxed.storage import tables
 from outboxed.storage._clock import Clock
 from outboxed.storage._errors import is_transient
 
-log = structlog.get_logger()
+log = get_logger()
 
 EVERY_SECONDS = 60.0
 STEP = 5000
@@ -52,7 +52,7 @@ class Pruner:
         self._clock = clock
         self._retentions = (*own, *retentions)
 
-    async def run(self, stop: anyio.Event) -> None:
+    async def run(self, stop: Stop) -> None:
         """Prune every minute until `stop`."""
         while not stop.is_set():
             try:
@@ -61,7 +61,7 @@ class Pruner:
                 if not is_transient(error):
                     raise
                 log.warning("prune_failed", error=repr(error))
-            with anyio.move_on_after(EVERY_SECONDS):
+            async with at_most(EVERY_SECONDS):
                 await stop.wait()
 
     async def prune(self) -> int:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from outboxed._traceparent import current_traceparent
 from outboxed._wakeups import SAFETY_SECONDS, Wakeup
 from outboxed.errors import TaskConflictError, WrittenWhileReadingError
 from outboxed.failpoints import failpoint
@@ -19,11 +20,9 @@ from outboxed.messages import Event, OutgoingRecord, encode_versions
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage import tables
 from outboxed.storage._clock import Clock, DatabaseTime
-from outboxed.storage._database import UnnestedRows, column_types, single_statements, storable
 from outboxed.storage._inbox import SqlInbox
 from outboxed.storage._repository import SqlRepository
-from outboxed.storage._statement import Statement
-from outboxed.telemetry import current_traceparent
+from outboxed.storage._statements import Statement, UnnestedRows, column_types, single_statements, storable
 
 NEXT_LOOK = timedelta(seconds=SAFETY_SECONDS)
 """A task that is due later is found by a worker that nobody woke."""

@@ -3,7 +3,10 @@
 The SQL is written out, not taken from `tables`: a migration that has run must not change with the code.
 """
 
-from alembic import op
+from outboxed._extras import extra
+
+with extra("migrations", of="outboxed.storage.schema"):
+    from alembic import op
 
 _V1 = (
     """

@@ -1,7 +1,10 @@
 """Calls to the outside and deadlines, each under a lease."""
 
-from outboxed.tasks._call_thread import CallThread
-from outboxed.tasks._queue import LeaseLostError, SqlTaskQueue, Task, TaskKind, TaskQueue
-from outboxed.tasks._worker import Worker
+from outboxed._extras import extra
+
+with extra("telemetry", of="outboxed.tasks"):
+    from outboxed.tasks._call_thread import CallThread
+    from outboxed.tasks._queue import LeaseLostError, SqlTaskQueue, Task, TaskKind, TaskQueue
+    from outboxed.tasks._worker import Worker
 
 __all__ = ["CallThread", "LeaseLostError", "SqlTaskQueue", "Task", "TaskKind", "TaskQueue", "Worker"]

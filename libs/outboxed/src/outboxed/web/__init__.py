@@ -1,18 +1,21 @@
 """HTTP: one error shape, authentication, health and metrics."""
 
-from outboxed.web._authentication import ALGORITHM, InvalidTokenError, Principal, TokenVerifier
-from outboxed.web._health import Health
-from outboxed.web._http import (
-    ApiError,
-    Caller,
-    ErrorResponse,
-    create_http_app,
-    forbidden,
-    not_found,
-    unauthenticated,
-    with_role,
-)
-from outboxed.web._operations import operations_router
+from outboxed._extras import extra
+
+with extra("http", of="outboxed.web"):
+    from outboxed.web._authentication import ALGORITHM, InvalidTokenError, Principal, TokenVerifier
+    from outboxed.web._health import Health
+    from outboxed.web._http import (
+        ApiError,
+        Caller,
+        ErrorResponse,
+        create_http_app,
+        forbidden,
+        not_found,
+        unauthenticated,
+        with_role,
+    )
+    from outboxed.web._operations import operations_router
 
 __all__ = [
     "ALGORITHM",

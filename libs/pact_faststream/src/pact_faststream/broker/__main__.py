@@ -6,16 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from pact_faststream._extras import extra_of_command
 
-from pact_faststream.broker import deployments, versions
-from pact_faststream.broker.answers import BrokerError
-from pact_faststream.broker.decisions import Decision, Patience, can_i_deploy, can_i_merge
-from pact_faststream.broker.publishing import publish
-from pact_faststream.broker.settings import BrokerSettingError, load_settings, project_here
-from pact_faststream.broker.verification import verify
-from pact_faststream.broker.webhooks import create_webhook
-from pact_faststream.sources import NoPactsError
+with extra_of_command("commands", of="python -m pact_faststream.broker"):
+    import typer
+
+    from pact_faststream.broker import deployments, versions
+    from pact_faststream.broker.answers import BrokerError
+    from pact_faststream.broker.decisions import Decision, Patience, can_i_deploy, can_i_merge
+    from pact_faststream.broker.publishing import publish
+    from pact_faststream.broker.settings import BrokerSettingError, load_settings, project_here
+    from pact_faststream.broker.verification import verify
+    from pact_faststream.broker.webhooks import create_webhook
+    from pact_faststream.sources import NoPactsError
 
 FAILED, MISUSED = 1, 2
 COMMIT = re.compile(r"(?<![/\w])([0-9a-f]{8})[0-9a-f]{32}(?![/\w])")

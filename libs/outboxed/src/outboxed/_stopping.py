@@ -1,0 +1,46 @@
+"""How a part that runs is ended: an event tells it, and its last steps are not cancelled."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Protocol
+
+from outboxed._extras import loaded
+
+
+class Stop(Protocol):
+    """Tells a part to end; an `asyncio.Event` and an `anyio.Event` are such."""
+
+    def is_set(self) -> bool:
+        """Whether it was told."""
+        ...
+
+    async def wait(self) -> object:
+        """Until it's told."""
+        ...
+
+
+@asynccontextmanager
+async def at_most(seconds: float) -> AsyncIterator[None]:
+    """Leave the block after so long, without an error."""
+    try:
+        async with asyncio.timeout(seconds) as scope:
+            yield
+    except TimeoutError:
+        if not scope.expired():
+            raise
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """The block is not cancelled again while somebody's cancellation goes on.
+
+    asyncio cancels a task once, and what then comes in a `finally` runs to its end. anyio cancels at each step, unless
+    it's told; so it matters where somebody in this process uses it.
+    """
+    anyio: Any = loaded("anyio")
+    if anyio is None:
+        yield
+        return
+    with anyio.CancelScope(shield=True):
+        yield
