@@ -1,5 +1,6 @@
 """What `tools.mutation.mutmut` knows of mutmut."""
 
+import inspect
 import json
 from importlib import import_module
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from libs.backing_services.tests.canary import canary
-from tools.mutation.mutmut import KILLED, RESULTS, name_of
+from tools.mutation.mutmut import KILLED, NO_MUTANT, RESULTS, name_of
 
 MEND = "tools/mutation/mutmut.py"
 
@@ -30,6 +31,11 @@ def test_mutmut_keeps_exit_codes_by_name_beside_the_source(tmp_path: Path, monke
     kept = json.loads((tmp_path / "mutants" / "src" / "module.py.meta").read_text())
 
     assert kept[RESULTS] == {"module.x_function__mutmut_1": 1}
+
+
+@canary("mutmut", breaks="`make mutation-diff` fails where a decorated function was changed", mend=MEND)
+def test_mutmut_says_so_where_no_mutant_matches() -> None:
+    assert NO_MUTANT in inspect.getsource(import_module("mutmut.__main__"))
 
 
 @canary("mutmut", breaks="`make mutation-diff` mutates nothing", mend=MEND)

@@ -11,6 +11,8 @@ from pathlib import Path
 KILLED = {1, 3, 24, 36, 152, 255, -24}
 """Exit codes of mutants that made a test fail, or ran too long."""
 RESULTS = "exit_code_by_key"
+NO_MUTANT = "Filtered for specific mutants, but nothing matches"
+"""What it says where the functions that were asked for have no mutant."""
 
 
 def judged(folder: Path, source: str) -> Iterator[tuple[str, bool]]:

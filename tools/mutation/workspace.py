@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shop_harness.services import SERVICES
 
-from tools.mutation.mutmut import judged
+from tools.mutation.mutmut import NO_MUTANT, judged
 from tools.scratch import copied_tree
 
 MUTATED = (
@@ -72,6 +72,8 @@ class Workspace:
         """
         command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(os.cpu_count() or 1), *only]
         done = subprocess.run(command, cwd=self.folder, check=False, capture_output=True, text=True)  # noqa: S603
+        if only and NO_MUTANT in done.stderr:
+            return []  # of decorated functions, and of those that only return a name, it makes none
         if done.returncode:
             said = (done.stdout + done.stderr).rpartition("\r")[2]
             raise MutmutError(said[-2000:])
