@@ -185,6 +185,10 @@ examples: .venv ## the libraries in projects that exist (examples/), from wheels
 pythons: .venv ## the unit and contract tests on each Python that is supported; ARGS="--python 3.13" on that one
 	@$(RUN) python -m tools.pythons $(ARGS)
 
+.PHONY: floors
+floors: .venv ## the libraries' unit tests on the lowest version of each dependency; ARGS="--python 3.13" on that Python
+	@$(RUN) python -m tools.floors $(ARGS)
+
 .PHONY: flake
 flake: .venv ## all levels that need no Docker, ARGS="--runs 100" times, in another order each time: does any test fail?
 	@$(RUN) python -m tools.flake $(ARGS)

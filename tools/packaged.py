@@ -37,6 +37,12 @@ class Library:
         """Those for whoever uses it; none is for the tests of this repository."""
         return list(self.project.get("optional-dependencies", {}))
 
+    @property
+    def requirements(self) -> Sequence[str]:
+        """What it asks for, with all extras."""
+        extras = self.project.get("optional-dependencies", {}).values()
+        return [*self.project["dependencies"], *(text for texts in extras for text in texts)]
+
 
 def libraries() -> Sequence[Library]:
     return [Library(path.parent) for path in sorted(uv.ROOT.glob("libs/*/pyproject.toml"))]

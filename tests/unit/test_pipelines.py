@@ -242,6 +242,14 @@ def test_the_oldest_and_the_newest_python_are_tested() -> None:
     assert pythons["env"]["REQUIRE"] == "pythons"
 
 
+def test_the_lowest_versions_are_tested_on_the_oldest_python() -> None:
+    job = WORKFLOWS["ci.yml"]["jobs"]["floors"]
+
+    assert job["steps"][-1]["run"] == "make floors"
+    assert job["steps"][1]["with"]["python-version"] == SUPPORTED[0]
+    assert "\nmake floors\n" in CI
+
+
 def test_a_warning_and_a_wrong_marker_are_errors() -> None:
     settings = PYPROJECT["tool"]["pytest"]["ini_options"]
 

@@ -12,7 +12,7 @@ from asyncapi_gate.forms import droppable, kept_forms
 from outboxed.messages import ConsumedEvent, Timestamp, document
 from pydantic import Field, create_model
 
-from ..parcel import Content, warehouse
+from ..parcel import Content, as_fields, warehouse
 
 Carrier = Literal["bike", "van"]
 FIRST = "form 1 of 2026-01-01"
@@ -24,7 +24,7 @@ class ParcelSeen(ConsumedEvent, type="parcel.shipped.v1", topic="parcels", key_f
 
 def reception(**fields: Any) -> Content:
     """A service that reads these fields of a parcel."""
-    event = create_model("ParcelShipped", __base__=ParcelSeen, **fields)
+    event = create_model("ParcelShipped", __base__=ParcelSeen, **as_fields(fields))
     return document(title="reception", version="1", published=[], consumed=[event])
 
 

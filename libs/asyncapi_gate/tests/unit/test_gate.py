@@ -403,7 +403,7 @@ def test_a_change_of_the_event_itself_has_no_field() -> None:
 def test_the_next_version_is_one_that_nobody_publishes_yet(published: list[str], instead: str) -> None:
     def parcels(annotation: Any) -> Content:
         events = [
-            create_model(f"Parcel{number}", __base__=Parcel, it=annotation if number == 0 else int)
+            create_model(f"Parcel{number}", __base__=Parcel, it=(annotation if number == 0 else int, ...))
             for number in range(len(published))
         ]
         for event, name in zip(events, published, strict=True):

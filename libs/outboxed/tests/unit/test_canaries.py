@@ -150,7 +150,7 @@ async def test_faststream_gives_handlers_the_raw_message_that_a_parser_put_in() 
     assert handled == [[b"another"]], "a parser's `raw_message` doesn't reach the decoder"
 
 
-async def _nothing(_: list[Any]) -> None:
+async def _nothing(records: list[Any]) -> None:
     pass
 
 

@@ -8,18 +8,28 @@
   transaction, the prepared statements and the errors that others get. Used: the cursor's `_prepare_and_execute` and
   `_rows`, the dialect's `_invalidate_schema_cache`, and the connection's `_handle_dbapi_exception`, `_has_events` and
   `_echo`.
+- The lowest versions leave the database's name in a URL as it's written, the newest decode it.
 """
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import sqlalchemy as sa
+from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+DECODES_NAMES = make_url("postgresql:///a%2Fb").database == "a/b"
 
 
 def error_of_asyncpg(wrapped: BaseException) -> Any:
     """The error that SQLAlchemy wrapped, or None."""
     return wrapped.__cause__
+
+
+def database_of(url: URL) -> str | None:
+    """The name of a URL's database, without percent signs of its writing."""
+    return url.database if DECODES_NAMES or url.database is None else unquote(url.database)
 
 
 def sqlstate_of(error: object) -> str:

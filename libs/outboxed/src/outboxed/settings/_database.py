@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from outboxed._compat.sqlalchemy import database_of
 from outboxed.settings._addresses import join_address, parse_host, parse_number, parse_port, split_address
 from outboxed.settings._files import check_ca_file, check_readable, check_system_authorities
 
@@ -135,7 +136,7 @@ def _parse(text: str) -> Database:
     over_network = any(not host.startswith("/") for host, _ in addresses)
     return Database(
         addresses=addresses,
-        name=url.database,
+        name=database_of(url) or "",
         user=url.username,
         password=str(url.password or ""),
         encryption=_ssl(modes, query) if over_network else _without_network(modes),
