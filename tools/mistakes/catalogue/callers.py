@@ -23,8 +23,8 @@ MISTAKES = (
         (
             swap(
                 STORAGE,
-                "_STORE_KEY = sa.update(idempotency_keys).where(*_IS_KEY)",
-                "_STORE_KEY = sa.update(idempotency_keys).where(_IS_KEY[1])",
+                "sa.update(idempotency_keys).where(*_IS_KEY)",
+                "sa.update(idempotency_keys).where(_IS_KEY[1])",
             ),
         ),
     ),

@@ -114,8 +114,8 @@ MISTAKES = (
             ),
             Edit(
                 f"{OUTBOXED_SOURCES}/storage/_unit_of_work.py",
-                r"( +)(await )self\.connection(\.execute\(_INSERT_EVENTS,)",
-                r"\1async with self.connection.engine.begin() as early:\n\1    \2early\3",
+                r"( +)(await _INSERT_EVENTS\.rows\()self\.connection",
+                r"\1async with self.connection.engine.begin() as early:\n\1    \2early",
             ),
         ),
         gate="parity",

@@ -23,7 +23,11 @@ MISTAKES = (
         "aggregates are locked in any order",
         "Two batches wait for each other.",
         OUTBOXED,
-        (swap(REPOSITORY, "_find(table).order_by(table.c.id).with_for_update()", "_find(table).with_for_update()"),),
+        (
+            swap(
+                REPOSITORY, "_by_ids(table).order_by(table.c.id).with_for_update()", "_by_ids(table).with_for_update()"
+            ),
+        ),
     ),
     Mistake(
         "a row that has moved on is overwritten",

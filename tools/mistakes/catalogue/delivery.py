@@ -118,9 +118,10 @@ MISTAKES = (
         (
             Edit(
                 f"{OUTBOXED}/relay/_rows.py",
-                r"( +)rows: Sequence\[Any\] = result\.all\(\)",
-                r"\1rows = [row for row in result.all() if row[0] > max(_SENT, default=0)]\n"
-                r"\1_SENT.extend(row[0] for row in rows)",
+                r"( +)(behind = \[row\[0\] for row in rows if row\[-1\]\])",
+                r"\1rows = [row for row in rows if row[0] > max(_SENT, default=0)]\n"
+                r"\1_SENT.extend(row[0] for row in rows)\n"
+                r"\1\2",
             ),
             Edit(f"{OUTBOXED}/relay/_rows.py", r"\n(LOCK_ID = )", r"\n_SENT: list[int] = []\n\1"),
         ),
@@ -268,7 +269,7 @@ MISTAKES = (
         "another task than the one that waits under its key is dropped",
         "A call that somebody asked for is never made.",
         IN_OUTBOXED,
-        (Edit(f"{OUTBOXED}/storage/_unit_of_work.py", r"if len\(scheduled\.all\(\)\) < len\(rows\):", "if False:"),),
+        (Edit(f"{OUTBOXED}/storage/_unit_of_work.py", r"if len\(scheduled\) < len\(rows\):", "if False:"),),
         check=tests("services/orders/tests/parity/test_outboxed_ports.py"),
     ),
     Mistake(
