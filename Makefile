@@ -189,6 +189,15 @@ pythons: .venv ## the unit and contract tests on each Python that is supported; 
 floors: .venv ## the libraries' unit tests on the lowest version of each dependency; ARGS="--python 3.13" on that Python
 	@$(RUN) python -m tools.floors $(ARGS)
 
+.PHONY: release-check
+release-check: .venv ## could each library be released? builds, metadata, each Python, the examples, their types
+	@$(RUN) python -m tools.release_check $(ARGS)
+
+.PHONY: release-build
+release-build: export TAG := $(TAG)
+release-build: .venv ## build the library of a tag into dist/: TAG=outboxed-v0.1.0
+	@$(RUN) python -m tools.release_check.tagged "$$TAG"
+
 .PHONY: flake
 flake: .venv ## all levels that need no Docker, ARGS="--runs 100" times, in another order each time: does any test fail?
 	@$(RUN) python -m tools.flake $(ARGS)

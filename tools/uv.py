@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 OF_A_CALLER = (
     *("VIRTUAL_ENV", "PYTHON", "UV_PROJECT"),
     *("PYTEST_", "TEST_", "BACKING_", "REQUIRE"),
-    *("MAKE", "MFLAGS", "ARGS", "SERVICE", "NAME", "READS", "PUBLISHES"),
+    *("MAKE", "MFLAGS", "ARGS", "SERVICE", "NAME", "TAG", "READS", "PUBLISHES"),
 )
 """How variables begin that name an environment, choose what tests run on, or are arguments of make."""
 
