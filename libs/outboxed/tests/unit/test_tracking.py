@@ -25,7 +25,7 @@ from outboxed.testing.tracking import (
     tracked,
 )
 from outboxed.testing.tracking.spans import logged_steps
-from outboxed.testing.tracking.story import tell
+from outboxed.testing.tracking.story import Activity, Story, tell
 
 
 class Sold(Event, type="dish.sold.v1", topic="till", key_field="table"):
@@ -160,10 +160,23 @@ async def test_a_system_that_never_rests_fails_with_the_story_and_with_what_is_l
         async with tracked(*diner.parts, within=0.5):
             await diner.sell()
 
-    told = str(caught.value).splitlines()
     assert "dish.cooked.v1" in str(caught.value)
-    assert any(line.strip().startswith("...") and line.endswith("more") for line in told), len(told)
-    assert len(told) < 250
+
+
+def test_a_story_of_any_depth_is_told_by_its_two_ends() -> None:
+    first = last = Activity("event", "first", "till", 0.0)
+    for number in range(3000):
+        following = Activity("event", f"step {number}", "kitchen", number / 1000)
+        last.caused.append(following)
+        last = following
+    story = Story([first])
+
+    told = str(story).splitlines()
+
+    assert (len(story.names), len(told)) == (3001, 201)
+    assert [told[0].split()[-1], *told[150].split(), told[-1].split()[-1]] == ["first", "...", "2801", "more", "2999"]
+    assert story.chain("step 1") == "first -> step 0 -> step 1"
+    assert len(story.mermaid().splitlines()) == 2  # nobody handled any of them
 
 
 async def test_a_task_whose_time_has_not_come_waits_until_the_clock_is_moved(diner: Diner) -> None:
