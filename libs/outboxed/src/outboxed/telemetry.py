@@ -56,6 +56,15 @@ def continued_trace(name: str, traceparent: str | None, **log_fields: object) ->
         yield
 
 
+@contextmanager
+def outgoing_call(to: str, name: str) -> Iterator[None]:
+    """Run a call to the outside, such as `POST /v1/charges` to the `payment gateway`, as a span of what runs."""
+    with _tracer.start_as_current_span(
+        name, kind=trace.SpanKind.CLIENT, attributes={"called": to}, record_exception=False
+    ):
+        yield
+
+
 @dataclass(frozen=True)
 class Trace:
     """A running span and the fields of its log lines, for work that somebody else does for it."""

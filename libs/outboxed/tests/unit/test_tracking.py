@@ -13,6 +13,7 @@ from outboxed.ports import NewTask
 from outboxed.settings import KafkaSettings
 from outboxed.storage import Clock
 from outboxed.tasks import TaskKind
+from outboxed.telemetry import outgoing_call, set_outcome
 from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork
 from outboxed.testing.records import sent_record
 from outboxed.testing.tracking import (
@@ -51,6 +52,7 @@ class Diner:
         clock = Clock()
         self.refuses: Exception | None = None
         self.oven: list[Exception] = []
+        self.orders_out = False
         self.again = False
         self.served: list[str] = []
         self.till = InMemoryDatabase(InMemoryUnitOfWork, source="/till", clock=clock)
@@ -76,6 +78,9 @@ class Diner:
     async def _bake(self, task: Any) -> str:
         if self.oven:
             raise self.oven.pop()
+        if self.orders_out:
+            with outgoing_call("bakery across", "POST /loaves"):
+                set_outcome("201")
         return str(task.key)
 
     async def _report(self, task: Any, table: Any, uow: Any) -> None:
@@ -128,6 +133,19 @@ async def test_the_story_is_a_sequence_diagram(sold: Session) -> None:
         "    actor client",
         "    till-)kitchen: dish.sold.v1",
         "    kitchen->>kitchen: cook",
+        "    kitchen-)till: dish.cooked.v1",
+    ]
+
+
+async def test_a_call_to_the_outside_is_drawn_from_who_made_it_to_who_was_called(diner: Diner) -> None:
+    diner.orders_out = True
+
+    async with tracked(*diner.parts) as session:
+        await diner.sell()
+
+    assert session.sequence.mermaid().splitlines()[3:] == [
+        "    kitchen->>kitchen: cook",
+        "    kitchen->>bakery across: POST /loaves (201)",
         "    kitchen-)till: dish.cooked.v1",
     ]
 

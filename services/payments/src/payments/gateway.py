@@ -15,6 +15,7 @@ from outboxed.errors import ConfigurationError
 from outboxed.failpoints import failpoint
 from outboxed.messages import ConsumedPrice
 from outboxed.settings import HttpUrl, check_system_authorities
+from outboxed.telemetry import outgoing_call, set_outcome
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from payments.domain import Charge
@@ -146,7 +147,10 @@ class HttpPaymentGateway:
         try:
             # httpx's own limits are for single reads and writes: an answer that trickles would never end
             async with asyncio.timeout(self._timeout):
-                return await self._client.request(method, path, **content)
+                with outgoing_call("payment gateway", f"{method} {path}"):
+                    response = await self._client.request(method, path, **content)
+                    set_outcome(str(response.status_code))
+                    return response
         except (TimeoutError, httpx.TimeoutException):
             raise ServiceTimeoutError(f"no answer from the gateway within {self._timeout:g} s") from None
         except httpx.HTTPError as error:

@@ -12,7 +12,9 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from outboxed.telemetry import tracer_provider
 
-REQUEST, EVENT, TASK = "request", "event", "task"
+REQUEST, EVENT, TASK, CALL = "request", "event", "task", "call"
+KINDS = {"request_id": REQUEST, "event_id": EVENT, "called": CALL}
+"""What kind of step it is that has such an attribute."""
 LOGGED = {
     "request": REQUEST,
     "event_handled": EVENT,
@@ -27,7 +29,8 @@ LOGGED = {
 class Step:
     """Something a service did; `at` is when it began (from a log: when it ended), in seconds since 1970.
 
-    `about` is the id of the event that was handled. `service` is empty for a task: its kind names it.
+    `about` is the id of the event that was handled. `service` is empty for a task: its kind names it; for a call it is
+    who was called.
     """
 
     kind: str
@@ -87,7 +90,7 @@ def recorded() -> Iterator[Spans]:
 
 def _step(span: ReadableSpan) -> Step:
     attributes: Mapping[str, Any] = span.attributes or {}
-    kind = REQUEST if "request_id" in attributes else EVENT if "event_id" in attributes else TASK
+    kind = next((kind for name, kind in KINDS.items() if name in attributes), TASK)
     context = span.get_span_context()
     outcome = str(attributes.get("outcome", ""))
     if not span.status.is_ok and not span.status.is_unset:
@@ -99,7 +102,7 @@ def _step(span: ReadableSpan) -> Step:
         id=f"{context.span_id:016x}" if context else "",
         parent=f"{span.parent.span_id:016x}" if span.parent else None,
         at=(span.start_time or 0) / 1e9,
-        service=str(attributes.get("group") or attributes.get("service") or ""),
+        service=str(attributes.get("called") or attributes.get("group") or attributes.get("service") or ""),
         about=str(attributes.get("event_id", "")),
         outcome=outcome,
     )

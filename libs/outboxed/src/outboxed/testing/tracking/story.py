@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from outboxed.messages import Record
 from outboxed.testing.topic_log import header
-from outboxed.testing.tracking.spans import EVENT, TASK, Step
+from outboxed.testing.tracking.spans import CALL, EVENT, TASK, Step
 
 E = TypeVar("E", bound=BaseModel)
 ARROW = " -> "
@@ -25,9 +25,9 @@ FIRST, LAST = 150, 50
 
 @dataclass(eq=False)
 class Activity:
-    """A request, a published event, or an attempt at a task; `at` in seconds since the session began.
+    """A request, a published event, an attempt at a task, or a call to the outside; `at` in seconds from the start.
 
-    `service` did it; for an event, `handled_by` names its consumers. `caused` is in order of time.
+    `service` did it, or was called; for an event, `handled_by` names its consumers. `caused` is in order of time.
     """
 
     kind: str
@@ -73,7 +73,11 @@ class Story:
     def mermaid(self) -> str:
         """A sequence diagram without times; a caller from outside is the client."""
         lines = ["sequenceDiagram", "    actor client"]
-        lines += [f"    {line}" for _, activity in _walk(self.beginnings) for line in _arrows(activity)]
+        doers: list[str] = []
+        for depth, activity in _walk(self.beginnings):
+            cause = doers[depth - 1] if depth else "client"
+            doers[depth:] = [activity.service]
+            lines += [f"    {line}" for line in _arrows(activity, cause)]
         return "\n".join(lines)
 
     def __str__(self) -> str:
@@ -146,7 +150,8 @@ def tell(steps: Iterable[Step], records: Iterable[Record], services: Mapping[str
             owners[step.id] = activity
             made.append((step.parent, activity))
     beginnings: list[Activity] = []
-    for parent, activity in sorted(made, key=lambda each: each[1].at):
+    # calls first: a task calls, and then publishes what came of it, which has the time when the task began
+    for parent, activity in sorted(made, key=lambda each: (each[1].kind != CALL, each[1].at)):
         cause = owners.get(parent or "")
         (cause.caused if cause is not None and cause is not activity else beginnings).append(activity)
     return Story(beginnings)
@@ -181,7 +186,8 @@ def _walk(activities: Sequence[Activity]) -> Iterator[tuple[int, Activity]]:
         left += [(depth + 1, caused) for caused in reversed(activity.caused)]
 
 
-def _arrows(activity: Activity) -> Iterator[str]:
+def _arrows(activity: Activity, cause: str) -> Iterator[str]:
+    """`cause` is the service whose activity this one was caused by."""
     if activity.kind == EVENT:
         groups: defaultdict[str, int] = defaultdict(int)
         for service in activity.handled_by:
@@ -191,4 +197,4 @@ def _arrows(activity: Activity) -> Iterator[str]:
     elif activity.kind == TASK:
         yield f"{activity.service}->>{activity.service}: {activity}"
     else:
-        yield f"client->>{activity.service}: {activity}"
+        yield f"{cause if activity.kind == CALL else 'client'}->>{activity.service}: {activity}"
