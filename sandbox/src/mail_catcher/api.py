@@ -42,7 +42,8 @@ router = APIRouter()
 
 
 def create_app(store: Store, faults: Faults) -> FastAPI:
-    app = FastAPI(title="Mail catcher (sandbox)")
+    # FastAPI's own pages would load from elsewhere
+    app = FastAPI(title="Mail catcher (sandbox)", docs_url=None, redoc_url=None)
     app.state.mail_catcher = MailCatcher(store, faults)
     app.include_router(router)
     return app

@@ -48,7 +48,10 @@ router = APIRouter()
 
 def create_app(ledger: Ledger, *, sleep: Sleep = asyncio.sleep, stopping: asyncio.Event | None = None) -> FastAPI:
     """Build the gateway on a ledger; the others are Gateway.of's."""
-    app = FastAPI(title="Payment gateway (sandbox)", exception_handlers=answers.ERROR_HANDLERS)
+    # FastAPI's own pages would load from elsewhere
+    app = FastAPI(
+        title="Payment gateway (sandbox)", docs_url=None, redoc_url=None, exception_handlers=answers.ERROR_HANDLERS
+    )
     app.state.gateway = Gateway.of(ledger, sleep=sleep, stopping=stopping)
     app.include_router(router)
     return app

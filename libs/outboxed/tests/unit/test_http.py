@@ -1,7 +1,9 @@
 """The shared HTTP side: one error shape, request and trace ids, a body limit, who calls."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -220,3 +222,25 @@ async def test_health_metrics_and_documents_are_open_to_everybody(client: httpx.
     paths = ["/health/live", "/health/ready", "/metrics", "/docs", "/asyncapi", "/asyncapi.json", "/openapi.json"]
 
     assert [(await client.get(path)).status_code for path in paths] == [200] * len(paths)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/asyncapi"])
+async def test_a_page_loads_nothing_from_elsewhere_and_all_that_it_loads_is_there(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    page = (await client.get(path)).text
+    loaded = re.findall(r"""(?:src=|href=|url: )["']([^"']+)""", page)
+
+    assert {"docs/swagger-ui.js", "docs/asyncapi.js"} & set(loaded)
+    for address in loaded:
+        assert address == "data:," or not urlsplit(address).scheme, "relative: a proxy may put a prefix before it"
+        assert address == "data:," or (await client.get(f"/{address}")).status_code == 200
+
+
+async def test_a_client_that_cannot_unpack_gets_a_pages_files_unpacked(client: httpx.AsyncClient) -> None:
+    packed = await client.get("/docs/asyncapi.css", headers={"Accept-Encoding": "gzip"})
+    plain = await client.get("/docs/asyncapi.css", headers={"Accept-Encoding": "identity"})
+
+    assert (packed.headers.get("content-encoding"), plain.headers.get("content-encoding")) == ("gzip", None)
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
+    assert packed.text == plain.text

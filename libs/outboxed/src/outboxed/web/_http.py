@@ -28,7 +28,7 @@ MAX_ID_CHARACTERS = 128
 RETRY_AFTER_SECONDS = 2
 _UNREADABLE_BODY = 400
 """FastAPI's and Starlette's answer to a body that is no UTF-8, or no form."""
-QUIET_PATHS = frozenset({*PATHS, "/docs", "/openapi.json"})
+QUIET_PATHS = frozenset({*PATHS, "/openapi.json"})
 """Paths that machines poll; their requests are not logged."""
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
 
@@ -124,7 +124,7 @@ def create_http_app(*, title: str, version: str, token_verifier: TokenVerifier) 
     app = FastAPI(
         title=title,
         version=version,
-        docs_url="/docs",
+        docs_url=None,  # its page would load from elsewhere: operations_router has one that doesn't
         redoc_url=None,
         responses={422: {"model": ErrorResponse}},
     )

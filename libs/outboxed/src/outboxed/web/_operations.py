@@ -1,35 +1,16 @@
-"""The endpoints that every process serves, whatever its role: health, metrics, the AsyncAPI document."""
+"""The endpoints that every process serves, whatever its role: health, metrics, the AsyncAPI document, pages."""
 
-import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse, JSONResponse, Response
-from faststream.specification import Specification, get_asyncapi_html
+from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from outboxed.web import _pages
 from outboxed.web._health import Health, HealthStatus
 
-PATHS = ("/health/live", "/health/ready", "/metrics", "/asyncapi", "/asyncapi.json")
-
-
-@dataclass(frozen=True)
-class _Document:
-    """A document as FastStream's page takes it."""
-
-    title: str
-    content: dict[str, Any]
-
-    def to_json(self) -> str:
-        return json.dumps(self.content)
-
-    def to_jsonable(self) -> Any:
-        return self.content
-
-    def to_yaml(self) -> str:
-        return self.to_json()  # JSON is YAML, too
+PATHS = ("/health/live", "/health/ready", "/metrics", "/asyncapi.json", *_pages.PATHS)
 
 
 def operations_router(health: Health, scrape: Callable[[], Awaitable[bytes]], asyncapi: dict[str, Any]) -> APIRouter:
@@ -52,11 +33,7 @@ def operations_router(health: Health, scrape: Callable[[], Awaitable[bytes]], as
     async def asyncapi_json() -> dict[str, Any]:
         return asyncapi
 
-    @router.get("/asyncapi", response_class=HTMLResponse)
-    async def asyncapi_page() -> str:
-        specification: Specification = _Document(asyncapi["info"]["title"], asyncapi)
-        return get_asyncapi_html(specification, try_it_out_path=None)
-
+    router.include_router(_pages.pages_router(asyncapi["info"]["title"]))
     return router
 
 
