@@ -260,8 +260,16 @@ fetch-toxiproxy: .venv ## fetch Toxiproxy and build it with Go into a cache fold
 # --- read it ---
 
 .PHONY: docs
-docs: .venv ## build the site: the pages, what each service does by its tests' names, the journeys as diagrams
+docs: .venv/docs ## build the site: the pages, what each service does by its tests' names, the journeys as diagrams
 	@$(RUN) python -m docs.site
+
+.PHONY: docs-check
+docs-check: .venv/docs ## look at every page of the site, and at /docs and /asyncapi of every service, in Chromium, without the internet
+	@REQUIRE=chromium $(RUN) pytest -q tests/integration/test_pages.py $(ARGS)
+
+.PHONY: browser-files
+browser-files: .venv ## fetch with npm what our pages load in a browser, after a change of tools/browser_files/pins.toml
+	@$(RUN) python -m tools.browser_files
 
 # --- in containers: then `docker compose up --wait` ---
 
@@ -288,6 +296,10 @@ engine-stop: ## end the engine that `make engine` started
 .venv: $(UV) pyproject.toml uv.lock $(PROJECTS:%=%/pyproject.toml)
 	@$(UV) sync --frozen --quiet $(MEMBERS:%=--package %)  # not --all-packages: a service alone has no others
 	@touch .venv
+
+.venv/docs: .venv
+	@$(UV) sync --frozen --quiet --inexact --group docs $(MEMBERS:%=--package %)
+	@touch .venv/docs
 
 .tools/uv/bin/uv:
 	@command -v python3 > /dev/null || { echo "make: Python 3.11 or newer is needed, as python3 on the PATH" >&2; exit 1; }

@@ -12,16 +12,24 @@ from pathlib import Path
 from shop_harness.services import SERVICES
 
 from docs.site.behaviours import page, sentence
+from tools.browser_files import FetchError, fetched
 
 ROOT = Path(__file__).parents[2]
 STAGE, SITE = ROOT / "build" / "docs", ROOT / "build" / "site"
 CONFIGURATION = ROOT / "docs" / "site" / "mkdocs.yml"
 LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
-HIDDEN = ("tests/", "build/")
+SCRIPTS = "javascripts"
+DIAGRAM = "```mermaid\n"
+HIDDEN = ("tests/", "build/", ".github/", "libs/pact_faststream/tests/")
 
 
 def main() -> int:
     """The exit status: not 0 if a journey fails, a link leads nowhere, or mkdocs warns of anything."""
+    try:
+        scripts = {f"{name}.js": fetched(name) for name in ("mermaid", "iframe-worker")}
+    except FetchError as error:
+        print(f"docs: {error}", file=sys.stderr)
+        return 2
     shutil.rmtree(STAGE, ignore_errors=True)
     pages = _pages()
     for name in pages:
@@ -32,11 +40,22 @@ def main() -> int:
     if not stories:
         return 1
     _put("journeys.md", _journeys(stories))
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--config-file", str(CONFIGURATION)]
-    status = subprocess.run(command, check=False, env=os.environ | {"NO_MKDOCS_2_WARNING": "true"}).returncode  # noqa: S603
-    if status == 0:
-        print(f"docs: {len(list(SITE.rglob('*.html')))} pages, from {SITE.relative_to(ROOT)}/index.html on")
-    return status
+    for name, script in scripts.items():
+        _put(f"{SCRIPTS}/{name}", script.read_text())
+    return _build()
+
+
+def _build() -> int:
+    # not --quiet: with it mkdocs doesn't count the warnings that --strict is about
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(CONFIGURATION)]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "true"}
+    run = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)  # noqa: S603
+    if run.returncode:
+        said = (run.stdout + run.stderr).splitlines()
+        print(*(line for line in said if not line.startswith("INFO")), sep="\n", file=sys.stderr)
+    else:
+        print(f"docs: {len(list(SITE.rglob('*.html')))} pages: open {SITE.relative_to(ROOT)}/index.html in a browser")
+    return run.returncode
 
 
 def _pages() -> set[str]:
@@ -47,6 +66,8 @@ def _pages() -> set[str]:
 
 
 def _put(name: str, text: str) -> None:
+    if DIAGRAM in text and name.endswith(".md"):  # the theme would fetch it from elsewhere; it is large
+        text += f'\n<script src="{os.path.relpath(SCRIPTS, Path(name).parent)}/mermaid.js"></script>\n'
     (STAGE / name).parent.mkdir(parents=True, exist_ok=True)
     (STAGE / name).write_text(text)
 

@@ -30,6 +30,8 @@ NOT_IN_CI = {
     "ci": "make ci-alone runs it",
     "broker": "make broker-walkthrough runs its commands",
     "broker-stand-in": "CI starts the program itself",
+    "docs-check": "a part of make test, for which CI has Chromium",
+    "browser-files": "changes files; tests/integration/test_browser_files.py fetches the same",
     "contracts-drop": "changes files; libs/asyncapi_gate tests it",
     "new-service": "changes files; make new-service-check and tests/unit/test_new_service.py make services",
     "remove-service": "changes files; make new-service-check takes one out",
@@ -47,7 +49,7 @@ NOT_IN_CI = {
 """Why a command isn't run by CI; the benchmarks measure, too."""
 PUBLISHES = "release.yml", "publish"
 """The one job that may do more than read: it proves to PyPI who it is."""
-REQUIRED = {"kafka", "node", "containers", "faults", "pgbouncer"}
+REQUIRED = {"kafka", "node", "containers", "faults", "pgbouncer", "chromium"}
 """What a machine may lack, so that tests are skipped there: CI must have it. `pythons` is for the workflow's matrix."""
 
 
