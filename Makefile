@@ -8,6 +8,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # uv from the PATH, else one of this project's own, from PyPI
 UV := $(shell command -v uv || echo .tools/uv/bin/uv)
+# what uv says while it works, without its list of packages
+SAID := 2>&1 | sed '/^ [-+~] /d' >&2 || { echo "make: that was $(UV), started in $(CURDIR)" >&2; exit 1; }
 RUN := $(UV) run --frozen --all-packages --no-sync
 PROJECTS := $(patsubst %/pyproject.toml,%,$(wildcard $(addsuffix /pyproject.toml,libs/* services/* sandbox harness demo)))
 PACKAGES := $(addprefix -p ,$(notdir $(patsubst %/__init__.py,%,$(wildcard $(PROJECTS:%=%/src/*/__init__.py)))))
@@ -294,17 +296,22 @@ engine-stop: ## end the engine that `make engine` started
 # --- what the rest stands on ---
 
 .venv: $(UV) pyproject.toml uv.lock $(PROJECTS:%=%/pyproject.toml)
-	@$(UV) sync --frozen --quiet $(MEMBERS:%=--package %)  # not --all-packages: a service alone has no others
-	@touch .venv
+	@[ -e $@ ] || echo "make: installing what this project needs into .venv: about 120 MB, once; a minute or two" >&2
+	@$(UV) sync --frozen $(MEMBERS:%=--package %) $(SAID)  # not --all-packages: a service alone has no others
+	@touch $@
 
 .venv/docs: .venv
-	@$(UV) sync --frozen --quiet --inexact --group docs $(MEMBERS:%=--package %)
-	@touch .venv/docs
+	@[ -e $@ ] || echo "make: installing what builds the site, and Playwright, into .venv: about 70 MB, once" >&2
+	@$(UV) sync --frozen --inexact --group docs $(MEMBERS:%=--package %) $(SAID)
+	@touch $@
 
 .tools/uv/bin/uv:
 	@command -v python3 > /dev/null || { echo "make: Python 3.11 or newer is needed, as python3 on the PATH" >&2; exit 1; }
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "make: Python 3.11 or newer is needed, python3 is $$(python3 --version)" >&2; exit 1; }
+	@python3 -c 'import ensurepip, venv' 2> /dev/null || \
+		{ echo "make: python3 has no venv: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+	@echo "make: uv isn't on the PATH: installing one into .tools, about 25 MB, once" >&2
 	@python3 -m venv .tools/uv && .tools/uv/bin/pip install --quiet "uv>=0.9"
 
 .PHONY: clean

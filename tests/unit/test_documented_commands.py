@@ -12,7 +12,7 @@ from shop_harness.system import Ports
 from .test_documentation import IDS, PAGES, commands
 
 COMMAND = re.compile(r"(?:[A-Z_]+=\w+ )*(?:uv run (?:--package \w+ )?)?((?:make|python -m|docker|pip|pytest) .*)")
-NO_COMMAND = re.compile(r"curl |TOKEN=|ORDER=|-[dH] |\| sed |sleep 1|export |no published event|.*_PORT=0|$")
+NO_COMMAND = re.compile(r"curl |TOKEN=|ORDER=|-[dH] |\| sed |for _|sleep|done|export |no published event|.*_PORT=0|$")
 """Lines that belong to a command before or after them, and output."""
 CI = ".ci/run"
 BROKER = "tools/broker_walkthrough/story.py"

@@ -1,5 +1,6 @@
 """What the Makefile, CI and the workflows must run: a test that nobody runs is green."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -261,3 +262,16 @@ def test_a_warning_and_a_wrong_marker_are_errors() -> None:
     assert settings["filterwarnings"] == ["error"]
     assert settings["xfail_strict"] is True
     assert {"--strict-markers", "--strict-config"} <= set(settings["addopts"])
+
+
+def test_a_python_without_venv_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\ncase "$*" in *ensurepip*) exit 1 ;; esac\n')
+    python.chmod(0o755)
+    environment = own_environment() | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    command = ["make", "--always-make", ".tools/uv/bin/uv"]
+    made = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)  # noqa: S603
+
+    told = "make: python3 has no venv: on Debian and Ubuntu, apt install python3-venv"
+    assert (made.returncode, made.stderr.splitlines()[0], made.stdout) == (2, told, "")

@@ -194,8 +194,10 @@ ORDER=$(curl -s {api}/orders -H "Authorization: Bearer $TOKEN" -H "Idempotency-K
   -H 'Content-Type: application/json' \\
   -d '{{"items": [{{"sku": "ABC", "quantity": 4}}], "payment_method": "pm_card_ok"}}' \\
   | sed 's/^{{"id":"\\([^"]*\\)".*/\\1/')
-sleep 1
-curl -s {api}/orders/$ORDER -H "Authorization: Bearer $TOKEN"; echo
+for _ in $(seq 100); do
+  curl -s {api}/orders/$ORDER -H "Authorization: Bearer $TOKEN" | grep -v '","status":"PENDING",' && break
+  sleep 0.2
+done
 curl -s "{ports.url("mail_catcher")}/api/v1/search?query=to:ada@example.com"; echo
 """
 

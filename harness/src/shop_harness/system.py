@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from backing_services.processes import (
     free_port,
     is_free,
 )
+from backing_services.processes.temporary import TemporaryFolder
 from outboxed.storage import create_engine, migrate, reason_of
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -190,13 +190,19 @@ class System:
     # --- what all have in common ---
 
     async def _start(self) -> None:
-        self.folder = self._given_folder or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="shop-")))
+        self.folder = self._given_folder or self._temporary_folder()
+        self.say(f"starting everything; its logs are in {self.folder}")
         await self._start_servers()
         await self.kafka.create_topics(TOPICS)
         self.say(f"PostgreSQL {self.postgres.name}, Kafka {self.kafka.name}")
         await self._stack.enter_async_context(self.supervisor)
         await asyncio.gather(self._start_sandbox(), *(self._prepare(service) for service in SERVICES))
         await self._start_services()
+
+    def _temporary_folder(self) -> Path:
+        self._temporary = TemporaryFolder("shop-", in_memory=False)  # which ends with the last reference to it
+        self._stack.callback(self._temporary.remove)
+        return self._temporary.path
 
     async def _prepare(self, service: str) -> None:
         """Bring a service's new database to life: its schema, and what its commands put into it."""

@@ -4,13 +4,12 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 import weakref
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - Linux's tmpfs; our files are in a private folder
 ROOM_IN_MEMORY = 512 * 2**20  # bytes; Docker gives a container 64 MB there unless told otherwise
-SETTLED = 60.0  # seconds: a younger folder may belong to a process that is about to lock it
+LOCK = "owner.lock"
 
 
 class TemporaryFolder:
@@ -24,8 +23,10 @@ class TemporaryFolder:
         parent = MEMORY if in_memory and _has_room(MEMORY) else Path(tempfile.gettempdir())
         _remove_abandoned(parent, prefix)
         self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        lock = os.open(self.path / "owner.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+        new = self.path / f"{LOCK}.new"
+        lock = os.open(new, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
         fcntl.flock(lock, fcntl.LOCK_EX)
+        new.rename(self.path / LOCK)  # by this name it was never free while its owner lived
         self.remove = weakref.finalize(self, _remove, self.path, lock)
 
 
@@ -41,9 +42,7 @@ def _remove(folder: Path, lock: int) -> None:
 def _remove_abandoned(parent: Path, prefix: str) -> None:
     for folder in parent.glob(f"{prefix}*"):
         try:
-            if time.time() - folder.stat().st_ctime < SETTLED:
-                continue
-            lock = os.open(folder / "owner.lock", os.O_RDWR | os.O_CLOEXEC)
+            lock = os.open(folder / LOCK, os.O_RDWR | os.O_CLOEXEC)
         except OSError:  # another user's folder, or already removed
             continue
         try:
