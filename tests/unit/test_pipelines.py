@@ -46,6 +46,7 @@ NOT_IN_CI = {
     "engine": "CI starts the engine itself",
     "engine-stop": "CI ends the engine itself",
     "images-offline": "only where no registry can be reached",
+    "release-check": "release.yml runs it before it publishes; its parts, examples and installed, are in CI",
 }
 """Why a command isn't run by CI; the benchmarks measure, too."""
 PUBLISHES = "release.yml", "publish"
