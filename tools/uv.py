@@ -7,10 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 OF_A_CALLER = (
     *("VIRTUAL_ENV", "PYTHON", "UV_PROJECT"),
-    *("PYTEST_", "TEST_", "BACKING_", "REQUIRE"),
-    *("MAKE", "MFLAGS", "ARGS", "SERVICE", "NAME", "TAG", "READS", "PUBLISHES"),
+    *("PYTEST_", "TEST_", "BACKING_", "REQUIRE", "PACT_"),
+    *("MAKE", "MFLAGS", "ARGS", "SERVICE", "AGAINST", "NAME", "TAG", "READS", "PUBLISHES"),
 )
-"""How variables begin that name an environment, choose what tests run on, or are arguments of make."""
+"""How variables begin that name an environment or a Pact Broker, choose what tests run on, or are arguments of make."""
 
 
 def program() -> str:

@@ -6,7 +6,6 @@ the project changed are those between its folders `before` and `after`.
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,14 +13,14 @@ import typer
 
 from tools.examples.trying import MOST_LINES, names, try_all
 from tools.packaged import RESOLUTIONS, StepError, build
-from tools.pythons.interpreters import MissingPythonError, interpreter
+from tools.pythons.interpreters import available
 
 PYTHONS = ("3.11", "3.13")
 
 
 def main(python: Annotated[list[str] | None, typer.Option(help="Such as 3.13; several are possible.")] = None) -> None:
     """Exit with 1 where an example's tests fail, or where it changes more than 15 lines; a missing Python is named."""
-    programs = dict(_programs(python or PYTHONS))
+    programs = available(python or PYTHONS, "examples")
     with tempfile.TemporaryDirectory(prefix="examples-") as folder:
         Path(folder).chmod(0o755)  # as root the embedded PostgreSQL runs as nobody, who needs access
         try:
@@ -36,14 +35,6 @@ def main(python: Annotated[list[str] | None, typer.Option(help="Such as 3.13; se
     )
     if most > MOST_LINES or not programs:
         sys.exit(1)
-
-
-def _programs(versions: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    for version in versions:
-        try:
-            yield version, interpreter(version)
-        except MissingPythonError as error:
-            print(f"examples: {version} can't be had here: {error}", flush=True)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def _empty(folder: Path) -> Path:
 
 
 def _install(environment: Environment) -> None:
-    lowest, tools = dict(_declared()), dict(_tools())
+    lowest, tools = _declared(), dict(_tools())
     wanted = [str(each) for each in lowest.values()]
     pinned = [text for name, text in tools.items() if name not in lowest or name in TEST_TOOLS]
     uv_pip: list[Path | str] = [uv.program(), "pip", "install", "--quiet", "--python", environment.python]
@@ -59,7 +59,7 @@ def _install(environment: Environment) -> None:
     run([*uv_pip, "--no-deps", *(part for library in libraries() for part in ("--editable", library.folder))])
 
 
-def _declared() -> Iterator[tuple[str, Requirement]]:
+def _declared() -> Mapping[str, Requirement]:
     """What the libraries ask for, with all extras; of two floors of a dependency both must hold."""
     found: dict[str, Requirement] = {}
     own = {canonicalize_name(library.distribution) for library in libraries()}
@@ -72,7 +72,7 @@ def _declared() -> Iterator[tuple[str, Requirement]]:
             requirement.specifier &= found[name].specifier
             requirement.extras |= found[name].extras
         found[name] = requirement
-    yield from found.items()
+    return found
 
 
 def _tools() -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from tools import uv
-from tools.pythons.interpreters import SUPPORTED, MissingPythonError, interpreter
+from tools.pythons.interpreters import SUPPORTED, available
 
 LEVELS = "unit or contract"
 TESTS = ("-q", "-n", "auto", "--dist", "worksteal", "-p", "no:cacheprovider", "-m", LEVELS)
@@ -32,14 +32,10 @@ def main(
     chosen = python or SUPPORTED
     if unknown := [version for version in chosen if version not in SUPPORTED]:
         _end(f"{unknown[0]} is none of {', '.join(SUPPORTED)}")
-    failed, missing = [], []
-    for version in chosen:
-        try:
-            program = interpreter(version)
-        except MissingPythonError as error:
-            missing.append(version)
-            print(f"pythons: {version} can't be had here: {error}", flush=True)
-            continue
+    programs = available(chosen, "pythons")
+    missing = [version for version in chosen if version not in programs]
+    failed = []
+    for version, program in programs.items():
         print(f"pythons: {version} is {program}", flush=True)
         if not _passes(version, program):
             failed.append(version)

@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools import uv
@@ -27,6 +27,17 @@ def interpreter(version: str, **environment: str) -> Path:
     except MissingPythonError:
         _asked(variables, "install", "--no-bin", version)
         return Path(_asked(variables, *find, version))
+
+
+def available(versions: Sequence[str], command: str) -> Mapping[str, Path]:
+    """The programs of those that can be had, by version; each other one is named in a line of the command's."""
+    programs: dict[str, Path] = {}
+    for version in versions:
+        try:
+            programs[version] = interpreter(version)
+        except MissingPythonError as error:
+            print(f"{command}: {version} can't be had here: {error}", flush=True)
+    return programs
 
 
 def _path_with_pyenv() -> str:

@@ -7,7 +7,7 @@ the types of what the examples wrote, with mypy and pyright.
 
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -15,7 +15,7 @@ import typer
 
 from tools import examples
 from tools.packaged import Environment, Library, StepError, build, libraries, run
-from tools.pythons.interpreters import SUPPORTED, MissingPythonError, interpreter
+from tools.pythons.interpreters import SUPPORTED, available
 from tools.release_check.documents import problems_of
 
 TYPES = ("--strict", "--no-error-summary", "--python-version", SUPPORTED[0])
@@ -24,7 +24,7 @@ TYPES = ("--strict", "--no-error-summary", "--python-version", SUPPORTED[0])
 def main(python: Annotated[list[str] | None, typer.Option(help="Such as 3.13; several are possible.")] = None) -> None:
     """Exit with 1 where something keeps a library from being released; a Python that can't be had is named."""
     chosen = python or SUPPORTED
-    programs, missing = _programs(chosen)
+    programs = available(chosen, "release-check")
     if problems := [problem for library in libraries() for problem in problems_of(library)]:
         _end("\n".join(problems))
     try:
@@ -33,19 +33,9 @@ def main(python: Annotated[list[str] | None, typer.Option(help="Such as 3.13; se
             _check(programs, Path(folder))
     except StepError as error:
         _end(str(error))
-    tried = ", ".join([*(f"{version} passed" for version in programs), *(f"{each} not tried" for each in missing)])
+    tried = ", ".join(f"{version} {'passed' if version in programs else 'not tried'}" for version in chosen)
     print(f"release-check: {len(libraries())} libraries, Python {tried}")
     sys.exit(not programs)
-
-
-def _programs(versions: Sequence[str]) -> tuple[Mapping[str, Path], Sequence[str]]:
-    programs: dict[str, Path] = {}
-    for version in versions:
-        try:
-            programs[version] = interpreter(version)
-        except MissingPythonError as error:
-            print(f"release-check: {version} can't be had here: {error}", flush=True)
-    return programs, [version for version in versions if version not in programs]
 
 
 def _check(programs: Mapping[str, Path], folder: Path) -> None:

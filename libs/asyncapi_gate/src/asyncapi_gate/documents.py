@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asyncapi_gate._extras import extra
 from asyncapi_gate.gate import breaking_changes
 from asyncapi_gate.reading import read_document
 
@@ -23,8 +22,11 @@ class BreakingChangeError(AssertionError):
 
 async def served_document(app: Any) -> dict[str, Any]:
     """The document that an ASGI app serves at `/asyncapi.json`. Raises httpx.HTTPStatusError."""
-    with extra("http", of="asyncapi_gate.served_document"):
+    try:
         import httpx  # noqa: PLC0415 - whoever has no app doesn't need it
+    except ModuleNotFoundError as error:
+        install = 'asyncapi_gate.served_document needs httpx: pip install "asyncapi-gate[http]"'
+        raise ModuleNotFoundError(install, name=error.name) from None
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
         answer = await client.get("/asyncapi.json")

@@ -23,6 +23,7 @@ __all__ = [
     "current_trace",
     "current_trace_id",
     "current_traceparent",
+    "outgoing_call",
     "set_outcome",
     "tracer_provider",
 ]

@@ -67,6 +67,12 @@ async def test_a_row_that_is_not_there_is_no_row(engine: AsyncEngine) -> None:
         assert await SELECT.rows(connection, {"wanted": UUID(int=1)}) == []
 
 
+async def test_a_value_that_is_not_given_is_no_null(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        with pytest.raises(KeyError, match="wanted"):
+            await SELECT.rows(connection, {"want": UUID(int=1)})
+
+
 async def test_it_is_in_the_transaction_of_its_connection(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         await INSERT.rows(connection, NEW.values([THING]))

@@ -68,7 +68,6 @@ class SmtpMailer:
 
     def __init__(self, connections: Connections, *, sender: str, domain: str, thread: CallThread | None = None) -> None:
         self._connections = connections
-        self._sender = sender
         self._returns_to = _addresses("From", sender).addresses[0].addr_spec
         self._forms = {kind: _form(text, sender) for kind, text in _TEXTS.items()}
         self._domain = domain

@@ -79,15 +79,17 @@ class Statement:
     It runs within the transaction of SQLAlchemy's connection, and its errors are those that SQLAlchemy raises: without
     values, and with the session given up where that helps. Where somebody listens to SQLAlchemy's statements, and on
     another driver than asyncpg, such as psycopg, SQLAlchemy runs it. `sql` is what SQLAlchemy runs, `text` is what the
-    server gets.
+    server gets. Raises KeyError for a value that isn't given.
     """
 
     def __init__(self, statement: Any) -> None:
         compiled: Any = statement.compile(dialect=DIALECT)
         self.sql = statement
         self.text = str(compiled)
-        self._parameters = [
-            (name, compiled.params[name], compiled.binds[name].type.dialect_impl(DIALECT).bind_processor(DIALECT))
+        binds = {name: compiled.binds[name] for name in compiled.positiontup or ()}
+        self._constants = {name: compiled.params[name] for name, bind in binds.items() if not bind.required}
+        self._parameters: Sequence[tuple[str, Processor | None]] = [
+            (name, binds[name].type.dialect_impl(DIALECT).bind_processor(DIALECT))
             for name in compiled.positiontup or ()
         ]
         columns = getattr(statement, "exported_columns", {})  # a text has none
@@ -101,9 +103,9 @@ class Statement:
         if connection.dialect.driver != DIALECT.driver or is_watched(connection):
             result: sa.CursorResult[Any] = await connection.execute(self.sql, given)
             return [tuple(row) for row in result] if result.returns_rows else []
+        whole = {**self._constants, **given}
         parameters = [
-            given.get(name, default) if processor is None else processor(given.get(name, default))
-            for name, default, processor in self._parameters
+            whole[name] if processor is None else processor(whole[name]) for name, processor in self._parameters
         ]
         found, oids = await fetched(connection, self.text, parameters)
         if not found:
