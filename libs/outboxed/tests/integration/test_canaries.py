@@ -91,7 +91,7 @@ async def test_faststream_tells_of_its_client_and_of_the_tasks_that_it_cancels(o
     subscriber: Any = broker.subscriber("topic", batch=True, group_id="canary", auto_offset_reset="earliest")
     clients: list[Any] = []
 
-    async def hang(_: list[Any], message: KafkaMessage) -> None:
+    async def hang(records: list[Any], message: KafkaMessage) -> None:  # noqa: ARG001 - pydantic 2.10 has no field `_`
         clients.append(message.consumer)
         await asyncio.Event().wait()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 from backing_services.postgres import EmbeddedPostgres, connected
@@ -124,7 +125,7 @@ async def test_a_server_without_tls_is_used_as_it_is_unless_more_is_demanded(sec
 async def test_what_the_server_or_the_client_refuses_is_told(
     secured: SecuredPostgres, query: str, password: str, reason: str
 ) -> None:
-    with pytest.raises((OSError, sa.exc.DBAPIError)) as refused:
+    with pytest.raises((OSError, sa.exc.DBAPIError, asyncpg.PostgresError)) as refused:
         await asked(secured.url(query, password=password))
 
     assert reason in reason_of(refused.value)

@@ -94,7 +94,7 @@ async def test_no_producer_gets_in(refused: KafkaSettings) -> None:
 
 async def test_no_consumer_gets_in(refused: KafkaSettings) -> None:
     broker = create_broker(refused)
-    broker.subscriber("moves", group_id="test")(lambda _: None)
+    broker.subscriber("moves", group_id="test")(lambda record: None)  # noqa: ARG005 - pydantic 2.10 has no field `_`
 
     with pytest.raises(KafkaError):
         await broker.start()

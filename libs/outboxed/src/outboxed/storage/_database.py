@@ -123,7 +123,10 @@ def _hide_values(context: sa.ExceptionContext) -> None:
     error = error_of_asyncpg(wrapped)
     if error is None:
         return
-    error.detail = None
+    if detail := getattr(error, "detail", None):  # SQLAlchemy 2.0 has put it into its own texts, 2.1 has not
+        for each in filter(None, (wrapped, context.sqlalchemy_exception)):
+            each.args = tuple(str(part).replace(f"\nDETAIL:  {detail}", "") for part in each.args)
+        error.detail = None
     state = sqlstate_of(error)
     if state.startswith(_DATA_ERROR):
         text = f"a value was refused ({type(error).__name__}, {state})"
