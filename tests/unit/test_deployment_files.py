@@ -1,5 +1,6 @@
 """What `docker compose config` can't see: that the files stay alike, pinned, on loopback, and usable side by side."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 import yaml
 from backing_services.kafka.apache import VERSION as KAFKA_VERSION
 from outboxed.tasks._worker import MAX_GRACE
-from shop_harness.services import SERVICES
+from shop_harness.services import LISTENERS, SERVICES
+
+from tools.pythons.interpreters import SUPPORTED
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -173,3 +176,13 @@ def test_each_service_has_a_database_and_a_role_of_its_own(name: str) -> None:
 
 def test_kafka_makes_no_topic_by_itself() -> None:
     assert COMPOSE["services"]["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+def test_the_devcontainer_runs_a_supported_python_and_shows_each_port() -> None:
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+
+    [version] = re.findall(r"/python:(3\.\d+)-\w+$", container["image"])
+    assert version in SUPPORTED
+    assert sorted(container["forwardPorts"]) == sorted(usual for _, usual in LISTENERS.values())
+    assert container["postCreateCommand"] == "make .venv"
+    assert not {"privileged", "runArgs", "mounts"} & container.keys()
