@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from shop_harness.services import ROOT
 
 CALLS = {"AsyncClient", "Client", "get", "post", "put", "delete", "request", "stream"}
-REMOTE = "libs/pact_faststream/"
-"""Its client is of a Pact Broker, which may be far away."""
+REMOTE = ("libs/pact_faststream/", "examples/tasks/before/", "examples/tasks/after/")
+"""Their clients are of a Pact Broker or a payment gateway, which may be far away."""
 
 
 # slime#1714, vibe-seller#111: a proxy came between a program and its neighbour on the same machine

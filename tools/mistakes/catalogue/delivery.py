@@ -74,8 +74,8 @@ MISTAKES = (
         (
             Edit(
                 f"{OUTBOXED}/storage/_inbox.py",
-                r"( +)return await inserted\(self\._connection, (_OF_THE_SERVICE[^\n]+)\)\n",
-                r"\1async with self._connection.engine.begin() as early:\n\1    return await inserted(early, \2)\n",
+                r"( +)return await run_steps\(self\._connection, (_OF_THE_SERVICE[^\n]+)\)\n",
+                r"\1async with self._connection.engine.begin() as early:\n\1    return await run_steps(early, \2)\n",
             ),
         ),
         check=cut("payments consumer: consumer.dispatch"),
@@ -269,7 +269,7 @@ MISTAKES = (
         "another task than the one that waits under its key is dropped",
         "A call that somebody asked for is never made.",
         IN_OUTBOXED,
-        (Edit(f"{OUTBOXED}/storage/_unit_of_work.py", r"if len\(scheduled\) < len\(rows\):", "if False:"),),
+        (Edit(f"{OUTBOXED}/storage/_scheduling.py", r"if len\(scheduled\) < len\(rows\):", "if False:"),),
         check=tests("services/orders/tests/parity/test_outboxed_ports.py"),
     ),
     Mistake(

@@ -43,7 +43,7 @@ MISTAKES = (
         "a postponed task moves its first due time",
         "The alarm for charges that never come through can't ring.",
         OUTBOXED,
-        (swap(QUEUE, ".values(due_at=_NOW + delay,", ".values(due_at=_NOW + delay, first_due_at=_NOW + delay,"),),
+        (swap(QUEUE, ".values(due_at=due_at,", ".values(due_at=due_at, first_due_at=due_at,"),),
     ),
     Mistake(
         "a postponed task keeps its lease",
@@ -58,8 +58,8 @@ MISTAKES = (
         (
             swap(
                 QUEUE,
-                ".where(table.c.id == task.id, table.c.lease_token == task.token)",
-                ".where(table.c.id == task.id)",
+                '.where(table.c.id == sa.bindparam("of_id"), table.c.lease_token == sa.bindparam("token"))',
+                '.where(table.c.id == sa.bindparam("of_id"), sa.bindparam("token").is_not(None))',
             ),
         ),
     ),

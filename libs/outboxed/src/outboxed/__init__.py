@@ -1,14 +1,14 @@
 """Outbox, inbox, tasks and dead letters for FastStream and SQLAlchemy.
 
-`Outbox` and `Inbox` are for a project that exists. Each name is imported when it is first used.
+`Outbox`, `Inbox` and `Tasks` are for a project that exists. Each name is imported when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from outboxed.joining import Inbox, Outbox
+    from outboxed.joining import Inbox, Outbox, Tasks
 
-__all__ = ["Inbox", "Outbox"]
+__all__ = ["Inbox", "Outbox", "Tasks"]
 
 
 def __getattr__(name: str) -> Any:

@@ -80,7 +80,15 @@ class DeadLetters(Protocol):
         ...
 
 
-class UnitOfWork(Protocol):
+class Locks(Protocol):
+    """A transaction in which aggregates can be locked."""
+
+    async def lock(self, keys: Sequence[str]) -> None:
+        """Lock the aggregates of these event keys, in one sorted statement, so that batches cannot deadlock."""
+        ...
+
+
+class UnitOfWork(Locks, Protocol):
     """One transaction. `now` is its time, by the database's clock."""
 
     @property
@@ -94,12 +102,8 @@ class UnitOfWork(Protocol):
     @property
     def dead_letters(self) -> DeadLetters: ...
 
-    async def lock(self, keys: Sequence[str]) -> None:
-        """Lock the aggregates of these event keys, in one sorted statement, so that batches cannot deadlock."""
-        ...
 
-
-U_co = TypeVar("U_co", bound=UnitOfWork, covariant=True)
+U_co = TypeVar("U_co", bound=Locks, covariant=True)
 
 
 class UnitOfWorkFactory(Protocol[U_co]):

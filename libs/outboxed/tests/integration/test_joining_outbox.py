@@ -21,6 +21,7 @@ from outboxed import Outbox
 from outboxed import _wakeups as signals
 from outboxed.errors import EventTooLargeError
 from outboxed.joining import _outbox as joining_outbox
+from outboxed.joining import _running as running
 from outboxed.relay import Relay
 from outboxed.testing.topics import Topics
 from pydantic import BaseModel
@@ -428,7 +429,7 @@ async def test_a_relay_whose_tables_are_not_there_yet_begins_when_they_are(
 async def test_a_relay_that_ends_by_an_error_nobody_foresaw_is_logged_and_begins_again(
     project: Project, engine: AsyncEngine, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joining_outbox, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(running, "AGAIN_SECONDS", 0.01)
     runs = iter([RuntimeError("unforeseen")])
 
     class Failing(Relay):

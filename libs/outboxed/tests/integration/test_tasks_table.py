@@ -7,8 +7,7 @@ import pytest
 import sqlalchemy as sa
 from outboxed.ports import NewTask
 from outboxed.storage import tables
-from outboxed.tasks import LeaseLostError, SqlTaskQueue, Task
-from outboxed.tasks._queue import _CLAIM
+from outboxed.tasks import LeaseLostError, SqlTaskQueue, Task, TaskStatements
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .conftest import Transactions, count
@@ -55,7 +54,7 @@ async def test_a_row_that_somebody_holds_is_passed_over_and_not_waited_for(
 
 async def test_claims_find_the_due_ones_by_the_index(transactions: Transactions) -> None:
     await schedule(transactions, *(NewTask("call", str(number), delay=timedelta(hours=1)) for number in range(500)))
-    claims = _CLAIM.sql.compile(dialect=transactions.engine.dialect)
+    claims = TaskStatements(tables.tasks, tables.dead_letters).claim.sql.compile(dialect=transactions.engine.dialect)
     values = {"of_kind": "call", "most": 8, "lease": LEASE, "offset": timedelta(0)}
 
     async with transactions.engine.begin() as connection:

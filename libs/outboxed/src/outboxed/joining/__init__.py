@@ -1,7 +1,15 @@
-"""The outbox and the inbox in a project that has its own sessions, tables, migrations and subscribers."""
+"""The outbox, the inbox and tasks in a project that has its own sessions, tables, migrations and subscribers."""
 
+from typing import TYPE_CHECKING
+
+from outboxed._extras import exports_of
 from outboxed.joining._events import Topic
 from outboxed.joining._inbox import Inbox
 from outboxed.joining._outbox import Outbox
 
-__all__ = ["Inbox", "Outbox", "Topic"]
+if TYPE_CHECKING:
+    from outboxed.joining._tasks import Tasks
+
+__all__ = ["Inbox", "Outbox", "Tasks", "Topic"]
+
+__getattr__ = exports_of(__name__, {("telemetry", "_tasks"): ("Tasks",)})

@@ -50,7 +50,7 @@ def once(inbox: _Inbox, handler: H, *, sessions: Sessions | None, parameter: str
 
 
 def _asynchronous(inbox: _Inbox, called: "_Called", sessions: Sessions | None, name: str) -> Callable[..., Any]:
-    open_session = None if sessions is None else _opener(sessions)
+    open_session = None if sessions is None else opener_of(sessions)
 
     async def handle_once(*args: Any, **named: Any) -> Any:
         arguments, message = called.bound(args, named)
@@ -70,7 +70,7 @@ def _asynchronous(inbox: _Inbox, called: "_Called", sessions: Sessions | None, n
 
 
 def _synchronous(inbox: _Inbox, called: "_Called", sessions: Sessions | None, name: str) -> Callable[..., Any]:
-    open_session = None if sessions is None else _opener(sessions)
+    open_session = None if sessions is None else opener_of(sessions)
 
     def handle_once(*args: Any, **named: Any) -> Any:
         arguments, message = called.bound(args, named)
@@ -89,7 +89,7 @@ def _synchronous(inbox: _Inbox, called: "_Called", sessions: Sessions | None, na
     return handle_once
 
 
-def _opener(sessions: Sessions) -> Callable[[], Any]:
+def opener_of(sessions: Sessions) -> Callable[[], Any]:
     if inspect.isasyncgenfunction(sessions):
         return asynccontextmanager(sessions)
     if inspect.isgeneratorfunction(sessions):

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from outboxed.joining._handlers import Sessions, once, records_of
 from outboxed.messages import EventIdentity
-from outboxed.storage import Clock, InboxStatements, Pruner, Retention, inserted, inserted_sync, tables
+from outboxed.storage import Clock, InboxStatements, Pruner, Retention, run_steps, run_steps_sync, tables
 
 KEEP = timedelta(days=14)
 """Twice Kafka's default retention: no event that can still be read again is forgotten."""
@@ -110,11 +110,11 @@ class Inbox:
 
     async def new(self, session: AsyncSession | AsyncConnection, records: Sequence[Any], name: str) -> list[int]:
         """The places of those records that are new to the handler `name`, without copies among them."""
-        return self._places(await inserted(session, self._insertion(records, name)), records, name)
+        return self._places(await run_steps(session, self._insertion(records, name)), records, name)
 
     def new_sync(self, session: Session | sa.Connection, records: Sequence[Any], name: str) -> list[int]:
         """The same for a session that isn't asynchronous."""
-        return self._places(inserted_sync(session, self._insertion(records, name)), records, name)
+        return self._places(run_steps_sync(session, self._insertion(records, name)), records, name)
 
     def _places(self, new: set[EventIdentity], records: Sequence[Any], name: str) -> list[int]:
         first: dict[EventIdentity, int] = {}

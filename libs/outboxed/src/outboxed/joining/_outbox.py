@@ -1,7 +1,5 @@
 """The outbox of a project of one's own: published in its own transactions, sent by a relay beside it."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,21 +7,14 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
-from sqlalchemy.orm import Session, SessionTransaction, scoped_session
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, scoped_session
 
-from outboxed._logs import get_logger
-from outboxed._stopping import Stop, at_most, shielded
 from outboxed._traceparent import current_traceparent
-from outboxed._wakeups import Wakeup
 from outboxed.joining._events import Address, Key, Topic, address_of, record_of
+from outboxed.joining._running import AnyEngine, Committed, asynchronous, in_background
 from outboxed.relay import KafkaClient, Relay
 from outboxed.storage import insertion_into, rows_of, tables
-
-log = get_logger()
-
-AGAIN_SECONDS = 5.0
-"""A relay that ended by an error nobody foresaw begins again after so long."""
 
 AsyncTransaction = AsyncSession | AsyncConnection | async_scoped_session[Any]
 SyncTransaction = Session | sa.Connection | scoped_session[Any]
@@ -76,8 +67,7 @@ class Outbox:
         self._default = Address(topic=topic, key=key)
         self._known: dict[type, Address] = {}
         self._insertion = insertion_into(self.table)
-        self._committed = Wakeup()
-        self._loops: set[asyncio.AbstractEventLoop] = set()
+        self._committed = Committed()
 
     def event(
         self,
@@ -116,7 +106,7 @@ class Outbox:
             session = session()
         if isinstance(session, AsyncSession):
             await session.flush()
-            self._tell_after(session.sync_session)
+            self._committed.tell_after(session)
         await session.execute(self._insertion, values)
         return event_id
 
@@ -138,7 +128,7 @@ class Outbox:
             session = session()
         if isinstance(session, Session):
             session.flush()
-            self._tell_after(session)
+            self._committed.tell_after(session)
         session.execute(self._insertion, values)
         return event_id
 
@@ -158,9 +148,7 @@ class Outbox:
         return rows_of([record])
 
     @asynccontextmanager
-    async def relay(
-        self, engine: AsyncEngine | sa.Engine | sa.URL | str, kafka: KafkaClient | str, **options: Any
-    ) -> AsyncIterator[None]:
+    async def relay(self, engine: AnyEngine, kafka: KafkaClient | str, **options: Any) -> AsyncIterator[None]:
         """Send what was committed while the block runs, as in an app's lifespan.
 
         Any number of processes may do so: one at a time sends, and the others stand by. `engine` is the project's own;
@@ -168,63 +156,10 @@ class Outbox:
         `outboxed[asyncpg]` (else MissingExtraError, a ModuleNotFoundError, says so). `kafka` is
         `host:port,...`, and `options` are those of `aiokafka.AIOKafkaProducer`, such as `security_protocol`.
 
-        No error ends the block. One that nobody foresaw is logged, and the relay begins again after AGAIN_SECONDS.
+        No error ends the block. One that nobody foresaw is logged, and the relay begins again after five seconds.
         """
         servers = _Servers(kafka, options) if isinstance(kafka, str) else kafka
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        async with _asynchronous(engine) as own:
-            relay = Relay(own, servers, self._committed, outbox=self.table, letters=self.dead_letters)
-            running = asyncio.create_task(_run(relay, stop))
-            self._loops.add(loop)
-            try:
+        async with asynchronous(engine) as own:
+            relay = Relay(own, servers, self._committed.wakeup, outbox=self.table, letters=self.dead_letters)
+            async with in_background(relay, self._committed, name="relay"):
                 yield
-            finally:
-                self._loops.discard(loop)
-                stop.set()
-                with shielded():
-                    await _ended(running, within=2 * relay.grace)
-
-    def _tell_after(self, session: Session) -> None:
-        session.info[self] = True
-        if not sa.event.contains(session, "after_transaction_end", self._transaction_ended):
-            sa.event.listen(session, "after_transaction_end", self._transaction_ended)
-
-    def _transaction_ended(self, session: Session, transaction: SessionTransaction) -> None:
-        # after a rollback, too: then the relay looks once for nothing
-        if transaction.parent is None and session.info.pop(self, None):
-            for loop in list(self._loops):
-                with contextlib.suppress(RuntimeError):  # its thread has closed it
-                    loop.call_soon_threadsafe(self._committed.notify)
-
-
-@asynccontextmanager
-async def _asynchronous(engine: AsyncEngine | sa.Engine | sa.URL | str) -> AsyncIterator[AsyncEngine]:
-    """An engine whose transactions see what was committed, whatever the project has set for its own."""
-    if isinstance(engine, AsyncEngine):
-        yield engine.execution_options(isolation_level="READ COMMITTED")
-        return
-    from outboxed.storage import create_engine  # noqa: PLC0415 - a project may have another asynchronous driver
-
-    url = sa.make_url(engine.url if isinstance(engine, sa.Engine) else engine)
-    text = url.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
-    made = create_engine(text, application_name="outboxed")
-    try:
-        yield made
-    finally:
-        await made.dispose()
-
-
-async def _run(relay: Relay, stop: Stop) -> None:
-    while not stop.is_set():
-        try:
-            await relay.run(stop)
-        except Exception as error:
-            log.critical("relay_ended", error=repr(error), again_in=AGAIN_SECONDS, exc_info=error)
-            async with at_most(AGAIN_SECONDS):
-                await stop.wait()
-
-
-async def _ended(running: "asyncio.Task[None]", *, within: float) -> None:
-    await asyncio.wait([running], timeout=within)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)

@@ -5,15 +5,20 @@ from typing import TYPE_CHECKING
 from outboxed._extras import exports_of
 from outboxed.storage._clock import Clock
 from outboxed.storage._errors import TimeoutsIgnoredError, answers, is_transient, kind_of, reason_of, refusal_of
-from outboxed.storage._inbox import InboxStatements, inserted, inserted_sync
+from outboxed.storage._inbox import InboxStatements
 from outboxed.storage._pools import API_POOL_SECONDS, POOL_SECONDS
 from outboxed.storage._repository import Aggregate, ConcurrentInsertError, SqlRepository, StaleAggregateError
 from outboxed.storage._retention import Pruner, Retention
+from outboxed.storage._scheduling import SchedulingStatements
 from outboxed.storage._statements import (
     Statement,
+    Transaction,
     UnnestedRows,
     column_types,
     named,
+    rows_in,
+    run_steps,
+    run_steps_sync,
     single_statements,
     storable,
 )
@@ -41,19 +46,19 @@ __all__ = [
     "InboxStatements",
     "Pruner",
     "Retention",
+    "SchedulingStatements",
     "SqlRepository",
     "SqlTransactions",
     "SqlUnitOfWork",
     "StaleAggregateError",
     "Statement",
     "TimeoutsIgnoredError",
+    "Transaction",
     "UnnestedRows",
     "answers",
     "column_types",
     "create_engine",
     "dump_headers",
-    "inserted",
-    "inserted_sync",
     "insertion_into",
     "is_transient",
     "kind_of",
@@ -63,7 +68,10 @@ __all__ = [
     "named",
     "reason_of",
     "refusal_of",
+    "rows_in",
     "rows_of",
+    "run_steps",
+    "run_steps_sync",
     "schema_problem",
     "single_statements",
     "storable",

@@ -1,25 +1,23 @@
 """The inbox: which events this service has handled, by source and id."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from sqlalchemy.orm import Session
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outboxed.failpoints import failpoint
 from outboxed.messages import EventIdentity
 from outboxed.storage import tables
 from outboxed.storage._clock import Clock
-from outboxed.storage._statements import Statement, UnnestedRows
+from outboxed.storage._statements import Statement, Steps, UnnestedRows, run_steps
 
 _SEPARATOR = "\x1f"
 """Between id and source in a namesake's row; neither may hold a control character (see attributes_of)."""
 _WANTED = UnnestedRows({"event_id": sa.Text(), "source": sa.Text(), "namesake": sa.Text()}, alias="wanted")
 
-Insertion = Generator[tuple[Statement, dict[str, object]], Sequence[Any], set[EventIdentity]]
+Insertion = Steps[set[EventIdentity]]
 
 
 def handled_identity(event_id: str, source: str | None) -> EventIdentity:
@@ -36,7 +34,7 @@ class InboxStatements:
         self._namesakes = self._claim(self._new_namesakes())
 
     def insertion(self, events: Iterable[EventIdentity], offset: timedelta) -> Insertion:
-        """Yields statements with their parameters, takes the rows of each, and returns the events that were new.
+        """Returns the events that were new.
 
         Events are sorted, so that two owners of a partition during a rebalance can't deadlock.
         """
@@ -88,28 +86,4 @@ class SqlInbox:
     @failpoint("inbox.insert")
     async def insert(self, events: Iterable[EventIdentity]) -> set[EventIdentity]:
         """See ports.Inbox."""
-        return await inserted(self._connection, _OF_THE_SERVICE.insertion(events, self._clock.offset))
-
-
-async def inserted(connection: AsyncConnection | AsyncSession, insertion: Insertion) -> set[EventIdentity]:
-    """Run an insertion."""
-    if isinstance(connection, AsyncSession):
-        connection = await connection.connection()
-    try:
-        statement, values = next(insertion)
-        while True:
-            statement, values = insertion.send(await statement.rows(connection, values))
-    except StopIteration as end:
-        new: set[EventIdentity] = end.value
-        return new
-
-
-def inserted_sync(connection: sa.Connection | Session, insertion: Insertion) -> set[EventIdentity]:
-    """Run an insertion on a connection that isn't asynchronous."""
-    try:
-        statement, values = next(insertion)
-        while True:
-            statement, values = insertion.send(connection.execute(statement.sql, values).all())
-    except StopIteration as end:
-        new: set[EventIdentity] = end.value
-        return new
+        return await run_steps(self._connection, _OF_THE_SERVICE.insertion(events, self._clock.offset))

@@ -1,11 +1,13 @@
 """Statements: compiled once, of many rows at once, and without a transaction around them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
 
 from outboxed._compat.sqlalchemy import fetched, is_watched
 
@@ -142,3 +144,50 @@ class Statement:
             kind.dialect_impl(DIALECT).result_processor(DIALECT, oid)
             for kind, oid in zip(self._types, oids, strict=True)
         ]
+
+
+Transaction = AsyncConnection | AsyncSession | Session | sa.Connection
+"""Anybody's transaction on PostgreSQL."""
+T = TypeVar("T")
+Steps = Generator[tuple[Statement, Mapping[str, Any]], Sequence[Any], T]
+"""Statements that follow from each other: yields each with its values, is sent its rows, returns what came of all."""
+
+
+async def rows_in(
+    transaction: Transaction, statement: Statement, values: Mapping[str, Any] | None = None
+) -> Sequence[Sequence[Any]]:
+    """Run a statement in anybody's transaction; one that isn't asynchronous is used in a thread."""
+    if isinstance(transaction, AsyncConnection):
+        return await statement.rows(transaction, values)
+    if isinstance(transaction, AsyncSession):
+        return await statement.rows(await transaction.connection(), values)
+    return await asyncio.to_thread(_rows, transaction, statement, values)
+
+
+async def run_steps(transaction: Transaction, steps: Steps[T]) -> T:
+    """Run one after the other. Raises what the statements raise, and what `steps` does."""
+    try:
+        statement, values = next(steps)
+        while True:
+            statement, values = steps.send(await rows_in(transaction, statement, values))
+    except StopIteration as end:
+        done: T = end.value
+        return done
+
+
+def run_steps_sync(transaction: Session | sa.Connection, steps: Steps[T]) -> T:
+    """The same for a transaction that isn't asynchronous."""
+    try:
+        statement, values = next(steps)
+        while True:
+            statement, values = steps.send(_rows(transaction, statement, values))
+    except StopIteration as end:
+        done: T = end.value
+        return done
+
+
+def _rows(
+    transaction: Session | sa.Connection, statement: Statement, values: Mapping[str, Any] | None = None
+) -> Sequence[Sequence[Any]]:
+    result: Any = transaction.execute(statement.sql, values or {})
+    return result.all() if result.returns_rows else []

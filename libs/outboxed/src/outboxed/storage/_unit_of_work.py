@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outboxed._traceparent import current_traceparent
 from outboxed._wakeups import SAFETY_SECONDS, Wakeup
-from outboxed.errors import TaskConflictError, WrittenWhileReadingError
+from outboxed.errors import WrittenWhileReadingError
 from outboxed.failpoints import failpoint
 from outboxed.messages import Event, OutgoingRecord, encode_versions
 from outboxed.ports import EventDeadLetter, NewTask
@@ -22,7 +22,15 @@ from outboxed.storage import tables
 from outboxed.storage._clock import Clock, DatabaseTime
 from outboxed.storage._inbox import SqlInbox
 from outboxed.storage._repository import SqlRepository
-from outboxed.storage._statements import Statement, UnnestedRows, column_types, single_statements, storable
+from outboxed.storage._scheduling import SchedulingStatements
+from outboxed.storage._statements import (
+    Statement,
+    UnnestedRows,
+    column_types,
+    run_steps,
+    single_statements,
+    storable,
+)
 
 NEXT_LOOK = timedelta(seconds=SAFETY_SECONDS)
 """A task that is due later is found by a worker that nobody woke."""
@@ -122,22 +130,7 @@ class SqlUnitOfWork:
 
     @failpoint("tasks.insert")
     async def _insert_tasks(self) -> None:
-        rows = [
-            {
-                "kind": task.kind,
-                "key": task.key,
-                "task_group": task.group,
-                "payload": dict(task.payload),
-                "traceparent": traceparent,
-                "delay": task.delay,
-            }
-            for task, traceparent in self.tasks.scheduled
-        ]
-        values = _NEW_TASKS.values(rows)
-        scheduled = await _INSERT_TASKS.rows(self.connection, {**values, "offset": self.clock.offset})
-        if len(scheduled) < len(rows):
-            for kind, key in await _OTHER_TASKS.rows(self.connection, values):
-                raise TaskConflictError(kind, key)
+        await run_steps(self.connection, _SCHEDULING.scheduling(self.tasks.scheduled, self.clock.offset))
 
     @failpoint("dead_letters.insert")
     async def _insert_dead_letters(self) -> None:
@@ -163,13 +156,6 @@ class SqlUnitOfWork:
 
 
 _NEW_EVENTS = UnnestedRows(column_types(tables.outbox, ["topic", "key", "value", "headers"]), alias="new")
-_NEW_TASKS = UnnestedRows(
-    {
-        **column_types(tables.tasks, ["kind", "key", "task_group", "payload", "traceparent"]),
-        "delay": sa.Interval(),
-    },
-    alias="new",
-)
 
 
 def insertion_into(outbox: sa.Table) -> sa.Executable:
@@ -184,26 +170,8 @@ def rows_of(records: Sequence[OutgoingRecord]) -> dict[str, object]:
     return _NEW_EVENTS.values([vars(record) | {"headers": dict(record.headers)} for record in records])
 
 
-def _insert_tasks() -> sa.Executable:
-    *columns, delay = _NEW_TASKS.columns
-    due_at = sa.func.clock_timestamp() + sa.bindparam("offset", type_=sa.Interval()) + delay
-    # a postponed task keeps first_due_at, which tells for how long the task has been failing
-    ordered = sa.select(*columns, due_at, due_at).order_by(_NEW_TASKS.table.c.position)
-    names = [*_NEW_TASKS.names[:-1], "due_at", "first_due_at"]
-    unless_it_waits = insert(tables.tasks).from_select(names, ordered)
-    return unless_it_waits.on_conflict_do_nothing(constraint="tasks_kind_key").returning(tables.tasks.c.id)
-
-
-def _other_tasks() -> sa.Select[str, str]:
-    waits, new = tables.tasks, _NEW_TASKS.table
-    is_another = sa.or_(*(waits.c[name].is_distinct_from(new.c[name]) for name in ("payload", "task_group")))
-    is_it = (waits.c.kind == new.c.kind) & (waits.c.key == new.c.key)
-    return sa.select(waits.c.kind, waits.c.key).where(is_it, is_another).limit(1)
-
-
 _INSERT_EVENTS = Statement(insertion_into(tables.outbox))
-_INSERT_TASKS = Statement(_insert_tasks())
-_OTHER_TASKS = Statement(_other_tasks())
+_SCHEDULING = SchedulingStatements(tables.tasks)
 _NOW = Statement(sa.select(sa.func.clock_timestamp()))
 
 U = TypeVar("U", bound=SqlUnitOfWork)

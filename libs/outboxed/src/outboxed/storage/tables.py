@@ -17,6 +17,9 @@ def _time(name: str, *, nullable: bool = False) -> sa.Column[object]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable, server_default=default)
 
 
+_SHARED = "outboxed_shared"
+"""The mark of a table that several parts of a project use."""
+
 _RECORD_DIGEST = (
     r"sha256(coalesce(sha256(key), '\x00'::bytea) || coalesce(sha256(value), '\x00'::bytea) || sha256(headers))"
 )
@@ -63,8 +66,14 @@ def inbox_in(metadata: sa.MetaData, name: str = "inbox", schema: str | None = No
 
 
 def dead_letters_in(metadata: sa.MetaData, name: str = "dead_letters", schema: str | None = None) -> sa.Table:
-    """What was given up. Raises ValueError for a name of more than MAX_NAME characters."""
+    """What was given up: the table of that name if there is one already, since several parts share it.
+
+    Raises ValueError for a name of more than MAX_NAME characters.
+    """
     _check(name)
+    there = metadata.tables.get(".".join(filter(None, (schema or metadata.schema, name))))
+    if there is not None and there.info.get(_SHARED):
+        return there
     return sa.Table(
         name,
         metadata,
@@ -108,30 +117,37 @@ def dead_letters_in(metadata: sa.MetaData, name: str = "dead_letters", schema: s
             postgresql_where=sa.text("source = 'outbox' and status = 'open'"),
         ),
         schema=schema,
+        info={_SHARED: True},
+    )
+
+
+def tasks_in(metadata: sa.MetaData, name: str = "tasks", schema: str | None = None) -> sa.Table:
+    """Calls and deadlines that wait. Raises ValueError for a name of more than MAX_NAME characters."""
+    _check(name)
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("task_group", sa.Text),
+        sa.Column("payload", JSONB, nullable=False),
+        sa.Column("traceparent", sa.Text),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("first_due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("leased_until", sa.DateTime(timezone=True)),
+        sa.Column("lease_token", UUID(as_uuid=True)),
+        sa.Column("last_error", sa.Text),
+        sa.UniqueConstraint("kind", "key", name=conv(f"{name}_kind_key")),
+        sa.Index(conv(f"{name}_kind_due_at"), "kind", "due_at"),
+        sa.Index(conv(f"{name}_task_group"), "task_group", "id"),
+        sa.Index(conv(f"{name}_postponed"), "kind", "first_due_at", postgresql_where=sa.text("due_at > first_due_at")),
+        schema=schema,
     )
 
 
 outbox = outbox_in(metadata)
 inbox = inbox_in(metadata)
 dead_letters = dead_letters_in(metadata)
-
-tasks = sa.Table(
-    "tasks",
-    metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("key", sa.Text, nullable=False),
-    sa.Column("task_group", sa.Text),
-    sa.Column("payload", JSONB, nullable=False),
-    sa.Column("traceparent", sa.Text),
-    sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("first_due_at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
-    sa.Column("leased_until", sa.DateTime(timezone=True)),
-    sa.Column("lease_token", UUID(as_uuid=True)),
-    sa.Column("last_error", sa.Text),
-    sa.UniqueConstraint("kind", "key", name="tasks_kind_key"),
-    sa.Index("tasks_kind_due_at", "kind", "due_at"),
-    sa.Index("tasks_task_group", "task_group", "id"),
-    sa.Index("tasks_postponed", "kind", "first_due_at", postgresql_where=sa.text("due_at > first_due_at")),
-)
+tasks = tasks_in(metadata)

@@ -4,7 +4,7 @@ from outboxed._extras import extra
 
 with extra("telemetry", of="outboxed.tasks"):
     from outboxed.tasks._call_thread import CallThread
-    from outboxed.tasks._queue import LeaseLostError, SqlTaskQueue, Task, TaskKind, TaskQueue
+    from outboxed.tasks._queue import LeaseLostError, SqlTaskQueue, Task, TaskKind, TaskQueue, TaskStatements
     from outboxed.tasks._worker import Worker
 
-__all__ = ["CallThread", "LeaseLostError", "SqlTaskQueue", "Task", "TaskKind", "TaskQueue", "Worker"]
+__all__ = ["CallThread", "LeaseLostError", "SqlTaskQueue", "Task", "TaskKind", "TaskQueue", "TaskStatements", "Worker"]

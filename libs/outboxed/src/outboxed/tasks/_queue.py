@@ -13,22 +13,23 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
 from outboxed._backoff import backoff
 from outboxed.failpoints import failpoint
-from outboxed.ports import UnitOfWork
+from outboxed.ports import Locks
 from outboxed.storage import (
     POOL_SECONDS,
     Clock,
-    SqlUnitOfWork,
     Statement,
+    Transaction,
     UnnestedRows,
     column_types,
     dump_headers,
+    rows_in,
     single_statements,
     storable,
     tables,
 )
 
-U = TypeVar("U", bound=UnitOfWork)
-U_contra = TypeVar("U_contra", bound=UnitOfWork, contravariant=True)
+U = TypeVar("U", bound=Locks)
+U_contra = TypeVar("U_contra", bound=Locks, contravariant=True)
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 60.0
 RECORDING = timedelta(seconds=POOL_SECONDS)
@@ -129,67 +130,16 @@ def retry_delay(attempts: int, *, retry_after: float | None = None) -> timedelta
     return timedelta(seconds=max(seconds, min(retry_after or 0.0, MAX_BACKOFF)))
 
 
-class SqlTaskQueue:
-    """The tasks table; every time is computed in SQL."""
-
-    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
-        self._engine = single_statements(engine)
-        self._clock = clock
-
-    @failpoint("task.claim")
-    async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
-        """See TaskQueue."""
-        values = {"of_kind": kind, "most": limit, "lease": lease, "offset": self._clock.offset}
-        async with self._engine.begin() as connection:
-            rows = await _CLAIM.mappings(connection, values)
-        return [_task(row) for row in sorted(rows, key=lambda row: row["id"])]
-
-    async def next_due_in(self, kind: str) -> float:
-        """See TaskQueue."""
-        async with self._engine.begin() as connection:
-            values = {"of_kind": kind, "offset": self._clock.offset}
-            (seconds,) = await _NEXT_DUE_IN.values(connection, values)
-        return float(seconds)
-
-    @failpoint("task.complete")
-    async def complete(self, tasks: Sequence[Task], uow: SqlUnitOfWork) -> Sequence[Task]:
-        """See TaskQueue."""
-        if len(tasks) > 1:  # what waits for somebody's lock alone must not keep the others for as long
-            await _WAIT_LESS.rows(uow.connection)
-        leased = _LEASED.values([{"id": task.id, "lease_token": task.token} for task in tasks])
-        deleted = set(await _DELETE.values(uow.connection, leased))
-        return [task for task in tasks if task.id in deleted]
-
-    @failpoint("task.postpone")
-    async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
-        """See TaskQueue."""
-        table = tables.tasks
-        update = (
-            sa.update(table)
-            .where(table.c.id == task.id, table.c.lease_token == task.token)
-            .values(due_at=_NOW + delay, leased_until=None, lease_token=None, last_error=storable(error)[:1000])
-            .returning(table.c.id)
-        )
-        async with self._engine.begin() as connection:
-            if (await connection.execute(update, {"offset": self._clock.offset})).first() is None:
-                raise LeaseLostError(f"{task.kind} {task.key}")
-
-    @failpoint("task.bury")
-    async def bury(self, task: Task, error: str, uow: SqlUnitOfWork) -> None:
-        """See TaskQueue."""
-        if not await self.complete([task], uow):
-            raise LeaseLostError(f"{task.kind} {task.key}")
-        await uow.connection.execute(sa.insert(tables.dead_letters).values(_dead_letter(task, error)))
-
-
 _OFFSET = sa.bindparam("offset", type_=sa.Interval())
 # a subquery is computed once; the bare function is computed for each row, and then no index is used
 _NOW = sa.select(sa.func.clock_timestamp() + _OFFSET).scalar_subquery()
 _LEASED = UnnestedRows(column_types(tables.tasks, ["id", "lease_token"]), alias="leased")
+_WAIT_LESS = Statement(sa.text("set local lock_timeout = '500ms'"))
+_LETTER = ("source", "topic", "key", "value", "headers", "reason", "failed_at")
 
 
-def _claim() -> ReturningUpdate[Any]:
-    table, older = tables.tasks, tables.tasks.alias("older")
+def _claim(table: sa.Table) -> ReturningUpdate[Any]:
+    older = table.alias("older")
     behind = sa.exists().where(older.c.task_group == table.c.task_group, older.c.id < table.c.id)
     due = (
         sa.select(table.c.id)
@@ -210,8 +160,7 @@ def _claim() -> ReturningUpdate[Any]:
     )
 
 
-def _next_due_in() -> sa.Select[Any]:
-    table = tables.tasks
+def _next_due_in(table: sa.Table) -> sa.Select[Any]:
     of_kind = sa.select(table).where(table.c.kind == sa.bindparam("of_kind"))
     later = of_kind.where(table.c.due_at > _NOW).with_only_columns(sa.func.min(table.c.due_at)).scalar_subquery()
     free_at = sa.func.coalesce(table.c.leased_until, table.c.due_at)
@@ -220,16 +169,90 @@ def _next_due_in() -> sa.Select[Any]:
     return sa.select(sa.func.coalesce(seconds, sa.literal_column("'infinity'")))
 
 
-def _delete() -> ReturningDelete[Any]:
-    table, leased = tables.tasks, _LEASED.table
+def _delete(table: sa.Table) -> ReturningDelete[Any]:
+    leased = _LEASED.table
     is_leased = (table.c.id == leased.c.id) & (table.c.lease_token == leased.c.lease_token)
     return sa.delete(table).where(is_leased).returning(table.c.id)
 
 
-_CLAIM = Statement(_claim())
-_DELETE = Statement(_delete())
-_WAIT_LESS = Statement(sa.text("set local lock_timeout = '500ms'"))
-_NEXT_DUE_IN = Statement(_next_due_in())
+def _postpone(table: sa.Table) -> ReturningUpdate[Any]:
+    due_at = _NOW + sa.bindparam("delay", type_=sa.Interval())
+    return (
+        sa.update(table)
+        .where(table.c.id == sa.bindparam("of_id"), table.c.lease_token == sa.bindparam("token"))
+        .values(due_at=due_at, leased_until=None, lease_token=None, last_error=sa.bindparam("error", type_=sa.Text()))
+        .returning(table.c.id)
+    )
+
+
+class TaskStatements:
+    """What is done with tasks and their dead letters; the statements are made once for a table."""
+
+    def __init__(self, table: sa.Table, dead_letters: sa.Table) -> None:
+        self.claim = Statement(_claim(table))
+        self.next_due_in = Statement(_next_due_in(table))
+        self.delete = Statement(_delete(table))
+        self.postpone = Statement(_postpone(table))
+        letter = {name: sa.bindparam(name, type_=dead_letters.c[name].type) for name in _LETTER}
+        self.bury = Statement(sa.insert(dead_letters).values(letter))
+
+
+_OF_THE_SERVICE = TaskStatements(tables.tasks, tables.dead_letters)
+
+
+class InTransaction(Locks, Protocol):
+    """A unit of work on a transaction of anybody's."""
+
+    @property
+    def connection(self) -> Transaction: ...
+
+
+class SqlTaskQueue:
+    """The tasks table; every time is computed in SQL."""
+
+    def __init__(self, engine: AsyncEngine, clock: Clock, statements: TaskStatements = _OF_THE_SERVICE) -> None:
+        self._engine = single_statements(engine)
+        self._clock = clock
+        self._statements = statements
+
+    @failpoint("task.claim")
+    async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
+        """See TaskQueue."""
+        values = {"of_kind": kind, "most": limit, "lease": lease, "offset": self._clock.offset}
+        async with self._engine.begin() as connection:
+            rows = await self._statements.claim.mappings(connection, values)
+        return [_task(row) for row in sorted(rows, key=lambda row: row["id"])]
+
+    async def next_due_in(self, kind: str) -> float:
+        """See TaskQueue."""
+        async with self._engine.begin() as connection:
+            values = {"of_kind": kind, "offset": self._clock.offset}
+            (seconds,) = await self._statements.next_due_in.values(connection, values)
+        return float(seconds)
+
+    @failpoint("task.complete")
+    async def complete(self, tasks: Sequence[Task], uow: InTransaction) -> Sequence[Task]:
+        """See TaskQueue."""
+        if len(tasks) > 1:  # what waits for somebody's lock alone must not keep the others for as long
+            await rows_in(uow.connection, _WAIT_LESS)
+        leased = _LEASED.values([{"id": task.id, "lease_token": task.token} for task in tasks])
+        deleted = {key for (key,) in await rows_in(uow.connection, self._statements.delete, leased)}
+        return [task for task in tasks if task.id in deleted]
+
+    @failpoint("task.postpone")
+    async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
+        """See TaskQueue."""
+        values = {"of_id": task.id, "token": task.token, "delay": delay, "error": storable(error)[:1000]}
+        async with self._engine.begin() as connection:
+            if not await self._statements.postpone.rows(connection, {**values, "offset": self._clock.offset}):
+                raise LeaseLostError(f"{task.kind} {task.key}")
+
+    @failpoint("task.bury")
+    async def bury(self, task: Task, error: str, uow: InTransaction) -> None:
+        """See TaskQueue."""
+        if not await self.complete([task], uow):
+            raise LeaseLostError(f"{task.kind} {task.key}")
+        await rows_in(uow.connection, self._statements.bury, _dead_letter(task, error))
 
 
 def _dead_letter(task: Task, error: str) -> dict[str, object]:

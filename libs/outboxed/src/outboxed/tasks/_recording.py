@@ -9,13 +9,13 @@ import structlog
 
 from outboxed.failpoints import failpoint
 from outboxed.messages import reason_of
-from outboxed.ports import UnitOfWork, UnitOfWorkFactory
+from outboxed.ports import Locks, UnitOfWorkFactory
 from outboxed.tasks._queue import LeaseLostError, Task, TaskKind, TaskQueue
 from outboxed.telemetry import Trace, current_trace
 
 log = structlog.get_logger()
 
-U = TypeVar("U", bound=UnitOfWork)
+U = TypeVar("U", bound=Locks)
 
 
 @dataclass(eq=False)

@@ -10,11 +10,12 @@ import anyio
 import structlog
 
 from outboxed._backoff import backoff
+from outboxed._stopping import Stop
 from outboxed._wakeups import Idling, Subscription, Wakeup, woken_at
 from outboxed.errors import TransientError
 from outboxed.failpoints import failpoint
 from outboxed.messages import reason_of
-from outboxed.ports import UnitOfWork, UnitOfWorkFactory
+from outboxed.ports import Locks, UnitOfWorkFactory
 from outboxed.storage import is_transient
 from outboxed.tasks._queue import NOT_READ, RECORDING, LeaseLostError, Task, TaskKind, TaskQueue, retry_delay
 from outboxed.tasks._recording import Recording
@@ -29,7 +30,7 @@ RECORD_AGAIN = 0.05
 CLAIM_AFTER = 0.02
 """Seconds that a few free places wait for more, so that one claim fills many: a claim costs as much for one task."""
 
-U = TypeVar("U", bound=UnitOfWork)
+U = TypeVar("U", bound=Locks)
 
 
 class Worker(Generic[U]):
@@ -49,7 +50,7 @@ class Worker(Generic[U]):
         """Seconds that running calls may need to end."""
         return min(max((kind.limit.total_seconds() for kind in self.kinds), default=0.0) + 1, MAX_GRACE)
 
-    async def run(self, stop: anyio.Event) -> None:
+    async def run(self, stop: Stop) -> None:
         """Work until `stop`; then claim no more, and return when the running calls have ended."""
         async with anyio.create_task_group() as group:
             for kind in self.kinds:
@@ -65,7 +66,7 @@ class Worker(Generic[U]):
             done += len(tasks)
         return done
 
-    async def _run_kind(self, kind: TaskKind[U], stop: anyio.Event, wake: Subscription) -> None:
+    async def _run_kind(self, kind: TaskKind[U], stop: Stop, wake: Subscription) -> None:
         running: set[asyncio.Task[None]] = set()
         try:
             async with woken_at(stop, wake):
@@ -75,7 +76,7 @@ class Worker(Generic[U]):
             await _cancel(running)
 
     async def _do_tasks(
-        self, kind: TaskKind[U], stop: anyio.Event, wake: Subscription, running: set[asyncio.Task[None]]
+        self, kind: TaskKind[U], stop: Stop, wake: Subscription, running: set[asyncio.Task[None]]
     ) -> None:
         idling = Idling()
         while not stop.is_set():
