@@ -11,6 +11,7 @@ from pathlib import Path
 
 from shop_harness.services import SERVICES
 
+from docs.site import reference
 from docs.site.behaviours import page, sentence
 from tools.browser_files import FetchError, fetched
 
@@ -36,6 +37,8 @@ def main() -> int:
         _put(name, _without_links_to_code(name, (ROOT / name).read_text(), pages))
     for service in SERVICES:
         _put(f"behaviours/{service}.md", page(service, ROOT / "services" / service / "tests"))
+    for name, text in reference.pages():
+        _put(name, text)
     stories = _stories()
     if not stories:
         return 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from shop_harness.services import ROOT, SERVICES
 
+from docs.site import reference
 from docs.site.behaviours import page as behaviours
 from docs.site.behaviours import sentence
 
@@ -99,3 +100,19 @@ def test_each_step_to_a_new_event_has_a_check() -> None:
 @pytest.mark.parametrize(("file", "said"), STEPS)
 def test_a_check_says_what_the_page_about_a_new_event_quotes(file: str, said: str) -> None:
     assert said in (ROOT / file).read_text(), f"docs/how-to/add-an-event.md quotes {file}"
+
+
+def _packages() -> Iterator[str]:
+    """Those of the libraries that say what they offer."""
+    for library in sorted(ROOT.glob("libs/*/src/*")):
+        for file in sorted(library.rglob("__init__.py")):
+            names = file.parent.relative_to(library.parent).parts
+            if "__all__ = [" in file.read_text() and not any(name.startswith("_") for name in names):
+                yield ".".join(names)
+
+
+@pytest.mark.parametrize("package", [*_packages()])
+def test_what_a_package_offers_stands_on_a_page_of_the_site(package: str) -> None:
+    shown = {module for modules in reference.PAGES.values() for module in modules}
+
+    assert package in shown or package.rpartition(".")[0] in shown
