@@ -38,8 +38,14 @@ up: .venv ## start everything on this machine, without Docker, until Ctrl-C
 	@$(RUN) python -m shop_demo up
 
 .PHONY: run
-run: .venv ## one service alone: SERVICE=payments ARGS="--role worker"
-	@$(RUN) python -m $(NAMED) $(ARGS)
+run: .venv ## one service alone, on the system of `make up` while that runs: SERVICE=payments ARGS="--role worker"
+	@$(RUN) python -m shop_demo.one_service $(NAMED) $(ARGS)
+
+.PHONY: logs
+logs: export ORDER := $(ORDER)
+logs: .venv ## what all processes of `make up` said of one order: ORDER=ID; ARGS=--compose of the containers
+	@[ -n "$$ORDER" ] || { echo "logs: ORDER is needed: make logs ORDER=ID" >&2; exit 2; }
+	@$(RUN) python -m tools.logs "$$ORDER" $(ARGS)
 
 # --- test it ---
 

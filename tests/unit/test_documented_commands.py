@@ -19,6 +19,9 @@ BROKER = "tools/broker_walkthrough/story.py"
 RUN_BY = {
     r"make up$": ("demo/tests/integration/test_up.py", '"shop_demo", "up"'),
     r"make (?:unit|contract|parity|lint|e2e)$|make images e2e": (CI, "make test"),
+    r'make run SERVICE=\w+ ARGS=(?:"dead-letters list|doctor)': ("demo/tests/integration/test_up.py", '"ARGS=doctor"'),
+    r"make logs ORDER=": ("demo/tests/integration/test_up.py", '"logs", f"ORDER='),
+    r"python -m (?:<service>|\w+) doctor": ("services/payments/tests/integration/test_doctor.py", r'"doctor"'),
     r"make run SERVICE=\w+$": (CI, "make run SERVICE=payments ARGS=--help"),
     r"make ci( SERVICE=\w+)?$": (CI, "make ci-alone SERVICE="),
     r"make docs-check$": (CI, "chromium make test"),

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from backing_services.postgres import asyncpg_url
 from rich.console import Console
 from shop_harness.evidence import Evidence
 from shop_harness.ledgers import Ledgers, at_rest
 from shop_harness.services import HAS_PARTNER, SAGA, SERVICES
-from shop_harness.system import FOR_A_PERSON, Ports, System, SystemStartError
+from shop_harness.system import FOR_A_PERSON, OPERATOR_EMAIL, OPERATOR_PASSWORD, Ports, System, SystemStartError
 
 from shop_demo.customers import Customers, Outcome, Pace, ShopError, place_all
 from shop_demo.order_lines import OrderLine, read_lines
+from shop_demo.running import LOGS, RunningError, UpFile, up_file
 from shop_demo.screen import LiveView, print_summary
 from shop_demo.summary import summarize
 
@@ -64,7 +66,7 @@ def _finish(main: Coroutine[Any, Any, int]) -> int:
     try:
         _check_room()
         return asyncio.run(_until_signal(main))
-    except (*FOR_A_PERSON, ShopError) as error:
+    except (*FOR_A_PERSON, ShopError, RunningError) as error:
         raise _fail(str(error)) from None
     except OSError as error:
         if error.errno != errno.ENOSPC:
@@ -159,9 +161,34 @@ async def _up() -> int:
     console = _console()
     ports = Ports.from_environment()
     given = {"ORDERS_RATE_LIMIT_PER_MINUTE": str(RATE), **os.environ}
-    async with System(ports, console.log, given=given) as system:
-        console.print(_welcome(ports), soft_wrap=True)
-        raise await system.supervisor.failure()
+    with up_file() as file:
+        async with System(ports, console.log, given=given) as system:
+            file.write(_variables(system))
+            console.print(_welcome(system.ports) + _where(system, file), soft_wrap=True)
+            raise await system.supervisor.failure()
+
+
+def _variables(system: System) -> dict[str, str]:
+    """Those that the services' own processes have."""
+    each = (system.environment(service, system.ports[service]) for service in SERVICES)
+    return {LOGS: str(system.folder)} | {name: value for one in each for name, value in one.items()}
+
+
+def _where(system: System, file: UpFile) -> str:
+    databases = "".join(f"{'':<15}psql '{asyncpg_url(system.database_url(name))}'\n" for name in SERVICES)
+    return f"""
+logs           {system.folder}
+databases{databases.removeprefix(" " * len("databases"))}\
+Kafka          {system.kafka.bootstrap_servers}
+operator       {OPERATOR_EMAIL}, password: {OPERATOR_PASSWORD}
+variables      {file.file}
+
+make run SERVICE=payments ARGS="dead-letters list"   a command of a service, on this system
+make run SERVICE=payments ARGS=doctor                what is wrong with it, and what to do
+make logs ORDER=ID                                   what all processes said of one order
+
+Ctrl-C stops everything.
+"""
 
 
 def _welcome(ports: Ports) -> str:
@@ -177,9 +204,7 @@ mail catcher   {ports.url("mail_catcher")}/api/v1/messages
 {partner}
 Place an order (copy, paste):
 
-{curl_script(ports)}
-Ctrl-C stops everything.
-"""
+{curl_script(ports)}"""
 
 
 def curl_script(ports: Ports) -> str:

@@ -11,14 +11,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from backing_services.postgres import connected
 from backing_services.processes import LineReady, ManagedProcess, ProcessSpec, free_port
 from backing_services.waiting import eventually
-from shop_harness.services import LISTENERS
+from shop_demo.running import VARIABLE
+from shop_harness.services import LISTENERS, ROOT
 
 
 @pytest.fixture
-async def up(tmp_path: Path) -> AsyncIterator[ManagedProcess]:
-    environment = {variable: str(free_port()) for variable, _ in LISTENERS.values()}
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Ports and a file that nobody else has."""
+    return {variable: str(free_port()) for variable, _ in LISTENERS.values()} | {VARIABLE: str(tmp_path / "shop.env")}
+
+
+@pytest.fixture
+async def up(tmp_path: Path, environment: dict[str, str]) -> AsyncIterator[ManagedProcess]:
     command = [sys.executable, "-m", "shop_demo", "up"]
     spec = ProcessSpec("up", command, tmp_path / "up.log", environment, LineReady("Ctrl-C stops everything"), 60)
     process = ManagedProcess(spec)
@@ -80,12 +87,44 @@ async def test_what_it_prints_works_a_killed_service_comes_back_and_ctrl_c_leave
     assert not alive(everything)
 
 
-async def test_a_busy_port_is_one_clear_line(tmp_path: Path) -> None:
+def made(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = ["make", "--no-print-directory", "-C", str(ROOT), *arguments]
+    everything = {**os.environ, **environment}
+    return subprocess.run(command, env=everything, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+
+
+async def test_other_commands_use_what_runs_and_it_says_where_everything_is(
+    up: ManagedProcess, environment: dict[str, str], tmp_path: Path
+) -> None:
+    _, order, _ = await pasted(up.output())
+    order_id = json.loads(order)["id"]
+
+    letters = await asyncio.to_thread(made, "run", "SERVICE=payments", "ARGS=dead-letters list", **environment)
+    doctor = await asyncio.to_thread(made, "run", "SERVICE=orders", "ARGS=doctor", **environment)
+    mine = {**environment, "PAYMENTS_DATABASE_URL": "postgresql+asyncpg://me:me@127.0.0.1:1/mine"}
+    own = await asyncio.to_thread(made, "run", "SERVICE=payments", "ARGS=dead-letters list", **mine)
+    logs = await asyncio.to_thread(made, "logs", f"ORDER={order_id}", **environment)
+
+    assert letters.returncode == 0, letters.stderr
+    assert "0 open" in letters.stdout
+    assert letters.stderr == f"run: uses the system that `make up` runs ({tmp_path / 'shop.env'})\n"
+    assert doctor.returncode == 0, doctor.stdout
+    assert "/health/ready answers: ready" in doctor.stdout
+    assert "127.0.0.1:1/mine" in own.stderr
+    for event in ("type=order.placed.v1", "task=charge", "method=POST path=/api/v1/orders "):
+        assert logs.stdout.count(event) == 1
+    for url in re.findall(r"psql '(.*)'", up.output()):
+        async with connected(url) as connection:
+            assert await connection.fetchval("select count(*) from outbox") == 0
+    assert re.search(r"^Kafka +127\.0\.0\.1:\d+\noperator +operator@shop\.example, ", up.output(), re.MULTILINE)
+
+
+async def test_a_busy_port_is_one_clear_line(tmp_path: Path, environment: dict[str, str]) -> None:
     port = free_port()
     held = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
     command = [sys.executable, "-m", "shop_demo", "up"]
-    environment = {variable: str(free_port()) for variable, _ in LISTENERS.values()} | {"GATEWAY_PORT": str(port)}
-    process = ManagedProcess(ProcessSpec("up", command, tmp_path / "up.log", environment))
+    busy = {**environment, "GATEWAY_PORT": str(port)}
+    process = ManagedProcess(ProcessSpec("up", command, tmp_path / "up.log", busy))
 
     await process.spawn()
     assert await process.wait() == 1
@@ -95,8 +134,10 @@ async def test_a_busy_port_is_one_clear_line(tmp_path: Path) -> None:
     assert process.output() == told
 
 
-async def test_what_a_killed_one_leaves_is_cleared_away_by_the_next(tmp_path: Path) -> None:
-    environment = {variable: str(free_port()) for variable, _ in LISTENERS.values()} | {"TMPDIR": str(tmp_path)}
+async def test_what_a_killed_one_leaves_is_cleared_away_by_the_next(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    environment = {**environment, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "shop_demo", "up"]
 
     def begun(number: int) -> ManagedProcess:
@@ -113,6 +154,7 @@ async def test_what_a_killed_one_leaves_is_cleared_away_by_the_next(tmp_path: Pa
     await killed.wait()
     await eventually(lambda: not alive(everything), within=10)
     left = folders()
+    after = await asyncio.to_thread(made, "run", "SERVICE=payments", "ARGS=--help", **environment)
 
     following = begun(2)
     await following.start()
@@ -122,3 +164,6 @@ async def test_what_a_killed_one_leaves_is_cleared_away_by_the_next(tmp_path: Pa
     assert {folder.name.partition("-")[0] for folder in left} == {"shop", "backing"}
     assert not left & kept
     assert not folders()
+    assert after.returncode == 0
+    assert "is of a `make up` that was killed: it isn't used" in after.stderr
+    assert not (tmp_path / "shop.env").exists()

@@ -1,4 +1,4 @@
-"""`python -m notifications`: run, migrate, dead-letters."""
+"""`python -m notifications`: run, migrate, doctor, dead-letters."""
 
 from outboxed.process import CommandLine
 

@@ -1,4 +1,4 @@
-"""`python -m orders`: run, migrate, dead-letters, create-operator, seed-products."""
+"""`python -m orders`: run, migrate, doctor, dead-letters, create-operator, seed-products."""
 
 import json
 from decimal import Decimal

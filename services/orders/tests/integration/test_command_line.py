@@ -1,10 +1,13 @@
 """`python -m orders ...`: what a person types and is told, on PostgreSQL."""
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -16,11 +19,11 @@ from orders.passwords import Argon2Hasher
 from orders.storage import SqlOrdersUnitOfWork
 from outboxed.messages import Record
 from outboxed.ports import EventDeadLetter
-from outboxed.storage import SqlTransactions, create_engine, schema_problem
+from outboxed.storage import SqlTransactions, create_engine, dump_headers, schema_problem, tables
 from outboxed.testing.suites.commands import Commands
 from sqlalchemy import make_url
 
-from ..factories import OrderFactory, payment_captured
+from ..factories import OrderFactory, payment_captured, payment_declined
 from ..fakes import stored
 
 Transactions = SqlTransactions[SqlOrdersUnitOfWork]
@@ -77,6 +80,96 @@ async def test_dead_letters_are_listed_with_their_place_and_reason_and_without_t
 
     assert all(text in result.stdout for text in ("1 open", "payments", "0/1234", "RuntimeError: a bug"))
     assert "captured_at" not in result.stdout
+
+
+async def dead_task(transactions: Transactions, key: str, *, group: str) -> None:
+    headers = dump_headers([("group", group.encode())])
+    async with transactions.engine.begin() as connection:
+        row = {"source": "task", "topic": "send_email", "key": key.encode(), "headers": headers, "reason": "550"}
+        await connection.execute(sa.insert(tables.dead_letters).values(row))
+
+
+def listed(result: Any) -> list[tuple[str, str]]:
+    """Source and key of what `list --json` prints."""
+    letters = [json.loads(line) for line in result.stdout.splitlines()]
+    return [(letter["source"], letter["key"]) for letter in letters]
+
+
+async def test_dead_letters_are_narrowed_by_key_type_and_source(
+    command: Commands, transactions: Transactions, order: Order
+) -> None:
+    order_id = uuid4()
+    await dead(transactions, payment_captured(order.id))
+    await dead(transactions, payment_declined(order_id, offset=1))
+    await dead_task(transactions, "confirmation.7", group=str(order.id))
+    of_order, of_other = ("event", str(order.id)), ("event", str(order_id))
+    task = ("task", "confirmation.7")
+
+    async def narrowed(*options: str) -> list[tuple[str, str]]:
+        return listed(await command("dead-letters", "list", "--json", *options))
+
+    assert await narrowed() == [of_order, of_other, task]
+    assert await narrowed("--key", str(order.id)) == [of_order, task]
+    assert await narrowed("--type", "payment.declined.v1") == [of_other]
+    assert await narrowed("--type", "send_email") == [task]
+    assert await narrowed("--source", "event", "--key", str(order.id)) == [of_order]
+    assert await narrowed("--type", "payment.decl") == []
+
+
+async def test_an_edited_letter_is_found_by_its_new_key(
+    command: Commands, transactions: Transactions, order: Order
+) -> None:
+    letter = await dead(transactions, payment_captured(order.id))
+    await command("dead-letters", "edit", letter, "--key", "mended")
+
+    assert listed(await command("dead-letters", "list", "--json", "--key", "mended")) == [("event", "mended")]
+    assert listed(await command("dead-letters", "list", "--json", "--key", str(order.id))) == []
+
+
+async def test_the_list_for_programs_has_an_object_a_line_and_no_value(
+    command: Commands, transactions: Transactions, order: Order
+) -> None:
+    letter = await dead(transactions, payment_captured(order.id, offset=1234))
+
+    [line] = (await command("dead-letters", "list", "--json")).stdout.splitlines()
+
+    told = json.loads(line)
+    assert told.pop("failed_at")
+    assert told == {
+        "id": int(letter),
+        "source": "event",
+        "status": "open",
+        "type": "payment.captured.v1",
+        "topic": "payments",
+        "partition": 0,
+        "offset": 1234,
+        "key": str(order.id),
+        "edited_at": None,
+        "reason": "RuntimeError: a bug",
+    }
+
+
+@pytest.mark.parametrize("columns", ["20", "80"])
+async def test_no_width_of_a_terminal_cuts_an_id(
+    command: Commands, transactions: Transactions, order: Order, columns: str
+) -> None:
+    await dead(transactions, payment_captured(order.id, offset=12345678901234), reason="a long reason " * 20)
+
+    result = await command("dead-letters", "list", COLUMNS=columns, TTY_COMPATIBLE="1", FORCE_COLOR="1")
+
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout)
+    assert all(text in plain for text in (str(order.id), "payment.captured.v1", "0/12345678901234"))
+    assert "…" not in plain
+
+
+async def test_a_list_that_ends_at_its_limit_says_so(
+    command: Commands, transactions: Transactions, order: Order
+) -> None:
+    for offset in range(2):
+        await dead(transactions, payment_captured(order.id, offset=offset))
+
+    assert "2 open, or more: see --limit" in (await command("dead-letters", "list", "--limit", "2")).stdout
+    assert "or more" not in (await command("dead-letters", "list", "--limit", "3")).stdout
 
 
 async def test_a_dead_letter_is_shown_whole(command: Commands, transactions: Transactions, order: Order) -> None:

@@ -1,4 +1,4 @@
-"""`python -m payments`: run, migrate, dead-letters, reconcile."""
+"""`python -m payments`: run, migrate, doctor, dead-letters, reconcile."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any

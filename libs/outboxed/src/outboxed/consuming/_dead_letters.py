@@ -20,6 +20,8 @@ from outboxed.storage import SqlTransactions, SqlUnitOfWork, dump_headers, load_
 from outboxed.telemetry import continued_trace
 
 U = TypeVar("U", bound=SqlUnitOfWork)
+TYPE = "ce_type"
+GROUP = "group"
 _RETURN_TO_OUTBOX = sa.text(
     # the relay sends by id, so the old id is the old place
     """
@@ -89,6 +91,11 @@ class DeadLetter:
         """What a replay handles."""
         return Content(self.key, self.value, self.headers)
 
+    @property
+    def type(self) -> str:
+        """The event's type as its header says, or the task's kind; empty where there is none."""
+        return self.topic if self.source == "task" else _header(self, TYPE) or ""
+
 
 class DeadLetterQueue(Generic[U]):
     """The dead letters of one service."""
@@ -97,10 +104,27 @@ class DeadLetterQueue(Generic[U]):
         self._transactions = transactions
         self._consumer = consumer
 
-    async def list(self, *, status: str = "open", limit: int = 100) -> Sequence[DeadLetter]:
-        """Letters of a status (open, replayed or discarded), oldest first."""
+    async def list(
+        self,
+        *,
+        status: str = "open",
+        limit: int = 100,
+        source: str | None = None,
+        key: str | None = None,
+        type_: str | None = None,
+    ) -> Sequence[DeadLetter]:
+        """Letters of a status (open, replayed or discarded), oldest first; all, or those of a source, key and type.
+
+        The source is event, task or outbox. A task has its key and its group, and its kind is its type.
+        """
         table = tables.dead_letters
         query = sa.select(table).where(table.c.status == status).order_by(table.c.id).limit(limit)
+        if source is not None:
+            query = query.where(table.c.source == source)
+        if key is not None:
+            query = query.where(_has_key(key))
+        if type_ is not None:
+            query = query.where(_has_type(type_))
         async with self._transactions.engine.connect() as connection:
             return [_letter(row) for row in (await connection.execute(query)).mappings()]
 
@@ -165,6 +189,28 @@ async def _get(connection: AsyncConnection, letter_id: int, *, lock: bool = Fals
     if row is None:
         raise DeadLetterError(f"there is no dead letter {letter_id}")
     return _letter(row)
+
+
+_IS_TASK = tables.dead_letters.c.source == "task"
+
+
+def _has_key(key: str) -> sa.ColumnElement[bool]:
+    table = tables.dead_letters
+    raw = sa.case((table.c.edited_at.is_(None), table.c.key), else_=table.c.edited_key)
+    return (raw == key.encode()) | (_IS_TASK & _has_header(GROUP, key))
+
+
+def _has_type(name: str) -> sa.ColumnElement[bool]:
+    of_task = tables.dead_letters.c.topic == name
+    return sa.case((_IS_TASK, of_task), else_=_has_header(TYPE, name))
+
+
+def _has_header(name: str, value: str) -> sa.ColumnElement[bool]:
+    """Whether the JSON has the pair as it's written; a quote within a name or a value is escaped there."""
+    table = tables.dead_letters
+    headers = sa.case((table.c.edited_at.is_(None), table.c.headers), else_=table.c.edited_headers)
+    pair = dump_headers([(name, value.encode())])[1:-1]
+    return sa.func.position(sa.literal(pair, sa.LargeBinary).op("in")(headers)) > 0
 
 
 async def _save(letter: DeadLetter, content: Content, uow: SqlUnitOfWork) -> None:
@@ -255,5 +301,5 @@ def _task(letter: DeadLetter) -> NewTask:
         kind=letter.topic,
         key=(letter.key or b"").decode(),
         payload=json.loads(letter.value or b"{}"),
-        group=_header(letter, "group"),
+        group=_header(letter, GROUP),
     )

@@ -7,6 +7,7 @@ from outboxed._extras import exports_of, extra
 with extra("service", of="outboxed.process"):
     from outboxed._compat.uvicorn import HttpLimits
     from outboxed.process._composition import create_service, create_transactions
+    from outboxed.process._doctor import Finding, examine
     from outboxed.process._logs import configure_logs
     from outboxed.process._metrics import Figure, Metrics
     from outboxed.process._roles import Role, bind, http_role, run_roles
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CommandLine",
     "Figure",
+    "Finding",
     "HttpLimits",
     "Metrics",
     "Role",
@@ -27,6 +29,7 @@ __all__ = [
     "configure_logs",
     "create_service",
     "create_transactions",
+    "examine",
     "http_role",
     "run_roles",
 ]

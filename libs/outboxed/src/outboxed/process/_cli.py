@@ -1,29 +1,29 @@
-"""The command line that every service has: run, migrate, dead-letters."""
+"""The command line that every service has: run, migrate, doctor, dead-letters."""
 
 import asyncio
-import base64
 import gc
+import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 import uvloop
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from outboxed.consuming import Content, DeadLetter, DeadLetterError, Edit
 from outboxed.errors import ConfigurationError
 from outboxed.failpoints import refuse_unknown_failpoint
+from outboxed.process._doctor import Finding, examine
+from outboxed.process._letters import listed, listed_as_json
 from outboxed.process._logs import configure_logs
+from outboxed.process._printable import position, printable, text_of
 from outboxed.process._service import RoleName, Service
 from outboxed.settings import S, ServiceSettings, forget_libpq_variables, load
 from outboxed.storage import answers, is_transient, reason_of, refusal_of
 
 T = TypeVar("T")
-PIPED_WIDTH = 250
 RoleOption = Annotated[RoleName, typer.Option("--role", help="What this process does.")]
 LetterId = Annotated[int, typer.Argument(help="The number in the list.", min=1, max=2**63 - 1)]
 
@@ -39,6 +39,7 @@ class CommandLine:
         self.typer.callback(invoke_without_command=True)(self._default)
         self.typer.command("run", help="Run the service until SIGTERM.")(self._run)
         self.typer.command("migrate", help="Bring the database to this code's schema.")(self._migrate)
+        self.typer.command("doctor", help="Look at all that the service needs, and say what to do.")(self._doctor)
         self.typer.add_typer(_dead_letters(self), name="dead-letters")
 
     def __call__(self) -> None:
@@ -84,37 +85,37 @@ class CommandLine:
     def _migrate(self) -> None:
         self.execute(lambda service: service.migrate())
 
+    def _doctor(
+        self, *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
+    ) -> None:
+        try:
+            self._load()
+        except ConfigurationError as error:
+            findings = [Finding("settings", "failed", str(error), "put the variable right: nothing else can be asked")]
+        else:
+            findings = self.execute(examine, log_level="CRITICAL")
+        failed = any(finding.verdict == "failed" for finding in findings)
+        if as_json:
+            verdict = "failed" if failed else "ok"
+            document = {"service": self.name, "verdict": verdict, "findings": [asdict(each) for each in findings]}
+            typer.echo(json.dumps(document, indent=2))
+        else:
+            for finding in findings:
+                typer.echo(f"{finding.verdict:<8} {finding.about:<15} {printable(finding.found)}")
+                if finding.do:
+                    typer.echo(f"{'':<24} {printable(finding.do)}")
+        raise typer.Exit(1 if failed else 0)
+
 
 def _fail(message: str) -> typer.Exit:
-    typer.echo(_printable(message), err=True)
+    typer.echo(printable(message), err=True)
     return typer.Exit(1)
 
 
 def _dead_letters(command: CommandLine) -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help="What failed for good: list, show, edit, replay, discard.")
 
-    @app.command("list")
-    def list_letters(
-        status: Literal["open", "replayed", "discarded"] = "open",
-        limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
-    ) -> None:
-        """List dead letters, oldest first."""
-        letters = command.execute(lambda service: service.dead_letters.list(status=status, limit=limit))
-        table = Table(
-            "id", "source", "topic or task", "position", "failed at", "reason", title=f"{len(letters)} {status}"
-        )
-        for letter in letters:
-            table.add_row(
-                str(letter.id),
-                letter.source,
-                Text(_printable(letter.topic)),
-                Text(_printable(_position(letter))),
-                f"{letter.failed_at:%F %T}",
-                Text(_printable(letter.reason)),
-            )
-        console = Console()
-        # a file or a pipe has no width: fold nothing
-        console.print(table, width=None if console.is_terminal else PIPED_WIDTH)
+    app.command("list")(_list_letters(command))
 
     @app.command()
     def show(letter_id: LetterId) -> None:
@@ -124,7 +125,7 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
         """
         letter = command.execute(lambda service: service.dead_letters.show(letter_id))
         for name, value in _lines(letter):
-            typer.echo(f"{_printable(name)}: {_printable(value)}")
+            typer.echo(f"{printable(name)}: {printable(value)}")
 
     @app.command()
     def edit(
@@ -163,6 +164,31 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
     return app
 
 
+def _list_letters(command: CommandLine) -> Callable[..., None]:
+    def list_letters(  # noqa: PLR0913 - a person narrows the list by any of them
+        *,
+        status: Literal["open", "replayed", "discarded"] = "open",
+        source: Annotated[Literal["event", "task", "outbox"] | None, typer.Option(help="What was given up.")] = None,
+        key: Annotated[str | None, typer.Option(help="Such as an order's id; also a task's group.")] = None,
+        type_: Annotated[str | None, typer.Option("--type", help="An event's type, or a task's kind.")] = None,
+        limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+        as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line, without a value.")] = False,
+    ) -> None:
+        """List dead letters, oldest first."""
+
+        async def chosen(service: Service[Any]) -> Sequence[DeadLetter]:
+            return await service.dead_letters.list(status=status, limit=limit, source=source, key=key, type_=type_)
+
+        letters = command.execute(chosen)
+        if as_json:
+            listed_as_json(letters)
+        else:
+            more = ", or more: see --limit" if len(letters) == limit else ""
+            listed(letters, title=f"{len(letters)} {status}{more}")
+
+    return list_letters
+
+
 def _edit(key: str | None, value: str | None, headers: Sequence[str], removed_headers: Sequence[str]) -> Edit:
     if key is None and value is None and not headers and not removed_headers:
         raise _fail("nothing to change: give --key, --value, --header or --remove-header")
@@ -188,19 +214,13 @@ def _parse_header(text: str) -> tuple[str, bytes]:
     return name, value.encode()
 
 
-def _position(letter: DeadLetter) -> str:
-    if letter.source == "event":
-        return f"{letter.partition}/{letter.offset}"
-    return f"row {letter.offset}" if letter.source == "outbox" else _text(letter.key)
-
-
 def _lines(letter: DeadLetter) -> list[tuple[str, object]]:
     lines: list[tuple[str, object]] = [
         ("id", letter.id),
         ("source", letter.source),
         ("status", letter.status),
         ("topic or task", letter.topic),
-        ("position", _position(letter)),
+        ("position", position(letter)),
         ("failed at", letter.failed_at.isoformat()),
         ("reason", letter.reason),
     ]
@@ -211,19 +231,5 @@ def _lines(letter: DeadLetter) -> list[tuple[str, object]]:
 
 
 def _content_lines(content: Content) -> list[tuple[str, object]]:
-    headers = [(f"header {name}", _text(value)) for name, value in content.headers]
-    return [("key", _text(content.key)), *headers, ("value", _text(content.value))]
-
-
-def _text(raw: bytes | None) -> str:
-    if raw is None:
-        return "null"
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return f"base64 {base64.b64encode(raw).decode()}"
-
-
-def _printable(value: object) -> str:
-    """As one line: anybody may have sent what a record holds, and a terminal obeys control characters."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(value))
+    headers = [(f"header {name}", text_of(value)) for name, value in content.headers]
+    return [("key", text_of(content.key)), *headers, ("value", text_of(content.value))]

@@ -102,7 +102,7 @@ class Metrics:
             self._outbox_oldest.set(waiting.oldest)
             self._inbox_rows.set(await inbox_rows(connection))
             due = await due_tasks(connection, now)
-            letters = {row.source: row.rows for row in await connection.execute(_open_letters())}
+            letters = {row.source: row.rows for row in await connection.execute(open_letters())}
             for gauge, query in self._queries:
                 gauge.set((await connection.execute(query(now))).scalar_one())
         self._tasks_due.clear()
@@ -131,7 +131,8 @@ class Metrics:
         return Gauge(name, text, labels, registry=self.registry)
 
 
-def _open_letters() -> sa.Select[str, int]:
+def open_letters() -> sa.Select[str, int]:
+    """How many dead letters of each source are open."""
     table = tables.dead_letters
     return (
         sa.select(table.c.source, sa.func.count().label("rows"))

@@ -1,6 +1,7 @@
 """From the outbox to Kafka."""
 
+from outboxed.relay._flow import WINDOW
 from outboxed.relay._producer import KafkaClient
 from outboxed.relay._relay import Relay
 
-__all__ = ["KafkaClient", "Relay"]
+__all__ = ["WINDOW", "KafkaClient", "Relay"]
