@@ -102,8 +102,10 @@ async def replace_faults(body: FaultList, needs: Needs) -> FaultList:
 
 
 @router.get("/_ledger")
-async def show_ledger(needs: Needs) -> Response:
-    return answers.ledger_answer(needs.ledger.entries())
+async def show_ledger(needs: Needs, reference: str | None = None) -> Response:
+    """All entries, or those of one reference."""
+    entries = needs.ledger.entries() if reference is None else needs.ledger.of_reference(reference)
+    return answers.ledger_answer(entries)
 
 
 @router.get("/health")

@@ -22,6 +22,16 @@ async def test_a_charge_succeeds_and_is_in_the_ledger(gateway: GatewayClient) ->
     }
 
 
+async def test_the_ledger_can_be_read_by_reference(gateway: GatewayClient) -> None:
+    await gateway.charge("key-1", reference="order-1")
+    await gateway.charge("key-2", reference="order-2")
+    await gateway.refund("key-1")
+
+    found = (await gateway.http.get("/_ledger", params={"reference": "order-1"})).json()["entries"]
+
+    assert [entry["outcome"] for entry in found] == ["succeeded", "refunded"]
+
+
 @pytest.mark.parametrize("payment_method", ["pm_card_declined", "pm_card_nobody_knows"])
 async def test_a_declined_or_unknown_card_is_402_and_charges_nothing(
     gateway: GatewayClient, payment_method: str

@@ -128,6 +128,14 @@ class DeadLetterQueue(Generic[U]):
         async with self._transactions.engine.connect() as connection:
             return [_letter(row) for row in (await connection.execute(query)).mappings()]
 
+    async def about(self, key: str, *, limit: int = 100) -> Sequence[DeadLetter]:
+        """Letters of any status whose key or value names a key, such as an order's id; oldest first."""
+        table, sought = tables.dead_letters, sa.literal(key.encode(), sa.LargeBinary)
+        named = [sa.func.position(sought.op("in")(column)) > 0 for column in (table.c.key, table.c.value)]
+        query = sa.select(table).where(sa.or_(*named)).order_by(table.c.id).limit(limit)
+        async with self._transactions.engine.connect() as connection:
+            return [_letter(row) for row in (await connection.execute(query)).mappings()]
+
     async def show(self, letter_id: int) -> DeadLetter:
         """One letter. Raises DeadLetterError for an unknown id."""
         async with self._transactions.engine.connect() as connection:

@@ -41,7 +41,7 @@ from outboxed.storage import (
     schema_problem,
 )
 from outboxed.tasks import Worker
-from outboxed.web import Health, TokenVerifier, create_http_app, operations_router
+from outboxed.web import Health, TokenVerifier, create_http_app, operations_router, operators_router
 
 log = structlog.get_logger()
 
@@ -104,6 +104,8 @@ class Service(Generic[U]):
         if with_api:
             app.state.dependencies = self.dependencies
             app.include_router(self.router)
+            letters = DeadLetterQueue(self.api_transactions, self.consumer)
+            app.include_router(operators_router(letters, self.api_transactions.engine, self.worker))
         return app
 
     async def run(self, role: RoleName) -> int:

@@ -6,6 +6,7 @@ from outboxed._extras import exports_of
 from outboxed.storage._clock import Clock
 from outboxed.storage._errors import TimeoutsIgnoredError, answers, is_transient, kind_of, reason_of, refusal_of
 from outboxed.storage._inbox import InboxStatements
+from outboxed.storage._of_key import handled_events, open_tasks, waiting_events
 from outboxed.storage._pools import API_POOL_SECONDS, POOL_SECONDS
 from outboxed.storage._repository import Aggregate, ConcurrentInsertError, SqlRepository, StaleAggregateError
 from outboxed.storage._retention import Pruner, Retention
@@ -59,6 +60,7 @@ __all__ = [
     "column_types",
     "create_engine",
     "dump_headers",
+    "handled_events",
     "insertion_into",
     "is_transient",
     "kind_of",
@@ -66,6 +68,7 @@ __all__ = [
     "migrate",
     "migrations_path",
     "named",
+    "open_tasks",
     "reason_of",
     "refusal_of",
     "rows_in",
@@ -75,6 +78,7 @@ __all__ = [
     "schema_problem",
     "single_statements",
     "storable",
+    "waiting_events",
 ]
 
 __getattr__ = exports_of(

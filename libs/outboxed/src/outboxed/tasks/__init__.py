@@ -3,8 +3,20 @@
 from outboxed._extras import extra
 
 with extra("telemetry", of="outboxed.tasks"):
+    from outboxed.tasks._attempts import Attempt, Attempts
     from outboxed.tasks._call_thread import CallThread
     from outboxed.tasks._queue import LeaseLostError, SqlTaskQueue, Task, TaskKind, TaskQueue, TaskStatements
     from outboxed.tasks._worker import Worker
 
-__all__ = ["CallThread", "LeaseLostError", "SqlTaskQueue", "Task", "TaskKind", "TaskQueue", "TaskStatements", "Worker"]
+__all__ = [
+    "Attempt",
+    "Attempts",
+    "CallThread",
+    "LeaseLostError",
+    "SqlTaskQueue",
+    "Task",
+    "TaskKind",
+    "TaskQueue",
+    "TaskStatements",
+    "Worker",
+]

@@ -17,6 +17,7 @@ from outboxed.failpoints import failpoint
 from outboxed.messages import reason_of
 from outboxed.ports import Locks, UnitOfWorkFactory
 from outboxed.storage import is_transient
+from outboxed.tasks._attempts import Attempts
 from outboxed.tasks._queue import NOT_READ, RECORDING, LeaseLostError, Task, TaskKind, TaskQueue, retry_delay
 from outboxed.tasks._recording import Recording
 from outboxed.telemetry import continued_trace, set_outcome
@@ -43,6 +44,7 @@ class Worker(Generic[U]):
         self._queue = queue
         self._unit_of_work = unit_of_work
         self._scheduled = scheduled
+        self.attempts = Attempts()
         self._recordings = {kind.name: Recording(kind, queue, unit_of_work) for kind in kinds}
 
     @property
@@ -145,15 +147,17 @@ class Worker(Generic[U]):
             try:
                 if kind.read is not None and task.state is NOT_READ:
                     [task] = await self._read(kind, [task])
-                outcome = await _call(kind, task, seconds)
-                await self._record_under_lease(kind, task, outcome, now + seconds + RECORDING.total_seconds())
+                answer = await _call(kind, task, seconds)
+                await self._record_under_lease(kind, task, answer, now + seconds + RECORDING.total_seconds())
             except LeaseLostError:
                 # another worker has the task, and its call comes once more
                 log.warning("lease_lost", key=task.key, attempts=task.attempts)
             except Exception as error:  # noqa: BLE001 - after any error the task must be postponed or buried
-                await self._failed(kind, task, error)
+                outcome = await self._failed(kind, task, error)
+                self.attempts.add(task, time.monotonic() - now, outcome)
             else:
                 log.info("task_done", attempts=task.attempts)
+                self.attempts.add(task, time.monotonic() - now, "done")
 
     async def _record_under_lease(self, kind: TaskKind[U], task: Task, outcome: object, end: float) -> None:
         """Record a call's outcome, and again after an error of the database: else the call would be made once more."""
@@ -177,27 +181,31 @@ class Worker(Generic[U]):
         if task.group is not None:
             self._scheduled.notify()
 
-    async def _failed(self, kind: TaskKind[U], task: Task, error: Exception) -> None:
+    async def _failed(self, kind: TaskKind[U], task: Task, error: Exception) -> str:
+        """Bury the task or postpone it; returns which, and why."""
         reason = reason_of(error)
         try:
             if not is_transient(error) and kind.gives_up is not None and kind.gives_up(error, task.attempts):
                 await self._bury(kind, task, reason)
                 self._wake_group_of(task)
                 log.error("task_dead_lettered", attempts=task.attempts, reason=reason)
-                set_outcome(f"dead letter: {reason}")
-                return
+                set_outcome(outcome := f"dead letter: {reason}")
+                return outcome
             delay = retry_delay(task.attempts, retry_after=getattr(error, "retry_after", None))
             await self._queue.postpone(task, delay, reason)
             self._scheduled.wake()  # whoever waits knows nothing of the new time
             log.warning("task_postponed", attempts=task.attempts, seconds=delay.total_seconds(), reason=reason)
-            set_outcome(f"postponed: {reason}")
+            set_outcome(outcome := f"postponed: {reason}")
         except LeaseLostError:
             log.warning("lease_lost", key=task.key, attempts=task.attempts)
+            return f"lease lost: {reason}"
         except Exception as failure:
             if not is_transient(failure):
                 raise
             # the lease ends by itself, and then the task is claimed again
             log.warning("postpone_failed", attempts=task.attempts, error=repr(failure))
+            return f"left to the end of its lease: {reason}"
+        return outcome
 
     async def _bury(self, kind: TaskKind[U], task: Task, reason: str) -> None:
         async with self._unit_of_work() as uow:

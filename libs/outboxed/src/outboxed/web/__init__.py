@@ -16,9 +16,11 @@ with extra("http", of="outboxed.web"):
         with_role,
     )
     from outboxed.web._operations import operations_router
+    from outboxed.web._operators import OPERATOR, operators_router
 
 __all__ = [
     "ALGORITHM",
+    "OPERATOR",
     "ApiError",
     "Caller",
     "ErrorResponse",
@@ -30,6 +32,7 @@ __all__ = [
     "forbidden",
     "not_found",
     "operations_router",
+    "operators_router",
     "unauthenticated",
     "with_role",
 ]

@@ -1,0 +1,202 @@
+"""What operators ask a service over HTTP: what it knows of a key, and its dead letters."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from outboxed.consuming import BatchConsumer, DeadLetterQueue, Route
+from outboxed.messages import EventIdentity, Record
+from outboxed.ports import NewTask
+from outboxed.process import Metrics
+from outboxed.tasks import SqlTaskQueue, TaskKind, Worker
+from outboxed.testing.tokens import KeyPair
+from outboxed.web import OPERATOR, TokenVerifier, create_http_app, operators_router
+
+from ..sample import AccountCredited, MoneyMoved, credit, moved
+from .conftest import Transactions
+
+Headers = Mapping[str, str]
+
+
+async def done(*_: Any) -> None:
+    return None
+
+
+async def refused(*_: Any) -> None:
+    raise RuntimeError("the printer is on fire")
+
+
+@pytest.fixture(scope="session")
+def keys() -> KeyPair:
+    return KeyPair.generate(issuer="login", audience="bank", role=OPERATOR)
+
+
+@pytest.fixture
+def operator(keys: KeyPair) -> Headers:
+    return keys.bearer()
+
+
+@pytest.fixture
+def consumer(transactions: Transactions) -> BatchConsumer[Any]:
+    return BatchConsumer("bank", [Route(MoneyMoved, credit)], transactions, Metrics(transactions.clock))
+
+
+@pytest.fixture
+def worker(transactions: Transactions) -> Worker[Any]:
+    kinds: list[TaskKind[Any]] = [
+        TaskKind("greet", record=done),
+        TaskKind("print", record=done, call=refused),
+        TaskKind("shred", record=done, call=refused, gives_up=lambda *_: True),
+    ]
+    return Worker(
+        kinds, SqlTaskQueue(transactions.engine, transactions.clock), transactions, transactions.tasks_scheduled
+    )
+
+
+@pytest.fixture
+async def client(
+    transactions: Transactions, consumer: BatchConsumer[Any], worker: Worker[Any], keys: KeyPair
+) -> AsyncIterator[httpx.AsyncClient]:
+    verifier = TokenVerifier([keys.public], issuer="login", audience="bank", roles=("customer", OPERATOR))
+    app = create_http_app(title="bank", version="1", token_verifier=verifier)
+    letters = DeadLetterQueue(transactions, consumer)
+    app.include_router(operators_router(letters, transactions.engine, worker))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://bank/operations") as client:
+        yield client
+
+
+async def test_what_waits_of_a_key_is_shown_and_nothing_of_another(
+    client: httpx.AsyncClient, operator: Headers, transactions: Transactions, account_id: UUID
+) -> None:
+    key, event_id = str(account_id), str(uuid4())
+    async with transactions() as uow:
+        for of in (account_id, uuid4()):
+            uow.events.append(AccountCredited(account_id=of), sequence=2)
+            uow.tasks.schedule(NewTask("greet", str(of)))
+            uow.tasks.schedule(NewTask("write", f"first.{of}", group=str(of)))
+        await uow.inbox.insert([EventIdentity("/moves", event_id)])
+
+    response = await client.get(f"/keys/{key}", params={"event_id": [event_id, "never-seen"]}, headers=operator)
+
+    known = response.json()
+    assert [(task["kind"], task["key"], task["attempts"]) for task in known["tasks"]] == [
+        ("greet", key, 0),
+        ("write", f"first.{key}", 0),
+    ]
+    [event] = known["outbox"]
+    assert (event["topic"], event["type"], event["held"]) == ("accounts", AccountCredited.type, False)
+    assert [handled["event_id"] for handled in known["handled"]] == [event_id]
+    assert (known["attempts"], known["dead_letters"]) == ([], [])
+
+
+async def test_each_attempt_at_a_task_is_remembered_with_its_outcome(
+    client: httpx.AsyncClient, operator: Headers, transactions: Transactions, worker: Worker[Any], account_id: UUID
+) -> None:
+    key = str(account_id)
+    async with transactions() as uow:
+        for kind in ("greet", "print", "shred"):
+            uow.tasks.schedule(NewTask(kind, key))
+
+    await worker.run_due()
+
+    known = (await client.get(f"/keys/{key}", headers=operator)).json()
+    reason = "RuntimeError"
+    outcomes = {attempt["kind"]: attempt["outcome"] for attempt in known["attempts"]}
+    assert outcomes["greet"] == "done"
+    assert outcomes["print"].startswith(f"postponed: {reason}")
+    assert outcomes["shred"].startswith(f"dead letter: {reason}")
+    assert all(attempt["number"] == 1 and attempt["seconds"] >= 0 for attempt in known["attempts"])
+    [task] = known["tasks"]
+    assert (task["kind"], task["attempts"]) == ("print", 1)
+    [letter] = known["dead_letters"]
+    assert (letter["source"], letter["topic"], letter["status"]) == ("task", "shred", "open")
+
+
+async def test_a_letter_is_edited_and_replayed_once(
+    client: httpx.AsyncClient, operator: Headers, consumer: BatchConsumer[Any], account_id: UUID
+) -> None:
+    good = moved(account_id)
+    await consumer.handle([replace(good, value=b"{")])
+    [listed] = (await client.get("/dead-letters", headers=operator)).json()["items"]
+    letter = f"/dead-letters/{listed['id']}"
+    assert listed["content"]["value"] == {"text": "{", "base64": None}
+
+    again = await client.post(f"{letter}/replay", headers=operator)
+    value = {"text": (good.value or b"").decode()}
+    edited = await client.patch(letter, json={"value": value}, headers=operator)
+    replayed = await client.post(f"{letter}/replay", headers=operator)
+    twice = await client.post(f"{letter}/replay", headers=operator)
+
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "REFUSED_AGAIN")
+    assert edited.json()["content"]["value"]["text"] == value["text"]
+    assert edited.json()["original"]["value"]["text"] == "{"
+    assert (replayed.status_code, replayed.json()["status"]) == (200, "replayed")
+    assert (twice.status_code, twice.json()["error"]["message"]) == (
+        409,
+        f"dead letter {listed['id']} was already replayed",
+    )
+
+
+async def test_bytes_that_are_no_text_come_and_go_as_base64(
+    client: httpx.AsyncClient, operator: Headers, consumer: BatchConsumer[Any]
+) -> None:
+    await consumer.handle([Record("moves", 0, 1, b"\xff", None, (("ce_type", b"\xfe"),))])
+    [listed] = (await client.get("/dead-letters", headers=operator)).json()["items"]
+
+    assert listed["content"]["key"] == {"text": None, "base64": "/w=="}
+    assert listed["content"]["value"] is None
+    assert listed["content"]["headers"] == [{"name": "ce_type", "value": {"text": None, "base64": "/g=="}}]
+    change = {"key": {"base64": "/v8="}, "headers": {"ce_type": {"text": "odd"}}}
+    edited = await client.patch(f"/dead-letters/{listed['id']}", json=change, headers=operator)
+    assert edited.json()["content"]["key"]["base64"] == "/v8="
+    wrong = await client.patch(f"/dead-letters/{listed['id']}", json={"key": {"base64": "?"}}, headers=operator)
+    assert wrong.json()["error"]["details"] == [{"field": "body.key.base64", "message": "must be base64"}]
+
+
+async def test_a_letter_is_discarded_and_found_by_what_it_names(
+    client: httpx.AsyncClient, operator: Headers, consumer: BatchConsumer[Any], account_id: UUID
+) -> None:
+    value = f'{{"account_id": "{account_id}"}}'.encode()
+    await consumer.handle([replace(moved(account_id), key=None, value=value)])
+    [listed] = (await client.get("/dead-letters", headers=operator)).json()["items"]
+
+    await client.post(f"/dead-letters/{listed['id']}/discard", headers=operator)
+
+    [about] = (await client.get(f"/keys/{account_id}", headers=operator)).json()["dead_letters"]
+    assert (about["id"], about["status"]) == (listed["id"], "discarded")
+    assert (await client.get("/dead-letters", headers=operator)).json() == {"items": []}
+    assert (await client.get(f"/keys/{uuid4()}", headers=operator)).json()["dead_letters"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/keys/x"),
+        ("GET", "/dead-letters"),
+        ("GET", "/dead-letters/1"),
+        ("PATCH", "/dead-letters/1"),
+        ("POST", "/dead-letters/1/replay"),
+        ("POST", "/dead-letters/1/discard"),
+    ],
+)
+async def test_operators_alone_may_ask(client: httpx.AsyncClient, keys: KeyPair, method: str, path: str) -> None:
+    nobody = await client.request(method, path, json={})
+    customer = await client.request(method, path, json={}, headers=keys.bearer("customer"))
+
+    assert (nobody.status_code, customer.status_code) == (401, 403)
+
+
+async def test_an_unknown_letter_is_not_found(client: httpx.AsyncClient, operator: Headers) -> None:
+    for method, path in (("GET", ""), ("PATCH", ""), ("POST", "/replay"), ("POST", "/discard")):
+        response = await client.request(method, f"/dead-letters/77{path}", json={}, headers=operator)
+        assert (response.status_code, response.json()["error"]["message"]) == (404, "dead letter not found")
+
+
+async def test_a_key_with_a_nul_is_nobodys(client: httpx.AsyncClient, operator: Headers) -> None:
+    response = await client.get("/keys/a%00b", headers=operator)
+
+    assert (response.status_code, response.json()["tasks"]) == (200, [])
