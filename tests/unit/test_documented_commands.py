@@ -61,6 +61,10 @@ RUN_BY = {
         "libs/backing_services/tests/integration/test_kafka.py",
         '"backing_services.kafka", "--topic"',
     ),
+    r"python -m outboxed dead-letters": (
+        "libs/outboxed/tests/integration/test_joining_command.py",
+        '"-m", "outboxed", "dead-letters"',
+    ),
     r"python -m outboxed relay": (
         "libs/outboxed/tests/integration/test_joining_command.py",
         '"-m", "outboxed", "relay"',

@@ -4,6 +4,7 @@ from tools.mistakes.mistake import ORDERS, OUTBOXED, Mistake, swap
 from tools.scratch import Edit
 
 SOURCES = "libs/outboxed/src/outboxed"
+LAST_MINUTE = f"{SOURCES}/_last_minute.py"
 BATCH, KAFKA = f"{SOURCES}/consuming/_batch.py", f"{SOURCES}/consuming/_kafka.py"
 
 MISTAKES = (
@@ -72,13 +73,13 @@ MISTAKES = (
         "twenty refusals among a million events halt the consumer",
         "One customer's odd data stops all.",
         OUTBOXED,
-        (swap(BATCH, "max(MAX_REFUSALS, REFUSED_SHARE * events)", "MAX_REFUSALS"),),
+        (swap(LAST_MINUTE, "max(MAX_REFUSALS, REFUSED_SHARE * events)", "MAX_REFUSALS"),),
     ),
     Mistake(
         "refusals are counted for ever",
         "Twenty of them in a year halt the consumer.",
         OUTBOXED,
-        (swap(BATCH, "counted[0][0] < self._clock() - REFUSAL_WINDOW", "counted[0][0] < self._clock() - 1e9"),),
+        (swap(LAST_MINUTE, "counted[0][0] < self._clock() - REFUSAL_WINDOW", "counted[0][0] < self._clock() - 1e9"),),
     ),
     Mistake(
         "a record that is read again counts as another refusal",

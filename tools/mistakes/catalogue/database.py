@@ -9,7 +9,8 @@ STORAGE = f"{OUTBOXED_SOURCES}/storage"
 REPOSITORY, UNIT_OF_WORK = f"{STORAGE}/_repository.py", f"{STORAGE}/_unit_of_work.py"
 RETENTION, INBOX = f"{STORAGE}/_retention.py", f"{STORAGE}/_inbox.py"
 ROWS, COUNTS = f"{OUTBOXED_SOURCES}/relay/_rows.py", f"{OUTBOXED_SOURCES}/process/_counts.py"
-LETTERS = f"{OUTBOXED_SOURCES}/consuming/_dead_letters.py"
+REPLAYS = f"{OUTBOXED_SOURCES}/consuming/_dead_letters.py"
+LETTERS = f"{OUTBOXED_SOURCES}/storage/_letters.py"
 MIGRATIONS = f"{STORAGE}/_migrations.py"
 
 MISTAKES = (
@@ -212,8 +213,8 @@ MISTAKES = (
         (
             swap(
                 LETTERS,
-                "            edited_value=content.value,\n",
-                "            value=content.value,\n            edited_value=content.value,\n",
+                '            "edited_value": content.value,\n',
+                '            "value": content.value,\n            "edited_value": content.value,\n',
             ),
         ),
     ),
@@ -223,7 +224,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                LETTERS,
+                REPLAYS,
                 "        value=letter.value,\n        headers=letter.headers,\n    )",
                 "        value=letter.original.value,\n        headers=letter.headers,\n    )",
             ),
@@ -233,7 +234,11 @@ MISTAKES = (
         "dead letters are listed newest first",
         "With more than a hundred the oldest are never seen.",
         OUTBOXED,
-        (swap(LETTERS, ".order_by(table.c.id).limit(limit)", ".order_by(table.c.id.desc()).limit(limit)"),),
+        (
+            swap(
+                LETTERS, ".where(*limits).order_by(self.columns.id)", ".where(*limits).order_by(self.columns.id.desc())"
+            ),
+        ),
     ),
     Mistake(
         "closed dead letters are counted as open",

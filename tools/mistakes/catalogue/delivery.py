@@ -360,7 +360,7 @@ MISTAKES = (
         IN_OUTBOXED,
         (
             Edit(
-                f"{OUTBOXED}/process/_printable.py",
+                f"{OUTBOXED}/_printable.py",
                 r'return "".join\(char if char\.isprintable\(\) [^\n]+',
                 "return str(value)",
             ),

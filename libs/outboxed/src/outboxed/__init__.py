@@ -1,14 +1,14 @@
 """Outbox, inbox, tasks and dead letters for FastStream and SQLAlchemy.
 
-`Outbox`, `Inbox` and `Tasks` are for a project that exists. Each name is imported when it is first used.
+`Outbox`, `Inbox`, `Tasks` and `DeadLetters` are for a project that exists. Each name is imported when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from outboxed.joining import Inbox, Outbox, Tasks
+    from outboxed.joining import DeadLetters, Inbox, Outbox, Tasks
 
-__all__ = ["Inbox", "Outbox", "Tasks"]
+__all__ = ["DeadLetters", "Inbox", "Outbox", "Tasks"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,8 @@ from backing_services.postgres import DatabaseIsolation, asyncpg_url
 from backing_services.waiting import eventually
 from faststream.kafka import KafkaBroker
 from faststream.kafka.annotations import KafkaMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+from outboxed.testing.records import consumer_record
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -140,3 +142,22 @@ async def test_sqlalchemy_lets_a_cursor_run_a_statement_by_itself(
         (dialect, "_invalidate_schema_cache_asof"),
     ):
         assert hasattr(part, name), f"`{name}` has another name"
+
+
+@canary("faststream", breaks="no command handles a dead letter again", mend="outboxed/_compat/faststream.py")
+async def test_faststream_handles_a_record_by_a_subscriber_that_was_never_started(own_kafka: MockKafka) -> None:
+    broker, handled = KafkaBroker(own_kafka.bootstrap_servers), list[Any]()
+
+    @broker.subscriber("mails", group_id="g", batch=True)
+    async def note(mails: list[int]) -> None:
+        handled.extend(mails)
+
+    [subscriber] = broker.subscribers
+    each: Any = subscriber
+    each._build_fastdepends_model()  # noqa: SLF001 - whether it is there is the point
+    await broker.connect()
+    await each.process_message((consumer_record("mails", b"1"), consumer_record("mails", b"2")))
+    await broker.stop()
+
+    assert (handled, each.group_id, each.topic_names, each.pattern) == ([1, 2], "g", ["mails"], None)
+    assert (each.running, isinstance(each, BatchSubscriber)) == (False, True)

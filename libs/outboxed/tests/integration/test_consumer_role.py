@@ -14,8 +14,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from backing_services.kafka import MockKafka
 from backing_services.waiting import eventually
+from outboxed._last_minute import MAX_REFUSALS
 from outboxed.consuming import ConsumerRole
-from outboxed.consuming._batch import MAX_REFUSALS
 from outboxed.process import Metrics, Role, run_roles
 from outboxed.storage import tables
 from outboxed.testing.records import consumer_record
@@ -230,7 +230,7 @@ async def test_lag_counts_what_is_in_hand_and_what_waits(transactions: Transacti
 async def test_a_bad_deploy_halts_the_consumer_and_loses_nothing(
     transactions: Transactions, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("outboxed.consuming._batch.MAX_REFUSALS", 3)
+    monkeypatch.setattr("outboxed._last_minute.MAX_REFUSALS", 3)
     assert MAX_REFUSALS > 3
     role, consumer = role_of(topics, transactions)
     account_id = uuid4()  # one key: one partition, in order

@@ -8,13 +8,13 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from outboxed.consuming import BatchConsumer, Content, DeadLetterError, DeadLetterQueue, Edit, Route
-from outboxed.consuming._batch import MAX_REFUSALS
+from outboxed._last_minute import MAX_REFUSALS
+from outboxed.consuming import BatchConsumer, DeadLetterQueue, Route
 from outboxed.errors import TaskConflictError
 from outboxed.messages import ConsumedEvent, EventIdentity, Record
 from outboxed.ports import NewTask
 from outboxed.process import Figure, Metrics
-from outboxed.storage import Pruner, tables
+from outboxed.storage import Content, DeadLetterError, Edit, Pruner, tables
 from outboxed.tasks import SqlTaskQueue
 from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.records import event_record

@@ -25,10 +25,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not declare
     NewTopic,
     ResourceType,
 )
-from outboxed.consuming import DeadLetter, DeadLetterQueue, Edit
+from outboxed.consuming import DeadLetterQueue
 from outboxed.relay import Relay
 from outboxed.relay._partitioner import partition_of
-from outboxed.storage import tables
+from outboxed.storage import DeadLetter, Edit, tables
 from outboxed.testing.services import running
 from outboxed.testing.topics import PARTITIONS, Topics
 

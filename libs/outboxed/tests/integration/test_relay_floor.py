@@ -5,9 +5,9 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
-from outboxed.consuming import DeadLetterQueue, Edit
+from outboxed.consuming import DeadLetterQueue
 from outboxed.relay import Relay
-from outboxed.storage import tables
+from outboxed.storage import Edit, tables
 from outboxed.testing.topics import Topics
 from sqlalchemy.ext.asyncio import AsyncConnection
 

@@ -10,8 +10,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import structlog
+from outboxed._last_minute import MAX_REFUSALS, REFUSAL_WINDOW, LastMinute
 from outboxed.consuming import BatchConsumer, Route
-from outboxed.consuming._batch import MAX_REFUSALS, REFUSAL_WINDOW, LastMinute
 from outboxed.errors import ConsumerHaltedError
 from outboxed.messages import EventIdentity
 from outboxed.testing.memory import InMemoryDatabase

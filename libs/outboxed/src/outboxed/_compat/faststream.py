@@ -5,17 +5,21 @@
 - `KafkaBroker.stop()` cancels a hanging handler without waiting for its end, but the handler's transaction must end.
   Only the subscriber's `tasks` tell when a handler has ended.
 - Lag comes from aiokafka's client, which FastStream offers only as `consumer` of a subscriber or of a message.
-- `process_message` lets tests feed a raw record. `broker.publish` under TestKafkaBroker adds headers of its own and
-  refuses null ones.
+- `process_message` lets tests feed a raw record, and a person handle a dead letter again. `broker.publish` under
+  TestKafkaBroker adds headers of its own and refuses null ones. A subscriber of a broker that isn't started, as in a
+  command, is made ready by its `_build_fastdepends_model`, and found by its `group_id`, `topic_names` and `pattern`;
+  `BatchSubscriber` takes a tuple.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faststream.kafka import KafkaBroker
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 
 class Subscriber(Protocol):
@@ -42,3 +46,61 @@ async def stop_and_wait(broker: KafkaBroker, subscriber: Subscriber) -> None:
     await broker.stop()
     if consuming:
         await asyncio.wait(consuming)
+
+
+class _Letter(Protocol):
+    """The used part of a dead letter."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def group(self) -> str | None: ...
+    @property
+    def partition(self) -> int | None: ...
+    @property
+    def offset(self) -> int | None: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> tuple[tuple[str, bytes | None], ...]: ...
+
+
+async def handle_again(broker: KafkaBroker, letter: _Letter) -> bool:
+    """Give a record to the subscriber that reads its topic in its group; False if there is none.
+
+    Raises what the handler raises. A broker that isn't started is connected, so that the handler can publish.
+    """
+    for subscriber in broker.subscribers:
+        each: Any = subscriber
+        if (each.group_id or "") != (letter.group or "") or not _reads(each, letter.topic):
+            continue
+        if not each.running:
+            await broker.connect()
+            each._build_fastdepends_model()  # noqa: SLF001 - see above
+        record = _record_of(letter)
+        await each.process_message((record,) if isinstance(each, BatchSubscriber) else record)
+        return True
+    return False
+
+
+def _reads(subscriber: Any, topic: str) -> bool:
+    names = subscriber.topic_names
+    return any(re.fullmatch(name, topic) for name in names) if subscriber.pattern else topic in names
+
+
+def _record_of(letter: _Letter) -> Any:
+    return ConsumerRecord(
+        topic=letter.topic,
+        partition=letter.partition or 0,
+        offset=letter.offset or 0,
+        timestamp=0,
+        timestamp_type=0,
+        key=letter.key,
+        value=letter.value,
+        checksum=None,
+        serialized_key_size=len(letter.key or b""),
+        serialized_value_size=len(letter.value or b""),
+        headers=letter.headers,
+    )

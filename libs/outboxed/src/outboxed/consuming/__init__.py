@@ -5,17 +5,13 @@ from outboxed._extras import extra
 with extra("faststream", of="outboxed.consuming"):
     from outboxed._compat.faststream import Subscriber
     from outboxed.consuming._batch import BatchConsumer, Progress, Route
-    from outboxed.consuming._dead_letters import Content, DeadLetter, DeadLetterError, DeadLetterQueue, Edit
+    from outboxed.consuming._dead_letters import DeadLetterQueue
     from outboxed.consuming._kafka import ConsumerRole, create_broker, subscribe
 
 __all__ = [
     "BatchConsumer",
     "ConsumerRole",
-    "Content",
-    "DeadLetter",
-    "DeadLetterError",
     "DeadLetterQueue",
-    "Edit",
     "Progress",
     "Route",
     "Subscriber",

@@ -1,14 +1,14 @@
 """A batch of records becomes one transaction: inbox, handlers, outbox, tasks and dead letters commit together."""
 
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
+from outboxed._last_minute import LastMinute
 from outboxed.errors import ConsumerHaltedError, UndecodableRecordError
 from outboxed.failpoints import failpoint
 from outboxed.messages import (
@@ -27,11 +27,6 @@ from outboxed.storage import is_transient, kind_of
 from outboxed.telemetry import continued_trace
 
 log = structlog.get_logger()
-
-MAX_REFUSALS = 20
-REFUSED_SHARE = 0.1
-REFUSAL_WINDOW = 60.0
-"""So many events of a type, and so large a share of the type's events, refused within a minute mean a bad deploy."""
 
 U = TypeVar("U", bound=UnitOfWork)
 Handler = Callable[[Any, U], Awaitable[None]]
@@ -91,48 +86,6 @@ class Progress:
         finally:
             self.attempted()
             self.in_progress = 0
-
-
-class LastMinute:
-    """How many events of each type were handled and refused within the last minute."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._handled: deque[tuple[float, Counter[str]]] = deque()
-        self._refused: deque[tuple[float, Counter[str]]] = deque()
-
-    def __len__(self) -> int:
-        """The transactions that are still known."""
-        return len(self._handled)
-
-    def handled(self, types: Iterable[str]) -> None:
-        """Note the events of a transaction."""
-        self._handled.append((self._clock(), Counter(types)))
-        self._forget(self._handled)
-
-    def refused(self, event_type: str) -> None:
-        """Note an event that its handler refused."""
-        self._refused.append((self._clock(), Counter([event_type])))
-
-    def problem(self) -> str | None:
-        """What looks like a bad deploy, in words."""
-        handled = self._sum(self._handled)
-        for event_type, refused in self._sum(self._refused).items():
-            events = refused + handled[event_type]
-            if refused >= max(MAX_REFUSALS, REFUSED_SHARE * events):
-                return f"{refused} of {events} events of {event_type} were refused within a minute"
-        return None
-
-    def _forget(self, counted: deque[tuple[float, Counter[str]]]) -> None:
-        while counted and counted[0][0] < self._clock() - REFUSAL_WINDOW:
-            counted.popleft()
-
-    def _sum(self, counted: deque[tuple[float, Counter[str]]]) -> Counter[str]:
-        self._forget(counted)
-        total: Counter[str] = Counter()
-        for _, counts in counted:
-            total.update(counts)
-        return total
 
 
 @dataclass(frozen=True)

@@ -3,25 +3,22 @@
 import asyncio
 import gc
 import json
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 import uvloop
 
-from outboxed.consuming import Content, DeadLetter, DeadLetterError, Edit
+from outboxed._printable import edit_of, lines_of, printable
 from outboxed.errors import ConfigurationError
 from outboxed.failpoints import refuse_unknown_failpoint
 from outboxed.process._doctor import Finding, examine
 from outboxed.process._letters import listed, listed_as_json
 from outboxed.process._logs import configure_logs
-from outboxed.process._printable import position, printable, text_of
 from outboxed.process._service import RoleName, Service
 from outboxed.settings import S, ServiceSettings, forget_libpq_variables, load
-from outboxed.storage import answers, is_transient, reason_of, refusal_of
+from outboxed.storage import DeadLetter, DeadLetterError, answers, is_transient, reason_of, refusal_of
 
 T = TypeVar("T")
 RoleOption = Annotated[RoleName, typer.Option("--role", help="What this process does.")]
@@ -124,7 +121,7 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
         For an edited letter, first what a replay will handle, then the original.
         """
         letter = command.execute(lambda service: service.dead_letters.show(letter_id))
-        for name, value in _lines(letter):
+        for name, value in lines_of(letter):
             typer.echo(f"{printable(name)}: {printable(value)}")
 
     @app.command()
@@ -137,7 +134,10 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
         remove_header: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Repeatable.")] = None,
     ) -> None:
         """Change what a replay will handle; the original is kept beside it."""
-        changes = _edit(key, value, header or (), remove_header or ())
+        try:
+            changes = edit_of(key, value, header or (), remove_header or ())
+        except ValueError as error:
+            raise _fail(str(error)) from None
         command.execute(lambda service: service.dead_letters.edit(letter_id, changes))
         typer.echo(f"dead letter {letter_id} edited; `dead-letters show` shows both, `dead-letters replay` handles it")
 
@@ -187,49 +187,3 @@ def _list_letters(command: CommandLine) -> Callable[..., None]:
             listed(letters, title=f"{len(letters)} {status}{more}")
 
     return list_letters
-
-
-def _edit(key: str | None, value: str | None, headers: Sequence[str], removed_headers: Sequence[str]) -> Edit:
-    if key is None and value is None and not headers and not removed_headers:
-        raise _fail("nothing to change: give --key, --value, --header or --remove-header")
-    return Edit(
-        key=None if key is None else key.encode(),
-        value=None if value is None else _read(value),
-        headers=dict(_parse_header(each) for each in headers),
-        removed_headers=removed_headers,
-    )
-
-
-def _read(path: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-    except OSError as error:
-        raise _fail(f"can't read {path}: {error.strerror}") from None
-
-
-def _parse_header(text: str) -> tuple[str, bytes]:
-    name, sign, value = text.partition("=")
-    if not (name and sign):
-        raise _fail(f"--header must be NAME=VALUE, not {text!r}")
-    return name, value.encode()
-
-
-def _lines(letter: DeadLetter) -> list[tuple[str, object]]:
-    lines: list[tuple[str, object]] = [
-        ("id", letter.id),
-        ("source", letter.source),
-        ("status", letter.status),
-        ("topic or task", letter.topic),
-        ("position", position(letter)),
-        ("failed at", letter.failed_at.isoformat()),
-        ("reason", letter.reason),
-    ]
-    if letter.edited_at is None:
-        return [*lines, *_content_lines(letter.original)]
-    original = [(f"original {name}", value) for name, value in _content_lines(letter.original)]
-    return [*lines, ("edited at", letter.edited_at.isoformat()), *_content_lines(letter.content), *original]
-
-
-def _content_lines(content: Content) -> list[tuple[str, object]]:
-    headers = [(f"header {name}", text_of(value)) for name, value in content.headers]
-    return [("key", text_of(content.key)), *headers, ("value", text_of(content.value))]

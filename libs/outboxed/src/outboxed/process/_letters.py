@@ -9,8 +9,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from outboxed.consuming import DeadLetter
-from outboxed.process._printable import position, printable, text_of
+from outboxed._printable import object_of, position, printable, text_of
+from outboxed.storage import DeadLetter
 
 NARROWEST_REASON = 40
 PIPED_WIDTH = 250
@@ -35,23 +35,7 @@ def listed(letters: Sequence[DeadLetter], *, title: str) -> None:
 def listed_as_json(letters: Sequence[DeadLetter]) -> None:
     """Print an object a line, without what a record holds, which may be personal data."""
     for letter in letters:
-        typer.echo(
-            json.dumps(
-                {
-                    "id": letter.id,
-                    "source": letter.source,
-                    "status": letter.status,
-                    "type": letter.type,
-                    "topic": letter.topic,
-                    "partition": letter.partition,
-                    "offset": letter.offset,
-                    "key": text_of(letter.key),
-                    "failed_at": letter.failed_at.isoformat(),
-                    "edited_at": letter.edited_at and letter.edited_at.isoformat(),
-                    "reason": letter.reason,
-                }
-            )
-        )
+        typer.echo(json.dumps(object_of(letter)))
 
 
 def _cells(letter: DeadLetter) -> Sequence[object]:

@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING
 from outboxed._extras import exports_of
 from outboxed.storage._clock import Clock
 from outboxed.storage._errors import TimeoutsIgnoredError, answers, is_transient, kind_of, reason_of, refusal_of
+from outboxed.storage._headers import dump_headers, load_headers
 from outboxed.storage._inbox import InboxStatements
+from outboxed.storage._letters import (
+    Content,
+    DeadLetter,
+    DeadLetterError,
+    DeadLetterTable,
+    Edit,
+    Sought,
+    insertion_of,
+    return_to_outbox,
+    task_of,
+)
 from outboxed.storage._of_key import handled_events, open_tasks, waiting_events
 from outboxed.storage._pools import API_POOL_SECONDS, POOL_SECONDS
 from outboxed.storage._repository import Aggregate, ConcurrentInsertError, SqlRepository, StaleAggregateError
@@ -26,9 +38,7 @@ from outboxed.storage._statements import (
 from outboxed.storage._unit_of_work import (
     SqlTransactions,
     SqlUnitOfWork,
-    dump_headers,
     insertion_into,
-    load_headers,
     rows_of,
 )
 
@@ -44,10 +54,16 @@ __all__ = [
     "Aggregate",
     "Clock",
     "ConcurrentInsertError",
+    "Content",
+    "DeadLetter",
+    "DeadLetterError",
+    "DeadLetterTable",
+    "Edit",
     "InboxStatements",
     "Pruner",
     "Retention",
     "SchedulingStatements",
+    "Sought",
     "SqlRepository",
     "SqlTransactions",
     "SqlUnitOfWork",
@@ -62,6 +78,7 @@ __all__ = [
     "dump_headers",
     "handled_events",
     "insertion_into",
+    "insertion_of",
     "is_transient",
     "kind_of",
     "load_headers",
@@ -71,6 +88,7 @@ __all__ = [
     "open_tasks",
     "reason_of",
     "refusal_of",
+    "return_to_outbox",
     "rows_in",
     "rows_of",
     "run_steps",
@@ -78,6 +96,7 @@ __all__ = [
     "schema_problem",
     "single_statements",
     "storable",
+    "task_of",
     "waiting_events",
 ]
 

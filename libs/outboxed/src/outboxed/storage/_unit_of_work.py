@@ -1,7 +1,5 @@
 """The SQL transaction: aggregates, outbox, tasks, inbox and dead letters commit together or not at all."""
 
-import base64
-import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outboxed._traceparent import current_traceparent
@@ -21,6 +18,7 @@ from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage import tables
 from outboxed.storage._clock import Clock, DatabaseTime
 from outboxed.storage._inbox import SqlInbox
+from outboxed.storage._letters import insertion_of
 from outboxed.storage._repository import SqlRepository
 from outboxed.storage._scheduling import SchedulingStatements
 from outboxed.storage._statements import (
@@ -29,24 +27,10 @@ from outboxed.storage._statements import (
     column_types,
     run_steps,
     single_statements,
-    storable,
 )
 
 NEXT_LOOK = timedelta(seconds=SAFETY_SECONDS)
 """A task that is due later is found by a worker that nobody woke."""
-
-RawHeaders = Sequence[tuple[str, bytes | None]]
-
-
-def dump_headers(headers: RawHeaders) -> bytes:
-    """Raw headers as JSON: names and values may hold any bytes, even those that a text column refuses."""
-    encoded = [[name, None if raw is None else base64.b64encode(raw).decode()] for name, raw in headers]
-    return json.dumps(encoded).encode()
-
-
-def load_headers(dumped: bytes) -> tuple[tuple[str, bytes | None], ...]:
-    """The reverse of dump_headers."""
-    return tuple((name, None if raw is None else base64.b64decode(raw)) for name, raw in json.loads(dumped))
 
 
 class PendingEvents:
@@ -134,24 +118,7 @@ class SqlUnitOfWork:
 
     @failpoint("dead_letters.insert")
     async def _insert_dead_letters(self) -> None:
-        # no conflict hides another record: the constraint has a digest of key, value and headers
-        statement = insert(tables.dead_letters).on_conflict_do_nothing(constraint="dead_letters_position")
-        values = [
-            {
-                "source": "event",
-                "consumer_group": letter.group,
-                "topic": letter.record.topic,
-                "partition": letter.record.partition,
-                "offset": letter.record.offset,
-                "key": letter.record.key,
-                "value": letter.record.value,
-                "headers": dump_headers(letter.record.headers),
-                "reason": storable(letter.reason),
-                "failed_at": self.now,
-            }
-            for letter in self.dead_letters.added
-        ]
-        new = statement.values(values).returning(tables.dead_letters.c.id)
+        new = insertion_of(tables.dead_letters, self.dead_letters.added, self.now)
         self.dead_letters.new = len((await self.connection.execute(new)).all())
 
 

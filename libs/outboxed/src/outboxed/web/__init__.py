@@ -4,6 +4,7 @@ from outboxed._extras import extra
 
 with extra("http", of="outboxed.web"):
     from outboxed.web._authentication import ALGORITHM, InvalidTokenError, Principal, TokenVerifier
+    from outboxed.web._dead_letters import dead_letters_router
     from outboxed.web._health import Health
     from outboxed.web._http import (
         ApiError,
@@ -29,6 +30,7 @@ __all__ = [
     "Principal",
     "TokenVerifier",
     "create_http_app",
+    "dead_letters_router",
     "forbidden",
     "not_found",
     "operations_router",

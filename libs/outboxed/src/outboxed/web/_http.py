@@ -33,8 +33,11 @@ QUIET_PATHS = frozenset({*PATHS, "/openapi.json"})
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
 
 
-class ApiError(Exception):
-    """An answer other than the expected one; `code` is for programs, `message` for people."""
+class ApiError(HTTPException):
+    """An answer other than the expected one; `code` is for programs, `message` for people.
+
+    In an app that `create_http_app` hasn't made, it is answered as any HTTPException.
+    """
 
     def __init__(
         self,
@@ -45,12 +48,11 @@ class ApiError(Exception):
         details: Sequence[Mapping[str, str]] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(status, message, dict(headers or {}))
         self.status = status
         self.code = code
         self.message = message
         self.details = details
-        self.headers = headers or {}
 
 
 class ErrorDetail(BaseModel):
@@ -173,7 +175,7 @@ def _error_response(scope: Scope, error: ApiError) -> JSONResponse:
     if error.details:
         body["details"] = list(error.details)
     body["request_id"] = request_id
-    return JSONResponse({"error": body}, status_code=error.status, headers=dict(error.headers))
+    return JSONResponse({"error": body}, status_code=error.status, headers=dict(error.headers or {}))
 
 
 class _RequestContext:

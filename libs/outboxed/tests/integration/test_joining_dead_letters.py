@@ -1,0 +1,476 @@
+"""Dead letters in a project that has its own subscribers: what no handler takes is kept, and the rest goes on."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+import structlog
+from backing_services.postgres import DatabaseIsolation
+from backing_services.waiting import eventually
+from fastapi import FastAPI, HTTPException, Request
+from faststream import AckPolicy
+from faststream.exceptions import NackMessage
+from faststream.kafka import KafkaBroker, TestKafkaBroker
+from outboxed import DeadLetters, Inbox, Outbox, Tasks
+from outboxed._last_minute import MAX_REFUSALS
+from outboxed.joining import JoinedDeadLetterQueue
+from outboxed.joining import _keeping as keeping
+from outboxed.storage import DeadLetter, DeadLetterError, Edit
+from outboxed.testing.records import consumer_record
+from outboxed.testing.topics import Topics
+from outboxed.web import dead_letters_router
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+GROUP, TOPIC = "mailer", "mails"
+
+
+class Mail(BaseModel):
+    number: int
+
+
+class Project:
+    """A team's tables and broker; `bad` are the numbers that its handler refuses."""
+
+    def __init__(self) -> None:
+        self.metadata = sa.MetaData()
+        self.sent = sa.Table("sent", self.metadata, sa.Column("number", sa.Integer))
+        self.inbox = Inbox(metadata=self.metadata)
+        self.outbox = Outbox(metadata=self.metadata, topic=TOPIC)
+        self.tasks = Tasks(metadata=self.metadata)
+        self.letters = DeadLetters(metadata=self.metadata, outbox=self.outbox, tasks=self.tasks)
+        self.problems: dict[int, Exception] = {}
+
+    def broker(self, engine: AsyncEngine | sa.Engine, sessions: async_sessionmaker[AsyncSession], **more: Any) -> Any:
+        """With one subscriber: of single messages, or of batches with `batch=True`."""
+        address, options = more.pop("address", "localhost"), more.pop("options", {})
+        broker = KafkaBroker(address, middlewares=[self.letters.middleware(engine, **options)])
+
+        async def note(mail: Mail, session: AsyncSession) -> None:
+            if problem := self.problems.get(mail.number):
+                raise problem
+            await session.execute(sa.insert(self.sent).values(number=mail.number))
+
+        async def note_all(mails: list[Mail], session: AsyncSession) -> None:
+            for mail in mails:
+                await note(mail, session)
+
+        handler = note_all if more.get("batch") else note
+        read = {"group_id": GROUP, "ack_policy": AckPolicy.NACK_ON_ERROR, **more}
+        topic = read.pop("topic", TOPIC)
+        broker.subscriber(topic, **read)(self.inbox.once(sessions)(handler))
+        return broker
+
+
+@pytest.fixture
+def project() -> Project:
+    return Project()
+
+
+@pytest.fixture
+async def url(isolation: DatabaseIsolation, project: Project) -> AsyncIterator[str]:
+    async with isolation.private() as url:
+        engine = create_async_engine(url)
+        async with engine.begin() as connection:
+            await connection.run_sync(project.metadata.create_all)
+        await engine.dispose()
+        yield url
+
+
+@pytest.fixture
+async def engine(url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def sync_engine(url: str) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg2"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    return async_sessionmaker(engine)
+
+
+@pytest.fixture
+def broker(project: Project, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession]) -> Any:
+    return project.broker(engine, sessions)
+
+
+@pytest.fixture
+def batches(project: Project, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession]) -> Any:
+    return project.broker(engine, sessions, batch=True)
+
+
+@pytest.fixture
+def queue(project: Project, engine: AsyncEngine, broker: Any) -> JoinedDeadLetterQueue:
+    return project.letters.queue(engine, broker)
+
+
+def record(number: int, *, value: bytes | None = None, **headers: bytes | None) -> Any:
+    raw = {"ce_id": str(number).encode(), **headers}
+    body = b'{"number": %d}' % number if value is None else value
+    return consumer_record(TOPIC, body, key=b"k%d" % number, headers=raw.items(), offset=number)
+
+
+async def given(broker: Any, *records: Any) -> None:
+    async with TestKafkaBroker(broker):
+        for each in records:
+            await broker.subscribers[0].process_message(each)
+
+
+async def sent(project: Project, engine: AsyncEngine) -> Sequence[int]:
+    async with engine.connect() as connection:
+        return (
+            (await connection.execute(sa.select(project.sent.c.number).order_by(project.sent.c.number))).scalars().all()
+        )
+
+
+async def kept(queue: JoinedDeadLetterQueue, **sought: Any) -> list[tuple[int | None, str]]:
+    return [(letter.offset, letter.reason) for letter in await queue.list(**sought)]
+
+
+async def test_a_record_that_the_handler_refuses_is_kept_whole_and_the_next_one_goes_on(
+    project: Project, engine: AsyncEngine, broker: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    project.problems[1] = RuntimeError("unlucky")
+
+    await given(broker, record(1, trace=b"t"), record(2))
+
+    assert await sent(project, engine) == [2]
+    [letter] = await queue.list()
+    assert (letter.group, letter.topic, letter.partition, letter.offset) == (GROUP, TOPIC, 0, 1)
+    assert (letter.key, letter.value) == (b"k1", b'{"number": 1}')
+    assert (letter.headers, letter.reason) == ((("ce_id", b"1"), ("trace", b"t")), "RuntimeError: unlucky")
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [record(1, value=b"{"), record(1, value=b'{"number": "one"}'), record(1, value=b""), record(1, odd=None)],
+)
+async def test_a_record_that_nobody_can_read_is_kept_too(
+    project: Project, engine: AsyncEngine, broker: Any, queue: JoinedDeadLetterQueue, unreadable: Any
+) -> None:
+    await given(broker, unreadable, record(2))
+
+    assert [letter.offset for letter in await queue.list()] == [1]
+    assert await sent(project, engine) == [2]
+
+
+async def test_of_a_batch_only_what_is_refused_is_kept(
+    project: Project, engine: AsyncEngine, batches: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    project.problems[2] = RuntimeError("unlucky")
+
+    await given(batches, (record(1), record(2), record(3, value=b"{"), record(4)))
+
+    assert await sent(project, engine) == [1, 4]
+    assert [offset for offset, _ in await kept(queue)] == [2, 3]
+
+
+async def test_a_batch_that_the_parser_cannot_read_is_kept_whole(batches: Any, queue: JoinedDeadLetterQueue) -> None:
+    await given(batches, (record(1), record(2, odd=None)))
+
+    assert [offset for offset, _ in await kept(queue)] == [1, 2]
+
+
+@pytest.mark.parametrize("problem", [OSError("no route"), TimeoutError("late"), NackMessage()])
+async def test_what_may_go_well_later_is_no_letter(
+    project: Project,
+    broker: Any,
+    queue: JoinedDeadLetterQueue,
+    problem: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "AGAIN_SECONDS", 0)
+    project.problems[1] = problem
+
+    if isinstance(problem, NackMessage):
+        await given(broker, record(1))
+    else:
+        with pytest.raises(type(problem)):
+            await given(broker, record(1))
+
+    assert await kept(queue) == []
+
+
+async def test_a_project_says_which_of_its_errors_may_go_well_later(
+    project: Project,
+    engine: AsyncEngine,
+    sessions: async_sessionmaker[AsyncSession],
+    queue: JoinedDeadLetterQueue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "AGAIN_SECONDS", 0)
+    project.problems[1] = LookupError("the other side is away")
+    broker = project.broker(engine, sessions, options={"transient": lambda error: isinstance(error, LookupError)})
+
+    with pytest.raises(LookupError):
+        await given(broker, record(1))
+
+    assert await kept(queue) == []
+
+
+async def test_a_handler_that_refuses_many_gets_them_again_instead(
+    project: Project, broker: Any, queue: JoinedDeadLetterQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "AGAIN_SECONDS", 0)
+    project.problems = {number: RuntimeError("a bad deploy") for number in range(MAX_REFUSALS)}
+    *first, last = map(record, project.problems)
+
+    with structlog.testing.capture_logs() as logs:
+        await given(broker, *first)
+        with pytest.raises(RuntimeError):
+            await given(broker, last)
+
+    assert len(await kept(queue)) == MAX_REFUSALS - 1
+    assert [line["event"] for line in logs if line["log_level"] == "critical"] == ["consumer_halted"]
+
+
+async def test_any_number_of_records_that_nobody_can_read_halts_nobody(
+    broker: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    await given(broker, *(record(number, value=b"{") for number in range(2 * MAX_REFUSALS)))
+
+    assert len(await kept(queue)) == 2 * MAX_REFUSALS
+
+
+async def test_a_letter_is_handled_again_by_its_subscriber_once_the_cause_is_mended(
+    project: Project, engine: AsyncEngine, broker: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    project.problems[1] = RuntimeError("unlucky")
+    await given(broker, record(1))
+    project.problems.clear()
+    [letter] = await queue.list()
+
+    async with TestKafkaBroker(broker):
+        await queue.replay(letter.id)
+
+    assert await sent(project, engine) == [1]
+    assert [closed.id for closed in await queue.list(status="replayed")] == [letter.id]
+    with pytest.raises(DeadLetterError, match="already replayed"):
+        await queue.replay(letter.id)
+
+
+async def test_a_letter_of_a_batch_is_handled_again_by_itself(
+    project: Project, engine: AsyncEngine, batches: Any
+) -> None:
+    queue = project.letters.queue(engine, batches)
+    project.problems[1] = RuntimeError("unlucky")
+    await given(batches, (record(1), record(2)))
+    project.problems.clear()
+    [letter] = await queue.list()
+
+    async with TestKafkaBroker(batches):
+        await queue.replay(letter.id)
+
+    assert await sent(project, engine) == [1, 2]
+
+
+async def test_a_letter_that_is_refused_again_stays_open(
+    project: Project, broker: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    project.problems[1] = RuntimeError("unlucky")
+    await given(broker, record(1))
+    [letter] = await queue.list()
+
+    async with TestKafkaBroker(broker):
+        with pytest.raises(RuntimeError, match="unlucky"):
+            await queue.replay(letter.id)
+
+    assert await kept(queue) == [(1, "RuntimeError: unlucky")]
+
+
+async def test_an_edited_letter_is_handled_as_it_was_edited(
+    project: Project, engine: AsyncEngine, broker: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    await given(broker, record(1, value=b"{"))
+    [letter] = await queue.list()
+
+    await queue.edit(letter.id, Edit(value=b'{"number": 7}'))
+    async with TestKafkaBroker(broker):
+        await queue.replay(letter.id)
+
+    assert await sent(project, engine) == [7]
+    assert (await queue.show(letter.id)).original.value == b"{"
+
+
+async def test_a_discarded_letter_is_closed_and_can_be_shown(
+    project: Project, broker: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    project.problems[1] = RuntimeError("unlucky")
+    await given(broker, record(1))
+    [letter] = await queue.list()
+
+    await queue.discard(letter.id)
+
+    assert await kept(queue) == []
+    assert (await queue.show(letter.id)).status == "discarded"
+
+
+async def test_a_task_that_was_given_up_is_scheduled_again(
+    project: Project, engine: AsyncEngine, queue: JoinedDeadLetterQueue
+) -> None:
+    done: list[str] = []
+
+    @project.tasks.call("call", gives_up=lambda *_: not project.problems)
+    async def call(task: Any) -> None:
+        if not project.problems:
+            raise LookupError
+        done.append(task.key)
+
+    async with AsyncSession(engine) as session, session.begin():
+        await project.tasks.schedule(session, "call", key="a", payload={"b": 1}, group="g")
+    await project.tasks.run_due(engine)
+    [letter] = await queue.list(source="task", type_="call", key="g")
+    project.problems[0] = LookupError()
+
+    await queue.replay(letter.id)
+    await project.tasks.run_due(engine)
+
+    assert (done, await kept(queue)) == (["a"], [])
+
+
+async def test_a_row_that_kafka_refused_goes_back_to_its_place(
+    project: Project, engine: AsyncEngine, queue: JoinedDeadLetterQueue
+) -> None:
+    values = {"source": "outbox", "topic": TOPIC, "offset": 3, "key": b"k", "value": b"v", "headers": b"[]"}
+    async with engine.begin() as connection:
+        await connection.execute(sa.insert(project.letters.table).values(reason="too large", **values))
+    [letter] = await queue.list()
+
+    await queue.replay(letter.id)
+
+    async with engine.connect() as connection:
+        [row] = (await connection.execute(sa.select(project.outbox.table))).all()
+    assert (row.id, row.topic, row.key, row.value) == (3, TOPIC, "k", b"v")
+
+
+@pytest.mark.parametrize(
+    ("source", "needed"),
+    [("event", "the broker to queue"), ("task", "DeadLetters.tasks"), ("outbox", "DeadLetters.outbox")],
+)
+async def test_a_replay_that_lacks_a_part_says_which(
+    project: Project, engine: AsyncEngine, source: str, needed: str
+) -> None:
+    queue = DeadLetters(metadata=project.metadata).queue(engine)
+    async with engine.begin() as connection:
+        row = sa.insert(project.letters.table).values(source=source, topic=TOPIC, headers=b"[]", reason="why")
+        await connection.execute(row)
+    [letter] = await queue.list()
+
+    with pytest.raises(DeadLetterError, match=needed):
+        await queue.replay(letter.id)
+
+    assert [each.status for each in await queue.list()] == ["open"]
+
+
+async def test_a_letter_whose_subscriber_is_gone_stays_open_and_says_so(
+    project: Project, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], broker: Any
+) -> None:
+    project.problems[1] = RuntimeError("unlucky")
+    await given(broker, record(1))
+    queue = project.letters.queue(engine, project.broker(engine, sessions, topic="mails."))
+
+    [letter] = await queue.list()
+    with pytest.raises(DeadLetterError, match="no subscriber of this broker reads mails in the group mailer"):
+        await queue.replay(letter.id)
+
+
+async def test_a_subscriber_of_a_pattern_is_found(
+    project: Project, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], broker: Any
+) -> None:
+    project.problems[1] = RuntimeError("unlucky")
+    await given(broker, record(1))
+    project.problems.clear()
+    by_pattern = KafkaBroker(middlewares=[project.letters.middleware(engine)])
+
+    @by_pattern.subscriber(pattern="mai.*", group_id=GROUP)
+    @project.inbox.once(sessions)
+    async def note(mail: Mail, session: AsyncSession) -> None:
+        await session.execute(sa.insert(project.sent).values(number=mail.number))
+
+    queue = project.letters.queue(engine, by_pattern)
+    [letter] = await queue.list()
+    async with TestKafkaBroker(by_pattern):
+        await queue.replay(letter.id)
+
+    assert await sent(project, engine) == [1]
+
+
+async def test_a_project_with_sync_sessions_keeps_and_lists_as_well(
+    project: Project, sync_engine: sa.Engine, sessions: async_sessionmaker[AsyncSession]
+) -> None:
+    project.problems[1] = RuntimeError("unlucky")
+
+    await given(project.broker(sync_engine, sessions), record(1))
+
+    assert await kept(project.letters.queue(sync_engine)) == [(1, "RuntimeError: unlucky")]
+
+
+@pytest.mark.parametrize("topics", [(TOPIC,)], indirect=True)
+async def test_on_a_running_broker_a_poisoned_record_is_kept_and_replayed_and_no_offset_is_lost(
+    project: Project, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], topics: Topics
+) -> None:
+    name = topics.kafka.topic(TOPIC)
+    address = topics.kafka.client_options()["bootstrap_servers"]
+    more = {"topic": name, "group_id": topics.group, "auto_offset_reset": "earliest"}
+    broker = project.broker(engine, sessions, address=address, **more)
+    queue = project.letters.queue(engine, broker)
+    project.problems[1] = RuntimeError("unlucky")
+    await topics.send(record(1), record(2))
+
+    async def letters() -> Sequence[DeadLetter]:
+        return await queue.list()
+
+    async def is_handled() -> bool:
+        return await sent(project, engine) == [2] and len(await letters()) == 1
+
+    await broker.start()
+    await eventually(is_handled, within=15)
+    project.problems.clear()
+    [letter] = await letters()
+    await queue.replay(letter.id)
+    await broker.stop()
+
+    assert (await sent(project, engine), await letters()) == ([1, 2], [])
+
+
+def test_letters_in_another_table_than_the_outboxs_are_refused(project: Project) -> None:
+    with pytest.raises(ValueError, match="Outbox's letters are in outboxed_dead_letters, these are in letters"):
+        DeadLetters(metadata=project.metadata, outbox=project.outbox, table="letters")
+
+
+def test_letters_of_an_outbox_have_its_metadata(project: Project) -> None:
+    assert DeadLetters(outbox=project.outbox).table is project.outbox.dead_letters
+
+
+async def test_the_admin_api_lists_edits_and_discards_and_notes_who(broker: Any, queue: JoinedDeadLetterQueue) -> None:
+    async def who(request: Request) -> str:
+        if request.headers.get("x-who") != "ada":
+            raise HTTPException(403)
+        return "ada"
+
+    await given(broker, record(1, value=b"{"))
+    app = FastAPI()
+    app.include_router(dead_letters_router(queue, by=who), prefix="/admin")
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop", headers={"x-who": "ada"}) as client:
+        [letter] = (await client.get("/admin/dead-letters")).json()["items"]
+        with structlog.testing.capture_logs() as logs:
+            edited = await client.patch(f"/admin/dead-letters/{letter['id']}", json={"value": {"text": "{}"}})
+            discarded = await client.post(f"/admin/dead-letters/{letter['id']}/discard")
+        again = await client.post(f"/admin/dead-letters/{letter['id']}/discard")
+        refused = await client.get("/admin/dead-letters", headers={"x-who": "eve"})
+        unknown = await client.get("/admin/dead-letters/9")
+
+    assert (letter["topic"], letter["content"]["value"]["text"]) == (TOPIC, "{")
+    assert (edited.json()["content"]["value"]["text"], discarded.json()["status"]) == ("{}", "discarded")
+    assert [(line["change"], line["operator"]) for line in logs] == [("edited", "ada"), ("discarded", "ada")]
+    assert [each.status_code for each in (again, refused, unknown)] == [409, 403, 404]
