@@ -42,6 +42,15 @@ class NoMetrics:
     def event_ignored(self, topic: str) -> None:
         raise AssertionError(f"a record of {topic} came to a group that doesn't consume it")
 
+    def event_handled(self, event_type: str, age: float | None) -> None:
+        pass
+
+    def event_dead_lettered(self, topic: str) -> None:
+        pass
+
+    def batch_ended(self, seconds: float, *, failed: bool) -> None:
+        pass
+
 
 @dataclass(frozen=True)
 class Message:

@@ -52,7 +52,7 @@ NOT_IN_CI = {
 """Why a command isn't run by CI; the benchmarks measure, too."""
 PUBLISHES = "release.yml", "publish"
 """The one job that may do more than read: it proves to PyPI who it is."""
-REQUIRED = {"kafka", "node", "containers", "faults", "pgbouncer", "chromium"}
+REQUIRED = {"kafka", "node", "containers", "faults", "pgbouncer", "prometheus", "chromium"}
 """What a machine may lack, so that tests are skipped there: CI must have it. `pythons` is for the workflow's matrix."""
 
 

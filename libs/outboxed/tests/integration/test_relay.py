@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,7 +15,7 @@ from backing_services.kafka import MockKafka
 from backing_services.waiting import eventually
 from outboxed import _wakeups as signals
 from outboxed._contact import KafkaContact
-from outboxed.process import Role, run_roles
+from outboxed.process import Metrics, Role, run_roles
 from outboxed.relay import Relay
 from outboxed.relay import _relay as relay_module
 from outboxed.relay._rows import LOCK_ID, MAX_BYTES, Rows
@@ -56,6 +57,22 @@ async def test_rows_arrive_in_the_order_of_their_key_with_headers_and_key(
     assert all(sequences(records, key) == sorted(sequences(records, key)) for key in keys)
     assert {dict(record.headers)["ce_subject"] for record in records} == {str(key).encode() for key in keys}
     assert await count(transactions.engine, tables.outbox) == 0
+
+
+async def test_what_was_committed_and_what_kafka_took_is_counted(transactions: Transactions, topics: Topics) -> None:
+    metrics = Metrics(transactions.clock)
+    counted = replace(transactions, committed=metrics.committed)
+    relay = relay_of(counted, topics, metrics=metrics)
+
+    async with running(relay.run):
+        await append(counted, *(uuid4() for _ in range(3)))
+        await topics.read("accounts", 3)
+        await eventually(lambda: metrics.registry.get_sample_value("relay_pass_duration_seconds_count"))
+
+    of_type, of_topic = {"type": AccountCredited.type}, {"topic": "accounts"}
+    assert metrics.registry.get_sample_value("events_published_total", of_type) == 3
+    assert metrics.registry.get_sample_value("outbox_sent_total", of_topic) == 3
+    assert metrics.registry.get_sample_value("relay_passes_failed_total") == 0
 
 
 async def test_large_rows_are_read_a_few_at_once(transactions: Transactions) -> None:

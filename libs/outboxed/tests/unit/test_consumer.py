@@ -27,9 +27,22 @@ Consuming = Callable[..., BatchConsumer[Any]]
 @dataclass
 class Counts:
     ignored: list[str] = field(default_factory=list)
+    handled: list[tuple[str, float | None]] = field(default_factory=list)
+    dead_lettered: list[str] = field(default_factory=list)
+    batches_failed: list[bool] = field(default_factory=list)
 
     def event_ignored(self, topic: str) -> None:
         self.ignored.append(topic)
+
+    def event_handled(self, event_type: str, age: float | None) -> None:
+        self.handled.append((event_type, age))
+
+    def event_dead_lettered(self, topic: str) -> None:
+        self.dead_lettered.append(topic)
+
+    def batch_ended(self, seconds: float, *, failed: bool) -> None:
+        assert seconds >= 0
+        self.batches_failed.append(failed)
 
 
 @dataclass

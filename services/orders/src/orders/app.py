@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from fastapi import FastAPI
-from outboxed.process import Figure, Service, create_service, create_transactions
+from outboxed.process import Figure, Service, Timing, create_service, create_transactions
 from outboxed.storage import Clock
 
 from orders import api
@@ -14,11 +14,12 @@ from orders.passwords import Argon2Hasher
 from orders.pricing import PricingService
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
-from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, overdue_orders
+from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, overdue_orders, settled
 from orders.tasks import task_kinds
 from orders.tokens import TokenIssuer, create_token_verifier
 
 NAME = "orders"
+SETTLING = Timing("order_settling_seconds", "From an order's placing to its first outcome", "outcome", settled)
 OVERDUE = Figure("orders_overdue", "Orders still PENDING after their payment deadline", overdue_orders)
 
 
@@ -43,6 +44,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Service[SqlOrdersUn
         ),
         token_verifier=create_token_verifier([tokens.public_key, *settings.jwt_public_keys]),
         figures=[OVERDUE],
+        timings=[SETTLING],
         retentions=RETENTIONS,
     )
 

@@ -1,6 +1,6 @@
 """Tables and the SQL unit of work."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -28,6 +28,8 @@ from orders.pricing import Price
 
 metadata = sa.MetaData()
 _TIME = sa.DateTime(timezone=True)
+SETTLED_AT = 1
+"""Which line of an order's history is its first outcome; the one before is its placing."""
 _MONEY = sa.Numeric(20, 2)
 
 users = sa.Table(
@@ -179,6 +181,14 @@ class SqlOrdersUnitOfWork(SqlUnitOfWork):
 def overdue_orders(now: sa.ColumnElement[datetime]) -> sa.Select[int]:
     """How many orders are still PENDING after their deadline: their task should have cancelled them."""
     return sa.select(sa.func.count()).where(orders.c.status == OrderStatus.PENDING.value, orders.c.pay_before < now)
+
+
+def settled(uow: SqlOrdersUnitOfWork) -> Iterator[tuple[str, float]]:
+    """The orders that had their first outcome in this transaction: which, and how many seconds after their placing."""
+    for order in uow.orders.changed:
+        if len(order.history) == SETTLED_AT + 1:
+            first = order.history[SETTLED_AT]
+            yield (first.reason or first.status).value.lower(), (first.at - order.placed_at).total_seconds()
 
 
 def _claim_key() -> Statement:

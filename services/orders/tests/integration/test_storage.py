@@ -1,12 +1,13 @@
 """What only PostgreSQL can say: constraints, locks, figures over the tables."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from orders.app import OVERDUE
-from orders.domain import OrderStatus
+from orders.app import OVERDUE, SETTLING
+from orders.domain import Order, OrderStatus
 from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, orders, users
 from outboxed.messages import EventIdentity
 from outboxed.ports import NewTask
@@ -73,6 +74,36 @@ async def test_figures_count_what_waits(transactions: Transactions, clock: Clock
     assert float(figures["outbox_rows"]) == 0
     assert float(figures['tasks_due{kind="payment_deadline"}']) == 1
     assert float(figures['tasks_oldest_due_seconds{kind="payment_deadline"}']) >= 30
+
+
+async def test_a_committed_outcome_is_timed_once_by_what_it_was(transactions: Transactions, clock: Clock) -> None:
+    metrics = Metrics(clock)
+    metrics.time(SETTLING)
+    timed = replace(transactions, committed=metrics.committed)
+    confirmed, declined, undone = orders = [OrderFactory.create() for _ in range(3)]
+    await stored(transactions, orders=orders)
+    later = confirmed.placed_at + timedelta(seconds=20)
+
+    async with timed() as uow:
+        uow.orders.save(confirmed.confirm(later))
+        uow.orders.save(declined.decline(later))
+    async with timed() as uow:
+        uow.orders.save(confirmed.confirm(later).cancel(later))
+    with pytest.raises(sa.exc.IntegrityError):
+        await _save_and_fail(timed, undone.confirm(later))
+
+    def settled(outcome: str, within: str) -> float | None:
+        return metrics.registry.get_sample_value("order_settling_seconds_bucket", {"outcome": outcome, "le": within})
+
+    assert [settled("confirmed", within) for within in ("10.0", "30.0")] == [0, 1]
+    assert settled("payment_declined", "30.0") == 1
+    assert settled("customer", "30.0") is None
+
+
+async def _save_and_fail(transactions: Transactions, order: Order) -> None:
+    async with transactions() as uow:
+        uow.orders.save(order)
+        await uow.connection.execute(sa.text("insert into outbox (topic) values (null)"))
 
 
 async def test_what_is_too_old_is_pruned_and_nothing_else(transactions: Transactions, clock: Clock) -> None:

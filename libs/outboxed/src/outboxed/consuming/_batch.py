@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
@@ -45,6 +46,18 @@ class ConsumerMetrics(Protocol):
 
     def event_ignored(self, topic: str) -> None:
         """Count a record of a type that this service does not consume."""
+        ...
+
+    def event_handled(self, event_type: str, age: float | None) -> None:
+        """Count an event; `age` is in seconds since its producer recorded it, None where it doesn't say."""
+        ...
+
+    def event_dead_lettered(self, topic: str) -> None:
+        """Count a record that became a dead letter."""
+        ...
+
+    def batch_ended(self, seconds: float, *, failed: bool) -> None:
+        """Count an attempt at a batch of records; one that failed comes again."""
         ...
 
 
@@ -127,10 +140,19 @@ class BatchConsumer(Generic[U]):
         """Handle records in order. Raises transient errors (see storage.is_transient) and ConsumerHaltedError."""
         if self.progress.halted:
             raise ConsumerHaltedError(self.progress.halted)
-        with self.progress.attempt(len(records)):
+        with self.progress.attempt(len(records)), self._timed():
             batch = self._decode(records)
             if batch.events or batch.undecodable:
                 await self._handle_batch(batch)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        begun, failed = time.monotonic(), True
+        try:
+            yield
+            failed = False
+        finally:
+            self._metrics.batch_ended(time.monotonic() - begun, failed=failed)
 
     async def _handle_batch(self, batch: _Batch) -> None:
         try:
@@ -170,19 +192,24 @@ class BatchConsumer(Generic[U]):
         async with self._unit_of_work() as uow:
             for record, reason in batch.undecodable:
                 uow.dead_letters.add(EventDeadLetter(self.group, record, reason))
-            await self._apply(batch.events, uow)
+            handled = await self._apply(batch.events, uow)
         for record, reason in batch.undecodable:
             log.error("event_dead_lettered", reason=reason, **_position(record))
+            self._metrics.event_dead_lettered(record.topic)
+        for received in handled:
+            self._metrics.event_handled(received.attributes.type, _age(received.record, uow.now))
         self._last_minute.handled(received.attributes.type for received in batch.events)
 
-    async def _apply(self, events: Sequence[Received[ConsumedEvent]], uow: U) -> None:
+    async def _apply(self, events: Sequence[Received[ConsumedEvent]], uow: U) -> Sequence[Received[ConsumedEvent]]:
+        """Returns those that were handled now, and not before."""
         if not events:
-            return
+            return ()
         new = await uow.inbox.insert([received.attributes.identity for received in events])
         await uow.lock([received.event.key for received in events if received.attributes.identity in new])
         for received in events:
             if received.attributes.identity in new:
                 await self._dispatch(received.attributes, received.event, uow)
+        return [received for received in events if received.attributes.identity in new]
 
     @failpoint("consumer.dispatch")
     async def _dispatch(self, attributes: Attributes, event: ConsumedEvent, uow: U) -> None:
@@ -211,6 +238,7 @@ class BatchConsumer(Generic[U]):
         async with self._unit_of_work() as uow:
             uow.dead_letters.add(EventDeadLetter(self.group, received.record, reason))
         log.error("event_dead_lettered", reason=reason, **_position(received.record))
+        self._metrics.event_dead_lettered(received.record.topic)
         if uow.dead_letters.new:  # a record that is read again, perhaps by another process, is refused once
             self._last_minute.refused(received.attributes.type)
 
@@ -223,6 +251,15 @@ class BatchConsumer(Generic[U]):
         received = self._decode_one(record)
         if received is not None:
             await self._apply((received,), uow)
+
+
+def _age(record: Record, now: datetime) -> float | None:
+    """Seconds since the producer recorded the event; the header may say anything."""
+    raw = next((value for name, value in record.headers if name == "ce_time"), None)
+    try:
+        return (now - datetime.fromisoformat((raw or b"").decode())).total_seconds()
+    except (ValueError, TypeError):
+        return None
 
 
 def _position(record: Record) -> dict[str, object]:

@@ -10,6 +10,7 @@ with extra("service", of="outboxed.process"):
     from outboxed.process._doctor import Finding, examine
     from outboxed.process._logs import configure_logs
     from outboxed.process._metrics import Figure, Metrics
+    from outboxed.process._rates import Timing
     from outboxed.process._roles import Role, bind, http_role, run_roles
     from outboxed.process._service import RoleName, Service
 
@@ -25,6 +26,7 @@ __all__ = [
     "Role",
     "RoleName",
     "Service",
+    "Timing",
     "bind",
     "configure_logs",
     "create_service",

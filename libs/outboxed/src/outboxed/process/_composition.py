@@ -12,6 +12,7 @@ from outboxed.consuming import BatchConsumer, Route, create_broker, subscribe
 from outboxed.messages import Event
 from outboxed.process._announcements import Announcements
 from outboxed.process._metrics import Figure, Metrics
+from outboxed.process._rates import Timing
 from outboxed.process._service import Service
 from outboxed.relay import Relay
 from outboxed.settings import ServiceSettings
@@ -42,6 +43,7 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
     dependencies: Callable[[SqlTransactions[U]], Any],
     token_verifier: TokenVerifier,
     figures: Sequence[Figure] = (),
+    timings: Sequence[Timing[U]] = (),
     retentions: Sequence[Retention] = (),
     closed: Callable[[], Awaitable[None]] | None = None,
     version: str = "",
@@ -52,12 +54,16 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
     over HTTP and the other roles of a process don't wait for each other's connections.
 
     A service passes its own parts: the events that it consumes (`routes`), its calls and deadlines (`tasks`), the
-    events that it publishes, its HTTP API, its own `figures` and `retentions`. Without routes it has no consumer.
-    `name` also names its Python package and its consumer group. `version` defaults to that of the distribution `name`.
+    events that it publishes, its HTTP API, its own `figures`, `timings` and `retentions`. Without
+    routes it has no consumer. `name` also names its Python package and its consumer group. `version` defaults to that
+    of the distribution `name`.
     """
     metrics = Metrics(transactions.clock)
     for figure in figures:
         metrics.observe(figure)
+    for timing in timings:
+        metrics.time(timing)
+    transactions = replace(transactions, committed=metrics.committed)
     contact = KafkaContact()
     metrics.observe_kafka(contact.lost_for)
     api_transactions = replace(
@@ -66,6 +72,7 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
     )
     consumer: BatchConsumer[U] = BatchConsumer(name, routes, transactions, metrics)
     metrics.observe_failing(lambda: consumer.progress.failing_seconds)
+    metrics.observe_halt(lambda: consumer.progress.halted is not None)
     broker = create_broker(settings.kafka)
     return Service(
         name=name,
@@ -75,9 +82,13 @@ def create_service(  # noqa: PLR0913 - a service has that many parts
         api_transactions=api_transactions,
         consumer=consumer,
         worker=Worker(
-            tasks, SqlTaskQueue(transactions.engine, transactions.clock), transactions, transactions.tasks_scheduled
+            tasks,
+            SqlTaskQueue(transactions.engine, transactions.clock),
+            transactions,
+            transactions.tasks_scheduled,
+            metrics,
         ),
-        relay=Relay(transactions.engine, settings.kafka, transactions.events_appended, contact),
+        relay=Relay(transactions.engine, settings.kafka, transactions.events_appended, contact, metrics=metrics),
         broker=broker,
         subscriber=subscribe(broker, consumer, settings.kafka) if routes else None,
         metrics=metrics,

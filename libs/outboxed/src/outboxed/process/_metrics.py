@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from outboxed.process._counts import due_tasks, inbox_rows, outbox
+from outboxed.process._rates import Rates
 from outboxed.storage import Clock, is_transient, tables
 
 log = structlog.get_logger()
@@ -27,12 +28,13 @@ class Figure:
     query: Callable[[sa.ColumnElement[datetime]], sa.Select[int]]
 
 
-class Metrics:
+class Metrics(Rates):
     """One registry a process. A service may register collectors of its own in `registry`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.registry = CollectorRegistry()
+        super().__init__(self.registry)
         self._queries: list[tuple[Gauge, Callable[[sa.ColumnElement[datetime]], sa.Select[int]]]] = []
         # a gauge: the client library would expose a counter as events_ignored_total
         self._ignored = self._gauge("events_ignored", "Records of a type that this service does not consume", "topic")
@@ -52,6 +54,12 @@ class Metrics:
         self._failing = self._gauge(
             "consumer_failing_seconds", "For how long this process's consumer has been trying the same records"
         )
+
+        self._halted = self._gauge("consumer_halted", "Whether this process's consumer waits for a person")
+
+    def observe_halt(self, is_halted: Callable[[], bool]) -> None:
+        """Report `is_halted()` at each scrape."""
+        self._halted.set_function(is_halted)
 
     def observe_kafka(self, lost_for: Callable[[], float]) -> None:
         """Report `lost_for()` at each scrape."""

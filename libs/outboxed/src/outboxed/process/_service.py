@@ -95,7 +95,9 @@ class Service(Generic[U]):
 
     def create_app(self, *, with_api: bool = True, consumer_role: ConsumerRole | None = None) -> FastAPI:
         """The HTTP app of a process: health and metrics always, the service's own routes if wanted."""
-        app = create_http_app(title=self.name, version=self.version, token_verifier=self.token_verifier)
+        app = create_http_app(
+            title=self.name, version=self.version, token_verifier=self.token_verifier, metrics=self.metrics
+        )
         health = Health(schema_problem=self._schema_problem, kafka_lost_for=self.kafka_contact.lost_for)
         if consumer_role is not None:
             health.progress, health.lag = self.consumer.progress, lambda: consumer_role.lag

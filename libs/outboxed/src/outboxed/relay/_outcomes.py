@@ -1,6 +1,7 @@
 """What becomes of rows after Kafka's answer: deleted, held for another attempt, or set aside."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from aiokafka import TopicPartition
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,10 +26,34 @@ FIRST_RETRY = 1.0
 LONGEST_RETRY = 60.0
 
 
+class RelayMetrics(Protocol):
+    """What the relay counts."""
+
+    def rows_sent(self, topic: str, rows: int) -> None:
+        """Count rows that Kafka has."""
+        ...
+
+    def row_refused(self, topic: str) -> None:
+        """Count an answer by which Kafka refused a row alone."""
+        ...
+
+    def pass_ended(self, seconds: float, *, failed: bool) -> None:
+        """Count a pass that sent something, or failed."""
+        ...
+
+
 class Outcomes:
     """Writes what Kafka answered; knows since when a row has been refused for a reason that has no name."""
 
-    def __init__(self, rows: Rows, flow: Flow, contact: KafkaContact, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        flow: Flow,
+        contact: KafkaContact,
+        clock: Callable[[], float],
+        metrics: RelayMetrics | None = None,
+    ) -> None:
+        self._metrics = metrics
         self._rows = rows
         self._flow = flow
         self._contact = contact
@@ -45,6 +70,8 @@ class Outcomes:
                 self._contact.answered("relay")
                 self._flow.taken(batch)
                 taken += batch.rows
+                if self._metrics is not None:
+                    self._metrics.rows_sent(batch.topic, len(batch.rows))
                 continue
             fault = blame(error)
             if fault is Blame.PRODUCER:
@@ -81,6 +108,8 @@ class Outcomes:
         holds: list[Hold] = []
         for batch, error, fault in refused:
             row, attempts = batch.rows[0], batch.rows[0].attempts + 1
+            if self._metrics is not None:
+                self._metrics.row_refused(row.topic)
             if self._is_hopeless(batch, attempts, fault):
                 await self._set_aside(connection, row, f"Kafka refused it {attempts} times: {reason_of(error)}")
                 continue

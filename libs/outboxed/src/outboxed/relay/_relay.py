@@ -19,7 +19,7 @@ from outboxed._wakeups import Idling, Wakeup, woken_at
 from outboxed.failpoints import failpoint
 from outboxed.relay._floor import Floor
 from outboxed.relay._flow import Batch, Flow
-from outboxed.relay._outcomes import Outcomes
+from outboxed.relay._outcomes import Outcomes, RelayMetrics
 from outboxed.relay._partitioner import partition_of
 from outboxed.relay._producer import BatchProducer, KafkaClient, Outcome
 from outboxed.relay._row import NO_TOPIC, Row, UnsendableRowError, may_be_a_topic
@@ -65,6 +65,7 @@ class Relay:
         contact: KafkaContact | None = None,
         clock: Callable[[], float] = time.monotonic,
         *,
+        metrics: RelayMetrics | None = None,
         outbox: sa.Table = tables.outbox,
         letters: sa.Table = tables.dead_letters,
     ) -> None:
@@ -72,10 +73,11 @@ class Relay:
         self._appended = appended.subscribe()
         self._contact = contact or KafkaContact()
         self._clock = clock
+        self._metrics = metrics
         self._producer = BatchProducer(kafka)
         self._flow = Flow(clock)
         self._rows = Rows(outbox, letters)
-        self._outcomes = Outcomes(self._rows, self._flow, self._contact, clock)
+        self._outcomes = Outcomes(self._rows, self._flow, self._contact, clock, metrics)
         self._floor = Floor(outbox, letters)
         self._look_at = self._release_at = self._start_at = clock()
         self._had_answers = self._is_quiet = False
@@ -87,6 +89,7 @@ class Relay:
         async with woken_at(stop, self._appended):
             try:
                 while not stop.is_set():
+                    begun = self._clock()
                     try:
                         sent = await self.send_once() if told or await self._is_any_there() else 0
                     except Exception as error:
@@ -94,6 +97,7 @@ class Relay:
                             raise
                         if isinstance(error, KafkaError):
                             self._contact.failed("relay")
+                        self._tell(begun, failed=True)
                         if said != repr(error):
                             log.warning("relay_failed", error=repr(error))
                             said = repr(error)
@@ -102,6 +106,7 @@ class Relay:
                         continue
                     if sent:
                         said = ""
+                        self._tell(begun, failed=False)
                     if self._had_answers:
                         idling.end()
                         told = True
@@ -109,6 +114,10 @@ class Relay:
                     told = await idling.wait(self._appended, due_in=math.inf if self._is_quiet else None)
             finally:
                 await self._producer.abandon()
+
+    def _tell(self, begun: float, *, failed: bool) -> None:
+        if self._metrics is not None:
+            self._metrics.pass_ended(self._clock() - begun, failed=failed)
 
     async def _is_any_there(self) -> bool:
         """Whether a pass is worth it after a pause that nobody ended: one statement in place of a transaction."""

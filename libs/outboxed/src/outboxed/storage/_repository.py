@@ -1,6 +1,6 @@
 """Aggregates in one table: locked when read, kept once a transaction, written back in bulk at its end."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -98,6 +98,11 @@ class SqlRepository(Generic[A]):
     def has_changes(self) -> bool:
         """Whether something was added or saved."""
         return bool(self._added or self._changed)
+
+    @property
+    def changed(self) -> Collection[A]:
+        """What this transaction saved of what was there before."""
+        return self._changed.values()
 
     async def flush(self) -> None:
         """Write what was added and changed. Raises StaleAggregateError, ConcurrentInsertError."""

@@ -149,7 +149,7 @@ class SqlTransactions(Generic[U]):
     """Opens transactions: `async with transactions() as uow`; satisfies ports.UnitOfWorkFactory.
 
     `make` is the service's SqlUnitOfWork subclass. `events_appended` is notified after a commit that wrote an outbox
-    row, `tasks_scheduled` after one that wrote a task that is due before NEXT_LOOK.
+    row, `tasks_scheduled` after one that wrote a task that is due before NEXT_LOOK. `committed` hears of each commit.
     """
 
     engine: AsyncEngine
@@ -159,6 +159,7 @@ class SqlTransactions(Generic[U]):
     events_appended: Wakeup = field(default_factory=Wakeup)
     tasks_scheduled: Wakeup = field(default_factory=Wakeup)
     time: DatabaseTime = field(default_factory=DatabaseTime)
+    committed: Callable[[U], None] | None = None
 
     def __call__(self, *, reading: bool = False) -> AbstractAsyncContextManager[U]:
         """See ports.UnitOfWorkFactory."""
@@ -181,6 +182,8 @@ class SqlTransactions(Generic[U]):
                 await _commit(connection)
             finally:  # a commit without an answer may have happened
                 self._tell(uow)
+            if self.committed is not None:
+                self.committed(uow)
 
     def _tell(self, uow: U) -> None:
         if uow.events.appended:

@@ -6,12 +6,13 @@ with extra("telemetry", of="outboxed.tasks"):
     from outboxed.tasks._attempts import Attempt, Attempts
     from outboxed.tasks._call_thread import CallThread
     from outboxed.tasks._queue import LeaseLostError, SqlTaskQueue, Task, TaskKind, TaskQueue, TaskStatements
-    from outboxed.tasks._worker import Worker
+    from outboxed.tasks._worker import Ending, Worker, WorkerMetrics
 
 __all__ = [
     "Attempt",
     "Attempts",
     "CallThread",
+    "Ending",
     "LeaseLostError",
     "SqlTaskQueue",
     "Task",
@@ -19,4 +20,5 @@ __all__ = [
     "TaskQueue",
     "TaskStatements",
     "Worker",
+    "WorkerMetrics",
 ]

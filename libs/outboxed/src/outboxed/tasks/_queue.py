@@ -43,6 +43,7 @@ NOT_READ = object()
 class Task:
     """A claimed task; `attempts` includes this attempt, `now` is the database's time of the claim.
 
+    `due_for` is in seconds since it was first due.
     `state` is what its kind's `read` found.
     """
 
@@ -53,6 +54,7 @@ class Task:
     attempts: int
     token: UUID
     now: datetime
+    due_for: float = 0.0
     group: str | None = None
     traceparent: str | None = None
     state: Any = NOT_READ
@@ -278,6 +280,7 @@ def _task(row: Mapping[str, Any]) -> Task:
         attempts=row["attempts"],
         token=row["lease_token"],
         now=row["now"],
+        due_for=(row["now"] - row["first_due_at"]).total_seconds(),
         group=row["task_group"],
         traceparent=row["traceparent"],
     )

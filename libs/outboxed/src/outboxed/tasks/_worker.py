@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import anyio
 import structlog
@@ -34,12 +34,29 @@ CLAIM_AFTER = 0.02
 U = TypeVar("U", bound=Locks)
 
 
+Ending = Literal["done", "postponed", "dead_lettered", "lease_lost"]
+
+
+class WorkerMetrics(Protocol):
+    """What the worker counts."""
+
+    def task_attempted(self, kind: str, outcome: Ending, seconds: float, due_for: float) -> None:
+        """Count an attempt, which took so many `seconds`, at a task that had been due for so many."""
+        ...
+
+
 class Worker(Generic[U]):
     """Does the tasks of the kinds that it knows; a newer release's kinds wait for a newer worker."""
 
     def __init__(
-        self, kinds: Sequence[TaskKind[U]], queue: TaskQueue[U], unit_of_work: UnitOfWorkFactory[U], scheduled: Wakeup
+        self,
+        kinds: Sequence[TaskKind[U]],
+        queue: TaskQueue[U],
+        unit_of_work: UnitOfWorkFactory[U],
+        scheduled: Wakeup,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
+        self._metrics = metrics
         self.kinds = kinds
         self._queue = queue
         self._unit_of_work = unit_of_work
@@ -152,12 +169,17 @@ class Worker(Generic[U]):
             except LeaseLostError:
                 # another worker has the task, and its call comes once more
                 log.warning("lease_lost", key=task.key, attempts=task.attempts)
+                ended: Ending = "lease_lost"
+                said = "lease lost"
             except Exception as error:  # noqa: BLE001 - after any error the task must be postponed or buried
-                outcome = await self._failed(kind, task, error)
-                self.attempts.add(task, time.monotonic() - now, outcome)
+                ended, said = await self._failed(kind, task, error)
             else:
                 log.info("task_done", attempts=task.attempts)
-                self.attempts.add(task, time.monotonic() - now, "done")
+                ended = said = "done"
+        spent = time.monotonic() - now
+        self.attempts.add(task, spent, said)
+        if self._metrics is not None:
+            self._metrics.task_attempted(kind.name, ended, spent, task.due_for)
 
     async def _record_under_lease(self, kind: TaskKind[U], task: Task, outcome: object, end: float) -> None:
         """Record a call's outcome, and again after an error of the database: else the call would be made once more."""
@@ -181,7 +203,7 @@ class Worker(Generic[U]):
         if task.group is not None:
             self._scheduled.notify()
 
-    async def _failed(self, kind: TaskKind[U], task: Task, error: Exception) -> str:
+    async def _failed(self, kind: TaskKind[U], task: Task, error: Exception) -> tuple[Ending, str]:
         """Bury the task or postpone it; returns which, and why."""
         reason = reason_of(error)
         try:
@@ -190,7 +212,7 @@ class Worker(Generic[U]):
                 self._wake_group_of(task)
                 log.error("task_dead_lettered", attempts=task.attempts, reason=reason)
                 set_outcome(outcome := f"dead letter: {reason}")
-                return outcome
+                return "dead_lettered", outcome
             delay = retry_delay(task.attempts, retry_after=getattr(error, "retry_after", None))
             await self._queue.postpone(task, delay, reason)
             self._scheduled.wake()  # whoever waits knows nothing of the new time
@@ -198,14 +220,14 @@ class Worker(Generic[U]):
             set_outcome(outcome := f"postponed: {reason}")
         except LeaseLostError:
             log.warning("lease_lost", key=task.key, attempts=task.attempts)
-            return f"lease lost: {reason}"
+            return "lease_lost", f"lease lost: {reason}"
         except Exception as failure:
             if not is_transient(failure):
                 raise
             # the lease ends by itself, and then the task is claimed again
             log.warning("postpone_failed", attempts=task.attempts, error=repr(failure))
-            return f"left to the end of its lease: {reason}"
-        return outcome
+            return "postponed", f"left to the end of its lease: {reason}"
+        return "postponed", outcome
 
     async def _bury(self, kind: TaskKind[U], task: Task, reason: str) -> None:
         async with self._unit_of_work() as uow:

@@ -38,6 +38,7 @@ class StoredTask:
     leased_until: datetime | None = None
     token: UUID | None = None
     last_error: str | None = None
+    first_due_at: datetime | None = None
 
 
 @dataclass
@@ -216,7 +217,8 @@ class InMemoryDatabase(Generic[U]):
         for record in uow.events.appended:
             uow.state.outbox[next(self._ids)] = record
         for task, traceparent in uow.tasks.scheduled:
-            stored = StoredTask(next(self._ids), task, uow.now + task.delay, traceparent)
+            due_at = uow.now + task.delay
+            stored = StoredTask(next(self._ids), task, due_at, traceparent, first_due_at=due_at)
             waits = uow.state.tasks.setdefault((task.kind, task.key), stored).new
             if (waits.payload, waits.group) != (task.payload, task.group):
                 raise TaskConflictError(task.kind, task.key)
@@ -297,6 +299,7 @@ def _task(row: StoredTask, now: datetime) -> Task:
         attempts=row.attempts,
         token=row.token,
         now=now,
+        due_for=(now - (row.first_due_at or row.due_at)).total_seconds(),
         group=row.new.group,
         traceparent=row.traceparent,
     )

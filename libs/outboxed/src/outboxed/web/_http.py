@@ -1,8 +1,9 @@
 """The HTTP side that every service shares: one error shape, request and trace ids, a body limit, authentication."""
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 from uuid import uuid4
 
 import structlog
@@ -30,6 +31,8 @@ _UNREADABLE_BODY = 400
 """FastAPI's and Starlette's answer to a body that is no UTF-8, or no form."""
 QUIET_PATHS = frozenset({*PATHS, "/openapi.json"})
 """Paths that machines poll; their requests are not logged."""
+OTHER = "other"
+"""A request that no route takes."""
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
 
 
@@ -121,7 +124,17 @@ def with_role(role: str) -> Any:
     return Depends(check)
 
 
-def create_http_app(*, title: str, version: str, token_verifier: TokenVerifier) -> FastAPI:
+class RequestMetrics(Protocol):
+    """What the HTTP side counts."""
+
+    def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request; `route` is the template of its path, such as `/orders/{order_id}`."""
+        ...
+
+
+def create_http_app(
+    *, title: str, version: str, token_verifier: TokenVerifier, metrics: RequestMetrics | None = None
+) -> FastAPI:
     """A FastAPI app without a lifespan, with the shared error handling; the caller adds routers."""
     app = FastAPI(
         title=title,
@@ -135,7 +148,7 @@ def create_http_app(*, title: str, version: str, token_verifier: TokenVerifier) 
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(_BodyLimit)
-    app.add_middleware(_RequestContext, service=title)
+    app.add_middleware(_RequestContext, service=title, metrics=metrics)
     return app
 
 
@@ -181,9 +194,10 @@ def _error_response(scope: Scope, error: ApiError) -> JSONResponse:
 class _RequestContext:
     """The outermost middleware: gives each request its ids, and each unexpected error the one error shape."""
 
-    def __init__(self, app: ASGIApp, service: str) -> None:
+    def __init__(self, app: ASGIApp, service: str, metrics: RequestMetrics | None) -> None:
         self._app = app
         self._service = service
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -196,7 +210,7 @@ class _RequestContext:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = _acceptable_id(headers.get("x-request-id")) or str(uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
-        answered = _Answer(send, request_id)
+        answered, begun = _Answer(send, request_id), time.monotonic()
         # a kept-alive connection may start its next request in the context of the last one
         structlog.contextvars.clear_contextvars()
         name = f"{scope['method']} {scope['path']}"
@@ -210,6 +224,14 @@ class _RequestContext:
             set_outcome(str(answered.status))
             if scope["path"] not in QUIET_PATHS:
                 log.info("request", method=scope["method"], path=scope["path"], status=answered.status)
+                self._count(scope, answered.status, time.monotonic() - begun)
+
+    def _count(self, scope: Scope, status: int | None, seconds: float) -> None:
+        if self._metrics is not None:
+            # anybody may send any path and any method: only those of routes are names of their own
+            route = getattr(scope.get("route"), "path", None)
+            method = scope["method"] if route else OTHER
+            self._metrics.request_answered(method, route or OTHER, status or 0, seconds)
 
 
 class _Answer:
