@@ -177,6 +177,10 @@ faults-drill: mistakes ## of these, the guards without which something is lost o
 faults: .venv ## thousands of orders through kills, outages, copies and poison: what was lost, doubled or left over?
 	@$(RUN) python -m tools.faults $(ARGS)
 
+.PHONY: alarms
+alarms: .venv ## breaks the shop one way at a time, with a real Prometheus: which alarms ring, how soon, and which don't?
+	@$(RUN) python -m tools.alarms $(ARGS)
+
 .PHONY: crash-points
 crash-points: .venv ## kill each process before and after each of its steps: do the ledgers still hold what must hold?
 	@$(RUN) python -m tools.crash_points $(ARGS)

@@ -32,6 +32,7 @@ RUN_BY = {
     r'make broker ARGS="([a-z-]+)': (BROKER, r'"\1"'),
     r'make broker SERVICE=\w+ ARGS="[a-z-]+ (--[a-z-]+)': (BROKER, r'"\1"'),
     r"make broker SERVICE=[\w-]+ ARGS=([a-z-]+)": (BROKER, r'"\1"'),
+    r"make alarms|python -m tools.alarms": (CI, "make alarms ARGS="),
     r"make release-check": (".github/workflows/release.yml", "make release-check"),
     r"make release-build": (".github/workflows/release.yml", "make release-build TAG="),
     r"make contracts-drop": ("libs/asyncapi_gate/tests/integration/test_command.py", '"--drop-forms"'),

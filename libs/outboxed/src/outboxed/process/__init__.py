@@ -10,7 +10,7 @@ with extra("service", of="outboxed.process"):
     from outboxed.process._doctor import Finding, examine
     from outboxed.process._logs import configure_logs
     from outboxed.process._metrics import Figure, Metrics
-    from outboxed.process._rates import Timing
+    from outboxed.process._rates import AGES, Timing
     from outboxed.process._roles import Role, bind, http_role, run_roles
     from outboxed.process._service import RoleName, Service
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from outboxed.process._cli import CommandLine
 
 __all__ = [
+    "AGES",
     "CommandLine",
     "Figure",
     "Finding",

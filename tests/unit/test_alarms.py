@@ -1,0 +1,108 @@
+"""The alarms: one description, the file made of it, a page for each, and a fault that makes each ring."""
+
+import re
+from collections.abc import Mapping
+
+import pytest
+from shop_harness.services import ROOT
+
+from tools.alarms.description import ALARMS, Alarm, Scale, rules
+from tools.alarms.faults import FAULTS
+from tools.alarms.files import FILE, RUNBOOKS, text_of
+from tools.alarms.programs import ProgramMissingError, program
+from tools.alarms.trial import OWN_SECONDS, Trial, limit_of
+from tools.alarms.watching import Ringing
+
+NAMES = [alarm.name for alarm in ALARMS]
+HEADINGS = ["What it means", "See it", "What to do"]
+
+
+def test_the_file_of_rules_is_what_the_description_says() -> None:
+    assert FILE.read_text() == text_of(Scale()), "python -m tools.alarms --write-rules"
+
+
+def test_each_alarm_has_a_page_and_each_page_an_alarm() -> None:
+    assert {page.name for page in RUNBOOKS.glob("*.md")} == {alarm.page for alarm in ALARMS}
+
+
+@pytest.mark.parametrize("alarm", ALARMS, ids=NAMES)
+def test_a_page_says_what_it_means_how_to_see_it_and_what_to_do(alarm: Alarm) -> None:
+    text = (RUNBOOKS / alarm.page).read_text()
+
+    assert text.startswith(f"# {alarm.name}\n")
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("alarm", ALARMS, ids=NAMES)
+def test_a_page_is_found_from_the_alarm_and_on_the_site(alarm: Alarm) -> None:
+    [rule] = [each for each in rules(Scale())["groups"][0]["rules"] if each["alert"] == alarm.name]
+
+    assert (ROOT / rule["annotations"]["runbook_url"]).is_file()
+    assert f"- docs/runbooks/{alarm.page}" in (ROOT / "docs/site/mkdocs.yml").read_text()
+    assert f"[{alarm.name}](../runbooks/{alarm.page})" in (ROOT / "docs/reference/alarms.md").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_alarm_is_made_to_ring_by_a_fault_and_by_promtools_tests(name: str) -> None:
+    assert any(name in {each.alarm for each in fault.rings} for fault in FAULTS)
+    assert f'alertname="{name}"' in (ROOT / "deploy/observability/alerts_test.yml").read_text()
+
+
+def test_every_fault_names_alarms_that_there_are() -> None:
+    named = {each.alarm for fault in FAULTS for each in fault.rings} | {name for fault in FAULTS for name in fault.may}
+
+    assert named <= set(NAMES)
+
+
+@pytest.mark.parametrize("alarm", ALARMS, ids=NAMES)
+def test_an_alarm_cannot_promise_to_ring_before_its_rule_has_held(alarm: Alarm) -> None:
+    assert alarm.within >= alarm.lasts + 60
+
+
+# --- the scale ---
+
+SCALED: Mapping[str, tuple[str, str]] = {
+    "x > <120>": ("x > 120", "x > 4"),
+    "rate(x[<300s>])": ("rate(x[5m])", "rate(x[10s])"),
+    "rate(x[<90s>])": ("rate(x[90s])", "rate(x[3s])"),
+    "rate(x[<45s>])": ("rate(x[45s])", "rate(x[1500ms])"),
+    'x{le="<le 60>"}': ('x{le="60.0"}', 'x{le="1.0"}'),
+}
+
+
+@pytest.mark.parametrize(("rule", "texts"), SCALED.items(), ids=list(SCALED))
+def test_durations_limits_and_buckets_are_scaled_and_nothing_else(rule: str, texts: tuple[str, str]) -> None:
+    alarm = Alarm("A", rule, 60, 120, "page", "")
+
+    assert (Scale().rule(alarm), Scale(1 / 30).rule(alarm)) == texts
+
+
+# --- a trial ---
+
+
+def trial(rang: float | None, *others: Ringing) -> Trial:
+    return Trial(FAULTS[0], 10.0, rang, 1.0, others=frozenset(others))
+
+
+def test_a_trial_counts_if_its_alarm_rang_in_time() -> None:
+    assert [trial(rang).rang_in_time for rang in (9.9, 10.1, None)] == [True, False, False]
+
+
+def test_a_verdict_names_what_rang_wrongly() -> None:
+    assert trial(3.0, Ringing("ApiSlow", "orders")).verdict == (
+        "rang after 3.0 s (at most 10) and ended 1.0 s after it; wrong: ApiSlow of orders"
+    )
+
+
+def test_a_limit_is_that_of_the_slowest_alarm_of_the_fault() -> None:
+    within = {alarm.name: alarm.within for alarm in ALARMS}
+    [halted] = [fault for fault in FAULTS if "refuses every event" in fault.name]
+
+    assert limit_of(halted, Scale(1 / 30)) == max(within["ConsumerHalted"], within["DeadLetters"]) / 30 + OWN_SECONDS
+
+
+def test_a_missing_program_is_one_line_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    with pytest.raises(ProgramMissingError, match=r"^no alertmanager here: `apt-get install prometheus-alertmanager`$"):
+        program("alertmanager")

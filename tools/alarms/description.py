@@ -1,0 +1,210 @@
+"""Every alarm once: its rule, how soon it rings, and who is woken. The rules' file and `make alarms` are made of it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from outboxed.process import AGES
+
+Severity = Literal["page", "ticket"]
+_SECONDS = re.compile(r"<(\d+)>")
+_DURATION = re.compile(r"<(\d+)s>")
+_BUCKET = re.compile(r"<le (\d+)>")
+MINUTE = 60
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """`rule` is PromQL, in which `<60>` are seconds, `<60s>` a duration and `<le 60>` a bucket: these can be scaled.
+
+    It rings when the rule holds `lasts` seconds, and so `within` so many seconds after a fault begins.
+    """
+
+    name: str
+    rule: str
+    lasts: int
+    within: int
+    severity: Severity
+    summary: str
+
+    @property
+    def page(self) -> str:
+        """The file of its runbook: ServiceDown is in service-down.md."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", self.name).lower() + ".md"
+
+
+NOT_WHILE_DATABASE_IS_AWAY = "unless on (job) (min by (job) (min_over_time(database_up[<420s>])) == 0)"
+"""A rate still holds what happened before the database came back."""
+PAYMENTS_MADE = 'sum(rate(events_published_total{type=~"payment[.](captured|declined)[.]v1"}[<600s>]))'
+SERVED = 'http_requests_total{route!="other"'
+
+
+def _late(window: str) -> str:
+    in_time = f'sum(rate(order_settling_seconds_bucket{{le="<le 60>"}}[<{window}>]))'
+    return f"1 - {in_time} / sum(rate(order_settling_seconds_count[<{window}>]))"
+
+
+ALARMS: Sequence[Alarm] = (
+    Alarm(
+        "ServiceDown",
+        "up == 0",
+        lasts=MINUTE,
+        within=2 * MINUTE,
+        severity="page",
+        summary="{{ $labels.job }} at {{ $labels.instance }} doesn't answer Prometheus",
+    ),
+    Alarm(
+        "DatabaseDown",
+        "database_up == 0",
+        lasts=MINUTE,
+        within=2 * MINUTE,
+        severity="page",
+        summary="the database of {{ $labels.job }} doesn't answer",
+    ),
+    Alarm(
+        "KafkaLost",
+        "kafka_lost_seconds > <60>",
+        lasts=30,
+        within=4 * MINUTE,
+        severity="page",
+        summary="Kafka hasn't answered {{ $labels.job }} for {{ $value | humanizeDuration }}",
+    ),
+    Alarm(
+        "ConsumerHalted",
+        "consumer_halted == 1",
+        lasts=0,
+        within=5 * MINUTE,
+        severity="page",
+        summary="the consumer of {{ $labels.job }} has refused too many events and waits for a person",
+    ),
+    Alarm(
+        "ConsumerFailing",
+        "consumer_failing_seconds > <60> unless on (job, instance) (min_over_time(database_up[<120s>]) == 0)",
+        lasts=30,
+        within=3 * MINUTE,
+        severity="page",
+        summary="the consumer of {{ $labels.job }} has tried the same records for {{ $value | humanizeDuration }}",
+    ),
+    Alarm(
+        "OutboxStuck",
+        "outbox_oldest_seconds > <120> unless on (job, instance) kafka_lost_seconds > 0",
+        lasts=MINUTE,
+        within=5 * MINUTE,
+        severity="page",
+        summary="an event of {{ $labels.job }} has waited to be sent for {{ $value | humanizeDuration }}",
+    ),
+    Alarm(
+        "EventRefused",
+        'max by (job) (dead_letters{source="outbox"}) > 0 or max by (job) (outbox_held_rows) > 0',
+        lasts=MINUTE,
+        within=6 * MINUTE,
+        severity="ticket",
+        summary="Kafka refused an event of {{ $labels.job }}; the later ones of its key wait",
+    ),
+    Alarm(
+        "DeadLetters",
+        'max by (job, source) (dead_letters{source!="outbox"}) > 0',
+        lasts=0,
+        within=5 * MINUTE,
+        severity="ticket",
+        summary="{{ $labels.job }} gave up {{ $value }} of source {{ $labels.source }}",
+    ),
+    Alarm(
+        "TasksOverdue",
+        'max by (job, kind) (tasks_oldest_due_seconds{kind!="refund"}) > <120>',
+        lasts=MINUTE,
+        within=5 * MINUTE,
+        severity="page",
+        summary="a task {{ $labels.kind }} of {{ $labels.job }} has been due for {{ $value | humanizeDuration }}",
+    ),
+    Alarm(
+        "MoneyNotReturned",
+        'max by (job, kind) (tasks_oldest_due_seconds{kind="refund"}) > <120>',
+        lasts=MINUTE,
+        within=5 * MINUTE,
+        severity="page",
+        summary="a customer has waited for a refund for {{ $value | humanizeDuration }}",
+    ),
+    Alarm(
+        "OrdersOverdue",
+        "orders_overdue > 0",
+        lasts=MINUTE,
+        within=2 * MINUTE,
+        severity="page",
+        summary="{{ $value }} orders are pending after their payment deadline",
+    ),
+    Alarm(
+        "OrdersSlow",
+        f"{_late('300s')} > 14.4 * 0.001 and {_late('3600s')} > 14.4 * 0.001",
+        lasts=0,
+        within=5 * MINUTE,
+        severity="page",
+        summary="too many orders take more than a minute: at this rate the month's error budget lasts two days",
+    ),
+    Alarm(
+        "DeclinesUnusual",
+        f'sum(rate(events_published_total{{type="payment.declined.v1"}}[<600s>])) / {PAYMENTS_MADE} > 0.5',
+        lasts=2 * MINUTE,
+        within=10 * MINUTE,
+        severity="ticket",
+        summary="the gateway declines {{ $value | humanizePercentage }} of the cards",
+    ),
+    Alarm(
+        "ApiErrors",
+        f'sum by (job) (rate({SERVED}, status=~"5.."}}[<300s>])) / sum by (job) (rate({SERVED}}}[<300s>])) > 0.05 '
+        f"{NOT_WHILE_DATABASE_IS_AWAY}",
+        lasts=MINUTE,
+        within=4 * MINUTE,
+        severity="page",
+        summary="{{ $labels.job }} answers {{ $value | humanizePercentage }} of its requests with an error of its own",
+    ),
+    Alarm(
+        "ApiSlow",
+        'histogram_quantile(0.9, sum by (job, le) (rate(http_request_duration_seconds_bucket{route=~".*/orders.*"}'
+        f"[<300s>]))) > 1 {NOT_WHILE_DATABASE_IS_AWAY}",
+        lasts=2 * MINUTE,
+        within=6 * MINUTE,
+        severity="ticket",
+        summary="a tenth of the calls about orders takes {{ $value | humanizeDuration }} or more",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How long a second of the description lasts: 1 in production, less where faults are tried one after another."""
+
+    factor: float = 1.0
+
+    def duration(self, seconds: float) -> str:
+        """In Prometheus' form."""
+        scaled = seconds * self.factor
+        if scaled >= MINUTE and not scaled % MINUTE:
+            return f"{scaled // MINUTE:.0f}m"
+        return f"{scaled:.0f}s" if not scaled % 1 else f"{scaled * 1000:.0f}ms"
+
+    def rule(self, alarm: Alarm) -> str:
+        """The alarm's rule as PromQL."""
+        text = _DURATION.sub(lambda found: self.duration(int(found[1])), alarm.rule)
+        text = _BUCKET.sub(lambda found: f"{self._bucket(int(found[1])):.1f}", text)
+        return _SECONDS.sub(lambda found: f"{int(found[1]) * self.factor:g}", text)
+
+    def _bucket(self, seconds: int) -> float:
+        """The largest bound of the histogram that isn't more."""
+        return max(bound for bound in AGES if bound <= seconds * self.factor)
+
+
+def rules(scale: Scale) -> dict[str, Any]:
+    """The content of a file of rules."""
+    return {"groups": [{"name": "shop", "rules": [_rule(alarm, scale) for alarm in ALARMS]}]}
+
+
+def _rule(alarm: Alarm, scale: Scale) -> dict[str, Any]:
+    return {
+        "alert": alarm.name,
+        "expr": scale.rule(alarm),
+        "for": scale.duration(alarm.lasts),
+        "labels": {"severity": alarm.severity},
+        "annotations": {"summary": alarm.summary, "runbook_url": f"docs/runbooks/{alarm.page}"},
+    }

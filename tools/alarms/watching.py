@@ -1,0 +1,112 @@
+"""A real Prometheus and its alertmanager as processes, which watch the services of a system."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from backing_services.processes import HttpReady, ManagedProcess, ProcessSpec, free_port
+from shop_harness.services import SERVICES
+from shop_harness.system import LOOPBACK, System
+
+from tools.alarms.description import Scale
+from tools.alarms.files import write_rules
+from tools.alarms.programs import program
+
+EVERY = "1s"
+LOOK_SECONDS = 0.25
+READY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Ringing:
+    """An alarm that the alertmanager has, and of which job; empty for one of the whole shop."""
+
+    alarm: str
+    job: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.alarm} of {self.job}" if self.job else self.alarm
+
+
+class Watch:
+    """Prometheus asks each service every second, and judges by the scaled rules. Raises ProgramMissingError."""
+
+    def __init__(self, system: System, scale: Scale) -> None:
+        self._programs = {name: program(name) for name in ("prometheus", "alertmanager")}
+        self._system = system
+        self._scale = scale
+        self._ports = {name: free_port() for name in self._programs}
+        self._http = httpx.AsyncClient(timeout=5, trust_env=False)
+
+    async def start(self) -> None:
+        """Start both, and wait until they are ready. Raises ProcessFailedError."""
+        await self._start("alertmanager", self._receiver(), "--cluster.listen-address=")
+        await self._start("prometheus", self._targets())
+
+    async def close(self) -> None:
+        """End the connections; the processes end with the system."""
+        await self._http.aclose()
+
+    async def ringing(self) -> set[Ringing]:
+        """What rings now. Raises httpx.HTTPError."""
+        query = {"active": "true", "silenced": "true", "inhibited": "true"}
+        answer = await self._http.get(f"{self._url('alertmanager')}/api/v2/alerts", params=query)
+        labels = [alert["labels"] for alert in answer.raise_for_status().json()]
+        return {Ringing(each["alertname"], each.get("job", "")) for each in labels}
+
+    async def answer(self, query: str) -> Any:
+        """What Prometheus says to a query."""
+        answer = await self._http.get(f"{self._url('prometheus')}/api/v1/query", params={"query": query})
+        return answer.raise_for_status().json()["data"]["result"]
+
+    async def are_up(self, services: Collection[str] = SERVICES) -> bool:
+        """Whether Prometheus reaches all of them."""
+        up = {each["metric"]["job"] for each in await self.answer("up == 1")}
+        return up >= set(services)
+
+    def _url(self, name: str) -> str:
+        return f"http://{LOOPBACK}:{self._ports[name]}"
+
+    async def _start(self, name: str, configuration: dict[str, Any], *more: str) -> ManagedProcess:
+        folder = self._folder(name)
+        file = folder / "configuration.yml"
+        file.write_text(json.dumps(configuration))  # JSON is YAML
+        where = "storage.tsdb.path" if name == "prometheus" else "storage.path"
+        command = [
+            self._programs[name],
+            f"--config.file={file}",
+            f"--{where}={folder / 'data'}",
+            f"--web.listen-address={LOOPBACK}:{self._ports[name]}",
+            "--log.level=warn",
+            *more,
+        ]
+        ready = HttpReady(f"{self._url(name)}/-/ready")
+        spec = ProcessSpec(name, command, self._system.folder / f"{name}.log", ready=ready, ready_within=READY_SECONDS)
+        return await self._system.supervisor.start(spec)
+
+    def _folder(self, name: str) -> Path:
+        folder = self._system.folder / name
+        folder.mkdir()
+        return folder
+
+    def _receiver(self) -> dict[str, Any]:
+        """Nobody is told: who wants to know asks the alertmanager."""
+        return {"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]}
+
+    def _targets(self) -> dict[str, Any]:
+        rules = self._folder("rules") / "alerts.yml"
+        write_rules(rules, self._scale)
+        targets = {name: f"{LOOPBACK}:{self._system.ports[name]}" for name in SERVICES}
+        return {
+            "global": {"scrape_interval": EVERY, "scrape_timeout": EVERY, "evaluation_interval": EVERY},
+            "rule_files": [str(rules)],
+            "alerting": {
+                "alertmanagers": [{"static_configs": [{"targets": [f"{LOOPBACK}:{self._ports['alertmanager']}"]}]}]
+            },
+            "scrape_configs": [
+                {"job_name": name, "static_configs": [{"targets": [target]}]} for name, target in targets.items()
+            ],
+        }
