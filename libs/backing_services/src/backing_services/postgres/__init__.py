@@ -14,6 +14,7 @@ from backing_services.postgres.given import GivenPostgres
 from backing_services.postgres.isolation import DatabaseIsolation, IsolationError, rolled_back
 from backing_services.postgres.pooler import PgBouncer
 from backing_services.postgres.server import PostgresServer, asyncpg_url, connected
+from backing_services.postgres.synchronous import SyncDatabaseIsolation, django_address
 from backing_services.postgres.templates import Migrate, migrated_template
 
 __all__ = [
@@ -31,8 +32,10 @@ __all__ = [
     "PostgresNotInstalledError",
     "PostgresServer",
     "PostgresStartError",
+    "SyncDatabaseIsolation",
     "asyncpg_url",
     "connected",
+    "django_address",
     "migrated_template",
     "rolled_back",
 ]

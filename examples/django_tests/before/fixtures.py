@@ -1,0 +1,1 @@
+"""What the tests use: a database that somebody has to start first."""

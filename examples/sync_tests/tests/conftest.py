@@ -1,0 +1,3 @@
+from fixtures import engine, isolation
+
+__all__ = ["engine", "isolation"]
