@@ -11,7 +11,7 @@ UV := $(shell command -v uv || echo .tools/uv/bin/uv)
 # what uv says while it works, without its list of packages
 SAID := 2>&1 | sed '/^ [-+~] /d' >&2 || { echo "make: that was $(UV), started in $(CURDIR)" >&2; exit 1; }
 RUN := $(UV) run --frozen --all-packages --no-sync
-PROJECTS := $(patsubst %/pyproject.toml,%,$(wildcard $(addsuffix /pyproject.toml,libs/* services/* sandbox harness demo)))
+PROJECTS := $(patsubst %/pyproject.toml,%,$(wildcard $(addsuffix /pyproject.toml,libs/* services/* sandbox harness console demo)))
 PACKAGES := $(addprefix -p ,$(notdir $(patsubst %/__init__.py,%,$(wildcard $(PROJECTS:%=%/src/*/__init__.py)))))
 TESTS := conftest.py $(wildcard $(PROJECTS:%=%/tests) tests tools docs/site)
 MEMBERS := workspace $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PROJECTS:%=%/pyproject.toml))
@@ -36,6 +36,10 @@ demo: .venv ## send 200 orders through the whole system and judge it by its ledg
 .PHONY: up
 up: .venv ## start everything on this machine, without Docker, until Ctrl-C
 	@$(RUN) python -m shop_demo up
+
+.PHONY: story
+story: .venv ## what became of an order of `make up`, or of the containers: ORDER=<id>; ARGS=--json or --mermaid
+	@$(RUN) python -m shop_console story $(ARGS) $(or $(ORDER),$(error ORDER is needed, an order's id))
 
 .PHONY: run
 run: .venv ## one service alone, on the system of `make up` while that runs: SERVICE=payments ARGS="--role worker"
@@ -62,7 +66,7 @@ unit: ## the unit tests alone; likewise contract, model, parity, integration, jo
 
 .PHONY: watch
 watch: .venv ## on each save, the unit tests; ARGS=services/payments for those of a folder
-	@$(RUN) watchfiles --filter python "pytest -q -m unit $(ARGS)" libs services sandbox harness demo tools tests
+	@$(RUN) watchfiles --filter python "pytest -q -m unit $(ARGS)" libs services sandbox harness console demo tools tests
 
 .PHONY: ci
 ci: .venv ## the pipeline of SERVICE alone: lint, types, layers, its tests, and the Pact Broker where there is one

@@ -17,8 +17,8 @@ def npm() -> None:
         not_available("node", "npm is not installed")
 
 
-@pytest.mark.parametrize("name", ["swagger-ui-dist", "@asyncapi/react-component"])
-def test_what_a_service_serves_is_what_npm_has(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["swagger-ui-dist", "@asyncapi/react-component", "htmx.org", "htmx-ext-sse"])
+def test_what_our_programs_serve_is_what_npm_has(name: str, tmp_path: Path) -> None:
     package = packages()[name]
 
     package.fetch(tmp_path)

@@ -18,6 +18,7 @@ CI = ".ci/run"
 BROKER = "tools/broker_walkthrough/story.py"
 RUN_BY = {
     r"make up$": ("demo/tests/integration/test_up.py", '"shop_demo", "up"'),
+    r"make story": ("console/tests/integration/test_command.py", r'run\("story", order_id'),
     r"make (?:unit|contract|parity|lint|e2e)$|make images e2e": (CI, "make test"),
     r'make run SERVICE=\w+ ARGS=(?:"dead-letters list|doctor)': ("demo/tests/integration/test_up.py", '"ARGS=doctor"'),
     r"make logs ORDER=": ("demo/tests/integration/test_up.py", '"logs", f"ORDER='),

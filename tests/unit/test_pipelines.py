@@ -24,6 +24,7 @@ NOT_IN_CI = {
     "help": "shows this list",
     "up": "runs until Ctrl-C; demo/tests/integration/test_up.py runs it",
     "logs": "reads what `make up` runs; demo/tests/integration/test_up.py runs it",
+    "story": "needs a system that runs; console/tests/integration/test_command.py runs it",
     "watch": "waits for a person's saves",
     "format": "changes files",
     "release-build": "the workflow release builds what is tagged; tests/unit/test_release.py reads tags",

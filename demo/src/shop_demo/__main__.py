@@ -163,6 +163,7 @@ async def _up() -> int:
     given = {"ORDERS_RATE_LIMIT_PER_MINUTE": str(RATE), **os.environ}
     with up_file() as file:
         async with System(ports, console.log, given=given) as system:
+            await system.start_console()
             file.write(_variables(system))
             console.print(_welcome(system.ports) + _where(system, file), soft_wrap=True)
             raise await system.supervisor.failure()
@@ -196,6 +197,7 @@ def _welcome(ports: Ports) -> str:
     later = "".join(f"{name:<15}{ports.url(name)}/docs\n" for name in SERVICES if name not in SAGA)
     partner = f"{'partner':<15}{ports.url('partner')}/_jobs\n" if HAS_PARTNER else ""
     return f"""
+console        {ports.url("console")}  as {OPERATOR_EMAIL}, password: {OPERATOR_PASSWORD}
 orders         {orders}/docs  {orders}/asyncapi  {orders}/metrics
 payments       {ports.url("payments")}/docs
 notifications  {ports.url("notifications")}/docs

@@ -68,6 +68,7 @@ LISTENERS: Mapping[str, tuple[str, int]] = {
     "gateway": ("GATEWAY_PORT", 8090),
     "mail_catcher": ("MAILBOX_HTTP_PORT", 8025),
     "smtp": ("MAILBOX_SMTP_PORT", 1025),
+    "console": ("CONSOLE_HTTP_PORT", 8010),
     **({"partner": ("PARTNER_PORT", 8091)} if HAS_PARTNER else {}),
 }
 """What listens: the variable that sets its port, and its usual port."""

@@ -1,6 +1,7 @@
 """The whole system on this machine: PostgreSQL, Kafka, the sandbox and the services, each a process."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -171,6 +172,17 @@ class System:
     async def start_service(self, service: str) -> ManagedProcess:
         """Start the one process of a service, and keep it running."""
         return await self._run(service, service, self.environment(service, self.ports[service]))
+
+    async def start_console(self) -> ManagedProcess:
+        """Start the console, which shows what all the others do, and keep it running."""
+        settings = {
+            "HTTP_PORT": str(self.ports["console"]),
+            "SERVICES": json.dumps({service: self.ports.url(service) for service in SERVICES}),
+            "GATEWAY_URL": self.ports.url("gateway"),
+            "MAILBOX_URL": self.ports.url("mail_catcher"),
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+        }
+        return await self._run("console", "shop_console", _named("console", settings), "run")
 
     # --- what a subclass may do otherwise ---
 

@@ -3,6 +3,7 @@
 from outboxed._extras import extra
 
 with extra("faststream", of="outboxed.consuming"):
+    from outboxed._compat.aiokafka import read_any_batch
     from outboxed._compat.faststream import Subscriber
     from outboxed.consuming._batch import BatchConsumer, Progress, Route
     from outboxed.consuming._dead_letters import DeadLetterQueue
@@ -16,5 +17,6 @@ __all__ = [
     "Route",
     "Subscriber",
     "create_broker",
+    "read_any_batch",
     "subscribe",
 ]

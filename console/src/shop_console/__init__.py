@@ -1,0 +1,1 @@
+"""The console: what became of an order, in a browser or a terminal."""

@@ -1,0 +1,98 @@
+"""Who sees the pages, and the pages of the flow and the mailbox."""
+
+import httpx
+import pytest
+from backing_services.waiting import eventually
+from shop_console.browser import create_app
+from shop_console.teller import Teller
+
+from .conftest import Operator, Place
+
+PAGES = ("/orders", "/orders/x", "/orders/x/story.json", "/live", "/letters", "/flow", "/mailbox")
+
+
+@pytest.fixture
+async def stranger(teller: Teller) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(create_app(teller)), base_url="http://console")
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_nobody_sees_a_page_without_a_login(stranger: httpx.AsyncClient, path: str) -> None:
+    answer = await stranger.get(path)
+
+    if path.endswith(".json"):
+        assert answer.status_code == 401
+    else:
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={path}")
+
+
+async def test_a_part_of_a_page_leads_the_browser_to_the_login(stranger: httpx.AsyncClient) -> None:
+    answer = await stranger.get("/orders/rows", headers={"HX-Request": "true"})
+
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/login")
+
+
+async def test_a_wrong_password_is_one_sentence(stranger: httpx.AsyncClient) -> None:
+    answer = await stranger.post("/login", data={"email": "operator@shop.example", "password": "wrong"})
+
+    assert (answer.status_code, "Wrong e-mail address or password." in answer.text) == (401, True)
+
+
+@pytest.mark.parametrize("elsewhere", ["//evil.example", "https://evil.example", "/\\evil.example"])
+async def test_a_login_leads_nowhere_else(operator: Operator, elsewhere: str) -> None:
+    form = {"email": "operator@shop.example", "password": "operator of the harness", "next": elsewhere}
+
+    answer = await operator.http.post("/login", data=form)
+
+    assert answer.headers["location"] == "/orders"
+
+
+async def test_a_foreign_name_leads_nowhere(stranger: httpx.AsyncClient) -> None:
+    assert (await stranger.get("/login", headers={"Host": "evil.example"})).status_code == 400
+
+
+async def test_pages_may_load_from_here_alone(stranger: httpx.AsyncClient) -> None:
+    headers = (await stranger.get("/login")).headers
+
+    assert "default-src 'none'; script-src 'self'" in headers["Content-Security-Policy"]
+    assert headers["Cache-Control"] == "no-store"
+    assert (await stranger.get("/static/htmx.js")).headers["Content-Type"].startswith("text/javascript")
+    assert (await stranger.get("/static/../settings.py")).status_code == 404
+
+
+async def test_who_logs_out_is_out(operator: Operator) -> None:
+    left = await operator.send("/logout")
+
+    assert left.headers["location"] == "/login"
+    assert (await operator.http.get("/orders")).status_code == 303
+
+
+async def test_the_flow_shows_every_service_topic_and_event(operator: Operator, place: Place) -> None:
+    await place()
+
+    page = await operator.see("/flow")
+
+    for part in ("notifications", "order.confirmed.v1", "/min", "ready", "send_email"):
+        assert part in page
+    assert "failing" not in page
+
+
+async def test_the_mailbox_shows_an_e_mail_and_leads_to_its_order(operator: Operator, place: Place) -> None:
+    order_id = await place()
+
+    async def mail_id() -> str:
+        mails = (await operator.story(order_id))["mails"]
+        return str(mails[0]["ID"]) if mails else ""
+
+    found = await eventually(mail_id, within=20)
+
+    assert f"/mailbox/{found}" in await operator.see("/mailbox", q=f"message-id:{order_id}")
+    page = await operator.see(f"/mailbox/{found}")
+    assert f'href="/orders/{order_id}"' in page
+    html = await operator.http.get(f"/mailbox/{found}/html")
+    assert html.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    assert (await operator.http.get("/mailbox/nothing")).status_code == 404
+
+
+async def test_it_is_ready_once_everybody_was_met(stranger: httpx.AsyncClient) -> None:
+    assert (await stranger.get("/health/ready")).json() == {"status": "ok"}

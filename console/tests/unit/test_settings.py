@@ -1,0 +1,35 @@
+import pytest
+from outboxed.errors import ConfigurationError
+from shop_console.settings import load
+
+SERVICES = '{"orders": "http://127.0.0.1:8000"}'
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "CONSOLE_SERVICES: Field required"),
+        ({"SERVICES": "{}"}, "CONSOLE_SERVICES: Dictionary should have at least 1 item"),
+        ({"SERVICES": "orders"}, "CONSOLE_SERVICES and CONSOLE_HOSTS: must be JSON"),
+        ({"SERVICES": '{"orders": "ftp://x"}'}, "CONSOLE_SERVICES: "),
+        ({"SERVICES": SERVICES, "TOKENS_FROM": "login"}, "CONSOLE_TOKENS_FROM: login is none of CONSOLE_SERVICES"),
+        ({"SERVICES": SERVICES, "HTTP_PORT": "x"}, "CONSOLE_HTTP_PORT: "),
+    ],
+)
+def test_a_wrong_setting_is_one_line_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(f"CONSOLE_{name}", value)
+
+    with pytest.raises(ConfigurationError) as error:
+        load()
+
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_services_are_addresses_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSOLE_SERVICES", SERVICES)
+
+    assert load().services == {"orders": "http://127.0.0.1:8000"}
