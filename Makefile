@@ -283,6 +283,14 @@ docs: .venv/docs ## build the site: the pages, what each service does by its tes
 docs-check: .venv/docs ## look at every page of the site, and at /docs and /asyncapi of every service, in Chromium, without the internet
 	@REQUIRE=chromium $(RUN) pytest -q tests/integration/test_pages.py $(ARGS)
 
+.PHONY: console-check
+console-check: .venv/docs ## a person's tasks on the console in Chromium, wide and at 320 px, and how fast its pages are
+	@$(RUN) python -m tools.console_check $(ARGS)
+
+.PHONY: console-pictures
+console-pictures: .venv/docs ## make the pictures of README and of docs/learn/one-orders-story.md again, in Chromium
+	@$(RUN) python -m tools.console_check.pictures
+
 .PHONY: browser-files
 browser-files: .venv ## fetch with npm what our pages load in a browser, after a change of tools/browser_files/pins.toml
 	@$(RUN) python -m tools.browser_files

@@ -20,6 +20,7 @@ STAGE, SITE = ROOT / "build" / "docs", ROOT / "build" / "site"
 CONFIGURATION = ROOT / "docs" / "site" / "mkdocs.yml"
 LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)]*)?\)")
 SCRIPTS = "javascripts"
+PICTURES = ROOT / "docs" / "pictures"
 DIAGRAM = "```mermaid\n"
 HIDDEN = ("tests/", "build/", ".github/", "libs/pact_faststream/tests/")
 
@@ -33,8 +34,10 @@ def main() -> int:
         return 2
     shutil.rmtree(STAGE, ignore_errors=True)
     pages = _pages()
+    pictures = {picture.relative_to(ROOT).as_posix() for picture in PICTURES.glob("*.png")}
     for name in pages:
-        _put(name, _without_links_to_code(name, (ROOT / name).read_text(), pages))
+        _put(name, _without_links_to_code(name, (ROOT / name).read_text(), pages | pictures))
+    shutil.copytree(PICTURES, STAGE / PICTURES.relative_to(ROOT))
     for service in SERVICES:
         _put(f"behaviours/{service}.md", page(service, ROOT / "services" / service / "tests"))
     for name, text in reference.pages():

@@ -97,18 +97,26 @@ class Chromium:
             await context.close()
 
 
+def missing() -> str:
+    """Why no page can be looked at; empty where one can."""
+    if _program() is None:
+        return "no Chromium here (on Debian: apt install chromium)"
+    return "" if find_spec("playwright") else "no Playwright here: `make docs-check` installs it"
+
+
+def _program() -> str | None:
+    return next(filter(None, map(shutil.which, PROGRAMS)), None)
+
+
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Chromium]:
     """The machine's own Chromium, driven by Playwright; where one of them is missing, the test is not run."""
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        not_available("chromium", "no Chromium here (on Debian: apt install chromium)")
-    if find_spec("playwright") is None:
-        not_available("chromium", "no Playwright here: `make docs-check` installs it")
+    if reason := missing():
+        not_available("chromium", reason)
     from playwright.async_api import async_playwright  # noqa: PLC0415 - it isn't everywhere
 
     async with async_playwright() as playwright:
-        browser: Any = await playwright.chromium.launch(executable_path=program, args=FLAGS)
+        browser: Any = await playwright.chromium.launch(executable_path=_program(), args=FLAGS)
         try:
             yield Chromium(browser)
         finally:

@@ -26,6 +26,7 @@ RUN_BY = {
     r"make run SERVICE=\w+$": (CI, "make run SERVICE=payments ARGS=--help"),
     r"make ci( SERVICE=\w+)?$": (CI, "make ci-alone SERVICE="),
     r"make docs-check$": (CI, "chromium make test"),
+    r"make console-pictures$": ("tools/console_check/pictures.py", "running"),
     r"make browser-files$": ("tests/integration/test_browser_files.py", r"package\.fetch"),
     r"make engine(?:-stop)?$": (CI, "deploy/engine/engine (?:start|stop)"),
     r"make (new|remove)-service": ("tools/new_service_check/__main__.py", r'"\1-service"'),

@@ -34,6 +34,7 @@ NOT_IN_CI = {
     "broker": "make broker-walkthrough runs its commands",
     "broker-stand-in": "CI starts the program itself",
     "docs-check": "a part of make test, for which CI has Chromium",
+    "console-pictures": "changes files; make console-check takes pictures of the same pages",
     "browser-files": "changes files; tests/integration/test_browser_files.py fetches the same",
     "contracts-drop": "changes files; libs/asyncapi_gate tests it",
     "new-service": "changes files; make new-service-check and tests/unit/test_new_service.py make services",
