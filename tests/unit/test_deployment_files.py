@@ -8,7 +8,7 @@ import pytest
 import yaml
 from backing_services.kafka.apache import VERSION as KAFKA_VERSION
 from outboxed.tasks._worker import MAX_GRACE
-from shop_harness.services import LISTENERS, SERVICES
+from shop_harness.services import ALL, LISTENERS, SERVICES
 
 from tools.pythons.interpreters import SUPPORTED
 
@@ -31,7 +31,8 @@ def generic_dockerfile(service: str) -> str:
 
 
 def test_the_images_are_built_with_one_python_and_one_uv() -> None:
-    dockerfiles = [ROOT / "sandbox/Dockerfile", *(ROOT / "services" / service / "Dockerfile" for service in SERVICES)]
+    others = [ROOT / "sandbox/Dockerfile", ROOT / "console/Dockerfile"]
+    dockerfiles = [*others, *(ROOT / "services" / service / "Dockerfile" for service in SERVICES)]
     pins = {
         tuple(re.findall(r"^ARG PYTHON_IMAGE=(\S+:\S+)|\buv==(\S+)", file.read_text(), re.MULTILINE))
         for file in dockerfiles
@@ -57,7 +58,7 @@ def test_the_containers_are_those_that_the_tests_take_for_themselves() -> None:
 def test_every_port_is_on_loopback_and_can_be_changed() -> None:
     published = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
 
-    assert len(published) == 6 + len(SERVICES)
+    assert len(published) == 7 + len(SERVICES)
     assert [port for port in published if not ON_LOOPBACK.fullmatch(str(port))] == []
 
 
@@ -68,7 +69,7 @@ def test_several_can_run_side_by_side() -> None:
 
 
 ONE_SHOTS = [name for name, service in COMPOSE["services"].items() if service.get("healthcheck") == {"disable": True}]
-OURS = [*SERVICES, "payment-gateway"]
+OURS = [*SERVICES, "payment-gateway", "console"]
 SERVERS = [name for name in COMPOSE["services"] if name not in {*ONE_SHOTS, *SERVICES}]
 MIGRATIONS = [f"{service}-migrate" for service in SERVICES]
 DATA = {
@@ -123,7 +124,7 @@ def test_a_service_may_end_its_last_call(name: str) -> None:
     assert seconds >= MAX_GRACE + 2, "docker kills it while a call runs, whose outcome nobody knows then"
 
 
-@pytest.mark.parametrize("name", [*OURS, *MIGRATIONS, "orders-products"])
+@pytest.mark.parametrize("name", [*OURS, *MIGRATIONS, "orders-products", "orders-operator"])
 def test_an_image_that_is_built_here_is_never_pulled(name: str) -> None:
     assert COMPOSE["services"][name]["pull_policy"] == "never"
 
@@ -172,6 +173,12 @@ def test_each_service_has_a_database_and_a_role_of_its_own(name: str) -> None:
     assert environment[f"{upper}_DATABASE_PASSWORD"] == f"${{{upper}_DATABASE_PASSWORD:-{name}}}"
     assert [variable for variable in environment if not variable.startswith(f"{upper}_")] == []
     assert COMPOSE["services"][f"{name}-migrate"]["environment"] == environment
+
+
+def test_the_console_asks_every_service() -> None:
+    asked = json.loads(COMPOSE["services"]["console"]["environment"]["CONSOLE_SERVICES"])
+
+    assert asked == {name: f"http://{name}:{service.port}" for name, service in ALL.items()}
 
 
 def test_kafka_makes_no_topic_by_itself() -> None:

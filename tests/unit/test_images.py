@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 OURS = {
     **{service: ROOT / "services" / service / "Dockerfile" for service in SERVICES},
     "sandbox": ROOT / "sandbox/Dockerfile",
+    "console": ROOT / "console/Dockerfile",
 }
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|PRIVATE|CREDENTIAL", re.IGNORECASE)
 ROOTS = {"0", "root"}
@@ -58,7 +59,7 @@ def test_an_image_says_what_it_is_and_of_which_revision(name: str) -> None:
     assert 'image.revision="${REVISION}"' in labels
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, "console"])
 def test_an_image_asks_whether_its_process_lives_not_whether_it_is_ready(name: str) -> None:
     [check] = [argument for word, argument in last_stage(name) if word == "HEALTHCHECK"]
 
@@ -91,6 +92,7 @@ def test_the_build_sees_what_the_images_are_made_of_and_nothing_else() -> None:
         "!libs/outboxed",
         "!services/*",
         "!sandbox",
+        "!console",
     }
     last_allowed = max(at for at, line in enumerate(lines) if line.startswith("!"))
     assert {"**/tests", "**/__pycache__", "**/.*"} <= set(lines[last_allowed + 1 :])

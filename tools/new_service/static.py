@@ -110,6 +110,10 @@ def _put_into_compose(text: str, wiring: Wiring) -> str:
     image = wiring.name.replace("_", "-")
     block = environment(Path(__file__).parent).get_template("compose.yml.jinja")
     services = block.render(name=wiring.name, upper=wiring.upper, port=wiring.port, image=image)
+    own = f'"{wiring.name}": "http://{wiring.name}:{wiring.port}"'
+    text = re.sub(
+        r"(CONSOLE_SERVICES: >-\n(?:        .*\n)*?        .*)\}\n", rf"\1,\n        {own}}}\n", text, count=1
+    )
     before, mark, after = text.partition(BEFORE_THE_BROKER)
     return f"{before.rstrip()}\n\n{services}\n{mark}{after}"
 
@@ -117,6 +121,7 @@ def _put_into_compose(text: str, wiring: Wiring) -> str:
 def _take_out_of_compose(text: str, wiring: Wiring) -> str:
     for topic, partitions in wiring.topics.items():
         text = text.replace(f" {topic}={partitions}", "", 1)
+    text = re.sub(rf',\n        "{wiring.name}": "http://{wiring.name}:\d+"', "", text)
     for one in ("partner", "migrate", ""):
         service = f"{wiring.name}-{one}" if one else wiring.name
         text = re.sub(rf"(?m)^  {service}:\n(?:    .*\n|\n(?=    ))*\n", "", text, count=1)

@@ -23,10 +23,16 @@ command_line = CommandLine(NAME, Settings, build)
 
 
 @command_line.typer.command()
-def create_operator(email: Annotated[str, typer.Option(help="The operator's e-mail address.")]) -> None:
+def create_operator(
+    email: Annotated[str, typer.Option(help="The operator's e-mail address.")],
+    *,
+    unless_there: Annotated[
+        bool, typer.Option("--unless-there", help="Leave an account that is there as it is.")
+    ] = False,
+) -> None:
     """Make an operator's account; the password comes from ORDERS_OPERATOR_PASSWORD."""
 
-    async def create(service: Service[Any]) -> None:
+    async def create(service: Service[Any]) -> str:
         password = Settings().operator_password.get_secret_value()
         _check("ORDERS_OPERATOR_PASSWORD", password, Password)
         _check("--email", email, Email)
@@ -36,10 +42,12 @@ def create_operator(email: Annotated[str, typer.Option(help="The operator's e-ma
             async with service.transactions() as uow:
                 await handlers.register_user(command, uow)
         except EmailTakenError:
+            if unless_there:
+                return f"{email} already has an account, which stays as it is"
             raise ConfigurationError(f"{email} already has an account") from None
+        return f"operator {email} created"
 
-    command_line.execute(create)
-    typer.echo(f"operator {email} created")
+    typer.echo(command_line.execute(create))
 
 
 def _check(name: str, value: str, rules: Any) -> None:

@@ -323,9 +323,11 @@ async def test_an_operator_is_made_once(command: Commands, transactions: Transac
 
     result = await command(*arguments, ORDERS_OPERATOR_PASSWORD="correct horse")
     again = await command.refused(*arguments, ORDERS_OPERATOR_PASSWORD="correct horse")
+    left = await command(*arguments, "--unless-there", ORDERS_OPERATOR_PASSWORD="another horse")
 
     assert (result.exit_code, result.stdout) == (0, "operator Op@example.com created\n")
     assert again == "orders: Op@example.com already has an account"
+    assert (left.exit_code, left.stdout) == (0, "Op@example.com already has an account, which stays as it is\n")
     async with transactions() as uow:
         user = await uow.users.find_by_email("op@example.com")
     assert user is not None
