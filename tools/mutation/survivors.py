@@ -30,6 +30,7 @@ EXPLAINED = (
     Explained(
         "outboxed/consuming/_batch.py", "_Batch(None, batch.undecodable)", "no events and none are handled alike"
     ),
+    Explained("outboxed/consuming/_batch.py", '(raw or b"XXXX")', "neither text is a time"),
     Explained(
         "outboxed/tasks/_worker.py", "if (free) or True else []", "to claim none is to ask the queue for nothing"
     ),

@@ -18,7 +18,8 @@ from tools.packaged import Environment, Library, StepError, build, libraries, ru
 from tools.pythons.interpreters import SUPPORTED, available
 from tools.release_check.documents import problems_of
 
-TYPES = ("--strict", "--no-error-summary", "--python-version", SUPPORTED[0])
+TYPES = ("--strict", "--no-error-summary", "--config-file=", "--python-version", SUPPORTED[0])
+STUBS = {"django_tests": ["django-stubs"]}
 
 
 def main(python: Annotated[list[str] | None, typer.Option(help="Such as 3.13; several are possible.")] = None) -> None:
@@ -66,7 +67,7 @@ def _check_types(name: str, folder: Path, built: Path) -> None:
     code = examples.EXAMPLES / name / "after"
     environment = Environment.made(folder / f"{name}-types")
     requirements = examples.EXAMPLES / name / "requirements.txt"
-    environment.install("-r", requirements, "mypy", "pyright[nodejs]", wheels=built)
+    environment.install("-r", requirements, "mypy", "pyright[nodejs]", *STUBS.get(name, []), wheels=built)
     run([environment.python, "-m", "mypy", *TYPES, "--cache-dir", folder / "mypy", "."], code)
     run([environment.python, "-m", "pyright", "--pythonpath", environment.python, "."], code)
 

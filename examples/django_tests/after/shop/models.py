@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Order(models.Model):
-    total = models.IntegerField()
+    total: "models.IntegerField[int, int]" = models.IntegerField()
 
     def __str__(self) -> str:
         return f"order {self.pk}: {self.total}"

@@ -83,11 +83,28 @@ def records() -> Records:
     return Records()
 
 
+@dataclass
+class Counts:
+    """What a worker tells its metrics."""
+
+    attempts: list[tuple[str, str]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def task_attempted(self, kind: str, outcome: str, seconds: float, due_for: float) -> None:
+        self.attempts.append((kind, outcome))
+        self.seconds += [seconds, due_for]
+
+
 @pytest.fixture
-def make(database: Database, outside: Outside, records: Records) -> MakeWorker:
+def counts() -> Counts:
+    return Counts()
+
+
+@pytest.fixture
+def make(database: Database, outside: Outside, records: Records, counts: Counts) -> MakeWorker:
     def worker(*others: TaskKind[Any], **changes: Any) -> Worker[Any]:
         kind = TaskKind("call", **{"call": outside.call, "record": records.record, **changes})
-        return Worker([kind, *others], InMemoryTaskQueue(database), database, database.tasks_scheduled)
+        return Worker([kind, *others], InMemoryTaskQueue(database), database, database.tasks_scheduled, counts)
 
     return worker
 
@@ -231,7 +248,13 @@ async def test_a_lease_outlasts_a_call_and_the_longest_wait_for_a_connection() -
 
 @pytest.mark.parametrize("error", [None, RuntimeError("late")])
 async def test_who_lost_the_lease_writes_nothing(
-    database: Database, make: MakeWorker, outside: Outside, records: Records, clock: Clock, error: Exception | None
+    database: Database,
+    make: MakeWorker,
+    outside: Outside,
+    records: Records,
+    clock: Clock,
+    counts: Counts,
+    error: Exception | None,
 ) -> None:
     worker = make(gives_up=lambda *_: True, abandon=records.abandon)
     await schedule(database, "1")
@@ -249,6 +272,61 @@ async def test_who_lost_the_lease_writes_nothing(
     assert not database.state.buried_tasks
     assert not records.outcomes
     assert not records.abandoned
+    assert counts.attempts == [("call", "lease_lost")]
+    assert [attempt.outcome for attempt in worker.attempts.of("1")] == [
+        "lease lost" if error is None else "lease lost: RuntimeError: late"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "gives_up", "ended", "told"),
+    [
+        (None, False, "done", "done"),
+        (RuntimeError("no"), False, "postponed", "postponed: RuntimeError: no"),
+        (RuntimeError("no"), True, "dead_lettered", "dead letter: RuntimeError: no"),
+    ],
+)
+async def test_how_an_attempt_ended_is_counted_and_remembered(
+    database: Database,
+    make: MakeWorker,
+    outside: Outside,
+    counts: Counts,
+    error: Exception | None,
+    gives_up: bool,
+    ended: str,
+    told: str,
+) -> None:
+    worker = make(gives_up=lambda *_: gives_up)
+    await schedule(database, "1")
+    outside.error = error
+
+    await worker.run_due()
+
+    [attempt] = worker.attempts.of("1")
+    assert (counts.attempts, attempt.outcome) == ([("call", ended)], told)
+    assert 0 <= attempt.seconds == counts.seconds[0] < 10
+    assert 0 <= counts.seconds[1] < 10
+
+
+async def test_an_attempt_that_cannot_be_postponed_is_left_to_the_end_of_its_lease(
+    database: Database, outside: Outside, counts: Counts
+) -> None:
+    class Away(InMemoryTaskQueue[InMemoryAccounts]):
+        async def postpone(self, *_: object) -> None:
+            raise OSError("the database is away")
+
+    kind: TaskKind[Any] = TaskKind("call", call=outside.call, record=Records().record)
+    worker = Worker([kind], Away(database), database, database.tasks_scheduled, counts)
+    await schedule(database, "1")
+    outside.error = RuntimeError("no")
+
+    await worker.run_due()
+
+    [attempt] = worker.attempts.of("1")
+    assert (counts.attempts, attempt.outcome) == (
+        [("call", "postponed")],
+        "left to the end of its lease: RuntimeError: no",
+    )
 
 
 async def test_a_record_that_fails_leaves_nothing_and_the_task_comes_again(
