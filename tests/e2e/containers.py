@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -68,6 +69,10 @@ class Project:
     def output(self, *arguments: str, limit: float = COMMAND_LIMIT) -> str:
         """What `docker compose` prints. Raises ComposeError."""
         return _output(["docker", "compose", *arguments], limit, **self._settings)
+
+    def logs_of(self, order_id: str) -> str:
+        """What `make logs ORDER=... ARGS=--compose` prints. Raises ComposeError."""
+        return _output([sys.executable, "-m", "tools.logs", order_id, "--compose"], **self._settings)
 
     def __enter__(self) -> Self:
         self._settings["REVISION"] = revision()

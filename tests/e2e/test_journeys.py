@@ -31,6 +31,27 @@ async def test_a_paid_order_is_confirmed_and_its_customer_gets_the_mail(shop: Co
     await is_confirmed_once(shop, customer, order_id)
 
 
+async def test_the_logs_of_all_containers_tell_an_orders_story(shop: ComposedShop, customer: Customer) -> None:
+    order_id, other_id = await customer.orders("pm_card_ok"), await customer.orders("pm_card_ok")
+    await is_confirmed_once(shop, customer, order_id, other_id)
+
+    told = await asyncio.to_thread(shop.project.logs_of, order_id)
+
+    happened = ("type=order.placed.v1", "task=charge", "type=payment.captured.v1", "task=send_email")
+    places = [told.index(each) for each in happened]
+    assert places == sorted(places)
+    assert other_id not in told
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_doctor_of_a_service_finds_nothing_wrong(shop: ComposedShop, service: str) -> None:
+    told = await shop.run("exec", "--no-TTY", service, "python", "-m", service, "doctor")
+
+    assert told.startswith("ok       settings")
+    assert "failed" not in {line[:8].strip() for line in told.splitlines()}
+    assert "12 partitions, 1048588 bytes" in told
+
+
 async def test_a_declined_card_cancels_the_order_and_costs_nothing(shop: ComposedShop, customer: Customer) -> None:
     order_id = await customer.orders("pm_card_declined")
 

@@ -27,6 +27,8 @@ from tools.alarms.trial import Trial, healthy, tried
 from tools.alarms.watching import Watch
 
 SCALE = Scale(1 / 30)
+PIPED_WIDTH = 140
+"""A file or a pipe has no width of its own."""
 console = Console(log_path=False, highlight=False, soft_wrap=True)
 
 
@@ -50,7 +52,7 @@ def main(
         trials, orders, false = asyncio.run(_run(chosen, healthy_orders, rate))
     except (*FOR_A_PERSON, ProgramMissingError, NoAnswerError, StillWaitingError, httpx.HTTPError) as error:
         _fail(str(error) or type(error).__name__)
-    console.print(_table(trials))
+    Console(width=None if console.is_terminal else PIPED_WIDTH).print(_table(trials))
     rang = sum(trial.rang_in_time for trial in trials)
     false += sum(len(trial.others) for trial in trials)
     unquiet = [trial.fault.name for trial in trials if trial.clear is None]
@@ -70,7 +72,7 @@ async def _run(faults: Sequence[Fault], healthy_orders: int, rate: float) -> tup
         watch = Watch(shop, SCALE)
         try:
             await watch.start()
-            await eventually(watch.are_up, within=30)
+            await eventually(watch.sees_all, within=30)
             console.print(
                 f"rules of {FILE.name}, with a minute lasting {60 * SCALE.factor:g} s; {rate:g} orders a second"
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 from backing_services.postgres import connected
 from outboxed.relay import LOCK_ID
+from shop_harness.services import SERVICES
 
 from tools.alarms.load import CARD, Load
 from tools.alarms.shop import Shop
@@ -187,8 +188,8 @@ FAULTS: Sequence[Fault] = (
     Fault("orders is frozen", partial(_frozen, "orders"), _of("ServiceDown", "orders"), LATE),
     Fault("payments is frozen", partial(_frozen, "payments"), _of("ServiceDown", "payments"), LATE),
     Fault("notifications is frozen", partial(_frozen, "notifications"), _of("ServiceDown", "notifications")),
-    Fault("PostgreSQL is stopped", _no_postgres, _of("DatabaseDown", "orders", "payments", "notifications"), LATE),
-    Fault("Kafka doesn't answer", _no_kafka, _of("KafkaLost", "orders", "payments", "notifications"), LATE),
+    Fault("PostgreSQL is stopped", _no_postgres, _of("DatabaseDown", *SERVICES), LATE),
+    Fault("Kafka doesn't answer", _no_kafka, _of("KafkaLost", *SERVICES), LATE),
     Fault("the gateway answers 500", partial(_gateway, [_CHARGE]), _of("TasksOverdue", "payments"), LATE),
     Fault("the gateway is stopped", partial(_stopped, "payment gateway"), _of("TasksOverdue", "payments"), LATE),
     Fault(

@@ -22,7 +22,7 @@ class Shop(System):
     kafka: MockKafka
 
     def __init__(self) -> None:
-        super().__init__(Ports.free(), lambda _: None, given={})
+        super().__init__(Ports.free(), lambda _: None)
         self.http = httpx.AsyncClient(timeout=10, trust_env=False)
 
     async def _start_servers(self) -> None:

@@ -1,7 +1,6 @@
 """A real Prometheus and its alertmanager as processes, which watch the services of a system."""
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,15 +56,10 @@ class Watch:
         labels = [alert["labels"] for alert in answer.raise_for_status().json()]
         return {Ringing(each["alertname"], each.get("job", "")) for each in labels}
 
-    async def answer(self, query: str) -> Any:
-        """What Prometheus says to a query."""
-        answer = await self._http.get(f"{self._url('prometheus')}/api/v1/query", params={"query": query})
-        return answer.raise_for_status().json()["data"]["result"]
-
-    async def are_up(self, services: Collection[str] = SERVICES) -> bool:
-        """Whether Prometheus reaches all of them."""
-        up = {each["metric"]["job"] for each in await self.answer("up == 1")}
-        return up >= set(services)
+    async def sees_all(self) -> bool:
+        """Whether Prometheus reaches every service. Raises httpx.HTTPError."""
+        answer = await self._http.get(f"{self._url('prometheus')}/api/v1/query", params={"query": "up == 1"})
+        return {each["metric"]["job"] for each in answer.raise_for_status().json()["data"]["result"]} >= set(SERVICES)
 
     def _url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self._ports[name]}"
