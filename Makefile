@@ -202,7 +202,7 @@ pythons: .venv ## the unit and contract tests on each Python that is supported; 
 	@$(RUN) python -m tools.pythons $(ARGS)
 
 .PHONY: floors
-floors: .venv ## the libraries' unit tests on the lowest version of each dependency; ARGS="--python 3.13" on that Python
+floors: .venv ## the libraries' unit tests on the lowest version of each dependency; ARGS='--level "unit or integration"' also these
 	@$(RUN) python -m tools.floors $(ARGS)
 
 .PHONY: release-check

@@ -257,7 +257,7 @@ def test_the_lowest_versions_are_tested_on_the_oldest_python() -> None:
 
     assert job["steps"][-1]["run"] == "make floors"
     assert job["steps"][1]["with"]["python-version"] == SUPPORTED[0]
-    assert "\nmake floors\n" in CI
+    assert "\nmake floors ARGS='--level \"unit or integration\"'\n" in CI
 
 
 def test_a_warning_and_a_wrong_marker_are_errors() -> None:
