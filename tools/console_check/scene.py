@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import httpx
 from aiokafka import AIOKafkaProducer
+from shop_harness.breaking import Breaking
 from shop_harness.customers import API, OrdersApi, order_of
 from shop_harness.system import OPERATOR_EMAIL, OPERATOR_PASSWORD, Ports, System
 
@@ -74,8 +75,8 @@ class Scene:
 @asynccontextmanager
 async def running(folder: Path) -> AsyncIterator[Scene]:
     """The whole shop and its console, each a process, until the block ends."""
-    async with System(Ports.free(), lambda _: None, folder=folder) as system:
-        await system.start_console()
+    async with System(Ports.free(), lambda _: None, folder=folder) as system, Breaking(system) as breaking:
+        await system.start_console(breaking.settings)
         url = f"{system.ports.url('orders')}{API}"
         async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
             api = OrdersApi(http)

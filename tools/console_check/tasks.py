@@ -73,10 +73,10 @@ async def logs_in_by_keyboard(person: Person) -> None:
 async def reaches_every_page_by_keyboard(person: Person) -> None:
     await person.go("/orders")
     reached = []
-    for _ in range(5):
+    for _ in range(6):
         await person.page.keyboard.press("Tab")
         reached.append(await person.page.evaluate(FOCUSED))
-    assert reached == ["Skip to the content", "Orders", "Dead letters", "Flow", "Mailbox"], reached
+    assert reached == ["Skip to the content", "Orders", "Dead letters", "Flow", "Mailbox", "Break it"], reached
 
 
 async def sees_an_order_come_in(person: Person) -> None:
@@ -168,6 +168,15 @@ async def sees_how_things_flow(person: Person) -> None:
     await person.look("flow")
 
 
+async def kills_a_service_and_sees_it_come_back(person: Person) -> None:
+    await person.go("/break")
+    await person.page.get_by_role("button", name="Kill notifications").click()
+    newest = person.page.get_by_role("article", name="Kill notifications").first
+    await newest.get_by_role("heading", name="being watched").wait_for()
+    await newest.get_by_role("heading", name="recovered after").wait_for(timeout=2 * AT_ONCE)
+    await person.look("break")
+
+
 async def is_told_that_an_order_is_unknown(person: Person) -> None:
     await person.go("/orders")
     faults = list(person.visitor.faults)
@@ -199,6 +208,7 @@ TASKS: tuple[Task, ...] = (
     mends_a_dead_letter,
     discards_a_dead_letter,
     sees_how_things_flow,
+    kills_a_service_and_sees_it_come_back,
     is_told_that_an_order_is_unknown,
     logs_out,
 )

@@ -14,6 +14,7 @@ from outboxed.errors import ConfigurationError
 from outboxed.process import Role, bind, configure_logs, http_role, run_roles
 from rich.console import Console
 
+from shop_console.breaking import Breaker
 from shop_console.browser import create_app
 from shop_console.settings import PREFIX, Settings, load
 from shop_console.teller import Teller
@@ -75,7 +76,18 @@ async def _serve(settings: Settings) -> int:
             with contextlib.suppress(asyncio.CancelledError):
                 await following
 
-        return await run_roles([http_role(create_app(teller), listener), Role("follower", follow)])
+        breaker = _breaker(settings, teller)
+        try:
+            return await run_roles([http_role(create_app(teller, breaker), listener), Role("follower", follow)])
+        finally:
+            if breaker is not None:
+                await breaker.close()
+
+
+def _breaker(settings: Settings, teller: Teller) -> Breaker | None:
+    if settings.breaking_url is None:
+        return None
+    return Breaker(teller, settings.breaking_url, settings.breaking_secret.get_secret_value())
 
 
 async def _asked(url: str, path: str) -> httpx.Response:

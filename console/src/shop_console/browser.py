@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from shop_console import pages
+from shop_console.breaking import Breaker
 from shop_console.facts import NotLoggedInError
 from shop_console.guards import Guards
 from shop_console.needs import LoginNeededError, Needs
@@ -16,10 +17,10 @@ from shop_console.sessions import COOKIE, Sessions
 from shop_console.teller import Teller
 
 
-def create_app(teller: Teller, sessions: Sessions | None = None) -> FastAPI:
-    """The app on what tells stories; nothing is asked before a page is."""
+def create_app(teller: Teller, breaker: Breaker | None = None, sessions: Sessions | None = None) -> FastAPI:
+    """The app on what tells stories, and on what breaks the system where that is wanted."""
     app = FastAPI(title="console", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.needs = Needs(teller, sessions or Sessions())
+    app.state.needs = Needs(teller, sessions or Sessions(), breaker)
     for router in pages.ROUTERS:
         app.include_router(router)
     app.add_exception_handler(LoginNeededError, _to_login)

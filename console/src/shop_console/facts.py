@@ -119,6 +119,9 @@ class Sources:
 
     async def _get(self, url: str, query: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Any:
         answer = await self.http.get(url, params=query, headers=headers, timeout=TIMEOUT_SECONDS)
+        if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            # once more: after a crash of its database a service may refuse the first request
+            answer = await self.http.get(url, params=query, headers=headers, timeout=TIMEOUT_SECONDS)
         if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             raise NotLoggedInError(url)
         if answer.status_code in {httpx.codes.NOT_FOUND, httpx.codes.UNPROCESSABLE_ENTITY}:

@@ -31,6 +31,7 @@ class State:
     tasks: Mapping[str, float] | None = None
     oldest_task: float | None = None
     letters: Mapping[str, float] | None = None
+    kafka_lost: float | None = None
 
     @property
     def open_letters(self) -> float:
@@ -106,6 +107,7 @@ def _of_metrics(name: str, problem: str, exposition: str) -> State:
         tasks=samples.get("tasks_due", {}),
         oldest_task=max(samples.get("tasks_oldest_due_seconds", {}).values(), default=None),
         letters=samples.get("dead_letters", {}),
+        kafka_lost=one.get("kafka_lost_seconds"),
     )
 
 

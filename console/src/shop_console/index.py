@@ -54,6 +54,11 @@ class Order:
         return min(named, key=lambda seen: seen.recorded).type.partition(".")[0] if named else ""
 
     @property
+    def has_its_beginning(self) -> bool:
+        """Whether the first version's event is there: an order may come back after it was forgotten."""
+        return any(seen.sequence == 1 and seen.type.startswith(f"{self.thing}.") for seen in self.records)
+
+    @property
     def state(self) -> str:
         """By the newest event of the thing itself."""
         thing = self.thing

@@ -11,6 +11,7 @@ import jinja2
 from fastapi import Depends, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
+from shop_console.breaking import Breaker
 from shop_console.sessions import COOKIE, Session, Sessions
 from shop_console.teller import Teller
 from shop_console.wording import clock, day, duration
@@ -26,6 +27,7 @@ class Needs:
 
     teller: Teller
     sessions: Sessions
+    breaker: Breaker | None = None
 
     @cached_property
     def templates(self) -> jinja2.Environment:
@@ -43,7 +45,12 @@ class Needs:
 
     def page(self, name: str, session: Session | None, *, code: int = 200, **values: Any) -> HTMLResponse:
         """A page or a part of one."""
-        shared = {"session": session, "has_mailbox": self.teller.settings.mailbox_url is not None}
+        settings = self.teller.settings
+        shared = {
+            "session": session,
+            "has_mailbox": settings.mailbox_url is not None,
+            "can_break": settings.breaking_url is not None,
+        }
         return HTMLResponse(self.templates.get_template(name).render(**shared, **values), code)
 
 

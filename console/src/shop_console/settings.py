@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     """The sandbox's payment gateway, where there is one."""
     mailbox_url: HttpUrl | None = None
     """The sandbox's mail catcher, or Mailpit, where there is one."""
+    breaking_url: HttpUrl | None = None
+    """What breaks the system on demand: `make up` has it, production never."""
+    breaking_secret: SecretStr = SecretStr("")
     kept_orders: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Orders whose records are held in memory; the oldest give way."""
     kafka_bootstrap_servers: BootstrapServers = ("127.0.0.1:9092",)
@@ -54,6 +57,12 @@ class Settings(BaseSettings):
     def _check_who_gives_tokens(self) -> Self:
         if self.tokens_from not in self.services:
             raise ValueError(f"{PREFIX}TOKENS_FROM: {self.tokens_from} is none of {PREFIX}SERVICES")
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_to_break_production(self) -> Self:
+        if self.environment == "production" and self.breaking_url is not None:
+            raise ValueError(f"{PREFIX}BREAKING_URL must not be set in production: it breaks the system on purpose")
         return self
 
     @property

@@ -12,7 +12,7 @@ from outboxed.settings import KafkaSettings
 
 from shop_console.catalogue import Catalogue, describe
 from shop_console.facts import Facts, Sources
-from shop_console.index import Index
+from shop_console.index import Index, Order
 from shop_console.seen import Seen, instant
 from shop_console.settings import Settings
 from shop_console.story import Story, tell
@@ -64,12 +64,17 @@ class Teller:
         records: Sequence[Seen] = order.records if order else ()
         facts = await self._facts(key, records, token)
         since = _placed(facts)
-        # an order that is younger than others in the index has only just been placed
-        if order is None and since and self.index.oldest and since < self.index.oldest:
+        if since and self._is_older(order, since):
             records, why = await self._older(key, since)
             facts = await self._facts(key, records, token)
             facts = Facts(facts.services, facts.ledger, facts.mails, [*facts.missing, why])
         return tell(key, records, facts, self.catalogue)
+
+    def _is_older(self, order: Order | None, since: datetime) -> bool:
+        """An order that is younger than others in the index has only just been placed."""
+        if order is not None:
+            return not order.has_its_beginning
+        return self.index.oldest is not None and since < self.index.oldest
 
     async def _facts(self, key: str, records: Sequence[Seen], token: str) -> Facts:
         event_ids = [seen.event_id for seen in records if seen.event_id][:MOST_EVENT_IDS]

@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from backing_services.waiting import eventually
+from shop_console.breaking import Breaker
 from shop_console.browser import create_app
 from shop_console.settings import Settings
 from shop_console.teller import Teller
@@ -74,12 +75,16 @@ async def running(settings: Settings) -> AsyncIterator[Teller]:
 
 
 @asynccontextmanager
-async def logged_in(teller: Teller) -> AsyncIterator[Operator]:
-    transport = httpx.ASGITransport(create_app(teller))
+async def logged_in(teller: Teller, breaker: Breaker | None = None) -> AsyncIterator[Operator]:
+    transport = httpx.ASGITransport(create_app(teller, breaker))
     async with httpx.AsyncClient(transport=transport, base_url="http://console", timeout=30) as http:
         login = {"email": OPERATOR_EMAIL, "password": OPERATOR_PASSWORD}
-        entered = await http.post("/login", data=login)
-        assert (entered.status_code, entered.headers["location"]) == (303, "/orders")
+
+        async def enters() -> bool:
+            # after a crash of PostgreSQL the first request of an API fails
+            return bool((await http.post("/login", data=login)).headers.get("location") == "/orders")
+
+        await eventually(enters, within=10)
         found = CSRF.search((await http.get("/orders")).text)
         assert found is not None
         yield Operator(http, found[1])
@@ -101,8 +106,12 @@ Place = Callable[..., Awaitable[str]]
 Cancel = Callable[[str], Awaitable[None]]
 
 
-@pytest.fixture(scope="session")
-async def customer(system: System) -> AsyncIterator[tuple[OrdersApi, dict[str, str]]]:
+Customer = tuple[OrdersApi, dict[str, str]]
+
+
+@asynccontextmanager
+async def ada(system: System) -> AsyncIterator[Customer]:
+    """A customer with an account, who is logged in."""
     url = f"{system.ports.url('orders')}{API}"
     async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
         api = OrdersApi(http)
@@ -110,8 +119,14 @@ async def customer(system: System) -> AsyncIterator[tuple[OrdersApi, dict[str, s
         yield api, await api.log_in("ada@example.com")
 
 
+@pytest.fixture(scope="session")
+async def customer(system: System) -> AsyncIterator[Customer]:
+    async with ada(system) as customer:
+        yield customer
+
+
 @pytest.fixture
-def place(customer: tuple[OrdersApi, dict[str, str]]) -> Place:
+def place(customer: Customer) -> Place:
     """Place an order as Ada, and return its id."""
     api, headers = customer
 
@@ -123,7 +138,7 @@ def place(customer: tuple[OrdersApi, dict[str, str]]) -> Place:
 
 
 @pytest.fixture
-def cancel(customer: tuple[OrdersApi, dict[str, str]]) -> Cancel:
+def cancel(customer: Customer) -> Cancel:
     api, headers = customer
 
     async def cancel(order_id: str) -> None:

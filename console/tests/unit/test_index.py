@@ -72,6 +72,16 @@ def test_a_record_that_is_no_event_has_no_state() -> None:
     assert (order.state, order.thing) == ("UNKNOWN", "")
 
 
+def test_an_order_that_comes_back_lacks_its_beginning() -> None:
+    index = index_of(seen("order.cancelled.v1", sequence=3), seen("payment.refunded.v1"))
+    whole = index_of(seen(), seen("order.cancelled.v1", sequence=3))
+
+    for held, expected in ((index, False), (whole, True)):
+        order = held.get(KEY)
+        assert order is not None
+        assert order.has_its_beginning is expected
+
+
 def test_what_has_no_key_is_no_order() -> None:
     assert len(index_of(Seen(Record("orders", 0, 1, None, b"{}"), at(0)))) == 0
 

@@ -14,6 +14,10 @@ SERVICES = '{"orders": "http://127.0.0.1:8000"}'
         ({"SERVICES": '{"orders": "ftp://x"}'}, "CONSOLE_SERVICES: "),
         ({"SERVICES": SERVICES, "TOKENS_FROM": "login"}, "CONSOLE_TOKENS_FROM: login is none of CONSOLE_SERVICES"),
         ({"SERVICES": SERVICES, "HTTP_PORT": "x"}, "CONSOLE_HTTP_PORT: "),
+        (
+            {"SERVICES": SERVICES, "ENVIRONMENT": "production", "BREAKING_URL": "http://127.0.0.1:1"},
+            "CONSOLE_BREAKING_URL must not be set in production",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line_with_its_name(

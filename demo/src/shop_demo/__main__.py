@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from backing_services.postgres import asyncpg_url
 from rich.console import Console
+from shop_harness.breaking import Breaking
 from shop_harness.evidence import Evidence
 from shop_harness.ledgers import Ledgers, at_rest
 from shop_harness.services import HAS_PARTNER, SAGA, SERVICES
@@ -162,8 +163,8 @@ async def _up() -> int:
     ports = Ports.from_environment()
     given = {"ORDERS_RATE_LIMIT_PER_MINUTE": str(RATE), **os.environ}
     with up_file() as file:
-        async with System(ports, console.log, given=given) as system:
-            await system.start_console()
+        async with System(ports, console.log, given=given) as system, Breaking(system) as breaking:
+            await system.start_console(breaking.settings)
             file.write(_variables(system))
             console.print(_welcome(system.ports) + _where(system, file), soft_wrap=True)
             raise await system.supervisor.failure()

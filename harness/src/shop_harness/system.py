@@ -173,7 +173,7 @@ class System:
         """Start the one process of a service, and keep it running."""
         return await self._run(service, service, self.environment(service, self.ports[service]))
 
-    async def start_console(self) -> ManagedProcess:
+    async def start_console(self, settings_of_breaking: Mapping[str, str] | None = None) -> ManagedProcess:
         """Start the console, which shows what all the others do, and keep it running."""
         settings = {
             "HTTP_PORT": str(self.ports["console"]),
@@ -181,6 +181,7 @@ class System:
             "GATEWAY_URL": self.ports.url("gateway"),
             "MAILBOX_URL": self.ports.url("mail_catcher"),
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            **(settings_of_breaking or {}),
         }
         return await self._run("console", "shop_console", _named("console", settings), "run")
 
