@@ -8,7 +8,7 @@ import pytest
 import yaml
 from backing_services.kafka.apache import VERSION as KAFKA_VERSION
 from outboxed.tasks._worker import MAX_GRACE
-from shop_harness.services import ALL, LISTENERS, SERVICES
+from shop_harness.services import ALL, SERVICES
 
 from tools.pythons.interpreters import SUPPORTED
 
@@ -185,11 +185,11 @@ def test_kafka_makes_no_topic_by_itself() -> None:
     assert COMPOSE["services"]["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
 
 
-def test_the_devcontainer_runs_a_supported_python_and_shows_each_port() -> None:
+def test_the_devcontainer_runs_a_supported_python_and_shows_any_port() -> None:
     container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
 
     [version] = re.findall(r"/python:(3\.\d+)-\w+$", container["image"])
     assert version in SUPPORTED
-    assert sorted(container["forwardPorts"]) == sorted(usual for _, usual in LISTENERS.values())
+    assert container["otherPortsAttributes"]["onAutoForward"] == "silent"  # a list would not know a new service
     assert container["postCreateCommand"] == "make .venv"
     assert not {"privileged", "runArgs", "mounts"} & container.keys()
