@@ -38,9 +38,15 @@ async def test_each_change_is_noted_until_everything_is_well_again() -> None:
 
 async def test_a_short_glimpse_of_health_is_no_recovery() -> None:
     watch = a_watch()
+    seen = [AWAY, *[WELL] * (WELL_LOOKS - 1), AWAY, *[WELL] * WELL_LOOKS]
+    left = list(seen)
 
-    await watched(watch, looks(AWAY, *[WELL] * (WELL_LOOKS - 1), AWAY, WELL), every=0)
+    async def look() -> Sequence[State]:
+        return [left.pop(0)]
 
+    await watched(watch, look, every=0)
+
+    assert left == []
     assert [line for _, line in watch.lines].count("payments is well again") == 2
 
 
