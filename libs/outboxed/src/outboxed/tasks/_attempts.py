@@ -7,11 +7,11 @@ from datetime import datetime
 
 from outboxed.tasks._queue import Task
 
-KEPT = 20_000
-"""Of a process; the oldest give way to new ones."""
+KEPT = 5_000
+"""Of a process, about 2 MB; the oldest give way to new ones."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt at a task: `began` is the database's time of the claim, `seconds` the time until it was recorded."""
 
@@ -29,7 +29,7 @@ class Attempts:
     def __init__(self, kept: int = KEPT) -> None:
         self._kept = kept
         self._order: deque[str] = deque()
-        self._of: defaultdict[str, deque[Attempt]] = defaultdict(deque)
+        self._of: defaultdict[str, list[Attempt]] = defaultdict(list)
 
     def add(self, task: Task, seconds: float, outcome: str) -> None:
         """Remember one by its task's group, or its key where it has none."""
@@ -44,6 +44,6 @@ class Attempts:
         return tuple(self._of.get(name, ()))
 
     def _forget(self, name: str) -> None:
-        self._of[name].popleft()
+        del self._of[name][0]
         if not self._of[name]:
             del self._of[name]

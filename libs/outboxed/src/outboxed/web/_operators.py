@@ -1,6 +1,7 @@
 """The operators' endpoints of every service: what it knows of a key, and its dead letters."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -96,7 +97,7 @@ async def _of_key(
         handled = await handled_events(connection, event_ids) if event_ids else {}
     return KeyResponse(
         tasks=[TaskResponse.model_validate(row) for row in tasks],
-        attempts=[AttemptResponse(**vars(attempt)) for attempt in worker.attempts.of(key)],
+        attempts=[AttemptResponse(**asdict(attempt)) for attempt in worker.attempts.of(key)],
         outbox=[_waiting(row) for row in waiting],
         handled=[_handled(event_id, at) for event_id, at in handled.items()],
         dead_letters=[DeadLetterResponse.of(letter) for letter in await letters.about(key)],
