@@ -91,11 +91,18 @@ def told(finding: Finding) -> tuple[str, str]:
     return finding.verdict, f"{finding.found} | {finding.do}"
 
 
+@pytest.fixture
+async def embedded(own_kafka: MockKafka, transactions: Transactions) -> Topics:  # noqa: ARG001 - which empties the database
+    """Topics of a Kafka that never tells who is in a group."""
+    return await Topics.create(own_kafka, ("orders", "payments"))
+
+
 # --- all is well ---
 
 
-async def test_where_all_is_well_each_part_is_ok(look: Examine) -> None:
-    found = await look()
+# a real Kafka tells, too, that nobody reads: test_apache_kafka_tells_the_limit_of_a_record_and_who_reads
+async def test_where_all_is_well_each_part_is_ok(embedded: Topics, isolation: DatabaseIsolation) -> None:
+    found = await examined(settings_of(embedded, isolation.url))
 
     assert {about: finding.verdict for about, finding in found.items()} == dict.fromkeys(EVERYTHING, "ok")
     assert "statement_timeout 15s" in found["database"].found
@@ -115,9 +122,9 @@ async def test_apache_kafka_tells_the_limit_of_a_record_and_who_reads(
 
 
 async def test_the_command_prints_a_line_for_each_part_and_ends_with_0(
-    topics: Topics, isolation: DatabaseIsolation
+    embedded: Topics, isolation: DatabaseIsolation
 ) -> None:
-    command = command_of(topics, isolation.url)
+    command = command_of(embedded, isolation.url)
 
     result = await command("doctor")
     document = json.loads((await command("doctor", "--json")).stdout)
@@ -379,10 +386,10 @@ def record_of(topic: str) -> Any:
     return replace(Record(topic, 0, 0, b"k", b"{}", ()), headers=(("ce_type", b"order.shipped.v1"),))
 
 
-async def test_records_that_nobody_handles(look: Examine, topics: Topics) -> None:
-    await topics.send(record_of("orders"), record_of("orders"))
+async def test_records_that_nobody_handles(embedded: Topics, isolation: DatabaseIsolation) -> None:
+    await embedded.send(record_of("orders"), record_of("orders"))
 
-    verdict, text = told((await look())["consumer group"])
+    verdict, text = told((await examined(settings_of(embedded, isolation.url)))["consumer group"])
 
     assert (verdict, "2 records wait, and within 1 s they didn't become fewer" in text) == ("warning", True)
 
