@@ -7,7 +7,7 @@ from typing import Literal
 from outboxed.storage import reason_of
 
 Verdict = Literal["ok", "warning", "failed"]
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 20.0
 """For one part as a whole; whatever takes longer doesn't answer."""
 
 

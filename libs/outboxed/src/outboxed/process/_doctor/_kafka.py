@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import GroupCoordinatorNotAvailableError, IncompatibleBrokerVersion, KafkaError, for_code
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, for_code
 
 from outboxed.process._doctor._findings import LOOK_SECONDS, Finding, looked_at
 from outboxed.process._service import Service
@@ -21,7 +21,7 @@ from outboxed.storage import reason_of
 REQUEST_MS = 5_000
 STUCK_SECONDS = 1.0
 """Records that wait are looked at again so much later."""
-COORDINATOR_SECONDS = 5.0
+COORDINATOR_SECONDS = 15.0
 """A new cluster makes its topic of offsets when the first group asks for it."""
 NOT_TOLD = "this Kafka doesn't tell"
 """librdkafka's mock cluster has no such requests."""
@@ -207,17 +207,16 @@ async def _state(client: AIOKafkaAdminClient, group: str) -> _State:
     while True:
         try:
             [answer] = await client.describe_consumer_groups([group])
+            error, _, state, _, _, members, *_ = answer.groups[0]
+            if error:
+                raise for_code(error)(f"of the group {group}")
+            return _State(state, len(members))
         except IncompatibleBrokerVersion:
             return _State(None)
-        except GroupCoordinatorNotAvailableError:
-            if asyncio.get_running_loop().time() > end:
+        except KafkaError as error:  # a Kafka that has just begun looks for the group's coordinator first
+            if not error.retriable or asyncio.get_running_loop().time() > end:
                 raise
-            await asyncio.sleep(0.1)
-            continue
-        error, _, state, _, _, members, *_ = answer.groups[0]
-        if error:
-            raise for_code(error)(f"of the group {group}")
-        return _State(state, len(members))
+        await asyncio.sleep(0.1)
 
 
 async def _unread(service: Service[Any], group: str, partitions: Sequence[TopicPartition]) -> int:
