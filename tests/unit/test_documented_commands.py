@@ -65,11 +65,11 @@ RUN_BY = {
         '"backing_services.kafka", "--topic"',
     ),
     r"python -m outboxed dead-letters": (
-        "libs/outboxed/tests/integration/test_joining_command.py",
+        "libs/outboxed/tests/integration/joining/test_command.py",
         '"-m", "outboxed", "dead-letters"',
     ),
     r"python -m outboxed relay": (
-        "libs/outboxed/tests/integration/test_joining_command.py",
+        "libs/outboxed/tests/integration/joining/test_command.py",
         '"-m", "outboxed", "relay"',
     ),
     r"python -m (backing_services\.(?:kafka|faults)\.fetch)": ("Makefile", r"\1"),

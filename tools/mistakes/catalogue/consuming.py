@@ -55,7 +55,7 @@ MISTAKES = (
         "a topic's prefix reaches the handlers",
         "Every event is ignored on a shared cluster.",
         OUTBOXED,
-        (swap(KAFKA, "topic=record.topic.removeprefix(topic_prefix)", "topic=record.topic"),),
+        (swap(KAFKA, "Record.of(record, topic_prefix=topic_prefix)", "Record.of(record)"),),
     ),
     Mistake(
         "the consumer makes topics that don't exist",

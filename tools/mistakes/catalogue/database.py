@@ -9,7 +9,6 @@ STORAGE = f"{OUTBOXED_SOURCES}/storage"
 REPOSITORY, UNIT_OF_WORK = f"{STORAGE}/_repository.py", f"{STORAGE}/_unit_of_work.py"
 RETENTION, INBOX = f"{STORAGE}/_retention.py", f"{STORAGE}/_inbox.py"
 ROWS, COUNTS = f"{OUTBOXED_SOURCES}/relay/_rows.py", f"{OUTBOXED_SOURCES}/process/_counts.py"
-REPLAYS = f"{OUTBOXED_SOURCES}/consuming/_dead_letters.py"
 LETTERS = f"{OUTBOXED_SOURCES}/storage/_letters.py"
 MIGRATIONS = f"{STORAGE}/_migrations.py"
 
@@ -224,9 +223,9 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                REPLAYS,
-                "        value=letter.value,\n        headers=letter.headers,\n    )",
-                "        value=letter.original.value,\n        headers=letter.headers,\n    )",
+                LETTERS,
+                "self.offset or 0, self.key, self.value, self.headers)",
+                "self.offset or 0, self.key, self.original.value, self.headers)",
             ),
         ),
     ),

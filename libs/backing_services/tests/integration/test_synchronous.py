@@ -1,6 +1,7 @@
 """Tests without `async`: a database of their own, empty again after each."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psycopg
 import pytest
@@ -54,6 +55,14 @@ def test_a_private_clone_is_dropped(isolation: SyncDatabaseIsolation) -> None:
     with isolation.private() as url:
         add(url)
         assert (orders(url), orders(isolation.url)) == (1, 0)
+
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        orders(url)
+
+
+def test_a_private_clone_is_dropped_after_an_error_too(isolation: SyncDatabaseIsolation) -> None:
+    with suppress(LookupError), isolation.private() as url:
+        raise LookupError
 
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
         orders(url)

@@ -22,7 +22,7 @@ Found = TypeVar("Found")
 
 
 def main() -> None:
-    """A wrong argument is one line and exit 2, and so is a letter for which it can't be done: exit 1."""
+    """Exit with 2 for a wrong argument and with 1 for a letter that stays as it is; each is one line."""
     parser = argparse.ArgumentParser(prog="python -m outboxed")
     commands = parser.add_subparsers(required=True)
     relay = commands.add_parser("relay", help="send what an outbox has, until SIGTERM")
@@ -160,9 +160,9 @@ def _named(where: str, wanted: type[Found]) -> Found:
     except ImportError as error:
         _refuse(f"{where}: {error}")
     if not isinstance(found, wanted):
-        kind = wanted.__name__
-        example = f"shop.messaging:{'outbox' if wanted is Outbox else 'letters' if wanted is DeadLetters else 'broker'}"
-        _refuse(f"{where}: there is no {kind} of that name; give it as module:name, such as {example}")
+        example = {Outbox: "outbox", DeadLetters: "letters"}.get(wanted, "broker")
+        told = f"there is no {wanted.__name__} of that name; give it as module:name, such as shop.messaging:{example}"
+        _refuse(f"{where}: {told}")
     return found
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -58,27 +58,29 @@ class SyncDatabaseIsolation:
         """Delete all rows of all tables except the kept ones. Raises IsolationError, as `DatabaseIsolation.clean`."""
         _run(self._runner, self._isolation.clean())
 
-    @contextmanager
-    def private(self) -> Iterator[str]:
+    def private(self) -> AbstractContextManager[str]:
         """A fresh clone of the template, dropped afterwards: its url."""
-        clone = self._isolation.private()
-        yield asyncpg_url(_run(self._runner, clone.__aenter__()))
-        _run(self._runner, clone.__aexit__(None, None, None))
+        return self._entered(self._isolation.private())
 
-    @contextmanager
-    def of_test(self, item: "pytest.Item") -> Iterator[str]:
+    def of_test(self, item: "pytest.Item") -> AbstractContextManager[str]:
         """The url of the database for a test (`request.node`): this worker's, empty again afterwards.
 
         With `@pytest.mark.private_database` the test gets a clone of its own.
         """
-        database = self._isolation.of_test(item)
-        yield asyncpg_url(_run(self._runner, database.__aenter__()))
-        _run(self._runner, database.__aexit__(None, None, None))
+        return self._entered(self._isolation.of_test(item))
 
     def close(self) -> None:
         """Drop this worker's database. The template stays, for the next run on this server."""
         _run(self._runner, self._isolation.close())
         self._runner.close()
+
+    @contextmanager
+    def _entered(self, database: AbstractAsyncContextManager[str]) -> Iterator[str]:
+        url = _run(self._runner, database.__aenter__())
+        try:
+            yield asyncpg_url(url)
+        finally:
+            _run(self._runner, database.__aexit__(None, None, None))
 
 
 def django_address(server: PostgresServer) -> dict[str, str]:

@@ -21,6 +21,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from outboxed.messages import Record
+
 
 class Subscriber(Protocol):
     """The used part of a batch subscriber; the class that `KafkaBroker.subscriber` makes has no public name."""
@@ -48,39 +50,20 @@ async def stop_and_wait(broker: KafkaBroker, subscriber: Subscriber) -> None:
         await asyncio.wait(consuming)
 
 
-class _Letter(Protocol):
-    """The used part of a dead letter."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def group(self) -> str | None: ...
-    @property
-    def partition(self) -> int | None: ...
-    @property
-    def offset(self) -> int | None: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> tuple[tuple[str, bytes | None], ...]: ...
-
-
-async def handle_again(broker: KafkaBroker, letter: _Letter) -> bool:
-    """Give a record to the subscriber that reads its topic in its group; False if there is none.
+async def handle_again(broker: KafkaBroker, group: str, record: Record) -> bool:
+    """Give a record to the subscriber that reads its topic in a group (empty: without one); False if there is none.
 
     Raises what the handler raises. A broker that isn't started is connected, so that the handler can publish.
     """
     for subscriber in broker.subscribers:
         each: Any = subscriber
-        if (each.group_id or "") != (letter.group or "") or not _reads(each, letter.topic):
+        if (each.group_id or "") != group or not _reads(each, record.topic):
             continue
         if not each.running:
             await broker.connect()
             each._build_fastdepends_model()  # noqa: SLF001 - see above
-        record = _record_of(letter)
-        await each.process_message((record,) if isinstance(each, BatchSubscriber) else record)
+        read = client_record(record)
+        await each.process_message((read,) if isinstance(each, BatchSubscriber) else read)
         return True
     return False
 
@@ -90,17 +73,18 @@ def _reads(subscriber: Any, topic: str) -> bool:
     return any(re.fullmatch(name, topic) for name in names) if subscriber.pattern else topic in names
 
 
-def _record_of(letter: _Letter) -> Any:
+def client_record(record: Record) -> Any:
+    """A record as Kafka's client would have read it."""
     return ConsumerRecord(
-        topic=letter.topic,
-        partition=letter.partition or 0,
-        offset=letter.offset or 0,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
         timestamp=0,
         timestamp_type=0,
-        key=letter.key,
-        value=letter.value,
+        key=record.key,
+        value=record.value,
         checksum=None,
-        serialized_key_size=len(letter.key or b""),
-        serialized_value_size=len(letter.value or b""),
-        headers=letter.headers,
+        serialized_key_size=len(record.key or b""),
+        serialized_value_size=len(record.value or b""),
+        headers=record.headers,
     )

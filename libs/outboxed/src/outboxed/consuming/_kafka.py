@@ -58,17 +58,7 @@ def _parser(handover: "_Handover") -> Any:
 
 def _decoder(topic_prefix: str) -> Any:
     async def decode(message: Any) -> list[Record]:
-        return [
-            Record(
-                topic=record.topic.removeprefix(topic_prefix),
-                partition=record.partition,
-                offset=record.offset,
-                key=record.key,
-                value=record.value,
-                headers=tuple(record.headers),
-            )
-            for record in message.raw_message
-        ]
+        return [Record.of(record, topic_prefix=topic_prefix) for record in message.raw_message]
 
     return decode
 

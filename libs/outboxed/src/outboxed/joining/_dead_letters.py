@@ -1,9 +1,9 @@
 """The dead letters of a project of one's own: listed, edited, handled again or closed by a person."""
 
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -14,10 +14,8 @@ from outboxed.joining._running import AnyEngine, asynchronous
 from outboxed.storage import (
     DeadLetter,
     DeadLetterError,
-    DeadLetterTable,
-    Edit,
-    SchedulingStatements,
-    Sought,
+    Letters,
+    Now,
     return_to_outbox,
     run_steps,
     tables,
@@ -81,36 +79,19 @@ class DeadLetters:
         return JoinedDeadLetterQueue(self, engine, broker)
 
 
-class JoinedDeadLetterQueue:
-    """The dead letters of one project; each method has a transaction of its own.
-
-    DeadLetterError says why a letter can't be edited, replayed or discarded.
-    """
+class JoinedDeadLetterQueue(Letters):
+    """The dead letters of one project."""
 
     def __init__(self, letters: DeadLetters, engine: AnyEngine, broker: Any) -> None:
+        super().__init__(letters.table)
         self._letters = letters
         self._engine = engine
         self._broker = broker
-        self._table = DeadLetterTable(letters.table)
 
-    async def list(self, **sought: Unpack[Sought]) -> Sequence[DeadLetter]:
-        """Letters of a status, oldest first; all, or those of a source, key and type."""
-        async with asynchronous(self._engine) as engine, engine.connect() as connection:
-            return await self._table.list(connection, **sought)
-
-    async def show(self, letter_id: int) -> DeadLetter:
-        """One letter. Raises DeadLetterError for an unknown id."""
-        async with asynchronous(self._engine) as engine, engine.connect() as connection:
-            return await self._table.get(connection, letter_id)
-
-    async def edit(self, letter_id: int, edit: Edit) -> None:
-        """Change what a replay will handle; the original stays, however often a letter is edited.
-
-        Raises DeadLetterError when the letter is not open or lacks a header to be removed, or when a task's new value
-        is not a JSON object.
-        """
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[tuple[AsyncConnection, Now]]:
         async with asynchronous(self._engine) as engine, engine.begin() as connection:
-            await self._table.edit(connection, letter_id, edit, NOW)
+            yield connection, NOW
 
     async def replay(self, letter_id: int) -> None:
         """Handle the letter again and mark it: a record by its subscriber, a task by a worker, a row by the relay.
@@ -122,19 +103,10 @@ class JoinedDeadLetterQueue:
         Raises DeadLetterError when the letter is not open, or when what it needs was not given to `DeadLetters` or
         `queue`. If the handler raises, the error comes through and the letter stays open.
         """
-        async with asynchronous(self._engine) as engine, engine.begin() as connection:
+        async with self._opened() as (connection, now):
             letter = await self._table.take(connection, letter_id)
             await self._replay(letter, connection)
-            await self._table.close(connection, letter, "replayed", NOW)
-
-    async def discard(self, letter_id: int) -> None:
-        """Close the letter without handling it; it can still be shown. Raises DeadLetterError when it was not open.
-
-        The later events of a row of the outbox are sent without it.
-        """
-        async with asynchronous(self._engine) as engine, engine.begin() as connection:
-            letter = await self._table.take(connection, letter_id)
-            await self._table.close(connection, letter, "discarded", NOW)
+            await self._table.close(connection, letter, "replayed", now)
 
     async def _replay(self, letter: DeadLetter, connection: AsyncConnection) -> None:
         if letter.source == "outbox":
@@ -142,9 +114,7 @@ class JoinedDeadLetterQueue:
             await return_to_outbox(connection, letter, outbox.table)
         elif letter.source == "task":
             tasks = _needed(letter, self._letters.tasks, "DeadLetters(tasks=...)")
-            scheduling = SchedulingStatements(tasks.table)
-            trace = letter.header("traceparent")
-            await run_steps(connection, scheduling.scheduling([(task_of(letter), trace)], timedelta(0)))
+            await run_steps(connection, tasks.scheduling([(task_of(letter), letter.header("traceparent"))]))
         else:
             await _handled_again(letter, _needed(letter, self._broker, "the broker to queue(...)"))
 
@@ -161,7 +131,7 @@ async def _handled_again(letter: DeadLetter, broker: Any) -> None:
 
     token = replaying.set(True)
     try:
-        found = await handle_again(broker, letter)
+        found = await handle_again(broker, letter.group or "", letter.record)
     finally:
         replaying.reset(token)
     if not found:

@@ -52,7 +52,7 @@ class Keeper:
     async def keep(self, records: Sequence[Any], group: str, error: Exception) -> None:
         """Write records down, in a transaction of their own."""
         now = sa.func.clock_timestamp()
-        letters = [EventDeadLetter(group, _record(each), reason_of(error)) for each in records]
+        letters = [EventDeadLetter(group, Record.of(each), reason_of(error)) for each in records]
         statement = insertion_of(self.table, letters, now)
         if isinstance(self.engine, AsyncEngine):
             async with self.engine.begin() as connection:
@@ -141,14 +141,3 @@ def _alone(msg: Any, place: int) -> Any:
     alone.body = [msg.body[place]]
     alone.batch_headers = [msg.batch_headers[place]]
     return alone
-
-
-def _record(raw: Any) -> Record:
-    return Record(
-        topic=raw.topic,
-        partition=raw.partition,
-        offset=raw.offset,
-        key=raw.key,
-        value=raw.value,
-        headers=tuple(raw.headers),
-    )

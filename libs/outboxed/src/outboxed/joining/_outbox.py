@@ -7,17 +7,20 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
-from sqlalchemy.orm import Session, scoped_session
 
 from outboxed._traceparent import current_traceparent
 from outboxed.joining._events import Address, Key, Topic, address_of, record_of
-from outboxed.joining._running import AnyEngine, Committed, asynchronous, in_background
+from outboxed.joining._running import (
+    AnyEngine,
+    AsyncTransaction,
+    Committed,
+    SyncTransaction,
+    asynchronous,
+    in_background,
+)
 from outboxed.relay import KafkaClient, Relay
 from outboxed.storage import insertion_into, rows_of, tables
 
-AsyncTransaction = AsyncSession | AsyncConnection | async_scoped_session[Any]
-SyncTransaction = Session | sa.Connection | scoped_session[Any]
 C = TypeVar("C", bound=type)
 
 
@@ -102,12 +105,7 @@ class Outbox:
         """
         event_id = id or str(uuid4())
         values = self._values(event, Address(type, topic), event_id, key=key, headers=headers)
-        if isinstance(session, async_scoped_session):
-            session = session()
-        if isinstance(session, AsyncSession):
-            await session.flush()
-            self._committed.tell_after(session)
-        await session.execute(self._insertion, values)
+        await (await self._committed.joined(session)).execute(self._insertion, values)
         return event_id
 
     def publish_sync(  # noqa: PLR0913 - as above
@@ -124,12 +122,7 @@ class Outbox:
         """The same for a session that isn't asynchronous, as of Flask, a script, or a function in FastAPI's threads."""
         event_id = id or str(uuid4())
         values = self._values(event, Address(type, topic), event_id, key=key, headers=headers)
-        if isinstance(session, scoped_session):
-            session = session()
-        if isinstance(session, Session):
-            session.flush()
-            self._committed.tell_after(session)
-        session.execute(self._insertion, values)
+        self._committed.joined_sync(session).execute(self._insertion, values)
         return event_id
 
     def _values(

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
 from outboxed._logs import get_logger
 from outboxed._stopping import Stop, at_most, shielded
@@ -20,6 +20,8 @@ AGAIN_SECONDS = 5.0
 """A part that ended by an error nobody foresaw begins again after so long."""
 
 AnyEngine = AsyncEngine | sa.Engine | sa.URL | str
+AsyncTransaction = AsyncSession | AsyncConnection | async_scoped_session[Any]
+SyncTransaction = Session | sa.Connection | scoped_session[Any]
 
 
 class Part(Protocol):
@@ -37,12 +39,29 @@ class Committed:
         self.wakeup = Wakeup()
         self._loops: set[asyncio.AbstractEventLoop] = set()
 
-    def tell_after(self, session: AsyncSession | Session) -> None:
-        """Wake them when the session's transaction ends."""
-        own = session.sync_session if isinstance(session, AsyncSession) else session
-        own.info[self] = True
-        if not sa.event.contains(own, "after_transaction_end", self._transaction_ended):
-            sa.event.listen(own, "after_transaction_end", self._transaction_ended)
+    async def joined(self, session: AsyncTransaction) -> AsyncSession | AsyncConnection:
+        """The transaction in which rows are written: flushed, and they are woken when it ends.
+
+        So a row's place is that of the project's rows that were changed before it.
+        """
+        own: AsyncSession | AsyncConnection = session() if isinstance(session, async_scoped_session) else session
+        if isinstance(own, AsyncSession):
+            await own.flush()
+            self._tell_after(own.sync_session)
+        return own
+
+    def joined_sync(self, session: SyncTransaction) -> Session | sa.Connection:
+        """The same for a session that isn't asynchronous."""
+        own: Session | sa.Connection = session() if isinstance(session, scoped_session) else session
+        if isinstance(own, Session):
+            own.flush()
+            self._tell_after(own)
+        return own
+
+    def _tell_after(self, session: Session) -> None:
+        session.info[self] = True
+        if not sa.event.contains(session, "after_transaction_end", self._transaction_ended):
+            sa.event.listen(session, "after_transaction_end", self._transaction_ended)
 
     @contextlib.contextmanager
     def heard_here(self) -> Iterator[None]:

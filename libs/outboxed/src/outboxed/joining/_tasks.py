@@ -10,20 +10,21 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from pydantic_core import to_jsonable_python
-from sqlalchemy.ext.asyncio import (
-    AsyncConnection,
-    AsyncEngine,
-    AsyncSession,
-    async_scoped_session,
-    async_sessionmaker,
-)
-from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
 from outboxed._traceparent import current_traceparent
 from outboxed.joining._handlers import Sessions, opener_of
-from outboxed.joining._running import AnyEngine, Committed, asynchronous, in_background
+from outboxed.joining._running import (
+    AnyEngine,
+    AsyncTransaction,
+    Committed,
+    SyncTransaction,
+    asynchronous,
+    in_background,
+)
 from outboxed.ports import NewTask
-from outboxed.storage import Clock, SchedulingStatements, run_steps, run_steps_sync, tables
+from outboxed.storage import Clock, SchedulingStatements, Steps, run_steps, run_steps_sync, tables
 from outboxed.tasks import SqlTaskQueue, Task, TaskKind, TaskStatements, Worker
 
 LIMIT = timedelta(seconds=10)
@@ -65,7 +66,7 @@ class Tasks:
         self.table = tables.tasks_in(self.metadata, table or f"{prefix}tasks", schema)
         self.dead_letters = tables.dead_letters_in(self.metadata, dead_letters_table or f"{prefix}dead_letters", schema)
         self._statements = TaskStatements(self.table, self.dead_letters)
-        self._scheduling = SchedulingStatements(self.table)
+        self._scheduled = SchedulingStatements(self.table)
         self._kinds: dict[str, TaskKind[_Joined]] = {}
         self._committed = Committed()
 
@@ -118,7 +119,7 @@ class Tasks:
 
     async def schedule(  # noqa: PLR0913 - a task has that many parts
         self,
-        session: AsyncSession | AsyncConnection | async_scoped_session[Any],
+        session: AsyncTransaction,
         kind: str,
         *,
         key: object,
@@ -133,15 +134,11 @@ class Tasks:
         the one that waits has another payload or group.
         """
         steps = self._steps(kind, key, payload, delay, group)
-        own: AsyncSession | AsyncConnection = session() if isinstance(session, async_scoped_session) else session
-        if isinstance(own, AsyncSession):
-            await own.flush()
-            self._committed.tell_after(own)
-        await run_steps(own, steps)
+        await run_steps(await self._committed.joined(session), steps)
 
     def schedule_sync(  # noqa: PLR0913 - as above
         self,
-        session: Session | sa.Connection | scoped_session[Any],
+        session: SyncTransaction,
         kind: str,
         *,
         key: object,
@@ -151,11 +148,7 @@ class Tasks:
     ) -> None:
         """The same for a session that isn't asynchronous."""
         steps = self._steps(kind, key, payload, delay, group)
-        own: Session | sa.Connection = session() if isinstance(session, scoped_session) else session
-        if isinstance(own, Session):
-            own.flush()
-            self._committed.tell_after(own)
-        run_steps_sync(own, steps)
+        run_steps_sync(self._committed.joined_sync(session), steps)
 
     @asynccontextmanager
     async def worker(self, engine: AnyEngine, sessions: Sessions | None = None) -> AsyncIterator[None]:
@@ -180,12 +173,16 @@ class Tasks:
             transactions = _Transactions(opener_of(sessions or _sessions_on(engine, own)))
             yield Worker(list(self._kinds.values()), queue, transactions, self._committed.wakeup)
 
+    def scheduling(self, tasks: Sequence[tuple[NewTask, str | None]]) -> Steps[None]:
+        """The statements that schedule tasks, each with its trace."""
+        return self._scheduled.scheduling(tasks, NOW)
+
     def _add(self, kind: "TaskKind[_Joined]") -> None:
         if kind.name in self._kinds:
             raise ValueError(f"there is a kind of tasks named {kind.name!r} already")
         self._kinds[kind.name] = kind
 
-    def _steps(self, kind: str, key: object, payload: object, delay: timedelta, group: object) -> Any:
+    def _steps(self, kind: str, key: object, payload: object, delay: timedelta, group: object) -> Steps[None]:
         if kind not in self._kinds:
             known = ", ".join(sorted(self._kinds)) or "none"
             raise ValueError(f"nobody has declared tasks of the kind {kind!r} here; known are: {known}")
@@ -193,7 +190,7 @@ class Tasks:
         if not isinstance(made, Mapping):
             raise TypeError(f"a task's payload is a mapping, a dataclass or a model, not a {type(payload).__name__}")
         task = NewTask(kind, str(key), made, delay, None if group is None else str(group))
-        return self._scheduling.scheduling([(task, current_traceparent())], NOW)
+        return self.scheduling([(task, current_traceparent())])
 
 
 @dataclass(frozen=True)

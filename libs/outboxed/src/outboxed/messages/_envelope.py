@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -42,6 +42,12 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+
+    @classmethod
+    def of(cls, read: Any, *, topic_prefix: str = "") -> Self:
+        """What Kafka's client has read; its topic without the prefix."""
+        topic = read.topic.removeprefix(topic_prefix)
+        return cls(topic, read.partition, read.offset, read.key, read.value, tuple(read.headers))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from outboxed.storage._letters import (
     DeadLetterError,
     DeadLetterTable,
     Edit,
+    Letters,
+    Now,
     Sought,
     insertion_of,
     return_to_outbox,
@@ -25,6 +27,7 @@ from outboxed.storage._retention import Pruner, Retention
 from outboxed.storage._scheduling import SchedulingStatements
 from outboxed.storage._statements import (
     Statement,
+    Steps,
     Transaction,
     UnnestedRows,
     column_types,
@@ -60,6 +63,8 @@ __all__ = [
     "DeadLetterTable",
     "Edit",
     "InboxStatements",
+    "Letters",
+    "Now",
     "Pruner",
     "Retention",
     "SchedulingStatements",
@@ -69,6 +74,7 @@ __all__ = [
     "SqlUnitOfWork",
     "StaleAggregateError",
     "Statement",
+    "Steps",
     "TimeoutsIgnoredError",
     "Transaction",
     "UnnestedRows",

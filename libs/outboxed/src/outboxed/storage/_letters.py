@@ -1,7 +1,9 @@
 """A table of dead letters: records that could not be handled, tasks that were given up, rows that Kafka refused."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
@@ -10,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from outboxed.messages import Record
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage._headers import dump_headers, load_headers
 from outboxed.storage._statements import named, storable
@@ -84,6 +87,11 @@ class DeadLetter:
     def type(self) -> str:
         """The event's type as its header says, or the task's kind; empty where there is none."""
         return self.topic if self.source == "task" else self.header(TYPE) or ""
+
+    @property
+    def record(self) -> Record:
+        """The record that a replay handles; of a task or a row of the outbox, its parts as one."""
+        return Record(self.topic, self.partition or 0, self.offset or 0, self.key, self.value, self.headers)
 
     def header(self, name: str) -> str | None:
         """A header as text; None where it is missing, null or empty."""
@@ -183,6 +191,56 @@ class DeadLetterTable:
         headers = sa.case((self.columns.edited_at.is_(None), self.columns.headers), else_=self.columns.edited_headers)
         pair = dump_headers([(name, value.encode())])[1:-1]
         return sa.func.position(sa.literal(pair, sa.LargeBinary).op("in")(headers)) > 0
+
+
+class Letters(ABC):
+    """What a person does with the dead letters of a table, each in a transaction of its own.
+
+    DeadLetterError says why a letter can't be edited, replayed or discarded.
+    """
+
+    def __init__(self, table: sa.Table) -> None:
+        self._table = DeadLetterTable(table)
+
+    @abstractmethod
+    def _opened(self) -> AbstractAsyncContextManager[tuple[AsyncConnection, Now]]:
+        """A transaction with its time, which commits at the end of the block."""
+
+    @abstractmethod
+    async def replay(self, letter_id: int) -> None:
+        """Handle the letter again and mark it. If the handler raises, the error comes through and it stays open."""
+
+    async def list(self, **sought: Unpack[Sought]) -> Sequence[DeadLetter]:
+        """Letters of a status, oldest first; all, or those of a source, key and type."""
+        async with self._opened() as (connection, _):
+            return await self._table.list(connection, **sought)
+
+    async def about(self, key: str, *, limit: int = 100) -> Sequence[DeadLetter]:
+        """Letters of any status whose key or value names a key, such as an order's id; oldest first."""
+        async with self._opened() as (connection, _):
+            return await self._table.about(connection, key, limit=limit)
+
+    async def show(self, letter_id: int) -> DeadLetter:
+        """One letter. Raises DeadLetterError for an unknown id."""
+        async with self._opened() as (connection, _):
+            return await self._table.get(connection, letter_id)
+
+    async def edit(self, letter_id: int, edit: Edit) -> None:
+        """Change what a replay will handle; the original stays, however often a letter is edited.
+
+        Raises DeadLetterError when the letter is not open or lacks a header to be removed, or when a task's new value
+        is not a JSON object.
+        """
+        async with self._opened() as (connection, now):
+            await self._table.edit(connection, letter_id, edit, now)
+
+    async def discard(self, letter_id: int) -> None:
+        """Close the letter without handling it; it can still be shown. Raises DeadLetterError when it was not open.
+
+        The later events of a row of the outbox are sent without it.
+        """
+        async with self._opened() as (connection, now):
+            await self._table.close(connection, await self._table.take(connection, letter_id), "discarded", now)
 
 
 async def return_to_outbox(connection: AsyncConnection, letter: DeadLetter, outbox: sa.Table) -> None:

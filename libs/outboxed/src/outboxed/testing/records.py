@@ -6,9 +6,8 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from aiokafka import ConsumerRecord
-
-from outboxed.messages import OutgoingRecord
+from outboxed._compat.faststream import client_record
+from outboxed.messages import OutgoingRecord, Record
 
 _offsets = count()
 
@@ -23,19 +22,8 @@ def consumer_record(  # noqa: PLR0913 - a record has that many parts
     offset: int | None = None,
 ) -> Any:
     """An aiokafka ConsumerRecord; `offset` counts up unless given. Feed it to `subscriber.process_message`."""
-    return ConsumerRecord(
-        topic=topic,
-        partition=partition,
-        offset=next(_offsets) if offset is None else offset,
-        timestamp=0,
-        timestamp_type=0,
-        key=key,
-        value=value,
-        checksum=None,
-        serialized_key_size=len(key or b""),
-        serialized_value_size=len(value or b""),
-        headers=tuple(headers),
-    )
+    place = next(_offsets) if offset is None else offset
+    return client_record(Record(topic, partition, place, key, value, tuple(headers)))
 
 
 def event_record(  # noqa: PLR0913 - a record has that many parts

@@ -52,10 +52,7 @@ async def read_topics(bootstrap_servers: str, topics: Mapping[str, int]) -> list
         ends = await consumer.end_offsets(partitions)
         while any([await consumer.position(partition) < end for partition, end in ends.items()]):
             for batch in (await consumer.getmany(timeout_ms=WAIT_MS)).values():
-                records += [
-                    Record(one.topic, one.partition, one.offset, one.key, one.value, tuple(one.headers))
-                    for one in batch
-                ]
+                records += map(Record.of, batch)
     return [one for one in records if one.offset < ends[TopicPartition(one.topic, one.partition)]]
 
 

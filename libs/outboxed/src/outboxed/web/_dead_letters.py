@@ -2,30 +2,20 @@
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Literal, Protocol, Self, Unpack
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal, Self
 
 import structlog
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, field_validator
 
 from outboxed.messages import Timestamp, reason_of
-from outboxed.storage import Content, DeadLetter, DeadLetterError, Edit, Sought, is_transient
+from outboxed.storage import Content, DeadLetter, DeadLetterError, Edit, Letters, is_transient
 from outboxed.web._http import ApiError, ErrorResponse, not_found
 
 log = structlog.get_logger()
 
 LetterId = Annotated[int, Path(ge=1, le=2**63 - 1)]
-
-
-class Letters(Protocol):
-    """A service's `DeadLetterQueue`, or what `outboxed.DeadLetters.queue` returns."""
-
-    async def list(self, **sought: Unpack[Sought]) -> Sequence[DeadLetter]: ...
-    async def show(self, letter_id: int) -> DeadLetter: ...
-    async def edit(self, letter_id: int, edit: Edit) -> None: ...
-    async def replay(self, letter_id: int) -> None: ...
-    async def discard(self, letter_id: int) -> None: ...
 
 
 class RawBytes(BaseModel):

@@ -242,12 +242,8 @@ class TopicReader:
         ends = await self.ends(self.topics)
         while any([await self._consumer.position(partition) < end for partition, end in ends.items()]):
             for batch in (await self._consumer.getmany(timeout_ms=WAIT_MS)).values():
-                self._records += map(self._as_written, batch)
+                self._records += [Record.of(read, topic_prefix=self.kafka.topic_prefix) for read in batch]
         return self._records
-
-    def _as_written(self, read: Any) -> Record:
-        topic = read.topic.removeprefix(self.kafka.topic_prefix)
-        return Record(topic, read.partition, read.offset, read.key, read.value, tuple(read.headers))
 
 
 def _as_read(record: Record) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -12,29 +12,17 @@ import pytest
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from backing_services.postgres import DatabaseIsolation
 from backing_services.waiting import eventually
 from faststream_outbox import OutboxBroker, make_outbox_table
 from outboxed import Outbox
 from outboxed.testing.topics import Topics
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from libs.backing_services.tests.snippets import snippet
 
-PAGES = Path(__file__).parents[4] / "docs/how-to"
+PAGES = Path(__file__).parents[5] / "docs/how-to"
 BODIES = [{"order_id": str(number % 3), "change": number} for number in range(30)]
-
-
-@pytest.fixture
-async def engine(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
-    async with isolation.private() as url:
-        engine = create_async_engine(url)
-        async with engine.begin() as connection:
-            await connection.execute(sa.text("drop schema public cascade"))
-            await connection.execute(sa.text("create schema public"))
-        yield engine
-        await engine.dispose()
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """Tasks in a project that has its own sessions and tables: done if the transaction commits, recorded once."""
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import structlog
-from backing_services.postgres import DatabaseIsolation
 from backing_services.waiting import eventually
 from outboxed import Outbox, Tasks
 from outboxed.errors import TaskConflictError
@@ -16,7 +15,6 @@ from outboxed.joining import _running as running
 from outboxed.tasks import Task, Worker
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
-from sqlalchemy.ext.asyncio import create_async_engine as create_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 SCHEMA, SENT = "shop", "sent"
@@ -60,27 +58,8 @@ def project() -> Project:
 
 
 @pytest.fixture
-async def url(isolation: DatabaseIsolation, project: Project) -> AsyncIterator[str]:
-    async with isolation.private() as url:
-        engine = create_engine(url)
-        async with engine.begin() as connection:
-            await connection.run_sync(project.metadata.create_all)
-        await engine.dispose()
-        yield url
-
-
-@pytest.fixture
-async def engine(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(url)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-def sync_engine(url: str) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg2"))
-    yield engine
-    engine.dispose()
+def metadata(project: Project) -> sa.MetaData:
+    return project.metadata
 
 
 async def column(engine: AsyncEngine, wanted: sa.Column[Any]) -> Sequence[Any]:

@@ -1,13 +1,12 @@
 """Dead letters in a project that has its own subscribers: what no handler takes is kept, and the rest goes on."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
 import structlog
-from backing_services.postgres import DatabaseIsolation
 from backing_services.waiting import eventually
 from fastapi import FastAPI, HTTPException, Request
 from faststream import AckPolicy
@@ -22,7 +21,7 @@ from outboxed.testing.records import consumer_record
 from outboxed.testing.topics import Topics
 from outboxed.web import dead_letters_router
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 GROUP, TOPIC = "mailer", "mails"
 
@@ -70,32 +69,8 @@ def project() -> Project:
 
 
 @pytest.fixture
-async def url(isolation: DatabaseIsolation, project: Project) -> AsyncIterator[str]:
-    async with isolation.private() as url:
-        engine = create_async_engine(url)
-        async with engine.begin() as connection:
-            await connection.run_sync(project.metadata.create_all)
-        await engine.dispose()
-        yield url
-
-
-@pytest.fixture
-async def engine(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(url)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-def sync_engine(url: str) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg2"))
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    return async_sessionmaker(engine)
+def metadata(project: Project) -> sa.MetaData:
+    return project.metadata
 
 
 @pytest.fixture

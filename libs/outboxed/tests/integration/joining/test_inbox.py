@@ -1,14 +1,13 @@
 """The inbox in a project that has its own subscribers and sessions: each event takes effect once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import pytest
 import sqlalchemy as sa
 import structlog
 from aiokafka import ConsumerRecord
-from backing_services.postgres import DatabaseIsolation
 from backing_services.waiting import eventually
 from faststream import AckPolicy, Depends
 from faststream.kafka import KafkaBroker, KafkaMessage, TestKafkaBroker
@@ -16,7 +15,7 @@ from outboxed import Inbox
 from outboxed.storage import tables
 from outboxed.testing.topics import Topics
 from pydantic import BaseModel
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
 METADATA = sa.MetaData()
@@ -29,32 +28,13 @@ class Mail(BaseModel):
 
 
 @pytest.fixture
-async def url(isolation: DatabaseIsolation) -> AsyncIterator[str]:
-    async with isolation.private() as url:
-        engine = create_async_engine(url)
-        async with engine.begin() as connection:
-            await connection.run_sync(METADATA.create_all)
-        await engine.dispose()
-        yield url
+def metadata() -> sa.MetaData:
+    return METADATA
 
 
 @pytest.fixture
-async def engine(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(url)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-def sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    return async_sessionmaker(engine)
-
-
-@pytest.fixture
-def sync_sessions(url: str) -> Iterator[sessionmaker[Session]]:
-    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg2"))
-    yield sessionmaker(engine)
-    engine.dispose()
+def sync_sessions(sync_engine: sa.Engine) -> sessionmaker[Session]:
+    return sessionmaker(sync_engine)
 
 
 @pytest.fixture

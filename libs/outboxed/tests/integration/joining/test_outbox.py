@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +15,6 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from backing_services.postgres import DatabaseIsolation
 from backing_services.waiting import eventually
 from outboxed import Outbox
 from outboxed import _wakeups as signals
@@ -70,25 +69,6 @@ class Project:
         self.outbox.event("order.placed.v1", topic="accounts", key="order_id")(OrderPlaced)
 
 
-@pytest.fixture
-async def url(isolation: DatabaseIsolation) -> AsyncIterator[str]:
-    """A database that has nothing of ours."""
-    async with isolation.private() as url:
-        engine = create_async_engine(url)
-        async with engine.begin() as connection:
-            await connection.execute(sa.text("drop schema public cascade"))
-            await connection.execute(sa.text("create schema public"))
-        await engine.dispose()
-        yield url
-
-
-@pytest.fixture
-async def engine(url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(url)
-    yield engine
-    await engine.dispose()
-
-
 async def created(engine: AsyncEngine, metadata: sa.MetaData) -> None:
     async with engine.begin() as connection:
         await connection.run_sync(metadata.create_all)
@@ -99,11 +79,6 @@ async def project(engine: AsyncEngine) -> Project:
     project = Project()
     await created(engine, project.metadata)
     return project
-
-
-@pytest.fixture
-def sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    return async_sessionmaker(engine)
 
 
 def sync_url(url: str, driver: str) -> sa.URL:
