@@ -8,7 +8,7 @@ from datetime import datetime
 from outboxed.tasks._queue import Task
 
 KEPT = 5_000
-"""Of a process, about 2 MB; the oldest give way to new ones."""
+"""Of a process; the oldest give way to new ones."""
 
 
 @dataclass(frozen=True, slots=True)
