@@ -12,11 +12,12 @@ import httpx
 import typer
 from outboxed.errors import ConfigurationError
 from outboxed.process import Role, bind, configure_logs, http_role, run_roles
+from outboxed.settings import load
 from rich.console import Console
 
 from shop_console.breaking import Breaker
 from shop_console.browser import create_app
-from shop_console.settings import PREFIX, Settings, load
+from shop_console.settings import PREFIX, Settings
 from shop_console.teller import Teller
 from shop_console.terminal import show
 
@@ -31,7 +32,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 def run() -> None:
     """Serve the console until SIGTERM."""
     try:
-        settings = load()
+        settings = load(Settings)
         configure_logs(service="console", level=settings.log_level)
         raise typer.Exit(asyncio.run(_serve(settings)))
     except ConfigurationError as error:

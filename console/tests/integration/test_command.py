@@ -82,4 +82,4 @@ async def test_where_no_console_runs_is_one_line() -> None:
 async def test_a_wrong_setting_is_one_line() -> None:
     status, _, error = await run("run", CONSOLE_SERVICES="x")
 
-    assert (status, error) == (2, "console: CONSOLE_SERVICES and CONSOLE_HOSTS: must be JSON\n")
+    assert (status, error) == (2, "console: CONSOLE_SERVICES: must be JSON\n")

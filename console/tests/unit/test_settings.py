@@ -1,6 +1,7 @@
 import pytest
 from outboxed.errors import ConfigurationError
-from shop_console.settings import load
+from outboxed.settings import load
+from shop_console.settings import Settings
 
 SERVICES = '{"orders": "http://127.0.0.1:8000"}'
 
@@ -10,10 +11,12 @@ SERVICES = '{"orders": "http://127.0.0.1:8000"}'
     [
         ({}, "CONSOLE_SERVICES: Field required"),
         ({"SERVICES": "{}"}, "CONSOLE_SERVICES: Dictionary should have at least 1 item"),
-        ({"SERVICES": "orders"}, "CONSOLE_SERVICES and CONSOLE_HOSTS: must be JSON"),
+        ({"SERVICES": "orders"}, "CONSOLE_SERVICES: must be JSON"),
+        ({"SERVICES": SERVICES, "HOSTS": "console"}, "CONSOLE_HOSTS: must be JSON"),
         ({"SERVICES": '{"orders": "ftp://x"}'}, "CONSOLE_SERVICES: "),
         ({"SERVICES": SERVICES, "TOKENS_FROM": "login"}, "CONSOLE_TOKENS_FROM: login is none of CONSOLE_SERVICES"),
         ({"SERVICES": SERVICES, "HTTP_PORT": "x"}, "CONSOLE_HTTP_PORT: "),
+        ({"SERVICES": SERVICES, "KAFKA_TOPIC_PREFIX": "a b"}, "CONSOLE_KAFKA_TOPIC_PREFIX: "),
         (
             {"SERVICES": SERVICES, "ENVIRONMENT": "production", "BREAKING_URL": "http://127.0.0.1:1"},
             "CONSOLE_BREAKING_URL must not be set in production",
@@ -27,7 +30,7 @@ def test_a_wrong_setting_is_one_line_with_its_name(
         monkeypatch.setenv(f"CONSOLE_{name}", value)
 
     with pytest.raises(ConfigurationError) as error:
-        load()
+        load(Settings)
 
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
@@ -36,4 +39,4 @@ def test_a_wrong_setting_is_one_line_with_its_name(
 def test_services_are_addresses_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSOLE_SERVICES", SERVICES)
 
-    assert load().services == {"orders": "http://127.0.0.1:8000"}
+    assert load(Settings).services == {"orders": "http://127.0.0.1:8000"}

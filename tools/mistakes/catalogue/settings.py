@@ -3,6 +3,7 @@
 from tools.mistakes.mistake import NOTIFICATIONS, ORDERS, OUTBOXED, PAYMENTS, Mistake, swap
 from tools.scratch import Edit
 
+PROCESS = "libs/outboxed/src/outboxed/settings/_process.py"
 SERVICE = "libs/outboxed/src/outboxed/settings/_service.py"
 KAFKA = "libs/outboxed/src/outboxed/settings/_kafka.py"
 CONSUMER = "libs/outboxed/src/outboxed/consuming/_kafka.py"
@@ -10,19 +11,19 @@ ORDERS_APP, PAYMENTS_APP = "services/orders/src/orders/app.py", "services/paymen
 NOTIFICATIONS_APP = "services/notifications/src/notifications/app.py"
 
 
-def unused(field: str) -> Mistake:
+def unused(field: str, *, of: str = PROCESS) -> Mistake:
     """A setting of Kafka that is read and not passed on."""
     return Mistake(
         f"{field} is read and not passed on",
         "A knob that does nothing.",
         OUTBOXED,
-        (Edit(SERVICE, rf"            {field.removeprefix('kafka_')}=self\.{field}[^\n]*,\n", ""),),
+        (Edit(of, rf"            {field.removeprefix('kafka_')}=self\.{field}[^\n]*,\n", ""),),
     )
 
 
 MISTAKES = (
-    unused("kafka_session_timeout_ms"),
-    unused("kafka_fetch_max_wait_ms"),
+    unused("kafka_session_timeout_ms", of=SERVICE),
+    unused("kafka_fetch_max_wait_ms", of=SERVICE),
     unused("kafka_sasl_mechanism"),
     unused("kafka_sasl_username"),
     unused("kafka_ssl_ca_file"),

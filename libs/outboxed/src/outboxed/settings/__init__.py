@@ -11,7 +11,8 @@ from outboxed.settings._mail import MailSender
 
 if TYPE_CHECKING:
     from outboxed.settings._keys import PublicKey, load_public_key
-    from outboxed.settings._service import S, ServiceSettings, load
+    from outboxed.settings._process import ProcessSettings, load
+    from outboxed.settings._service import S, ServiceSettings
     from outboxed.settings._variables import BootstrapServers, DatabaseUrl
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "KafkaSettings",
     "MailSender",
     "Port",
+    "ProcessSettings",
     "PublicKey",
     "S",
     "SaslMechanism",
@@ -40,7 +42,8 @@ __getattr__ = exports_of(
     __name__,
     {
         ("service", "_keys"): ("PublicKey", "load_public_key"),
-        ("service", "_service"): ("S", "ServiceSettings", "load"),
+        ("service", "_process"): ("ProcessSettings", "load"),
+        ("service", "_service"): ("S", "ServiceSettings"),
         ("service", "_variables"): ("BootstrapServers", "DatabaseUrl"),
     },
 )
