@@ -19,13 +19,21 @@ ON_LOOPBACK = re.compile(r"127\.0\.0\.1:\$\{[A-Z_]+_PORT:-\d+\}:\d+")
 
 @pytest.mark.parametrize("service", SERVICES[1:])
 def test_the_services_dockerfiles_differ_in_name_port_and_description_only(service: str) -> None:
-    expected = generic_dockerfile("orders").replace("orders", service).replace("ORDERS", service.upper())
+    expected = generic_dockerfile("services/orders").replace("orders", service).replace("ORDERS", service.upper())
 
-    assert generic_dockerfile(service) == expected
+    assert generic_dockerfile(f"services/{service}") == expected
 
 
-def generic_dockerfile(service: str) -> str:
-    text = (ROOT / "services" / service / "Dockerfile").read_text()
+def test_the_consoles_dockerfile_is_a_services_but_for_its_folder_and_its_command() -> None:
+    expected = generic_dockerfile("services/orders").replace('"orders"]', '"shop_console", "run"]')
+    expected = re.sub(r"# The services' Dockerfiles [^\n]*\n", "", expected)
+    expected = expected.replace("services/orders", "console").replace("orders", "console").replace("ORDERS", "CONSOLE")
+
+    assert generic_dockerfile("console") == expected
+
+
+def generic_dockerfile(folder: str) -> str:
+    text = (ROOT / folder / "Dockerfile").read_text()
     text = re.sub(r"\b80\d\d\b", "PORT", text)
     return re.sub(r"(image\.description)=.*", r"\1", text)
 
