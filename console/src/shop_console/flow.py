@@ -113,7 +113,7 @@ def _of_metrics(name: str, problem: str, exposition: str) -> State:
 
 def events(catalogue: Catalogue, index: Index, now: datetime) -> Sequence[Event]:
     """All event types that a service publishes or reads."""
-    rates = index.per_minute(now)
+    rates = index.rates.per_minute(now)
     topics = {
         event: topic
         for one in catalogue.services.values()

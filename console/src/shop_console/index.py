@@ -3,17 +3,16 @@
 import asyncio
 import re
 from bisect import bisect_left, insort
-from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Self
 
+from shop_console.rates import Rates
 from shop_console.seen import Seen
 
 RECORDS_OF_A_KEY = 500
 """More of one key aren't kept: somebody plays with it."""
-RATE_OVER = timedelta(seconds=60)
 _EVENT = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+\.v\d+")
 FIRST_STATES = {"placed": "PENDING"}
 """An event says what happened; the others are called like the status that they lead to."""
@@ -70,13 +69,13 @@ class Order:
 
 
 class Index:
-    """The newest orders; `changed` wakes whoever shows them."""
+    """The newest orders; `wait` wakes whoever shows them."""
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
         self._orders: dict[str, Order] = {}
         self._by_age: list[tuple[datetime, str]] = []
-        self._recent: deque[tuple[datetime, str]] = deque()
+        self.rates = Rates()
         self.version = 0
         self.forgotten = 0
         self._changed = asyncio.Event()
@@ -94,7 +93,7 @@ class Index:
             insort(self._by_age, (order.begun, order.key))
         order.add(seen)
         self._begin_earlier(order, seen.recorded)
-        self._recent.append((seen.sent, seen.type))
+        self.rates.add(seen.sent, seen.type)
         self.version += 1
         if len(self._orders) > self._kept:
             self._forget_oldest()
@@ -126,12 +125,6 @@ class Index:
                 if len(found) == most:
                     break
         return found
-
-    def per_minute(self, now: datetime) -> Counter[str]:
-        """How many records of each event type were sent within the last minute."""
-        while self._recent and self._recent[0][0] < now - RATE_OVER:
-            self._recent.popleft()
-        return Counter(event_type for _, event_type in self._recent)
 
     async def wait(self, version: int) -> int:
         """Return the version once it is another one."""

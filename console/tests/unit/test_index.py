@@ -98,7 +98,7 @@ def test_one_key_can_not_fill_the_memory() -> None:
 def test_rates_are_of_the_last_minute() -> None:
     index = index_of(seen(recorded=0), seen(recorded=30_000), seen("order.confirmed.v1", recorded=59_000))
 
-    assert index.per_minute(at(75_000)) == {"order.placed.v1": 1, "order.confirmed.v1": 1}
+    assert index.rates.per_minute(at(75_000)) == {"order.placed.v1": 1, "order.confirmed.v1": 1}
 
 
 async def test_whoever_waits_for_a_change_is_woken_by_the_next_record() -> None:
