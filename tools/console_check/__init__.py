@@ -1,15 +1,14 @@
 """A person's tasks on the console, in Chromium and against a system that runs; and how fast its pages are."""
 
 import re
-import statistics
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backing_services.waiting import eventually
+from shop_harness.percentiles import percentile
 
 from tests.integration.browser import NARROW, WIDE, Chromium
 from tools.browser_files import fetched
@@ -37,7 +36,7 @@ class Outcome:
     @property
     def p95(self) -> float:
         """Of all answers."""
-        return percentile([one for each in self.milliseconds.values() for one in each])
+        return percentile([one for each in self.milliseconds.values() for one in each], 95)
 
     @property
     def is_good(self) -> bool:
@@ -71,7 +70,7 @@ async def measured(scene: Scene, orders: int) -> dict[str, Sequence[float]]:
     """Milliseconds of each answer, by page."""
     order = await scene.place()
     await scene.fill(orders)
-    async with _operator(scene) as http:
+    async with scene.logged_in() as http:
 
         async def filled() -> bool:
             known = KNOWN.search((await http.get("/orders")).text)
@@ -83,23 +82,9 @@ async def measured(scene: Scene, orders: int) -> dict[str, Sequence[float]]:
         return {path: [await _timed(http, path) for _ in range(ROUNDS)] for path in paths}
 
 
-@asynccontextmanager
-async def _operator(scene: Scene) -> "AsyncIterator[httpx.AsyncClient]":
-    http = await scene.logged_in()
-    try:
-        yield http
-    finally:
-        await http.aclose()
-
-
 async def _timed(http: "httpx.AsyncClient", path: str) -> float:
     begun = time.perf_counter()
     answer = await http.get(path)
     took = (time.perf_counter() - begun) * 1000
     assert answer.is_success, (path, answer.status_code)
     return took
-
-
-def percentile(values: Sequence[float]) -> float:
-    """The 95th."""
-    return statistics.quantiles(values, n=20)[-1]

@@ -4,9 +4,11 @@ import asyncio
 import shutil
 import sys
 
+from shop_harness.percentiles import percentile
+
 from tests.integration.browser import chromium, missing
 from tools.browser_files import FetchError
-from tools.console_check import GOAL_MS, check, percentile
+from tools.console_check import GOAL_MS, check
 from tools.uv import ROOT
 
 FOLDER = ROOT / "build" / "console"
@@ -25,7 +27,7 @@ async def _main() -> int:
         print(f"console-check: {error}", file=sys.stderr)
         return 2
     for path, values in outcome.milliseconds.items():
-        print(f"{percentile(values):6.0f} ms p95 of {len(values)}  {path}")
+        print(f"{percentile(values, 95):6.0f} ms p95 of {len(values)}  {path}")
     for fault in outcome.faults:
         print(f"wrong: {fault}")
     if outcome.p95 > GOAL_MS:

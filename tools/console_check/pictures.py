@@ -61,8 +61,7 @@ async def _story(scene: Scene) -> str:
     for card in CARDS:
         await scene.place(card)
     order = await scene.place("pm_card_flaky")
-    http = await scene.logged_in()
-    try:
+    async with scene.logged_in() as http:
 
         async def mails(number: int) -> bool:
             story = (await http.get(f"/orders/{order}/story.json")).json()
@@ -71,8 +70,6 @@ async def _story(scene: Scene) -> str:
         await eventually(lambda: mails(1), within=30, every=0.2)
         (await scene.api.cancel(order, headers=scene.headers)).raise_for_status()
         await eventually(lambda: mails(MAILS_OF_A_REFUND), within=30, every=0.2)
-    finally:
-        await http.aclose()
     return order
 
 

@@ -55,13 +55,14 @@ class Scene:
             ]
         )
 
-    async def logged_in(self) -> httpx.AsyncClient:
-        """A client that the console knows as an operator; the caller closes it."""
-        http = httpx.AsyncClient(base_url=self.console, timeout=30, trust_env=False)
+    @asynccontextmanager
+    async def logged_in(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client that the console knows as an operator."""
         login = {"email": OPERATOR_EMAIL, "password": OPERATOR_PASSWORD}
-        entered = await http.post("/login", data=login)
-        assert entered.status_code == httpx.codes.SEE_OTHER, entered.text
-        return http
+        async with httpx.AsyncClient(base_url=self.console, timeout=30, trust_env=False) as http:
+            entered = await http.post("/login", data=login)
+            assert entered.status_code == httpx.codes.SEE_OTHER, entered.text
+            yield http
 
     async def _send(self, records: list[tuple[str, str, bytes, datetime]]) -> None:
         async with AIOKafkaProducer(bootstrap_servers=self.system.kafka.bootstrap_servers, linger_ms=20) as producer:
