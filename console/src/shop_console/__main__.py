@@ -1,11 +1,10 @@
 """`python -m shop_console`: `run` serves the console, `story` tells one order in the terminal."""
 
 import asyncio
-import contextlib
 import json
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 import httpx
@@ -69,15 +68,12 @@ async def _serve(settings: Settings) -> int:
         teller = Teller.of(settings, http)
 
         async def follow(stop: anyio.Event) -> None:
-            following = asyncio.create_task(teller.run())
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
-            following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await following
+            async with anyio.create_task_group() as group:
+                group.start_soon(teller.run)
+                await stop.wait()
+                group.cancel_scope.cancel()
 
-        breaker = _breaker(settings, teller)
+        breaker = Breaker.of(teller)
         try:
             return await run_roles([http_role(create_app(teller, breaker), listener), Role("follower", follow)])
         finally:
@@ -85,17 +81,10 @@ async def _serve(settings: Settings) -> int:
                 await breaker.close()
 
 
-def _breaker(settings: Settings, teller: Teller) -> Breaker | None:
-    if settings.breaking_url is None:
-        return None
-    return Breaker(teller, settings.breaking_url, settings.breaking_secret.get_secret_value())
-
-
 async def _asked(url: str, path: str) -> httpx.Response:
     form = {
         "email": os.environ.get(f"{PREFIX}EMAIL", EMAIL),
         "password": os.environ.get(f"{PREFIX}PASSWORD", PASSWORD),
-        "next": path,
     }
     try:
         async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False) as http:
@@ -109,7 +98,7 @@ async def _asked(url: str, path: str) -> httpx.Response:
         ) from None
 
 
-def _fail(message: Any) -> typer.Exit:
+def _fail(message: str) -> typer.Exit:
     typer.echo(f"console: {message}", err=True)
     return typer.Exit(2)
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import httpx
@@ -68,6 +68,14 @@ class Breaker:
     secret: str
     watches: deque[Watch] = field(default_factory=lambda: deque(maxlen=KEPT))
     _watching: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, teller: Teller) -> Self | None:
+        """By the settings; None where they name nothing that breaks the system."""
+        settings = teller.settings
+        if settings.breaking_url is None:
+            return None
+        return cls(teller, settings.breaking_url, settings.breaking_secret.get_secret_value())
 
     async def offered(self) -> Mapping[str, str]:
         """Faults with their words. Raises BreakError."""

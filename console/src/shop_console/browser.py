@@ -17,10 +17,10 @@ from shop_console.sessions import COOKIE, Sessions
 from shop_console.teller import Teller
 
 
-def create_app(teller: Teller, breaker: Breaker | None = None, sessions: Sessions | None = None) -> FastAPI:
+def create_app(teller: Teller, breaker: Breaker | None = None) -> FastAPI:
     """The app on what tells stories, and on what breaks the system where that is wanted."""
     app = FastAPI(title="console", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.needs = Needs(teller, sessions or Sessions(), breaker)
+    app.state.needs = Needs(teller, Sessions(), breaker)
     for router in pages.ROUTERS:
         app.include_router(router)
     app.add_exception_handler(LoginNeededError, _to_login)

@@ -27,7 +27,7 @@ class Needs:
 
     teller: Teller
     sessions: Sessions
-    breaker: Breaker | None = None
+    breaker: Breaker | None
 
     @cached_property
     def templates(self) -> jinja2.Environment:
@@ -45,11 +45,10 @@ class Needs:
 
     def page(self, name: str, session: Session | None, *, code: int = 200, **values: Any) -> HTMLResponse:
         """A page or a part of one."""
-        settings = self.teller.settings
         shared = {
             "session": session,
-            "has_mailbox": settings.mailbox_url is not None,
-            "can_break": settings.breaking_url is not None,
+            "has_mailbox": self.teller.settings.mailbox_url is not None,
+            "can_break": self.breaker is not None,
         }
         return HTMLResponse(self.templates.get_template(name).render(**shared, **values), code)
 

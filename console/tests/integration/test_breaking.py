@@ -37,7 +37,8 @@ async def breaker(system: System, breaking: Breaking) -> AsyncIterator[Breaker]:
     given = breaking.settings
     settings = settings_for(system, breaking_url=given["BREAKING_URL"], breaking_secret=given["BREAKING_SECRET"])
     async with running(settings) as teller:
-        breaker = Breaker(teller, given["BREAKING_URL"], given["BREAKING_SECRET"])
+        breaker = Breaker.of(teller)
+        assert breaker is not None
         yield breaker
         await breaker.close()
 
@@ -145,7 +146,8 @@ async def test_where_nothing_can_be_broken_there_is_no_page(teller: Teller) -> N
 
 async def test_what_breaks_the_system_may_be_gone(system: System) -> None:
     async with running(settings_for(system, breaking_url="http://127.0.0.1:1")) as teller:
-        breaker = Breaker(teller, "http://127.0.0.1:1", "secret")
+        breaker = Breaker.of(teller)
+        assert breaker is not None
         with pytest.raises(BreakError, match="does not answer"):
             await breaker.begin("kill-payments", by="op")
         async with logged_in(teller, breaker) as operator:
