@@ -1,9 +1,12 @@
 """Who sees the pages, and the pages of the flow and the mailbox."""
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 from backing_services.waiting import eventually
 from shop_console.browser import create_app
+from shop_console.guards import MAX_FORM_BYTES
 from shop_console.teller import Teller
 
 from .conftest import Operator, Place
@@ -57,7 +60,17 @@ async def test_pages_may_load_from_here_alone(stranger: httpx.AsyncClient) -> No
     assert "default-src 'none'; script-src 'self'" in headers["Content-Security-Policy"]
     assert headers["Cache-Control"] == "no-store"
     assert (await stranger.get("/static/htmx.js")).headers["Content-Type"].startswith("text/javascript")
-    assert (await stranger.get("/static/../settings.py")).status_code == 404
+    assert (await stranger.get("/static/htmx.LICENSE.txt")).status_code == 404  # it's there, and no page loads it
+
+
+async def test_a_form_has_a_length_that_is_not_too_large(stranger: httpx.AsyncClient) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"email=x"
+
+    too_long = await stranger.post("/login", data={"email": "x" * MAX_FORM_BYTES})
+    unknown = await stranger.post("/login", content=endless())
+
+    assert (too_long.status_code, unknown.status_code) == (413, 413)
 
 
 async def test_who_logs_out_is_out(operator: Operator) -> None:
