@@ -1,7 +1,7 @@
 """One order's story: facts of all sources become one timeline, with times, durations, attempts and gaps."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -10,7 +10,7 @@ from typing import Any
 from shop_console.catalogue import Catalogue
 from shop_console.facts import Facts, OfService
 from shop_console.index import Order
-from shop_console.seen import Seen, instant
+from shop_console.seen import Seen, instant, text_of
 
 CUSTOMER, GATEWAY, MAIL, KAFKA = "customer", "payment gateway", "mail server", "Kafka"
 GAP = timedelta(seconds=1)
@@ -85,7 +85,7 @@ class Story:
     mails: Sequence[Mapping[str, Any]]
     services: Mapping[str, OfService]
     missing: Sequence[str]
-    participants: Sequence[str] = field(default=())
+    participants: Sequence[str]
 
     @property
     def began(self) -> datetime | None:
@@ -145,10 +145,8 @@ def as_json(seen: Seen) -> dict[str, Any]:
         "offset": record.offset,
         "sent": seen.sent,
         "key": seen.key,
-        "headers": [
-            [name, None if raw is None else raw.decode(errors="backslashreplace")] for name, raw in record.headers
-        ],
-        "value": None if record.value is None else record.value.decode(errors="backslashreplace"),
+        "headers": [[name, None if raw is None else text_of(raw)] for name, raw in record.headers],
+        "value": None if record.value is None else text_of(record.value),
     }
 
 
@@ -195,8 +193,8 @@ def _steps(records: Sequence[Seen], facts: Facts, catalogue: Catalogue) -> Itera
 def _of_record(
     number: int, seen: Seen, *, is_first: bool, handled: Mapping[tuple[str, str], datetime], catalogue: Catalogue
 ) -> Iterator[Step]:
-    data = seen.data if isinstance(seen.data, Mapping) else {}
-    if is_first or data.get("reason") == BY_CUSTOMER:
+    data = seen.data
+    if is_first or (isinstance(data, Mapping) and data.get("reason") == BY_CUSTOMER):
         what = "places it" if is_first else "cancels it"
         yield Step(seen.recorded, Kind.REQUEST, CUSTOMER, seen.publisher, what)
     waited = max(0.0, (seen.sent - seen.recorded).total_seconds())

@@ -1,7 +1,6 @@
 """The newest orders, live; and one order's story."""
 
 import json
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Response
@@ -12,8 +11,9 @@ from shop_console.changes import of_all, of_key
 from shop_console.drawing import draw
 from shop_console.mermaid import mermaid
 from shop_console.needs import Needs, Operator, Wanted
+from shop_console.seen import Seen, text_of
 from shop_console.sessions import Session
-from shop_console.story import Story, UnknownOrderError
+from shop_console.story import UnknownOrderError
 
 router = APIRouter()
 PAGE = 50
@@ -81,14 +81,13 @@ async def _told(needs: Needs, session: Session, key: str, template: str) -> Resp
         told = await needs.teller.story(key, token=session.token)
     except UnknownOrderError:
         return needs.page("unknown.html", session, code=404, key=key)
-    records = [_shown(told, number) for number in range(len(told.records))]
+    records = [{"seen": seen, "value": _laid_out(seen)} for seen in told.records]
     return needs.page(template, session, story=told, drawing=draw(told), records=records)
 
 
-def _shown(story: Story, number: int) -> Mapping[str, Any]:
-    seen = story.records[number]
-    value = (seen.record.value or b"").decode(errors="backslashreplace")
-    return {"seen": seen, "value": json.dumps(seen.data, indent=2) if seen.data is not None else value}
+def _laid_out(seen: Seen) -> str:
+    data = seen.data
+    return text_of(seen.record.value) if data is None else json.dumps(data, indent=2)
 
 
 def _found(needs: Needs, q: str, page: int) -> dict[str, Any]:
