@@ -1,5 +1,6 @@
 """Dead letters of all services: list, show, edit with its difference, replay, discard."""
 
+from collections.abc import Awaitable
 from typing import Annotated, Any, Literal
 
 import structlog
@@ -50,21 +51,13 @@ async def edit(  # noqa: PLR0913 - a form has that many fields
     draft = Text(key, headers.replace("\r\n", "\n"), value.replace("\r\n", "\n"))
     if what == "compare":
         return _page(needs, session, found, draft=draft)
-    try:
-        await _letters(needs, session).edit(found, draft)
-    except RefusedError as error:
-        return _page(needs, session, found, draft=draft, problem=str(error), code=409)
-    return _done(session, found, "edited")
+    return await _change(needs, session, found, "edited", _letters(needs, session).edit(found, draft), draft=draft)
 
 
 @router.post("/letters/{service}/{letter_id}/replay")
 async def replay(service: str, letter_id: LetterId, needs: Wanted, session: Changing) -> Response:
     found = await _found(needs, session, service, letter_id)
-    try:
-        await _letters(needs, session).close(found, "replay")
-    except RefusedError as error:
-        return _page(needs, session, found, problem=str(error), code=409)
-    return _done(session, found, "replayed")
+    return await _change(needs, session, found, "replayed", _letters(needs, session).close(found, "replay"))
 
 
 @router.post("/letters/{service}/{letter_id}/discard")
@@ -75,11 +68,7 @@ async def discard(
     if not sure:
         problem = "Nothing was done: say that you are sure. What is discarded can't be replayed."
         return _page(needs, session, found, problem=problem, code=422)
-    try:
-        await _letters(needs, session).close(found, "discard")
-    except RefusedError as error:
-        return _page(needs, session, found, problem=str(error), code=409)
-    return _done(session, found, "discarded")
+    return await _change(needs, session, found, "discarded", _letters(needs, session).close(found, "discard"))
 
 
 def _letters(needs: Needs, session: Session) -> Letters:
@@ -100,8 +89,14 @@ def _page(needs: Needs, session: Session, found: Letter, *, code: int = 200, **m
     return needs.page("letter.html", session, code=code, letter=found, **values)
 
 
-def _done(session: Session, letter: Letter, what: str) -> Response:
-    """Leave the audit line, and show the letter as it is now."""
+async def _change(
+    needs: Needs, session: Session, letter: Letter, what: str, change: Awaitable[Letter], **shown: Any
+) -> Response:
+    """Leave the audit line and show the letter as it is now; where the service refuses, say why."""
+    try:
+        await change
+    except RefusedError as error:
+        return _page(needs, session, letter, problem=str(error), code=409, **shown)
     log.info(
         "dead_letter_changed", change=what, service=letter.service, letter=letter.raw["id"], operator=session.email
     )

@@ -13,7 +13,7 @@ from shop_console.mermaid import mermaid
 from shop_console.needs import Needs, Operator, Wanted
 from shop_console.seen import Seen, text_of
 from shop_console.sessions import Session
-from shop_console.story import UnknownOrderError
+from shop_console.story import Story, UnknownOrderError
 
 router = APIRouter()
 PAGE = 50
@@ -53,19 +53,12 @@ async def story(key: str, needs: Wanted, session: Operator) -> Response:
 
 @router.get("/orders/{key}/story.json")
 async def as_json(key: str, needs: Wanted, session: Operator) -> Response:
-    try:
-        told = await needs.teller.story(key, token=session.token)
-    except UnknownOrderError:
-        raise HTTPException(404, "nobody knows this order") from None
-    return Response(to_json(told.as_json()), media_type="application/json")
+    return Response(to_json((await _story(needs, session, key)).as_json()), media_type="application/json")
 
 
 @router.get("/orders/{key}/story.mmd")
 async def as_mermaid(key: str, needs: Wanted, session: Operator) -> Response:
-    try:
-        return PlainTextResponse(mermaid(await needs.teller.story(key, token=session.token)))
-    except UnknownOrderError:
-        raise HTTPException(404, "nobody knows this order") from None
+    return PlainTextResponse(mermaid(await _story(needs, session, key)))
 
 
 @router.get("/live")
@@ -74,6 +67,14 @@ async def live(needs: Wanted, _: Operator, key: str = "") -> Response:
     index = needs.teller.index
     events = of_key(index, key) if key else of_all(index)
     return StreamingResponse(events, media_type="text/event-stream")
+
+
+async def _story(needs: Needs, session: Session, key: str) -> Story:
+    """For a program, to which an unknown order is a plain 404."""
+    try:
+        return await needs.teller.story(key, token=session.token)
+    except UnknownOrderError:
+        raise HTTPException(404, "nobody knows this order") from None
 
 
 async def _told(needs: Needs, session: Session, key: str, template: str) -> Response:
