@@ -1,10 +1,11 @@
 """One order's story: facts of all sources become one timeline, with times, durations, attempts and gaps."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any
 
 from shop_console.catalogue import Catalogue
@@ -56,6 +57,10 @@ class Step:
     def is_inside(self) -> bool:
         return self.source == self.target
 
+    @property
+    def end(self) -> datetime:
+        return self.at + timedelta(seconds=self.seconds or 0)
+
 
 @dataclass(frozen=True)
 class Money:
@@ -96,8 +101,7 @@ class Story:
         """From the first step to the end of the last."""
         if not self.steps:
             return 0.0
-        ends = (step.at + timedelta(seconds=step.seconds or 0) for step in self.steps)
-        return (max(ends) - self.steps[0].at).total_seconds()
+        return (max(step.end for step in self.steps) - self.steps[0].at).total_seconds()
 
     @property
     def letters(self) -> Sequence[tuple[str, Mapping[str, Any]]]:
@@ -261,14 +265,10 @@ def _in_order(steps: Iterable[Step]) -> Sequence[Step]:
 
 def _with_gaps(steps: Sequence[Step]) -> Sequence[Step]:
     """Note how long nothing had happened before a step, where that is long enough to matter."""
-    told: list[Step] = []
-    end = steps[0].at if steps else None
-    for step in steps:
-        assert end is not None  # noqa: S101 - there is a step
-        pause = step.at - end
-        told.append(Step(**{**vars(step), "gap": pause.total_seconds() if pause >= GAP else None}))
-        end = max(end, step.at + timedelta(seconds=step.seconds or 0))
-    return told
+    ends = accumulate((step.end for step in steps), max)
+    pauses = [timedelta(0), *(step.at - end for end, step in zip(ends, steps[1:], strict=False))]
+    gaps = (pause.total_seconds() if pause >= GAP else None for pause in pauses)
+    return [replace(step, gap=gap) for step, gap in zip(steps, gaps, strict=False)]
 
 
 def _participants(steps: Sequence[Step], catalogue: Catalogue) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import httpx
@@ -67,7 +67,7 @@ class Teller:
         if since and self._is_older(order, since):
             records, why = await self._older(key, since)
             facts = await self._facts(key, records, token)
-            facts = Facts(facts.services, facts.ledger, facts.mails, [*facts.missing, why])
+            facts = replace(facts, missing=[*facts.missing, why])
         return tell(key, records, facts, self.catalogue)
 
     def _is_older(self, order: Order | None, since: datetime) -> bool:
