@@ -80,6 +80,13 @@ async def due_tasks(connection: AsyncConnection, now: Now) -> Mapping[str, Due]:
     return found
 
 
+async def open_letters(connection: AsyncConnection) -> Mapping[str, int]:
+    """Dead letters that wait for a person, for every source that has one. They are few: each is counted."""
+    table = tables.dead_letters
+    query = sa.select(table.c.source, sa.func.count()).where(table.c.status == "open").group_by(table.c.source)
+    return dict((await connection.execute(query)).all())
+
+
 def _kinds() -> sa.CTE:
     """The kinds that the table has: one step in the index for each, however many tasks it has."""
     kinds = sa.select(sa.func.min(_TASKS.c.kind).label("kind")).cte("kinds", recursive=True)

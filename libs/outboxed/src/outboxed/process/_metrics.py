@@ -10,9 +10,9 @@ import structlog
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from outboxed.process._counts import due_tasks, inbox_rows, outbox
+from outboxed.process._counts import due_tasks, inbox_rows, open_letters, outbox
 from outboxed.process._rates import Rates
-from outboxed.storage import Clock, is_transient, tables
+from outboxed.storage import Clock, is_transient
 
 log = structlog.get_logger()
 
@@ -32,9 +32,8 @@ class Metrics(Rates):
     """One registry a process. A service may register collectors of its own in `registry`."""
 
     def __init__(self, clock: Clock) -> None:
+        super().__init__(CollectorRegistry())
         self._clock = clock
-        self.registry = CollectorRegistry()
-        super().__init__(self.registry)
         self._queries: list[tuple[Gauge, Callable[[sa.ColumnElement[datetime]], sa.Select[int]]]] = []
         # a gauge: the client library would expose a counter as events_ignored_total
         self._ignored = self._gauge("events_ignored", "Records of a type that this service does not consume", "topic")
@@ -54,7 +53,6 @@ class Metrics(Rates):
         self._failing = self._gauge(
             "consumer_failing_seconds", "For how long this process's consumer has been trying the same records"
         )
-
         self._halted = self._gauge("consumer_halted", "Whether this process's consumer waits for a person")
 
     def observe_halt(self, is_halted: Callable[[], bool]) -> None:
@@ -110,7 +108,7 @@ class Metrics(Rates):
             self._outbox_oldest.set(waiting.oldest)
             self._inbox_rows.set(await inbox_rows(connection))
             due = await due_tasks(connection, now)
-            letters = {row.source: row.rows for row in await connection.execute(open_letters())}
+            letters = await open_letters(connection)
             for gauge, query in self._queries:
                 gauge.set((await connection.execute(query(now))).scalar_one())
         self._tasks_due.clear()
@@ -137,13 +135,3 @@ class Metrics(Rates):
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
-
-
-def open_letters() -> sa.Select[str, int]:
-    """How many dead letters of each source are open."""
-    table = tables.dead_letters
-    return (
-        sa.select(table.c.source, sa.func.count().label("rows"))
-        .where(table.c.status == "open")
-        .group_by(table.c.source)
-    )

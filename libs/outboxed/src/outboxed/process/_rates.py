@@ -38,7 +38,7 @@ class Rates:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # else one more series for each, with its beginning
-        self._registry = registry
+        self.registry = registry
         self._timings: list[tuple[Timing[Any], Histogram]] = []
         requests = self._counter("http_requests_total", "Answered requests", "method", "route", "status")
         request_seconds = self._histogram(
@@ -120,7 +120,7 @@ class Rates:
                 histogram.labels(value).observe(seconds)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, registry=self._registry)
+        return Counter(name, text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
-        return Histogram(name, text, labels, registry=self._registry, buckets=buckets)
+        return Histogram(name, text, labels, registry=self.registry, buckets=buckets)

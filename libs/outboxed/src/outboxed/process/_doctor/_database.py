@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outboxed.process import _counts
 from outboxed.process._doctor._findings import LOOK_SECONDS, Finding, looked_at
-from outboxed.process._metrics import open_letters
 from outboxed.process._service import Service
 from outboxed.storage import SESSION_SETTINGS, reason_of, refusal_of, schema_problem, tables
 
@@ -136,7 +135,7 @@ async def _last_errors(connection: AsyncConnection, kinds: Sequence[str]) -> Map
 
 
 async def _dead_letters(service: Service[Any], connection: AsyncConnection, _: Any) -> Finding:
-    letters = {row.source: row.rows for row in await connection.execute(open_letters())}
+    letters = await _counts.open_letters(connection)
     if not letters:
         return Finding("dead letters", "ok", "none is open")
     found = ", ".join(f"{rows} of source {source}" for source, rows in sorted(letters.items()))
