@@ -37,18 +37,21 @@ demo: .venv ## send 200 orders through the whole system and judge it by its ledg
 up: .venv ## start everything on this machine, without Docker, until Ctrl-C
 	@$(RUN) python -m shop_demo up
 
+story logs: export ORDER := $(ORDER)
+NEEDS_ORDER = [ -n "$$ORDER" ] || { echo "$@: ORDER is needed: make $@ ORDER=ID" >&2; exit 2; }
+
 .PHONY: story
 story: .venv ## what became of an order of `make up`, or of the containers: ORDER=<id>; ARGS=--json or --mermaid
-	@$(RUN) python -m shop_console story $(ARGS) $(or $(ORDER),$(error ORDER is needed, an order's id))
+	@$(NEEDS_ORDER)
+	@$(RUN) python -m shop_console story $(ARGS) "$$ORDER"
 
 .PHONY: run
 run: .venv ## one service alone, on the system of `make up` while that runs: SERVICE=payments ARGS="--role worker"
 	@$(RUN) python -m shop_demo.one_service $(NAMED) $(ARGS)
 
 .PHONY: logs
-logs: export ORDER := $(ORDER)
 logs: .venv ## what all processes of `make up` said of one order: ORDER=ID; ARGS=--compose of the containers
-	@[ -n "$$ORDER" ] || { echo "logs: ORDER is needed: make logs ORDER=ID" >&2; exit 2; }
+	@$(NEEDS_ORDER)
 	@$(RUN) python -m tools.logs "$$ORDER" $(ARGS)
 
 # --- test it ---
