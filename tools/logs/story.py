@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shop_console.wording import printable
+
 UNTOLD = frozenset({"service", "timestamp", "event", "level", "span_id", "parent_span_id", "trace_id", "order_id"})
 """Fields that a line shows elsewhere, or that are the same on all of an order's lines."""
 
@@ -54,17 +56,12 @@ def story_of(order: str, lines: Sequence[Line]) -> list[Line]:
 def told(line: Line) -> str:
     """For a person: when, who, what, and what else is said."""
     if not line.fields:
-        return f"{line.at:<27}  {line.source:<15}  {_printable(line.text)}"
+        return f"{line.at:<27}  {line.source:<15}  {printable(line.text)}"
     level = str(line.fields.get("level", ""))
     rest = " ".join(f"{name}={_value(value)}" for name, value in line.fields.items() if name not in UNTOLD)
-    event = _printable(str(line.fields.get("event", "")))
+    event = printable(str(line.fields.get("event", "")))
     return f"{line.at:<27}  {line.source:<15}  {level if level != 'info' else '':<8}  {event}  {rest}".rstrip()
 
 
 def _value(value: object) -> str:
-    return _printable(value if isinstance(value, str) else json.dumps(value))
-
-
-def _printable(text: str) -> str:
-    """Anybody may have sent what a line holds, and a terminal obeys control characters."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return printable(value if isinstance(value, str) else json.dumps(value))
