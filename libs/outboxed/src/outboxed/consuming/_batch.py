@@ -205,11 +205,11 @@ class BatchConsumer(Generic[U]):
         if not events:
             return ()
         new = await uow.inbox.insert([received.attributes.identity for received in events])
-        await uow.lock([received.event.key for received in events if received.attributes.identity in new])
-        for received in events:
-            if received.attributes.identity in new:
-                await self._dispatch(received.attributes, received.event, uow)
-        return [received for received in events if received.attributes.identity in new]
+        unhandled = [received for received in events if received.attributes.identity in new]
+        await uow.lock([received.event.key for received in unhandled])
+        for received in unhandled:
+            await self._dispatch(received.attributes, received.event, uow)
+        return unhandled
 
     @failpoint("consumer.dispatch")
     async def _dispatch(self, attributes: Attributes, event: ConsumedEvent, uow: U) -> None:
