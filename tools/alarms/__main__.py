@@ -7,7 +7,7 @@ durations and limits in seconds scaled, and the last line of the head says by ho
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import httpx
 import typer
@@ -62,7 +62,7 @@ def main(
     sys.exit(bool(rang < len(trials) or false or unquiet))
 
 
-def _fail(problem: str) -> None:
+def _fail(problem: str) -> NoReturn:
     print(f"alarms: {problem}", file=sys.stderr)
     sys.exit(2)
 

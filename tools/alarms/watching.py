@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from backing_services.processes import HttpReady, ManagedProcess, ProcessSpec, free_port
+from backing_services.processes import HttpReady, ProcessSpec, free_port
 from shop_harness.services import SERVICES
 from shop_harness.system import LOOPBACK, System
 
@@ -64,7 +64,7 @@ class Watch:
     def _url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self._ports[name]}"
 
-    async def _start(self, name: str, configuration: dict[str, Any], *more: str) -> ManagedProcess:
+    async def _start(self, name: str, configuration: dict[str, Any], *more: str) -> None:
         folder = self._folder(name)
         file = folder / "configuration.yml"
         file.write_text(json.dumps(configuration))  # JSON is YAML
@@ -79,7 +79,7 @@ class Watch:
         ]
         ready = HttpReady(f"{self._url(name)}/-/ready")
         spec = ProcessSpec(name, command, self._system.folder / f"{name}.log", ready=ready, ready_within=READY_SECONDS)
-        return await self._system.supervisor.start(spec)
+        await self._system.supervisor.start(spec)
 
     def _folder(self, name: str) -> Path:
         folder = self._system.folder / name

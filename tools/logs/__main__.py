@@ -1,6 +1,5 @@
 """`python -m tools.logs ORDER`: what all processes said of one order, in the order of time."""
 
-import os
 import subprocess
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +53,7 @@ def _of_up() -> list[Line]:
 
 def _of_compose() -> list[Line]:
     try:
-        done = subprocess.run(COMPOSE, capture_output=True, check=False, env=os.environ)  # noqa: S603 - our own words
+        done = subprocess.run(COMPOSE, capture_output=True, check=False)  # noqa: S603 - our own words
     except FileNotFoundError:
         raise LogsError("docker isn't installed: where `make up` runs, leave --compose out") from None
     if done.returncode:

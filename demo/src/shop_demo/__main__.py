@@ -177,10 +177,10 @@ def _variables(system: System) -> dict[str, str]:
 
 
 def _where(system: System, file: UpFile) -> str:
-    databases = "".join(f"{'':<15}psql '{asyncpg_url(system.database_url(name))}'\n" for name in SERVICES)
+    databases = f"\n{'':<15}".join(f"psql '{asyncpg_url(system.database_url(name))}'" for name in SERVICES)
     return f"""
 logs           {system.folder}
-databases{databases.removeprefix(" " * len("databases"))}\
+databases      {databases}
 Kafka          {system.kafka.bootstrap_servers}
 operator       {OPERATOR_EMAIL}, password: {OPERATOR_PASSWORD}
 variables      {file.file}

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -382,8 +381,8 @@ async def test_a_topic_that_takes_small_records_only(
 # --- who reads ---
 
 
-def record_of(topic: str) -> Any:
-    return replace(Record(topic, 0, 0, b"k", b"{}", ()), headers=(("ce_type", b"order.shipped.v1"),))
+def record_of(topic: str) -> Record:
+    return Record(topic, 0, 0, b"k", b"{}", (("ce_type", b"order.shipped.v1"),))
 
 
 async def test_records_that_nobody_handles(embedded: Topics, isolation: DatabaseIsolation) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -99,7 +98,7 @@ async def _of_key(
         tasks=[TaskResponse.model_validate(row) for row in tasks],
         attempts=[AttemptResponse(**asdict(attempt)) for attempt in worker.attempts.of(key)],
         outbox=[_waiting(row) for row in waiting],
-        handled=[_handled(event_id, at) for event_id, at in handled.items()],
+        handled=[HandledEventResponse(event_id=event_id, at=at) for event_id, at in handled.items()],
         dead_letters=[DeadLetterResponse.of(letter) for letter in await letters.about(key)],
     )
 
@@ -109,10 +108,6 @@ def _waiting(row: Mapping[str, Any]) -> WaitingEventResponse:
     same = {name: row[name] for name in ("topic", "created_at", "attempts")}
     event = {"type": headers.get("ce_type", ""), "event_id": headers.get("ce_id", "")}
     return WaitingEventResponse(**same, **event, held=row["retry_at"] is not None)
-
-
-def _handled(event_id: str, at: datetime) -> HandledEventResponse:
-    return HandledEventResponse(event_id=event_id, at=at)
 
 
 def _text(given: str) -> str:

@@ -74,14 +74,14 @@ def _heard() -> Iterator[list[str]]:
     """What aiokafka logs as an error, which its exceptions don't repeat; nobody else hears it meanwhile."""
     said: list[str] = []
     logger, handler = logging.getLogger("aiokafka"), _Listener(said)
-    before = logger.propagate, logger.level
+    propagated = logger.propagate
     logger.propagate = False
     logger.addHandler(handler)
     try:
         yield said
     finally:
         logger.removeHandler(handler)
-        logger.propagate = before[0]
+        logger.propagate = propagated
 
 
 class _Listener(logging.Handler):
