@@ -410,14 +410,14 @@ MISTAKES = (
         "One bad task makes others' calls happen twice.",
         IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/tasks/_recording.py", r"if not own\.settled:", "if alone:"),),
-        check=tests("libs/outboxed/tests/unit/test_worker.py"),
+        check=tests("libs/outboxed/tests/unit/test_recording.py"),
     ),
     Mistake(
         "an outcome is recorded though its lease is lost",
         "Two workers record one charge.",
         IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/tasks/_recording.py", r"for outcome in outcomes if [^\]]+\]", "for outcome in outcomes]"),),
-        check=tests("libs/outboxed/tests/unit/test_worker.py"),
+        check=tests("libs/outboxed/tests/unit/test_recording.py"),
     ),
     Mistake(
         "an e-mail that the mail server may have is sent again on another connection",
