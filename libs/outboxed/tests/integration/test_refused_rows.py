@@ -26,6 +26,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not declare
     ResourceType,
 )
 from outboxed.consuming import DeadLetterQueue
+from outboxed.process import Metrics
 from outboxed.relay import Relay
 from outboxed.relay._partitioner import partition_of
 from outboxed.storage import DeadLetter, Edit, tables
@@ -390,6 +391,20 @@ async def test_a_pause_that_ends_while_rows_are_chosen_lets_none_pass_an_earlier
         await relay_all(relay, transactions)
 
     assert (await told(own_topics))[key] == [*sequences]
+
+
+async def test_each_answer_by_which_kafka_refuses_a_row_alone_is_counted(
+    transactions: Transactions, own_kafka: MockKafka, own_topics: Topics
+) -> None:
+    metrics = Metrics(transactions.clock)
+    await append(transactions, (uuid4(), 1, LARGE))
+    own_kafka.push_request_errors(PRODUCE, MESSAGE_TOO_LARGE)
+
+    async with abandoned_at_the_end(relay_of(transactions, own_topics, metrics=metrics)) as relay:
+        await relay.send_once()
+
+    assert metrics.registry.get_sample_value("outbox_refused_total", {"topic": "accounts"}) == 1
+    assert metrics.registry.get_sample_value("outbox_sent_total", {"topic": "accounts"}) is None
 
 
 async def test_a_row_that_is_known_to_be_too_large_waits_for_the_earlier_ones_of_its_key(

@@ -189,6 +189,19 @@ async def test_a_relay_that_starts_without_kafka_says_so_once_and_sends_when_it_
     assert [line["event"] for line in logs].count("relay_failed") == 1
 
 
+async def test_a_pass_that_fails_is_counted_and_not_timed(
+    transactions: Transactions, own_kafka: MockKafka, own_topics: Topics
+) -> None:
+    metrics = Metrics(transactions.clock)
+    own_kafka.set_down()
+    await append(transactions, uuid4())
+
+    async with running(relay_of(transactions, own_topics, metrics=metrics).run):
+        await eventually(lambda: metrics.registry.get_sample_value("relay_passes_failed_total"))
+
+    assert metrics.registry.get_sample_value("relay_pass_duration_seconds_count") == 0
+
+
 async def test_a_relay_tells_since_when_kafka_does_not_answer_it(
     transactions: Transactions,
     own_kafka: MockKafka,
