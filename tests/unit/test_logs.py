@@ -121,6 +121,25 @@ def test_logs_that_went_with_a_killed_one_are_one_line(logs: Path) -> None:
     assert "its logs are gone" in done.stderr
 
 
+def test_no_order_is_in_no_line(logs: Path) -> None:
+    with up_file() as up:
+        up.write({LOGS: str(logs)})
+        done = run("")
+
+    assert (done.returncode, done.stderr) == (1, "logs: none of 1 lines names ''\n")
+
+
+def test_what_docker_says_last_is_the_one_line_where_it_fails(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker = logs / "docker"
+    docker.write_text("#!/bin/sh\necho a warning >&2\necho no configuration file provided >&2\nexit 14\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(logs), prepend=":")
+
+    done = run(ORDER, "--compose")
+
+    assert (done.returncode, done.stderr) == (2, "logs: docker compose logs failed: no configuration file provided\n")
+
+
 def test_where_docker_is_not_installed_compose_is_one_line(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(logs))
 

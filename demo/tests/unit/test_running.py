@@ -57,7 +57,7 @@ def test_a_second_one_needs_a_file_of_its_own(file: Path) -> None:
 
 def test_what_a_killed_one_left_is_known_as_over_and_replaced_by_the_next(file: Path) -> None:
     file.parent.mkdir()
-    file.write_text("PAYMENTS_HTTP_PORT=1\nLEFT=1\n")
+    file.write_text("PAYMENTS_HTTP_PORT=1\n" + "LEFT=1\n" * 100)
 
     left = read_running()
     with up_file() as mine:

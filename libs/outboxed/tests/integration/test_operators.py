@@ -7,7 +7,9 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import structlog
 from outboxed.consuming import BatchConsumer, DeadLetterQueue, Route
+from outboxed.errors import TransientError
 from outboxed.messages import EventIdentity, Record
 from outboxed.ports import NewTask
 from outboxed.process import Metrics
@@ -139,6 +141,43 @@ async def test_a_letter_is_edited_and_replayed_once(
         409,
         f"dead letter {listed['id']} was already replayed",
     )
+
+
+async def test_each_change_leaves_a_line_that_says_who_made_it(
+    client: httpx.AsyncClient, operator: Headers, consumer: BatchConsumer[Any]
+) -> None:
+    await consumer.handle([replace(moved(), value=b"{")])
+    [listed] = (await client.get("/dead-letters", headers=operator)).json()["items"]
+
+    with structlog.testing.capture_logs() as logs:
+        for change in ("replay", "discard"):
+            await client.post(f"/dead-letters/{listed['id']}/{change}", headers=operator)
+
+    lines = [line for line in logs if line["event"].startswith("dead_letter_")]
+    assert [(line["event"], line["change"], line["letter"]) for line in lines] == [
+        ("dead_letter_refused_again", "replayed", listed["id"]),
+        ("dead_letter_changed", "discarded", listed["id"]),
+    ]
+    assert all(UUID(line["operator"]) for line in lines)
+
+
+async def test_a_replay_that_an_outage_keeps_from_happening_is_not_refused(
+    client: httpx.AsyncClient, operator: Headers, consumer: BatchConsumer[Any], account_id: UUID
+) -> None:
+    async def away(*_: Any) -> None:
+        raise TransientError("the database is away")
+
+    good = moved(account_id)
+    await consumer.handle([replace(good, value=b"{")])
+    [listed] = (await client.get("/dead-letters", headers=operator)).json()["items"]
+    letter = f"/dead-letters/{listed['id']}"
+    await client.patch(letter, json={"value": {"text": (good.value or b"").decode()}}, headers=operator)
+    consumer.routes[MoneyMoved.type] = Route(MoneyMoved, away)
+
+    replayed = await client.post(f"{letter}/replay", headers=operator)
+
+    assert replayed.status_code == 503
+    assert (await client.get(letter, headers=operator)).json()["status"] == "open"
 
 
 async def test_bytes_that_are_no_text_come_and_go_as_base64(

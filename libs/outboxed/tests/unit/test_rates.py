@@ -157,7 +157,9 @@ async def test_each_attempt_at_a_task_is_counted_by_its_outcome(
 # --- HTTP ---
 
 
-async def test_requests_are_counted_by_the_template_of_their_path(metrics: Metrics, count: Count) -> None:
+async def test_requests_are_counted_by_the_template_of_their_path_and_those_of_probes_never(
+    metrics: Metrics, count: Count
+) -> None:
     keys = KeyPair.generate(issuer="i", audience="a", role="clerk")
     verifier = TokenVerifier([keys.public], issuer="i", audience="a", roles=("clerk",))
     app = create_http_app(title="bank", version="1", token_verifier=verifier, metrics=metrics)
@@ -167,8 +169,8 @@ async def test_requests_are_counted_by_the_template_of_their_path(metrics: Metri
         return 1 // account_id
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bank") as client:
-        for path in ("/accounts/1", "/accounts/2", "/accounts/0", "/accounts/x", "/nowhere/1", "/nowhere/2"):
-            await client.get(path)
+        for path in ("accounts/1", "accounts/2", "accounts/0", "accounts/x", "nowhere/1", "nowhere/2", "metrics"):
+            await client.get(f"/{path}")
         await client.request("FROBNICATE", "/nowhere")
 
     route = {"method": "GET", "route": "/accounts/{account_id}"}

@@ -336,6 +336,7 @@ async def test_kafka_that_lets_nobody_in(look: Examine) -> None:
 
     verdict, text = told(refused["Kafka"])
     assert (verdict, "guessed" in text) == ("failed", False)
+    assert "Authentication failed" in text
     assert "put PAYMENTS_KAFKA_SECURITY_PROTOCOL, PAYMENTS_KAFKA_SASL_USERNAME" in text
     assert let_in["Kafka"].verdict == "ok"
 
@@ -391,6 +392,21 @@ async def test_records_that_nobody_handles(embedded: Topics, isolation: Database
     verdict, text = told((await examined(settings_of(embedded, isolation.url)))["consumer group"])
 
     assert (verdict, "2 records wait, and within 1 s they didn't become fewer" in text) == ("warning", True)
+
+
+async def test_records_that_become_fewer_while_it_looks_are_no_finding(
+    embedded: Topics, isolation: DatabaseIsolation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = iter([2, 1])  # how far a real consumer comes within a second, no test can say
+
+    async def unread(*_: object) -> int:
+        return next(counted)
+
+    monkeypatch.setattr("outboxed.process._doctor._kafka._unread", unread)
+
+    verdict, text = told((await examined(settings_of(embedded, isolation.url)))["consumer group"])
+
+    assert (verdict, "1 records wait" in text) == ("ok", True)
 
 
 @pytest.mark.real_kafka
