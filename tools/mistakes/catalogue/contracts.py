@@ -191,8 +191,8 @@ MISTAKES = (
         (
             Edit(
                 f"{OUTBOXED_SOURCES}/consuming/_batch.py",
-                r"( +)if received\.attributes\.identity in new:\n +(await self\._dispatch)",
-                r"\1\2",
+                r"(for received in) unhandled:(\n +await self\._dispatch)",
+                r"\1 events:\2",
             ),
         ),
         gate="unit",

@@ -243,7 +243,7 @@ MISTAKES = (
         "closed dead letters are counted as open",
         "The alarm rings for ever.",
         OUTBOXED,
-        (Edit(f"{OUTBOXED_SOURCES}/process/_metrics.py", r'        \.where\(table\.c\.status == "open"\)\n', ""),),
+        (swap(COUNTS, '.where(table.c.status == "open")', ""),),
     ),
     Mistake(
         "a task that was postponed isn't counted as due",

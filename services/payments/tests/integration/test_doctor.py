@@ -373,6 +373,7 @@ async def test_a_topic_that_takes_small_records_only(
     small = NewTopic(topics.kafka.topic("payments"), 4, 1, topic_configs={"max.message.bytes": "1000"})
     await client.create_topics([small])
     await client.close()
+    await real_kafka_cluster.create_topics({small.name: small.num_partitions})  # which waits for its leaders
 
     verdict, text = told((await examined(settings_of(topics, isolation.url)))["topics"])
 
