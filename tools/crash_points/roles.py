@@ -58,7 +58,8 @@ class RoleProcess:
         """Start it as in production, and wait until it's ready. Raises NotReachedError."""
         self._spawn({})
         try:
-            await asyncio.wait_for(self._ready.wait(self._output), READY_WITHIN)
+            async with asyncio.timeout(READY_WITHIN):
+                await self._ready.wait(self._output)
         except TimeoutError:
             raise self._failure("was not ready") from None
 
@@ -104,7 +105,8 @@ async def _end_of(process: BaseProcess, *, within: float) -> None:
     loop.add_reader(process.sentinel, ended.set)
     try:
         with suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), within)
+            async with asyncio.timeout(within):
+                await ended.wait()
     finally:
         loop.remove_reader(process.sentinel)
 

@@ -18,7 +18,8 @@ async def of_all(index: Index) -> AsyncGenerator[str]:
     version = index.version
     while True:
         try:
-            version = await asyncio.wait_for(index.wait(version), STILL_HERE)
+            async with asyncio.timeout(STILL_HERE):
+                version = await index.wait(version)
         except TimeoutError:
             yield ": still here\n\n"
         else:
@@ -38,6 +39,7 @@ async def of_key(index: Index, key: str) -> AsyncGenerator[str]:
                 await asyncio.sleep(pause)
             continue
         try:
-            version = await asyncio.wait_for(index.wait(version), STILL_HERE)
+            async with asyncio.timeout(STILL_HERE):
+                version = await index.wait(version)
         except TimeoutError:
             yield ": still here\n\n"

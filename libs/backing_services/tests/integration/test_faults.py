@@ -55,7 +55,8 @@ class Client:
 
     async def hears(self, *, within: float = 5.0) -> bytes:
         self.writer.write(b"hello\n")
-        return await asyncio.wait_for(self.reader.readline(), within)
+        async with asyncio.timeout(within):
+            return await self.reader.readline()
 
 
 @pytest.fixture

@@ -50,7 +50,8 @@ async def received(cluster: KafkaCluster, topic: str, count: int) -> list[bytes]
         fetch_max_wait_ms=5,
     )
     async with consumer:
-        return sorted([(await asyncio.wait_for(consumer.getone(), 20)).value for _ in range(count)])
+        async with asyncio.timeout(20):
+            return sorted([(await consumer.getone()).value for _ in range(count)])
 
 
 async def partitions(cluster: KafkaCluster, topic: str) -> set[int]:
@@ -120,7 +121,8 @@ async def test_a_slow_mock_delays_every_answer(mock: MockKafka) -> None:
         mock.set_rtt(200)
 
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(producer.send_and_wait("orders", b"b"), 0.1)
+            async with asyncio.timeout(0.1):
+                await producer.send_and_wait("orders", b"b")
 
         mock.set_rtt(0)
 

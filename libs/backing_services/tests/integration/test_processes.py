@@ -157,7 +157,8 @@ seen.touch()
         async with Supervisor() as supervisor:
             process = await supervisor.start(spec(tmp_path, dies_at_second_start))
             process.kill()
-            reason = await asyncio.wait_for(supervisor.failure(), 10)
+            async with asyncio.timeout(10):
+                reason = await supervisor.failure()
             assert "no such table" in str(reason)
 
     with pytest.raises(
@@ -198,7 +199,8 @@ async def test_the_number_of_lives_can_be_chosen(tmp_path: Path) -> None:
             process.kill()
             await eventually(lambda: process.pid not in {first, None}, within=5)
             process.kill()
-            await asyncio.wait_for(supervisor.failure(), 10)
+            async with asyncio.timeout(10):
+                await supervisor.failure()
 
     with pytest.raises(
         ProcessFailedError, match=f"orders died 2 times within 30 s, last with status -{signal.SIGKILL:d}"

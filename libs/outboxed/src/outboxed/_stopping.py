@@ -20,6 +20,22 @@ class Stop(Protocol):
         ...
 
 
+def turns_until(stop: Stop) -> Iterator[None]:
+    """The turns of a loop, until it is told to end or its task was cancelled, also if nobody raised that.
+
+    A library may swallow a cancellation: Python 3.11's `asyncio.wait_for` does when its result comes in the same moment
+    (https://github.com/python/cpython/issues/86296). A loop that nobody tells to end would then never end.
+    Raises asyncio.CancelledError at the next turn.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a loop that is told to stop runs in a task
+    before = task.cancelling()
+    while not stop.is_set():
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
+        yield
+
+
 @asynccontextmanager
 async def at_most(seconds: float) -> AsyncIterator[None]:
     """Leave the block after so long, without an error."""

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 import structlog
+from aiokafka import AIOKafkaProducer
 from backing_services.kafka import MockKafka
 from backing_services.waiting import eventually
 from outboxed import _wakeups as signals
@@ -270,3 +271,22 @@ async def test_a_relay_stops_in_time_though_kafka_never_answers(
     await eventually(lambda: asyncio.all_tasks() <= before, describe=lambda: str(asyncio.all_tasks() - before))
     assert not own_relay._producer.is_waiting  # noqa: SLF001 - as above
     assert not [record for record in caplog.records if "never retrieved" in record.getMessage()]
+
+
+async def test_a_relay_ends_that_is_cancelled_in_the_moment_its_producer_has_started(
+    transactions: Transactions, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11's `asyncio.wait_for` forgets such a cancellation."""
+    start = AIOKafkaProducer.start
+
+    async def start_and_be_cancelled(producer: AIOKafkaProducer) -> None:
+        await start(producer)
+        asyncio.get_running_loop().call_soon(run.cancel)
+
+    monkeypatch.setattr(AIOKafkaProducer, "start", start_and_be_cancelled)
+    await append(transactions, uuid4())
+    run = asyncio.create_task(relay_of(transactions, topics).run(asyncio.Event()))
+
+    await asyncio.wait([run], timeout=10)
+
+    assert run.cancelled()

@@ -132,7 +132,8 @@ class ManagedProcess:
         self.resume()
         self.terminate()
         try:
-            await asyncio.wait_for(self.wait(), grace)
+            async with asyncio.timeout(grace):
+                await self.wait()
         except TimeoutError:
             self.kill()
             await self.wait()

@@ -18,6 +18,7 @@ from outboxed._backoff import backoff
 from outboxed._compat.aiokafka import read_any_batch
 from outboxed._compat.faststream import Subscriber, parsed_as_it_came, stop_and_wait
 from outboxed._contact import KafkaContact
+from outboxed._stopping import turns_until
 from outboxed.consuming._batch import BatchConsumer
 from outboxed.failpoints import failpoint
 from outboxed.messages import Record
@@ -218,7 +219,9 @@ class ConsumerRole:
         """Consume until `stop`; a halted consumer is not ready, and waits for a person."""
         try:
             await self._start(stop)
-            while not stop.is_set() and not self._consumer.progress.halted:
+            for _ in turns_until(stop):
+                if self._consumer.progress.halted:
+                    break
                 await self._measure_lag()
                 with anyio.move_on_after(IDLE_LAG_EVERY if self.lag == 0 else LAG_EVERY):
                     await stop.wait()
@@ -232,7 +235,7 @@ class ConsumerRole:
 
     async def _start(self, stop: anyio.Event) -> None:
         attempt = 0
-        while not stop.is_set():
+        for _ in turns_until(stop):
             try:
                 with _silenced("aiokafka", "faststream"):
                     await self._broker.start()

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, a
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
 from outboxed._logs import get_logger
-from outboxed._stopping import Stop, at_most, shielded
+from outboxed._stopping import Stop, at_most, shielded, turns_until
 from outboxed._wakeups import Wakeup
 
 log = get_logger()
@@ -116,7 +116,7 @@ async def asynchronous(engine: AnyEngine) -> AsyncIterator[AsyncEngine]:
 
 
 async def _run(part: Part, stop: Stop, event: str) -> None:
-    while not stop.is_set():
+    for _ in turns_until(stop):
         try:
             await part.run(stop)
         except Exception as error:

@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from outboxed._backoff import backoff
+from outboxed._stopping import turns_until
 from outboxed._wakeups import Wakeup
 from outboxed.settings import Database
 from outboxed.storage import SESSION_SETTINGS, is_transient, reason_of
@@ -60,7 +61,7 @@ class Announcements:
         watching = asyncio.create_task(self._turn_at(stop))
         attempt = 0
         try:
-            while not stop.is_set():
+            for _ in turns_until(stop):
                 try:
                     connection = await asyncpg.connect(**self._options, command_timeout=STATEMENT_SECONDS)
                     attempt = 0
@@ -88,7 +89,7 @@ class Announcements:
             opened = time.monotonic()
             here_at, settled_at = opened + HERE_SECONDS, opened + SETTLED_SECONDS
             with self._open():
-                while not stop.is_set():
+                for _ in turns_until(stop):
                     if time.monotonic() >= here_at:
                         here_at = time.monotonic() + HERE_SECONDS
                         self._to_say.add(HERE)

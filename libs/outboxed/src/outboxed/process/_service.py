@@ -12,6 +12,7 @@ from faststream.kafka import KafkaBroker
 
 from outboxed._backoff import backoff
 from outboxed._contact import KafkaContact
+from outboxed._stopping import turns_until
 from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetterQueue, Subscriber
 from outboxed.errors import ConfigurationError
 from outboxed.messages import Event, document
@@ -182,9 +183,10 @@ class Service(Generic[U]):
 
     async def _wait_for_database(self, stop: anyio.Event) -> None:
         """Check with back-off; log each new problem once."""
-        said, attempt = "", 0
-        while not stop.is_set() and (problem := await self._database_problem()):
-            attempt += 1
+        said = ""
+        for attempt, _ in enumerate(turns_until(stop), start=1):
+            if not (problem := await self._database_problem()):
+                return
             if problem != said:
                 log.warning("waiting_for_database", reason=problem, address=self.settings.database_url.address)
                 said = problem

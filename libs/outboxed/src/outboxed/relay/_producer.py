@@ -159,7 +159,8 @@ class BatchProducer:
             request_timeout_ms=int(REQUEST_SECONDS * 1000),
         )
         try:
-            await asyncio.wait_for(producer.start(), START_SECONDS)
+            async with asyncio.timeout(START_SECONDS):
+                await producer.start()
         except BaseException as error:
             await close_without_flushing(producer, within=CLOSE_SECONDS)
             if isinstance(error, TimeoutError):

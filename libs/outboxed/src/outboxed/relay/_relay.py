@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outboxed._contact import KafkaContact
 from outboxed._logs import get_logger
-from outboxed._stopping import Stop
+from outboxed._stopping import Stop, turns_until
 from outboxed._wakeups import Idling, Wakeup, woken_at
 from outboxed.failpoints import failpoint
 from outboxed.relay._floor import Floor
@@ -88,7 +88,7 @@ class Relay:
         idling, told = Idling(), True
         async with woken_at(stop, self._appended):
             try:
-                while not stop.is_set():
+                for _ in turns_until(stop):
                     begun = self._clock()
                     try:
                         sent = await self.send_once() if told or await self._is_any_there() else 0

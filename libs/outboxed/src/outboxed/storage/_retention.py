@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from outboxed._logs import get_logger
-from outboxed._stopping import Stop, at_most
+from outboxed._stopping import Stop, at_most, turns_until
 from outboxed.storage import tables
 from outboxed.storage._clock import Clock
 from outboxed.storage._errors import is_transient
@@ -54,7 +54,7 @@ class Pruner:
 
     async def run(self, stop: Stop) -> None:
         """Prune every minute until `stop`."""
-        while not stop.is_set():
+        for _ in turns_until(stop):
             try:
                 await self.prune()
             except Exception as error:

@@ -10,7 +10,7 @@ import anyio
 import structlog
 
 from outboxed._backoff import backoff
-from outboxed._stopping import Stop
+from outboxed._stopping import Stop, turns_until
 from outboxed._wakeups import Idling, Subscription, Wakeup, woken_at
 from outboxed.errors import TransientError
 from outboxed.failpoints import failpoint
@@ -98,7 +98,7 @@ class Worker(Generic[U]):
         self, kind: TaskKind[U], stop: Stop, wake: Subscription, running: set[asyncio.Task[None]]
     ) -> None:
         idling = Idling()
-        while not stop.is_set():
+        for _ in turns_until(stop):
             await _places(kind, running)
             if stop.is_set():
                 break

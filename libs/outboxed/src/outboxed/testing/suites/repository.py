@@ -154,6 +154,7 @@ class RepositorySuite:
         async with transactions() as writing, transactions() as reading:
             await self.repository_of(writing).get(aggregate.id)
             self.repository_of(writing).save(changed)
-            seen = await asyncio.wait_for(self.repository_of(reading).find(aggregate.id), 2)
+            async with asyncio.timeout(2):
+                seen = await self.repository_of(reading).find(aggregate.id)
 
         assert seen == aggregate
