@@ -21,6 +21,11 @@ def leave_without_a_word(client: Any) -> None:
         client._coordinator._maybe_leave_group = _say_nothing
 
 
+def has_begun(client: Any) -> bool:
+    """Whether a consumer has its metadata: one that is cancelled before leaves its first connection open."""
+    return client is not None and client._client._sync_task is not None
+
+
 async def bury(client: Any) -> None:
     """What a client leaves behind that is cut off in the middle of a rebalance, a process takes with it."""
     names = ("_coordination_task", "_heartbeat_task")

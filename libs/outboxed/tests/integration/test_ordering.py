@@ -28,7 +28,7 @@ from outboxed.testing.services import consumer_role
 from outboxed.testing.topics import PARTITIONS, Topics
 
 from ..sample import Account, AccountCredited
-from .compat import bury
+from .compat import bury, has_begun
 from .conftest import TOPICS, Transactions, kill_consumer
 
 SEED = int(os.environ.get("ORDERING_SEED") or random.randrange(2**16))  # noqa: S311 - a schedule, no secret
@@ -131,6 +131,8 @@ class Part:
 
     async def die(self) -> None:
         if self._role is not None:
+            subscriber = self._role._subscriber  # noqa: SLF001 - a role keeps it to itself
+            await eventually(lambda: has_begun(subscriber.consumer), within=PATIENCE)
             await kill_consumer(self._role, self._running)
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)

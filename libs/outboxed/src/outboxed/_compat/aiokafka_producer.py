@@ -1,12 +1,34 @@
-"""aiokafka: a producer that ends without Kafka. Bound: `aiokafka<0.15`.
+"""aiokafka: a producer that ends without Kafka, and in the middle of its start. Bound: `aiokafka<0.15`.
 
-`AIOKafkaProducer.stop()` waits for every acknowledgement, and so for ever without Kafka
-(https://github.com/aio-libs/aiokafka/issues/1101). Used: `_closed`, `_sender` and `client`.
+- `AIOKafkaProducer.stop()` waits for every acknowledgement, and so for ever without Kafka
+  (https://github.com/aio-libs/aiokafka/issues/1101). Used: `_closed`, `_sender` and `client`.
+- `AIOKafkaProducer.start()` leaves its first connection open when it is cancelled while it asks for metadata:
+  `AIOKafkaClient.bootstrap()` closes it only after an error.
 """
+
+import asyncio
 
 from aiokafka import AIOKafkaProducer
 
 from outboxed._stopping import at_most, shielded
+
+
+async def start_or_close(producer: AIOKafkaProducer, *, within: float, close_within: float) -> None:
+    """Start a producer, or close what it has begun. Raises TimeoutError after `within` seconds, and KafkaError.
+
+    A start that is cancelled goes on for `close_within` seconds at most, to close its connection by itself.
+    """
+    starting = asyncio.create_task(producer.start())
+    try:
+        async with asyncio.timeout(within):
+            await asyncio.shield(starting)
+    except BaseException:
+        with shielded():
+            await asyncio.wait([starting], timeout=close_within)
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+        await close_without_flushing(producer, within=close_within)
+        raise
 
 
 async def close_without_flushing(producer: AIOKafkaProducer, *, within: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from outboxed._compat.aiokafka_producer import close_without_flushing
+from outboxed._compat.aiokafka_producer import close_without_flushing, start_or_close
 from outboxed.relay._flow import WINDOW, Batch
 from outboxed.relay._row import Row, UnsendableRowError
 
@@ -159,13 +159,9 @@ class BatchProducer:
             request_timeout_ms=int(REQUEST_SECONDS * 1000),
         )
         try:
-            async with asyncio.timeout(START_SECONDS):
-                await producer.start()
-        except BaseException as error:
-            await close_without_flushing(producer, within=CLOSE_SECONDS)
-            if isinstance(error, TimeoutError):
-                raise KafkaTimeoutError("no broker answers") from None
-            raise
+            await start_or_close(producer, within=START_SECONDS, close_within=CLOSE_SECONDS)
+        except TimeoutError:
+            raise KafkaTimeoutError("no broker answers") from None
         self._producer = producer
         return producer
 

@@ -73,7 +73,7 @@ def kafka_client(option: str, look: Callable[[Any], object] = lambda value: valu
         produced: list[Any] = []
         patch.setattr(aiokafka, "AIOKafkaConsumer", _recorder(consumed))
         patch.setattr("outboxed.relay._producer.AIOKafkaProducer", _recorder(produced))
-        patch.setattr("outboxed.relay._producer.close_without_flushing", _nothing)
+        patch.setattr("outboxed._compat.aiokafka_producer.close_without_flushing", _nothing)
         service = build()
         if service.subscriber is not None:
             await _reached(service.broker.start())

@@ -1,0 +1,152 @@
+"""`python -m tools.sql_mutation`: change SQL in a copy of the tree, one part at a time, and show what no test sees."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tools.mistakes.mistake import swap
+from tools.scratch import ROOT, Scratch, ScratchError, scratch
+from tools.sql_mutation.mutants import SqlMutant, mutants_of
+from tools.sql_mutation.survivors import reason_for
+
+LIMIT = 95.0
+"""Percent."""
+TEST_SECONDS = 60
+"""A test that a mutant holds up for longer has seen it."""
+PYTEST = ("pytest", "-q", "-x", "--tb=no", "--no-header", "-p", "no:cacheprovider", f"--timeout={TEST_SECONDS}")
+NOT_MUTATED = {"testing", "_compat", "_doctor"}
+"""What tests use, what names another library's parts, and what a person reads once."""
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main(
+    only: Annotated[str, typer.Option(help="Files whose path has this in it.")] = "",
+    at_once: Annotated[int, typer.Option(min=1, help="So many copies of the tree at once; a core each.")] = 2,
+    *,
+    listed: Annotated[bool, typer.Option("--list", help="Say what would be changed, and change nothing.")] = False,
+) -> None:
+    """Exit with 1 if a survivor has no reason or too few mutants are killed, with 2 if nothing could be judged."""
+    mutants = [mutant for file in _files() if only in file for mutant in mutants_of(file, (ROOT / file).read_text())]
+    if not mutants:
+        _end(f"there is no SQL in files with {only!r} in their path")
+    if listed:
+        for mutant in mutants:
+            _tell(mutant, "")
+        return
+    begun = time.monotonic()
+    try:
+        with ExitStack() as stack:
+            copies = [stack.enter_context(scratch()) for _ in range(at_once)]
+            _refuse_a_tree_that_fails(mutants, copies[0])
+            alive = list(_survivors(mutants, copies))
+    except ScratchError as error:
+        _end(str(error))
+    unexplained = _show(mutants, alive)
+    killed = len(mutants) - len(alive)
+    print(f"judged in {time.monotonic() - begun:.0f} s")
+    print(f"sql-mutation: {100 * killed / len(mutants):.1f} % of {len(mutants)} mutants killed")
+    sys.exit(unexplained > 0 or (not only and 100 * killed < LIMIT * len(mutants)))
+
+
+def _end(problem: str) -> None:
+    print(f"sql-mutation: {problem}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _files() -> Sequence[str]:
+    """The code that makes SQL."""
+    found = [*ROOT.glob("libs/outboxed/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]
+    mutated = [path for path in found if not NOT_MUTATED & set(path.parts) and "sqlalchemy" in path.read_text()]
+    return sorted(str(path.relative_to(ROOT)) for path in mutated)
+
+
+def _tests_of(file: str, folder: Path) -> Sequence[str]:
+    """The files of tests that run SQL, those first whose name has most to do with the file's."""
+    project = Path(*Path(file).parts[:2])
+    of_services = ["services/*"] if project.name == "outboxed" else []
+    projects = [str(project), *of_services]
+    tests = [
+        str(path.relative_to(folder))
+        for name in projects
+        for level in ("parity", "integration")
+        for path in sorted(folder.glob(f"{name}/tests/{level}/**/test_*.py"))
+    ]
+    words = {word for word in Path(file).with_suffix("").as_posix().replace("_", "/").split("/")[4:] if word}
+    return sorted(tests, key=lambda test: -len(words & set(Path(test).stem.split("_"))))
+
+
+def _refuse_a_tree_that_fails(mutants: Sequence[SqlMutant], copy: Scratch) -> None:
+    tests = {test: None for mutant in mutants for test in _tests_of(mutant.file, copy.folder)}
+    done = copy.run((*PYTEST, *tests))
+    if done.returncode != 0:
+        raise ScratchError(f"without any change the tests fail:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch]) -> Iterator[SqlMutant]:
+    free: SimpleQueue[Scratch] = SimpleQueue()
+    for copy in copies:
+        free.put(copy)
+
+    def judge(mutant: SqlMutant) -> tuple[bool, str]:
+        copy = free.get()
+        try:
+            with copy.with_edits((swap(mutant.file, (ROOT / mutant.file).read_text(), mutant.source),)):
+                return _killed(copy.run((*PYTEST, *_tests_of(mutant.file, copy.folder))))
+        finally:
+            free.put(copy)
+
+    with ThreadPoolExecutor(len(copies)) as threads:
+        running = {threads.submit(judge, mutant): mutant for mutant in mutants}
+        try:
+            for done in as_completed(running):
+                killed, words = done.result()
+                _tell(running[done], words)
+                if not killed:
+                    yield running[done]
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _killed(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:
+    """Whether a test, or the import of the code, has failed; and the words for that. Raises ScratchError."""
+    if done.returncode == 0:
+        return False, "SURVIVED"
+    told = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    if done.returncode > 4 or not (told or done.stderr):  # pytest's codes: 1 to 4 are failures of what it runs
+        raise ScratchError(f"pytest ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return True, told[0].split(" - ")[0] if told else "the code can't be imported"
+
+
+def _tell(mutant: SqlMutant, words: str) -> None:
+    console.print(f"{mutant.file}:{mutant.line} {words}\n  - {mutant.before}\n  + {mutant.after}", markup=False)
+
+
+def _show(mutants: Sequence[SqlMutant], alive: Sequence[SqlMutant]) -> int:
+    table = Table("file", "mutants", "killed", "explained", "survived")
+    unexplained = 0
+    for file in dict.fromkeys(mutant.file for mutant in mutants):
+        left = [mutant for mutant in alive if mutant.file == file]
+        explained = sum(reason_for(mutant) is not None for mutant in left)
+        made = sum(mutant.file == file for mutant in mutants)
+        counts = (made, made - len(left), explained, len(left) - explained)
+        table.add_row(file, *map(str, counts), style="red" if counts[-1] else None)
+        unexplained += counts[-1]
+    for mutant in alive:
+        _tell(mutant, f"explained: {reason}" if (reason := reason_for(mutant)) else "SURVIVED")
+    console.print(table)
+    return unexplained
+
+
+if __name__ == "__main__":
+    typer.run(main)
