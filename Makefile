@@ -221,12 +221,15 @@ release-build: .venv ## build the library of a tag into dist/: TAG=outboxed-v0.1
 flake: .venv ## all levels that need no Docker, ARGS="--runs 100" times, in another order each time: does any test fail?
 	@$(RUN) python -m tools.flake $(ARGS)
 
-.PHONY: mutation mutation-diff
+.PHONY: mutation mutation-diff sql-mutation
 mutation: .venv ## change the code in a thousand small ways: which of them does no unit test see?
 	@$(RUN) python -m tools.mutation $(ARGS)
 
 mutation-diff: .venv ## the same for the functions that were changed since AGAINST (what main was)
 	@$(RUN) python -m tools.mutation --against $(AGAINST) $(ARGS)
+
+sql-mutation: .venv ## change the SQL in hundreds of small ways: which of them does no test on a database see? ARGS="--only relay"
+	@$(RUN) python -m tools.sql_mutation $(ARGS)
 
 # --- measure it ---
 

@@ -33,6 +33,8 @@ async def bury(client: Any) -> None:
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
+    if client._fetcher is not None:
+        await client._fetcher.close()
     await client._client.close()
 
 
