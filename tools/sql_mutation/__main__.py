@@ -72,18 +72,15 @@ def _files() -> Sequence[str]:
 
 
 def _tests_of(file: str, folder: Path) -> Sequence[str]:
-    """The files of tests that run SQL, those first whose name has most to do with the file's."""
-    project = Path(*Path(file).parts[:2])
-    of_services = ["services/*"] if project.name == "outboxed" else []
-    projects = [str(project), *of_services]
+    """The project's tests that run SQL, those first whose name has most to do with the file's."""
+    project, parts = Path(*Path(file).parts[:2]), Path(file).with_suffix("").parts[4:]
     tests = [
-        str(path.relative_to(folder))
-        for name in projects
+        path.relative_to(folder)
         for level in ("parity", "integration")
-        for path in sorted(folder.glob(f"{name}/tests/{level}/**/test_*.py"))
+        for path in sorted((folder / project / "tests" / level).rglob("test_*.py"))
     ]
-    words = {word for word in Path(file).with_suffix("").as_posix().replace("_", "/").split("/")[4:] if word}
-    return sorted(tests, key=lambda test: -len(words & set(Path(test).stem.split("_"))))
+    words = {word for part in parts for word in part.split("_") if word}
+    return [str(test) for test in sorted(tests, key=lambda test: -len(words & set(test.stem.split("_"))))]
 
 
 def _refuse_a_tree_that_fails(mutants: Sequence[SqlMutant], copy: Scratch) -> None:
