@@ -221,6 +221,10 @@ release-build: .venv ## build the library of a tag into dist/: TAG=outboxed-v0.1
 flake: .venv ## all levels that need no Docker, ARGS="--runs 100" times, in another order each time: does any test fail?
 	@$(RUN) python -m tools.flake $(ARGS)
 
+.PHONY: history-check
+history-check: .venv ## take back each change that came with a test: would today's tests see it? ARGS="--last 20"
+	@$(RUN) python -m tools.history_check $(ARGS)
+
 .PHONY: mutation mutation-diff sql-mutation
 mutation: .venv ## change the code in a thousand small ways: which of them does no unit test see?
 	@$(RUN) python -m tools.mutation $(ARGS)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.mistakes.mistake import SHOP, Mistake, Project
 from tools.scratch import Scratch, ScratchError
 
-TESTS_FAILED = 1
+TESTS_FAILED, NOT_COLLECTED = 1, 2
 SHOWN_LINES, SHOWN_CHARACTERS = 4, 160
 QUIET = ("pytest", "-q", "-p", "no:cacheprovider")
 PYTEST = (*QUIET, "-x", "--tb=short", "--no-header")
@@ -37,6 +37,10 @@ def tests(*paths: str) -> tuple[str, ...]:
     return (*PYTEST, *paths)
 
 
+class NotCollectedError(ScratchError):
+    """The tests can't even be imported."""
+
+
 @dataclass(frozen=True)
 class Stop:
     """The level that caught a mistake, the seconds until then, and what the author reads."""
@@ -47,7 +51,7 @@ class Stop:
 
 
 def caught(mistake: Mistake, scratch: Scratch) -> Stop | None:
-    """Go through the levels until one fails. Raises ScratchError."""
+    """Go through the levels until one fails. Raises ScratchError, and NotCollectedError."""
     started = time.monotonic()
     for level, message in _failures(mistake.project, mistake.check, scratch):
         return Stop(level, time.monotonic() - started, message)
@@ -140,6 +144,8 @@ def _level_of(message: Sequence[str], levels: Mapping[str, Sequence[str]]) -> st
 
 
 def _passes(done: subprocess.CompletedProcess[str]) -> bool:
+    if done.returncode == NOT_COLLECTED and "during collection" in done.stdout:
+        raise NotCollectedError(done.stdout)
     if done.returncode not in {0, TESTS_FAILED}:
         raise ScratchError(f"{' '.join(map(str, done.args))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.returncode == 0

@@ -85,7 +85,7 @@ def _tests_of(file: str, folder: Path) -> Sequence[str]:
 
 def _refuse_a_tree_that_fails(mutants: Sequence[SqlMutant], copy: Scratch) -> None:
     tests = {test: None for mutant in mutants for test in _tests_of(mutant.file, copy.folder)}
-    done = copy.run((*PYTEST, *tests))
+    done = copy.run((*PYTEST, "-n", "auto", "--dist", "worksteal", *tests))
     if done.returncode != 0:
         raise ScratchError(f"without any change the tests fail:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 

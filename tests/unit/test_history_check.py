@@ -1,0 +1,108 @@
+"""Which commits count as DOUBLED mistakes, and what is left of a tree without them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools.history_check.fixes import MovedOnError, changes, make_copy_know, restore, take_back
+
+SOURCE, TEST = "libs/bank/src/bank/money.py", "libs/bank/tests/unit/test_money.py"
+FIRST = '''"""Money."""
+
+
+def fee(amount):
+    return amount
+
+
+def total(amount):
+    return amount + fee(amount)
+'''
+DOUBLED = FIRST.replace("return amount\n", "return amount * 2\n")
+
+
+def git(folder: Path, *arguments: str) -> None:
+    author = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    subprocess.run(["git", *author, *arguments], cwd=folder, check=True, capture_output=True)  # noqa: S603, S607
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    root = tmp_path / "history"
+    root.mkdir()
+    git(root, "init", "--quiet")
+    commit(root, "The first", **{SOURCE: FIRST, "README.md": "read"})
+    return root
+
+
+def commit(root: Path, subject: str, **files: str) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", subject)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return tmp_path / "copy"
+
+
+def copied(root: Path, copy: Path) -> Path:
+    git(root.parent, "clone", "--quiet", "--no-hardlinks", str(root), str(copy))
+    git(copy, "checkout", "--quiet", "--orphan", "alone")
+    make_copy_know(copy, root)
+    return copy
+
+
+def test_changes_are_commits_that_changed_source_and_say_whether_a_test_came_with_it(history: Path) -> None:
+    commit(
+        history,
+        "Fees are two percent",
+        **{SOURCE: DOUBLED, TEST: "assert fee"},
+    )
+    commit(history, "A page", **{"README.md": "read again"})
+    commit(history, "A test", **{TEST: "assert total"})
+
+    found = [(change.subject, change.with_test, change.sources, change.folders) for change in changes(history)]
+
+    assert found == [
+        ("Fees are two percent", True, (SOURCE,), ["libs/bank"]),
+        ("The first", False, (SOURCE,), ["libs/bank"]),
+    ]
+
+
+def test_a_change_is_taken_back_though_other_lines_have_changed_since(history: Path, copy: Path) -> None:
+    commit(history, "Fees", **{SOURCE: DOUBLED, TEST: "assert fee"})
+    commit(history, "More", **{SOURCE: DOUBLED + "\n\ndef more():\n    pass\n"})
+    folder = copied(history, copy)
+    [_, change, _] = changes(history)
+
+    assert take_back(change, folder, history)
+    assert (folder / SOURCE).read_text() == FIRST + "\n\ndef more():\n    pass\n"
+    assert (folder / TEST).read_text() == "assert fee"
+
+    restore(folder)
+    assert (folder / SOURCE).read_text() == DOUBLED + "\n\ndef more():\n    pass\n"
+
+
+def test_a_change_that_the_code_has_left_behind_is_told(history: Path, copy: Path) -> None:
+    commit(history, "Fees", **{SOURCE: DOUBLED, TEST: "assert fee"})
+    commit(history, "Other fees", **{SOURCE: FIRST.replace("return amount\n", "return 3 * amount\n")})
+    folder = copied(history, copy)
+    [_, change, _] = changes(history)
+
+    with pytest.raises(MovedOnError):
+        take_back(change, folder, history)
+
+    restore(folder)
+    assert "3 * amount" in (folder / SOURCE).read_text()
+
+
+def test_words_are_no_code(history: Path, copy: Path) -> None:
+    words = FIRST.replace("Money.", "Money, and its fees.").replace("def fee", "# of a bank\ndef fee")
+    commit(history, "Words", **{SOURCE: words, TEST: "assert fee"})
+    folder = copied(history, copy)
+    [change, _] = changes(history)
+
+    assert not take_back(change, folder, history)

@@ -1,0 +1,113 @@
+"""`python -m tools.history_check`: take back what came with a test, and show what nobody would see today."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from queue import SimpleQueue
+from typing import Annotated
+
+import typer
+
+from tools.history_check.fixes import Change, MovedOnError, changes, make_copy_know, restore, take_back
+from tools.mistakes.levels import NotCollectedError, Stop, caught
+from tools.mistakes.mistake import Mistake, Project
+from tools.scratch import Scratch, ScratchError, scratch
+
+ENOUGH = 0.98
+MOVED_ON, SAYS_THE_SAME, ADDED = "the code has moved on", "the code did the same before", "it added what tests import"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a change that was taken back: a level stopped it, none did, or why it is no mended mistake."""
+
+    stop: Stop | None = None
+    set_aside: str = ""
+
+
+def main(
+    last: Annotated[int, typer.Option(min=1, help="Only so many changes of source, the newest.")] = 10_000,
+    only: Annotated[str, typer.Option(help="Commits that begin with this, or have it in their subject.")] = "",
+    at_once: Annotated[int, typer.Option(min=1, help="So many copies of the tree at once; a core each.")] = 2,
+) -> None:
+    """Exit with 1 unless 98 of 100 are caught, with 2 if the tool itself fails."""
+    try:
+        every = list(islice(changes(), last))
+        chosen = [one for one in every if one.with_test and (one.commit.startswith(only) or only in one.subject)]
+        with ExitStack() as stack:
+            copies = [stack.enter_context(scratch()) for _ in range(at_once)]
+            for copy in copies:
+                make_copy_know(copy.folder)
+            outcomes = dict(_taken_back(chosen, copies))
+    except (ScratchError, subprocess.CalledProcessError) as error:
+        print(f"history: {getattr(error, 'stderr', None) or error}", file=sys.stderr)
+        sys.exit(2)
+    fixes = {change: outcome.stop for change, outcome in outcomes.items() if not outcome.set_aside}
+    right = [stop for stop in fixes.values() if stop]
+    for change in (change for change, stop in fixes.items() if stop is None):
+        print(f"NOT CAUGHT: {change.commit} {change.subject}")
+    for reason, count in Counter(outcome.set_aside for outcome in outcomes.values() if outcome.set_aside).items():
+        print(f"set aside: {count}, {reason}")
+    print(f"without a test came {sum(not one.with_test for one in every)} of {len(every)} changes of source")
+    print(f"history: {len(fixes)} fixes, {len(right)} caught")
+    sys.exit(len(right) < len(fixes) * ENOUGH)
+
+
+def _taken_back(chosen: Sequence[Change], copies: Sequence[Scratch]) -> Iterator[tuple[Change, Outcome]]:
+    free: SimpleQueue[Scratch] = SimpleQueue()
+    for copy in copies:
+        free.put(copy)
+
+    def judge(change: Change) -> Outcome:
+        copy = free.get()
+        try:
+            return _outcome(change, copy)
+        finally:
+            restore(copy.folder)
+            free.put(copy)
+
+    with ThreadPoolExecutor(len(copies)) as threads:
+        running = {threads.submit(judge, change): change for change in chosen}
+        try:
+            for done in as_completed(running):
+                change, outcome = running[done], done.result()
+                print(f"{change.commit} {change.subject}\n   {_told(outcome)}", flush=True)
+                yield change, outcome
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+
+def _outcome(change: Change, copy: Scratch) -> Outcome:
+    try:
+        differs = take_back(change, copy.folder)
+    except MovedOnError:
+        return Outcome(set_aside=MOVED_ON)
+    if not differs:
+        return Outcome(set_aside=SAYS_THE_SAME)
+    try:
+        stops = (caught(_mistake(change, folder, copy), copy) for folder in change.folders)
+        return Outcome(next((stop for stop in stops if stop), None))
+    except NotCollectedError:
+        return Outcome(set_aside=ADDED)
+
+
+def _mistake(change: Change, folder: str, copy: Scratch) -> Mistake:
+    packages = tuple(sorted(path.name for path in (copy.folder / folder / "src").iterdir() if path.is_dir()))
+    return Mistake(change.subject, "", Project(folder, packages), ())
+
+
+def _told(outcome: Outcome) -> str:
+    if outcome.set_aside:
+        return f"set aside: {outcome.set_aside}"
+    if outcome.stop is None:
+        return "NOT CAUGHT"
+    return "\n     ".join([f"{outcome.stop.level}, {outcome.stop.seconds:.1f} s", *outcome.stop.message[:1]])
+
+
+if __name__ == "__main__":
+    typer.run(main)

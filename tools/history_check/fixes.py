@@ -1,0 +1,101 @@
+"""Commits that changed source and tests together, and what it changes to take their source part back."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.scratch import ROOT
+
+SOURCE = re.compile(r"((?:libs|services)/[^/]+|sandbox|harness|console|demo)/src/[^/]+/.*\.py")
+TEST = re.compile(r"(?:[^/]+/)*tests/(?:[^/]+/)*test_[^/]+\.py")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A commit, the source files that it changed, and whether it changed tests."""
+
+    commit: str
+    subject: str
+    sources: tuple[str, ...]
+    with_test: bool
+
+    @property
+    def folders(self) -> Sequence[str]:
+        """The projects whose source it changed."""
+        return sorted({match[1] for path in self.sources if (match := SOURCE.fullmatch(path))})
+
+
+def changes(root: Path = ROOT) -> Iterator[Change]:
+    """Every commit that changed source, newest first."""
+    log = _git(root, "log", "--no-merges", "--name-only", "--format=%x00%h %s")
+    for entry in log.split("\0")[1:]:
+        title, *names = filter(None, entry.splitlines())
+        commit, _, subject = title.partition(" ")
+        sources = tuple(name for name in names if SOURCE.fullmatch(name))
+        if sources:
+            yield Change(commit, subject, sources, any(TEST.fullmatch(name) for name in names))
+
+
+class MovedOnError(Exception):
+    """The code has changed so much since that the commit can't be taken out of it."""
+
+
+def take_back(change: Change, folder: Path, root: Path = ROOT) -> bool:
+    """Take the source part of a commit out of a copy of the tree; returns whether the code does anything else then.
+
+    Raises MovedOnError. `restore` puts everything back.
+    """
+    patch = _git(root, "diff", "--binary", change.commit, f"{change.commit}~1", "--", *change.sources)
+    applied = subprocess.run(
+        ["git", "apply", "--3way", "--whitespace=nowarn", "-"],  # noqa: S607 - the PATH's
+        cwd=folder,
+        input=patch,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if applied.returncode != 0:
+        raise MovedOnError
+    touched = _git(folder, "diff", "--name-only", "HEAD").split()
+    return any(_code(folder / name) != _code_of(_git(folder, "show", f"HEAD:{name}")) for name in touched)
+
+
+def restore(folder: Path) -> None:
+    """Put back what `take_back` changed."""
+    _git(folder, "reset", "--hard", "--quiet")
+
+
+def make_copy_know(folder: Path, root: Path = ROOT) -> None:
+    """Commit a copy of the tree, and have it find the history's files."""
+    objects = Path(_git(root, "rev-parse", "--path-format=absolute", "--git-path", "objects").strip())
+    (folder / ".git/objects/info/alternates").write_text(f"{objects}\n")
+    _git(folder, "-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "--message=as it is")
+
+
+def _code(path: Path) -> str:
+    return _code_of(path.read_text()) if path.exists() else ""
+
+
+def _code_of(source: str) -> str:
+    """What a file does, without comments and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            match node.body:
+                case [ast.Expr(value=ast.Constant()), *_]:
+                    del node.body[0]
+    return ast.dump(tree)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603
+        ["git", *arguments],  # noqa: S607 - the PATH's
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout
