@@ -17,7 +17,7 @@ def used(service: Service[Any]) -> bytes:
     """The exposition of a process that has done everything once."""
     metrics = service.metrics
     metrics.event_ignored("orders")
-    metrics.event_handled("order.placed.v1", 0.2)
+    metrics.event_handled("order.placed.v1", 0.2, None)
     metrics.event_dead_lettered("orders")
     metrics.batch_ended(0.1, failed=True)
     metrics.rows_sent("orders", 3)

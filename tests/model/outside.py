@@ -11,6 +11,7 @@ from uuid import UUID
 
 import aiosmtplib
 from notifications.smtp import Mail as OutgoingMail
+from notifications.smtp import SmtpServer
 from payments.domain import Charge
 from payments.ports import GatewayCharge, GatewayUnavailableError, PaymentDeclinedError, ServiceTimeoutError
 from shop_harness.evidence import Mail
@@ -132,6 +133,7 @@ class MailServer:
 
     def __init__(self, calls: CallsInFlight) -> None:
         self.delivered: list[Mail] = []
+        self.server = SmtpServer("mail.test", 25, starttls=False, username="", password="", timeout=5)
         self._calls = calls
 
     async def send(self, outgoing: OutgoingMail) -> None:

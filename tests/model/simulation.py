@@ -23,6 +23,7 @@ from orders.domain import Order, OrderStatus
 from outboxed.consuming import BatchConsumer
 from outboxed.messages import OutgoingRecord, Record
 from outboxed.tasks import Task, TaskKind, Worker
+from outboxed.telemetry import Exemplar
 from outboxed.testing.memory import InMemoryTaskQueue, StoppedClock
 
 from .outside import CALLER, NOON, Call, CallsInFlight, Gateway, MailServer
@@ -42,7 +43,7 @@ class NoMetrics:
     def event_ignored(self, topic: str) -> None:
         raise AssertionError(f"a record of {topic} came to a group that doesn't consume it")
 
-    def event_handled(self, event_type: str, age: float | None) -> None:
+    def event_handled(self, event_type: str, age: float | None, exemplar: Exemplar) -> None:
         pass
 
     def event_dead_lettered(self, topic: str) -> None:

@@ -179,7 +179,8 @@ def test_each_service_has_a_database_and_a_role_of_its_own(name: str) -> None:
 
     assert environment[f"{upper}_DATABASE_URL"] == f"postgresql+asyncpg://{name}@postgres:5432/{name}"
     assert environment[f"{upper}_DATABASE_PASSWORD"] == f"${{{upper}_DATABASE_PASSWORD:-{name}}}"
-    assert [variable for variable in environment if not variable.startswith(f"{upper}_")] == []
+    assert [variable for variable in environment if not variable.startswith((f"{upper}_", "OTEL_"))] == []
+    assert {value for variable, value in environment.items() if variable.startswith("OTEL_")} == {None}
     assert COMPOSE["services"][f"{name}-migrate"]["environment"] == environment
 
 

@@ -40,6 +40,7 @@ IMPORTS: Mapping[str, Mapping[str, str]] = {
         "faststream": "import outboxed.consuming",
         "http": "import outboxed.web",
         "cli": "import typer, rich",
+        "otlp": "import outboxed.telemetry, opentelemetry.exporter.otlp.proto.http.trace_exporter",
         "service": "import outboxed.process; outboxed.process.CommandLine",
         "testing": "import outboxed.testing.tracking, outboxed.testing.fixtures",
     },

@@ -191,8 +191,8 @@ MISTAKES = (
         (
             Edit(
                 f"{OUTBOXED_SOURCES}/consuming/_batch.py",
-                r"(for received in) unhandled:(\n +await self\._dispatch)",
-                r"\1 events:\2",
+                r"(await self\._dispatch\(received, uow\)\) for received in) unhandled",
+                r"\1 events",
             ),
         ),
         gate="unit",
@@ -210,7 +210,7 @@ MISTAKES = (
         (
             Edit(
                 f"{OUTBOXED_SOURCES}/relay/_producer.py",
-                r"if future\.done\(\):\n( +)(del [^\n]+\n)( +yield batch, )future\.exception\(\)",
+                r"if future\.done\(\):\n( +)(del [^\n]+\n)( +error = )future\.exception\(\)",
                 r"if future.done() or future.cancel():\n\1\2\3(future.cancelled() or future.exception()) and None",
             ),
         ),

@@ -12,8 +12,10 @@ from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy.exc import ArgumentError
 
+from outboxed._exporting import exported_spans
 from outboxed._extras import MissingExtraError
 from outboxed._printable import edit_of, lines_of, object_of, position, printable, text_of
+from outboxed.errors import ConfigurationError
 from outboxed.joining import DeadLetters, JoinedDeadLetterQueue, Outbox
 from outboxed.storage import DeadLetterError, is_transient, reason_of
 
@@ -41,7 +43,7 @@ def main() -> None:
         _refuse(f"give --database, or set {DATABASE}")
     try:
         arguments.run(arguments)
-    except MissingExtraError as error:
+    except (MissingExtraError, ConfigurationError) as error:
         _refuse(str(error))
     except DeadLetterError as error:
         _end(str(error), 1)
@@ -79,7 +81,9 @@ def _add_letter_commands(letters: argparse.ArgumentParser) -> None:
 def _run_relay(arguments: argparse.Namespace) -> None:
     if not arguments.kafka:
         _refuse(f"give --kafka, or set {KAFKA}")
-    asyncio.run(_relay(_named(arguments.outbox, Outbox), arguments.database, arguments.kafka))
+    outbox = _named(arguments.outbox, Outbox)  # whose module may set a provider of its own
+    with exported_spans("outboxed-relay"):
+        asyncio.run(_relay(outbox, arguments.database, arguments.kafka))
 
 
 async def _relay(outbox: Outbox, database: str, kafka: str) -> None:

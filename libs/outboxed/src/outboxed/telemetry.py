@@ -1,38 +1,55 @@
-"""Traces: one trace follows a request through HTTP, the outbox, Kafka and the tasks, as W3C `traceparent`."""
+"""Traces: one trace follows a request through HTTP, the outbox, Kafka and the tasks, as W3C `traceparent`.
 
-from collections.abc import Iterator, Mapping
+Spans go to the provider that the process has set (`opentelemetry.trace.set_tracer_provider`). Where nobody has set
+one, a span is only its ids, for logs and headers. Attributes follow the semantic conventions: see `_conventions`.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
+from outboxed import _conventions as names
 from outboxed._extras import extra
 from outboxed._traceparent import current_traceparent
+from outboxed._tracing import fail, tracer
 
 with extra("telemetry", of="outboxed.telemetry"):
     import structlog
     from opentelemetry import context as contexts
     from opentelemetry import trace
     from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 __all__ = [
+    "Exemplar",
+    "HttpCall",
+    "SpanKind",
     "Trace",
     "add_log_fields",
     "continued_trace",
     "current_trace",
     "current_trace_id",
     "current_traceparent",
+    "exemplar",
+    "http_call",
     "outgoing_call",
-    "set_outcome",
-    "tracer_provider",
+    "set_attributes",
+    "set_failure",
 ]
 
-tracer_provider = TracerProvider()
-"""Add a span processor here to export spans; without one, spans show only in logs and headers."""
+Attributes = Mapping[str, str | int]
+Exemplar = dict[str, str] | None
+"""A span as the labels of an exemplar; None for one that isn't recorded: nobody could look it up."""
+FAILED_STATUS = 400
+"""Of a call. A request that is answered fails from SERVER_FAILED on. Source: semantic conventions, HTTP spans."""
+SERVER_FAILED = 500
 
 _propagator = TraceContextTextMapPropagator()
-_tracer = tracer_provider.get_tracer("outboxed")
+_NOTHING = Context()
 
 
 def current_trace_id() -> str | None:
@@ -41,29 +58,86 @@ def current_trace_id() -> str | None:
     return trace.format_trace_id(context.trace_id) if context.is_valid else None
 
 
-@contextmanager
-def continued_trace(name: str, traceparent: str | None, **log_fields: object) -> Iterator[None]:
-    """Run a block as a child span of `traceparent`, else in a new trace; span and log lines have the ids and fields.
+def exemplar() -> Exemplar:
+    """The running span."""
+    span = trace.get_current_span()
+    return _labels(span.get_span_context()) if span.is_recording() else None
 
-    The current span is never the parent: tasks and requests inherit contexts that did not cause them.
+
+@contextmanager
+def continued_trace(
+    name: str,
+    traceparent: str | None,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Callable[[], Attributes] | None = dict,
+    /,
+    **log_fields: object,
+) -> Iterator[None]:
+    """Run a block as a child span of `traceparent`, else in a new trace; log lines in it have the ids and fields.
+
+    The current span is never the parent: tasks and requests inherit contexts that did not cause them. `attributes` is
+    called if somebody records spans; without it nobody does, and the span has its ids all the same. An error that
+    leaves the block is the span's.
     """
-    carrier = {"traceparent": traceparent} if traceparent else {}
-    parent = _propagator.extract(carrier, context=Context())
-    attributes = {field: str(value) for field, value in log_fields.items()}
-    with (
-        _tracer.start_as_current_span(name, context=parent, attributes=attributes) as span,
-        structlog.contextvars.bound_contextvars(**_ids(span, parent), **log_fields),
-    ):
+    parent = _propagator.extract({"traceparent": traceparent}, context=_NOTHING) if traceparent else _NOTHING
+    above = trace.get_current_span(parent).get_span_context()
+    span = _begun(name, parent, above, kind, attributes)
+    ids = _labels(span.get_span_context())
+    if above.is_valid:
+        ids["parent_span_id"] = trace.format_span_id(above.span_id)
+    with _running(span), structlog.contextvars.bound_contextvars(**ids, **log_fields):
         yield
 
 
 @contextmanager
-def outgoing_call(to: str, name: str) -> Iterator[None]:
-    """Run a call to the outside, such as `POST /v1/charges` to the `payment gateway`, as a span of what runs."""
-    with _tracer.start_as_current_span(
-        name, kind=trace.SpanKind.CLIENT, attributes={"called": to}, record_exception=False
-    ):
+def outgoing_call(to: str, name: str, attributes: Callable[[], Attributes] = dict) -> Iterator[None]:
+    """Run a call to the outside, such as `send e-mail` to the `mail server`, as a span of what runs."""
+    above = trace.get_current_span().get_span_context()
+    span = _begun(name, contexts.get_current(), above, SpanKind.CLIENT, lambda: {names.PEER: to, **attributes()})
+    with _running(span):
         yield
+
+
+@dataclass
+class HttpCall:
+    """A call over HTTP while it runs; `headers` pass the trace on."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def answered(self, status: int) -> None:
+        """Say how it was answered; from 400 on the call has failed."""
+        set_attributes({names.HTTP_STATUS: status})
+        if status >= FAILED_STATUS:
+            set_failure(str(status))
+
+
+@contextmanager
+def http_call(to: str, method: str, url: str, *, template: str) -> Iterator[HttpCall]:
+    """Run a call over HTTP to a service such as the `payment gateway`, as a span of what runs.
+
+    `template` is the URL's path without ids, such as `/v1/charges/{id}`. Names and passwords in the URL aren't
+    recorded, nor are the values of its query.
+    """
+    with outgoing_call(to, f"{method} {template}", lambda: _of_call(method, url, template)):
+        traceparent = current_traceparent()
+        yield HttpCall({"traceparent": traceparent} if traceparent else {})
+
+
+def _of_call(method: str, url: str, template: str) -> Attributes:
+    parts = urlsplit(url)
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query_names(parts.query))
+    return {
+        names.HTTP_METHOD: method,
+        names.SERVER_ADDRESS: parts.hostname or "",
+        names.SERVER_PORT: parts.port or (443 if parts.scheme == "https" else 80),
+        names.URL_FULL: bare.geturl(),
+        names.URL_TEMPLATE: template,
+    }
+
+
+def query_names(query: str) -> str:
+    """A query without its values, which may be personal: the conventions' `REDACTED` stands for each."""
+    return "&".join(f"{pair.partition('=')[0]}=REDACTED" for pair in query.split("&")) if query else ""
 
 
 @dataclass(frozen=True)
@@ -89,18 +163,63 @@ def current_trace() -> Trace:
     return Trace(contexts.get_current(), structlog.contextvars.get_contextvars())
 
 
-def _ids(span: trace.Span, parent: Context) -> dict[str, str]:
-    """The trace fields of a log line, named as in OpenTelemetry's log correlation."""
-    context, above = span.get_span_context(), trace.get_current_span(parent).get_span_context()
-    ids = {"trace_id": trace.format_trace_id(context.trace_id), "span_id": trace.format_span_id(context.span_id)}
-    return {**ids, "parent_span_id": trace.format_span_id(above.span_id)} if above.is_valid else ids
+def set_attributes(attributes: Attributes, *, name: str | None = None) -> None:
+    """Say on the running span what was not known when it began; with `name` it gets another one."""
+    span = trace.get_current_span()
+    if span.is_recording():
+        span.set_attributes(attributes)
+        if name is not None:
+            span.update_name(name)
 
 
-def set_outcome(outcome: str) -> None:
-    """Say on the running span how it ended, such as `201` or `postponed: no answer`."""
-    trace.get_current_span().set_attribute("outcome", outcome)
+def set_failure(error: BaseException | str, description: str | None = None) -> None:
+    """Say that what runs has failed: by an error, or with a code such as `503`.
+
+    The description is the error's reason unless given, and repeats no data of an event or a row.
+    """
+    fail(trace.get_current_span(), error, description)
 
 
 def add_log_fields(**fields: object) -> None:
     """Put fields, such as the id of a new order, on all further log lines of the running request or task."""
     structlog.contextvars.bind_contextvars(**fields)
+
+
+def _begun(
+    name: str, parent: Context, above: SpanContext, kind: SpanKind, attributes: Callable[[], Attributes] | None
+) -> Span:
+    """A span that is recorded, or only its ids, if nobody records."""
+    if attributes is not None and (recorder := tracer()) is not None:
+        return recorder.start_span(name, context=parent, kind=kind, attributes=attributes())
+    return NonRecordingSpan(
+        SpanContext(
+            above.trace_id if above.is_valid else _random_id(128),
+            _random_id(64),
+            is_remote=False,
+            trace_flags=above.trace_flags,  # of a new trace: not sampled, which is true
+            trace_state=above.trace_state,
+        )
+    )
+
+
+def _random_id(bits: int) -> int:
+    return random.getrandbits(bits) or 1
+
+
+@contextmanager
+def _running(span: Span) -> Iterator[None]:
+    """Like OpenTelemetry's use_span, which would record an error's text and traceback, perhaps with personal data."""
+    token = contexts.attach(trace.set_span_in_context(span))
+    try:
+        yield
+    except Exception as error:
+        fail(span, error)
+        raise
+    finally:
+        contexts.detach(token)
+        span.end()
+
+
+def _labels(context: SpanContext) -> dict[str, str]:
+    """The ids as fields of a log line, named as in OpenTelemetry's log correlation."""
+    return {"trace_id": trace.format_trace_id(context.trace_id), "span_id": trace.format_span_id(context.span_id)}

@@ -14,6 +14,7 @@ from outboxed._last_minute import MAX_REFUSALS, REFUSAL_WINDOW, LastMinute
 from outboxed.consuming import BatchConsumer, Route
 from outboxed.errors import ConsumerHaltedError
 from outboxed.messages import EventIdentity
+from outboxed.telemetry import Exemplar
 from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.records import consumer_record, event_record
 from outboxed.web import Health
@@ -34,7 +35,8 @@ class Counts:
     def event_ignored(self, topic: str) -> None:
         self.ignored.append(topic)
 
-    def event_handled(self, event_type: str, age: float | None) -> None:
+    def event_handled(self, event_type: str, age: float | None, exemplar: Exemplar) -> None:
+        del exemplar
         self.handled.append((event_type, age))
 
     def event_dead_lettered(self, topic: str) -> None:

@@ -12,6 +12,7 @@ from outboxed.telemetry import current_trace_id, current_traceparent
 from outboxed.testing.tokens import KeyPair
 from outboxed.web import (
     Caller,
+    Encode,
     Health,
     Principal,
     TokenVerifier,
@@ -54,7 +55,8 @@ async def client(keys: KeyPair) -> AsyncIterator[httpx.AsyncClient]:
     async def no_problem() -> None:
         return None
 
-    async def scrape() -> bytes:
+    async def scrape(encode: Encode) -> bytes:
+        del encode
         return b"up 1\n"
 
     @app.get("/api/trace")

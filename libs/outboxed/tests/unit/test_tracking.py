@@ -13,7 +13,7 @@ from outboxed.ports import NewTask
 from outboxed.settings import KafkaSettings
 from outboxed.storage import Clock
 from outboxed.tasks import TaskKind
-from outboxed.telemetry import outgoing_call, set_outcome
+from outboxed.telemetry import http_call
 from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork
 from outboxed.testing.records import sent_record
 from outboxed.testing.tracking import (
@@ -79,8 +79,8 @@ class Diner:
         if self.oven:
             raise self.oven.pop()
         if self.orders_out:
-            with outgoing_call("bakery across", "POST /loaves"):
-                set_outcome("201")
+            with http_call("bakery across", "POST", "http://bakery.test/loaves", template="/loaves") as call:
+                call.answered(201)
         return str(task.key)
 
     async def _report(self, task: Any, table: Any, uow: Any) -> None:

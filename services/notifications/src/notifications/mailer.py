@@ -1,7 +1,7 @@
 """E-mails by SMTP: what they say, and which refusals are final."""
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -14,10 +14,11 @@ from uuid import UUID
 import aiosmtplib
 from outboxed.failpoints import failpoint
 from outboxed.tasks import CallThread
+from outboxed.telemetry import outgoing_call
 
 from notifications.domain import Kind
 from notifications.ports import EmailRefusedError, MailerUnavailableError
-from notifications.smtp import Mail
+from notifications.smtp import Mail, SmtpServer
 
 FINAL_CODES = {"the recipient": {550, 551, 552, 553}, "the message": {550, 552, 553, 554}}
 """Replies that are about this one e-mail where the server gives no enhanced status code (RFC 5321, 4.2.3 and 4.3.2).
@@ -55,6 +56,8 @@ _ORDER_ID = b"ORDER-ID"
 class Connections(Protocol):
     """See SmtpConnections."""
 
+    @property
+    def server(self) -> SmtpServer: ...
     async def send(self, mail: Mail) -> None: ...
     async def close(self) -> None: ...
 
@@ -75,7 +78,8 @@ class SmtpMailer:
 
     async def send(self, kind: Kind, email: str, order_id: UUID) -> str:
         mail = self._mail(kind, email, order_id)
-        await self._deliver(mail)
+        with outgoing_call("mail server", "send e-mail", self._said_of_server):
+            await self._deliver(mail)
         return mail.message_id
 
     async def close(self) -> None:
@@ -116,6 +120,11 @@ class SmtpMailer:
             raise EmailRefusedError("the mail server can't take this address") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise MailerUnavailableError(f"the mail server can't be used: {type(error).__name__}") from None
+
+    def _said_of_server(self) -> Mapping[str, str | int]:
+        """The attributes of a span: for SMTP the semantic conventions have none of its own."""
+        server = self._connections.server
+        return {"server.address": server.host, "server.port": server.port, "network.protocol.name": "smtp"}
 
     async def _where_mail_is_sent(self, call: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if self._thread is None:

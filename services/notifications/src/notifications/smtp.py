@@ -61,14 +61,14 @@ class SmtpConnections:
     """Sends e-mails; a connection is kept for `keep` seconds after each of them, 0 for not at all."""
 
     def __init__(self, server: SmtpServer, *, keep: float) -> None:
-        self._server = server
+        self.server = server
         self._keep = keep
         self._kept: dict[Client, asyncio.TimerHandle] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
 
     async def send(self, mail: Mail) -> None:
         """Raises aiosmtplib's errors, OSError, and TimeoutError after the server's time-out."""
-        async with asyncio.timeout(self._server.timeout):
+        async with asyncio.timeout(self.server.timeout):
             client = self._take()
             if client is None:
                 client = await self._send(self._connection(), mail)
@@ -90,7 +90,7 @@ class SmtpConnections:
         await asyncio.gather(*self._goodbyes)
 
     def _connection(self) -> Client:
-        server = self._server
+        server = self.server
         return Client(
             hostname=server.host,
             port=server.port,

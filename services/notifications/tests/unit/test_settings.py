@@ -69,7 +69,7 @@ def sender_of_mails(service: Any) -> str:
 
 def server(option: str) -> Seen:
     """What the client of the mail server is made of."""
-    return mailer(f"_connections._server.{option}")
+    return mailer(f"_connections.server.{option}")
 
 
 def limit_of_the_task(service: Any) -> float:

@@ -15,7 +15,7 @@ from outboxed.errors import ConfigurationError
 from outboxed.failpoints import failpoint
 from outboxed.messages import ConsumedPrice
 from outboxed.settings import HttpUrl, check_system_authorities
-from outboxed.telemetry import outgoing_call, set_outcome
+from outboxed.telemetry import http_call
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from payments.domain import Charge
@@ -144,13 +144,18 @@ class HttpPaymentGateway:
         return [GatewayCharge(**vars(item)) for item in items]
 
     async def _call(self, method: str, path: str, **content: Any) -> httpx.Response:
+        request = self._client.build_request(method, path, **content)
+        with http_call("payment gateway", method, str(request.url), template=path) as call:
+            request.headers.update(call.headers)
+            response = await self._send(request)
+            call.answered(response.status_code)
+            return response
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         try:
             # httpx's own limits are for single reads and writes: an answer that trickles would never end
             async with asyncio.timeout(self._timeout):
-                with outgoing_call("payment gateway", f"{method} {path}"):
-                    response = await self._client.request(method, path, **content)
-                    set_outcome(str(response.status_code))
-                    return response
+                return await self._client.send(request)
         except (TimeoutError, httpx.TimeoutException):
             raise ServiceTimeoutError(f"no answer from the gateway within {self._timeout:g} s") from None
         except httpx.HTTPError as error:

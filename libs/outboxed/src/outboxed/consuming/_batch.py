@@ -9,11 +9,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
+from outboxed import _conventions as names
 from outboxed._last_minute import LastMinute
 from outboxed.errors import ConsumerHaltedError, UndecodableRecordError
 from outboxed.failpoints import failpoint
 from outboxed.messages import (
-    Attributes,
     ConsumedEvent,
     EventIdentity,
     Received,
@@ -25,7 +25,7 @@ from outboxed.messages import (
 )
 from outboxed.ports import EventDeadLetter, UnitOfWork, UnitOfWorkFactory
 from outboxed.storage import is_transient, kind_of
-from outboxed.telemetry import continued_trace
+from outboxed.telemetry import Exemplar, SpanKind, continued_trace, exemplar
 
 log = structlog.get_logger()
 
@@ -48,8 +48,11 @@ class ConsumerMetrics(Protocol):
         """Count a record of a type that this service does not consume."""
         ...
 
-    def event_handled(self, event_type: str, age: float | None) -> None:
-        """Count an event; `age` is in seconds since its producer recorded it, None where it doesn't say."""
+    def event_handled(self, event_type: str, age: float | None, exemplar: Exemplar) -> None:
+        """Count an event; `age` is in seconds since its producer recorded it, None where it doesn't say.
+
+        `exemplar` names the span that handled it, if that is recorded.
+        """
         ...
 
     def event_dead_lettered(self, topic: str) -> None:
@@ -99,6 +102,10 @@ class Progress:
         finally:
             self.attempted()
             self.in_progress = 0
+
+
+_Handled = tuple[Received[ConsumedEvent], Exemplar]
+"""An event, and the exemplar of the span that handled it."""
 
 
 @dataclass(frozen=True)
@@ -196,27 +203,34 @@ class BatchConsumer(Generic[U]):
         for record, reason in batch.undecodable:
             log.error("event_dead_lettered", reason=reason, **_position(record))
             self._metrics.event_dead_lettered(record.topic)
-        for received in handled:
-            self._metrics.event_handled(received.attributes.type, _age(received.record, uow.now))
+        for received, seen in handled:
+            self._metrics.event_handled(received.attributes.type, _age(received.record, uow.now), seen)
         self._last_minute.handled(received.attributes.type for received in batch.events)
 
-    async def _apply(self, events: Sequence[Received[ConsumedEvent]], uow: U) -> Sequence[Received[ConsumedEvent]]:
+    async def _apply(self, events: Sequence[Received[ConsumedEvent]], uow: U) -> Sequence[_Handled]:
         """Returns those that were handled now, and not before."""
         if not events:
             return ()
         new = await uow.inbox.insert([received.attributes.identity for received in events])
         unhandled = [received for received in events if received.attributes.identity in new]
         await uow.lock([received.event.key for received in unhandled])
-        for received in unhandled:
-            await self._dispatch(received.attributes, received.event, uow)
-        return unhandled
+        return [(received, await self._dispatch(received, uow)) for received in unhandled]
 
     @failpoint("consumer.dispatch")
-    async def _dispatch(self, attributes: Attributes, event: ConsumedEvent, uow: U) -> None:
+    async def _dispatch(self, received: Received[ConsumedEvent], uow: U) -> Exemplar:
+        """Returns the exemplar of the span."""
+        attributes, event, topic = received.attributes, received.event, received.record.topic
         fields = {"group": self.group, "event_id": attributes.id, event.key_field: event.key}
-        with continued_trace(attributes.type, attributes.traceparent, **fields):
+        with continued_trace(
+            f"process {topic}",
+            attributes.traceparent,
+            SpanKind.CONSUMER,
+            lambda: _said_of(received, self.group),
+            **fields,
+        ):
             await self.routes[attributes.type].handle(event, uow)
             log.info("event_handled", type=attributes.type)
+            return exemplar()
 
     async def _handle_one_by_one(self, batch: _Batch) -> None:
         await self._handle_together(_Batch((), batch.undecodable))
@@ -260,6 +274,25 @@ def _age(record: Record, now: datetime) -> float | None:
         return (now - datetime.fromisoformat((raw or b"").decode())).total_seconds()
     except (ValueError, TypeError):
         return None
+
+
+def _said_of(received: Received[ConsumedEvent], group: str) -> dict[str, str | int]:
+    """The attributes of its span. Source: semantic conventions, messaging and Kafka, `process`."""
+    record, attributes = received.record, received.attributes
+    return {
+        names.MESSAGING_SYSTEM: "kafka",
+        names.OPERATION_NAME: "process",
+        names.OPERATION_TYPE: "process",
+        names.DESTINATION: record.topic,
+        names.PARTITION: str(record.partition),
+        names.GROUP: group,
+        names.MESSAGE_ID: attributes.id,
+        names.KAFKA_KEY: received.event.key,
+        names.KAFKA_OFFSET: record.offset,
+        names.EVENT_ID: attributes.id,
+        names.EVENT_SOURCE: attributes.source,
+        names.EVENT_TYPE: attributes.type,
+    }
 
 
 def _position(record: Record) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from outboxed import _conventions as names
 from outboxed.consuming._batch import BatchConsumer
 from outboxed.storage import (
     Letters,
@@ -19,7 +20,7 @@ from outboxed.storage import (
     tables,
     task_of,
 )
-from outboxed.telemetry import continued_trace
+from outboxed.telemetry import SpanKind, continued_trace
 
 U = TypeVar("U", bound=SqlUnitOfWork)
 
@@ -47,7 +48,13 @@ class DeadLetterQueue(Letters, Generic[U]):
         """
         async with self._transactions() as uow:
             letter = await self._table.take(uow.connection, letter_id)
-            with continued_trace("replay", letter.header("traceparent"), dead_letter=letter.id):
+            with continued_trace(
+                "replay",
+                letter.header("traceparent"),
+                SpanKind.INTERNAL,
+                lambda: {names.DEAD_LETTER: letter.id},
+                dead_letter=letter.id,
+            ):
                 if letter.source == "task":
                     uow.tasks.schedule(task_of(letter))
                 elif letter.source == "outbox":

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 import uvloop
 
+from outboxed._exporting import exported_spans
 from outboxed._printable import edit_of, lines_of, printable
 from outboxed.errors import ConfigurationError
 from outboxed.failpoints import refuse_unknown_failpoint
@@ -59,7 +60,10 @@ class CommandLine:
             settings = self._load()
             refuse_unknown_failpoint()
             configure_logs(service=self.name, level=log_level or settings.log_level)
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with (
+                exported_spans(self.name),
+                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+            ):
                 return runner.run(run())
         except (ConfigurationError, DeadLetterError) as error:
             raise _fail(f"{self.name}: {error}") from None

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from outboxed.process._counts import due_tasks, inbox_rows, open_letters, outbox
 from outboxed.process._rates import Rates
 from outboxed.storage import Clock, is_transient
+from outboxed.web import Encode
 
 log = structlog.get_logger()
 
@@ -85,8 +86,11 @@ class Metrics(Rates):
         """Report a service's own figure."""
         self._queries.append((self._gauge(figure.name, figure.text), figure.query))
 
-    async def scrape(self, engine: AsyncEngine, *, task_kinds: list[str]) -> bytes:
-        """Ask the database and return the exposition; without a database `database_up` is 0 and its gauges are NaN."""
+    async def scrape(self, engine: AsyncEngine, *, task_kinds: list[str], encode: Encode = generate_latest) -> bytes:
+        """Ask the database and return the exposition; without a database `database_up` is 0 and its gauges are NaN.
+
+        `encode` is Prometheus' text format or OpenMetrics, which has exemplars, too.
+        """
         try:
             await self._ask(engine, task_kinds)
         except Exception as error:
@@ -97,7 +101,7 @@ class Metrics(Rates):
             self._database_up.set(0)
         else:
             self._database_up.set(1)
-        return generate_latest(self.registry)
+        return encode(self.registry)
 
     async def _ask(self, engine: AsyncEngine, task_kinds: list[str]) -> None:
         now = sa.func.clock_timestamp() + self._clock.offset

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 
 from outboxed.storage import SqlUnitOfWork
 from outboxed.tasks import Ending
+from outboxed.telemetry import Exemplar, exemplar
 
 DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds: of a statement, of a request, of a call with its limit."""
@@ -72,13 +73,13 @@ class Rates:
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """See web.RequestMetrics."""
         self._requests(method, route, status).inc()
-        self._request_seconds(method, route).observe(seconds)
+        self._request_seconds(method, route).observe(seconds, exemplar())
 
-    def event_handled(self, event_type: str, age: float | None) -> None:
+    def event_handled(self, event_type: str, age: float | None, exemplar: Exemplar) -> None:
         """See consuming.ConsumerMetrics."""
         self._handled(event_type).inc()
         if age is not None:
-            self._ages(event_type).observe(age)
+            self._ages(event_type).observe(age, exemplar)
 
     def event_dead_lettered(self, topic: str) -> None:
         """See consuming.ConsumerMetrics."""
@@ -108,8 +109,9 @@ class Rates:
     def task_attempted(self, kind: str, outcome: Ending, seconds: float, due_for: float) -> None:
         """See tasks.WorkerMetrics."""
         self._attempts(kind, outcome).inc()
-        self._durations(kind).observe(seconds)
-        self._due_for(kind).observe(due_for)
+        seen = exemplar()
+        self._durations(kind).observe(seconds, seen)
+        self._due_for(kind).observe(due_for, seen)
 
     def committed(self, uow: SqlUnitOfWork) -> None:
         """See storage.SqlTransactions."""
@@ -117,7 +119,7 @@ class Rates:
             self._published(record.headers["ce_type"]).inc()
         for timing, histogram in self._timings:
             for value, seconds in timing.of(uow):
-                histogram.labels(value).observe(seconds)
+                histogram.labels(value).observe(seconds, exemplar())
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

@@ -42,7 +42,7 @@ from outboxed.storage import (
     schema_problem,
 )
 from outboxed.tasks import Worker
-from outboxed.web import Health, TokenVerifier, create_http_app, operations_router, operators_router
+from outboxed.web import Encode, Health, TokenVerifier, create_http_app, operations_router, operators_router
 
 log = structlog.get_logger()
 
@@ -205,8 +205,9 @@ class Service(Generic[U]):
     async def _schema_problem(self) -> str | None:
         return await schema_problem(self.transactions.engine, self.name)
 
-    async def _scrape(self) -> bytes:
-        return await self.metrics.scrape(self.transactions.engine, task_kinds=[kind.name for kind in self.worker.kinds])
+    async def _scrape(self, encode: Encode) -> bytes:
+        kinds = [kind.name for kind in self.worker.kinds]
+        return await self.metrics.scrape(self.transactions.engine, task_kinds=kinds, encode=encode)
 
 
 async def _wait(stop: anyio.Event) -> None:

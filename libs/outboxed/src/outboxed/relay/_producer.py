@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaTimeoutError
 from outboxed._compat.aiokafka_producer import close_without_flushing, start_or_close
 from outboxed.relay._flow import WINDOW, Batch
 from outboxed.relay._row import Row, UnsendableRowError
+from outboxed.relay._spans import Sending, SentSpan
 
 START_SECONDS = 3.0
 CLOSE_SECONDS = 0.4
@@ -46,7 +47,7 @@ class BatchProducer:
         self._producer: AIOKafkaProducer | None = None
         self._lookups: dict[str, asyncio.Task[Collection[int]]] = {}
         self._found: dict[str, tuple[float, Sequence[TopicPartition]]] = {}
-        self._sent: dict[TopicPartition, tuple[Batch, asyncio.Future[Any]]] = {}
+        self._sent: dict[TopicPartition, tuple[Batch, asyncio.Future[Any], SentSpan | None]] = {}
 
     @property
     def on_their_way(self) -> Collection[TopicPartition]:
@@ -109,6 +110,7 @@ class BatchProducer:
         append, now = builder.append, int(time.time() * 1000)
         unsendable: dict[str, Outcome] = {}
         sent: list[Row] = []
+        sending = Sending.begun()
         for row in batch.rows:
             if unsendable and row.key in unsendable:
                 continue
@@ -119,11 +121,14 @@ class BatchProducer:
             else:
                 append(timestamp=now, key=record.key, value=record.value, headers=record.headers)
                 sent.append(row)
+                if sending is not None:
+                    sending.has(record)
         builder.close()
         if sent:
             topic, partition = batch.partition
+            span = None if sending is None else sending.span(batch.topic, partition, len(sent))
             future = await producer.send_batch(builder, topic, partition=partition)
-            self._sent[batch.partition] = Batch(batch.partition, sent), future
+            self._sent[batch.partition] = Batch(batch.partition, sent), future, span
         return list(unsendable.values())
 
     async def settled(self, awaited: Collection[TopicPartition], *, within: float) -> list[Outcome]:
@@ -143,7 +148,9 @@ class BatchProducer:
         self._found.clear()
         if producer is not None:
             await close_without_flushing(producer, within=CLOSE_SECONDS)
-        for _, future in self._sent.values():
+        for _, future, span in self._sent.values():
+            if span is not None:
+                span.end("abandoned")
             if not future.cancel() and not future.cancelled():
                 future.exception()  # retrieved, so that asyncio doesn't log it as never retrieved
         self._sent.clear()
@@ -166,7 +173,10 @@ class BatchProducer:
         return producer
 
     def _take_outcomes(self) -> Iterator[Outcome]:
-        for partition, (batch, future) in list(self._sent.items()):
+        for partition, (batch, future, span) in list(self._sent.items()):
             if future.done():
                 del self._sent[partition]
-                yield batch, future.exception()
+                error = future.exception()
+                if span is not None:
+                    span.end(error, None if error else future.result().offset)
+                yield batch, error

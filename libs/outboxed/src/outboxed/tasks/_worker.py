@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import anyio
 import structlog
 
+from outboxed import _conventions as names
 from outboxed._backoff import backoff
 from outboxed._stopping import Stop, turns_until
 from outboxed._wakeups import Idling, Subscription, Wakeup, woken_at
@@ -20,7 +22,7 @@ from outboxed.storage import is_transient
 from outboxed.tasks._attempts import Attempts
 from outboxed.tasks._queue import NOT_READ, RECORDING, LeaseLostError, Task, TaskKind, TaskQueue, retry_delay
 from outboxed.tasks._recording import Recording
-from outboxed.telemetry import continued_trace, set_outcome
+from outboxed.telemetry import SpanKind, continued_trace, set_attributes, set_failure
 
 log = structlog.get_logger()
 
@@ -160,7 +162,8 @@ class Worker(Generic[U]):
         now = time.monotonic()
         seconds = kind.limit.total_seconds() if until is None else until - now
         about = {kind.log_as: task.group or task.key}
-        with continued_trace(kind.name, task.traceparent, task=kind.name, **about):
+        attributes = partial(_said_of, task)
+        with continued_trace(kind.name, task.traceparent, SpanKind.INTERNAL, attributes, task=kind.name, **about):
             try:
                 if kind.read is not None and task.state is NOT_READ:
                     [task] = await self._read(kind, [task])
@@ -171,15 +174,17 @@ class Worker(Generic[U]):
                 log.warning("lease_lost", key=task.key, attempts=task.attempts)
                 ended: Ending = "lease_lost"
                 said = "lease lost"
+                set_failure("lease_lost", said)
             except Exception as error:  # noqa: BLE001 - after any error the task must be postponed or buried
                 ended, said = await self._failed(kind, task, error)
             else:
                 log.info("task_done", attempts=task.attempts)
                 ended = said = "done"
-        spent = time.monotonic() - now
-        self.attempts.add(task, spent, said)
-        if self._metrics is not None:
-            self._metrics.task_attempted(kind.name, ended, spent, task.due_for)
+            set_attributes({names.TASK_OUTCOME: ended})
+            spent = time.monotonic() - now
+            self.attempts.add(task, spent, said)
+            if self._metrics is not None:
+                self._metrics.task_attempted(kind.name, ended, spent, task.due_for)
 
     async def _record_under_lease(self, kind: TaskKind[U], task: Task, outcome: object, end: float) -> None:
         """Record a call's outcome, and again after an error of the database: else the call would be made once more."""
@@ -211,22 +216,23 @@ class Worker(Generic[U]):
                 await self._bury(kind, task, reason)
                 self._wake_group_of(task)
                 log.error("task_dead_lettered", attempts=task.attempts, reason=reason)
-                set_outcome(outcome := f"dead letter: {reason}")
+                set_failure(error, outcome := f"dead letter: {reason}")
                 return "dead_lettered", outcome
             delay = retry_delay(task.attempts, retry_after=getattr(error, "retry_after", None))
             await self._queue.postpone(task, delay, reason)
             self._scheduled.wake()  # whoever waits knows nothing of the new time
             log.warning("task_postponed", attempts=task.attempts, seconds=delay.total_seconds(), reason=reason)
-            set_outcome(outcome := f"postponed: {reason}")
+            set_failure(error, outcome := f"postponed: {reason}")
         except LeaseLostError:
             log.warning("lease_lost", key=task.key, attempts=task.attempts)
-            return "lease_lost", f"lease lost: {reason}"
+            set_failure(error, outcome := f"lease lost: {reason}")
+            return "lease_lost", outcome
         except Exception as failure:
             if not is_transient(failure):
                 raise
             # the lease ends by itself, and then the task is claimed again
             log.warning("postpone_failed", attempts=task.attempts, error=repr(failure))
-            return "postponed", f"left to the end of its lease: {reason}"
+            set_failure(error, outcome := f"left to the end of its lease: {reason}")
         return "postponed", outcome
 
     async def _bury(self, kind: TaskKind[U], task: Task, reason: str) -> None:
@@ -234,6 +240,15 @@ class Worker(Generic[U]):
             await self._queue.bury(task, reason, uow)
             if kind.abandon is not None:
                 await kind.abandon(task, uow)
+
+
+def _said_of(task: Task) -> dict[str, str | int]:
+    said: dict[str, str | int] = {
+        names.TASK_KIND: task.kind,
+        names.TASK_KEY: task.key,
+        names.TASK_ATTEMPTS: task.attempts,
+    }
+    return said if task.group is None else {**said, names.TASK_GROUP: task.group}
 
 
 @failpoint("task.call")

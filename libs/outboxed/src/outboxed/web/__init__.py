@@ -16,7 +16,7 @@ with extra("http", of="outboxed.web"):
         unauthenticated,
         with_role,
     )
-    from outboxed.web._operations import operations_router
+    from outboxed.web._operations import Encode, operations_router
     from outboxed.web._operators import OPERATOR, operators_router
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "OPERATOR",
     "ApiError",
     "Caller",
+    "Encode",
     "ErrorResponse",
     "Health",
     "InvalidTokenError",

@@ -15,10 +15,11 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from outboxed import _conventions as names
 from outboxed.errors import message_of
 from outboxed.failpoints import failpoint
 from outboxed.storage import is_transient
-from outboxed.telemetry import continued_trace, set_outcome
+from outboxed.telemetry import SERVER_FAILED, SpanKind, continued_trace, query_names, set_attributes, set_failure
 from outboxed.web._authentication import InvalidTokenError, Principal, TokenVerifier
 from outboxed.web._operations import PATHS
 
@@ -31,6 +32,8 @@ _UNREADABLE_BODY = 400
 """FastAPI's and Starlette's answer to a body that is no UTF-8, or no form."""
 QUIET_PATHS = frozenset({*PATHS, "/openapi.json"})
 """Paths that machines poll; their requests are not logged."""
+METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+"""RFC 9110, RFC 5789 and the draft of QUERY: what the conventions take as names of their own."""
 OTHER = "other"
 """A request that no route takes."""
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
@@ -213,25 +216,78 @@ class _RequestContext:
         answered, begun = _Answer(send, request_id), time.monotonic()
         # a kept-alive connection may start its next request in the context of the last one
         structlog.contextvars.clear_contextvars()
-        name = f"{scope['method']} {scope['path']}"
-        with continued_trace(name, headers.get("traceparent"), service=self._service, request_id=request_id):
+        is_quiet = scope["path"] in QUIET_PATHS
+        with continued_trace(
+            _method(scope) or "HTTP",
+            headers.get("traceparent"),
+            SpanKind.SERVER,
+            None if is_quiet else lambda: self._said_of(scope, headers, request_id),
+            service=self._service,
+            request_id=request_id,
+        ):
             try:
                 await self._app(scope, receive, answered)
             except Exception as error:
                 if answered.started:
                     raise
                 await _error_response(scope, _unexpected(error))(scope, receive, answered)
-            set_outcome(str(answered.status))
-            if scope["path"] not in QUIET_PATHS:
+                set_failure(error)
+            else:
+                if (answered.status or 0) >= SERVER_FAILED:
+                    set_failure(str(answered.status))
+            route = getattr(scope.get("route"), "path", None)
+            _say_the_end(scope, route, answered.status or 0)
+            if not is_quiet:
                 log.info("request", method=scope["method"], path=scope["path"], status=answered.status)
-                self._count(scope, answered.status, time.monotonic() - begun)
+                self._count(scope, route, answered.status, time.monotonic() - begun)
 
-    def _count(self, scope: Scope, status: int | None, seconds: float) -> None:
+    def _count(self, scope: Scope, route: str | None, status: int | None, seconds: float) -> None:
         if self._metrics is not None:
             # anybody may send any path and any method: only those of routes are names of their own
-            route = getattr(scope.get("route"), "path", None)
             method = scope["method"] if route else OTHER
             self._metrics.request_answered(method, route or OTHER, status or 0, seconds)
+
+    def _said_of(self, scope: Scope, headers: Mapping[str, str], request_id: str) -> dict[str, str | int]:
+        """What is known of a request when it comes. Source: semantic conventions, HTTP server spans."""
+        method = _method(scope)
+        said: dict[str, str | int] = {
+            names.HTTP_METHOD: method or "_OTHER",
+            names.URL_PATH: scope["path"],
+            names.URL_SCHEME: scope["scheme"],
+            names.SERVICE: self._service,
+            names.REQUEST_ID: request_id,
+        }
+        if method is None:
+            said[names.HTTP_METHOD_ORIGINAL] = scope["method"]
+        if scope["query_string"]:
+            said[names.URL_QUERY] = query_names(scope["query_string"].decode("latin-1"))
+        if host := headers.get("host"):
+            address, port = _host(host)
+            said[names.SERVER_ADDRESS] = address
+            if port is not None:
+                said[names.SERVER_PORT] = port
+        return said
+
+
+def _method(scope: Scope) -> str | None:
+    """None for one that HTTP doesn't know: anybody may send any."""
+    return scope["method"] if scope["method"] in METHODS else None
+
+
+def _host(header: str) -> tuple[str, int | None]:
+    """The host and port that the client asked for."""
+    address, _, port = header.rpartition(":")
+    if address and port.isascii() and port.isdigit():
+        return address.strip("[]"), int(port)
+    return header.strip("[]"), None
+
+
+def _say_the_end(scope: Scope, route: str | None, status: int) -> None:
+    method = _method(scope) or "HTTP"
+    if route is None:
+        set_attributes({names.HTTP_STATUS: status})
+    else:
+        set_attributes({names.HTTP_STATUS: status, names.HTTP_ROUTE: route}, name=f"{method} {route}")
 
 
 class _Answer:

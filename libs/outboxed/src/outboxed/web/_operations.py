@@ -3,18 +3,23 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 from outboxed.web import _pages
 from outboxed.web._health import Health, HealthStatus
 
+Encode = Callable[[CollectorRegistry], bytes]
+"""Metrics as text, in one of Prometheus' formats."""
 PATHS = ("/health/live", "/health/ready", "/metrics", "/asyncapi.json", *_pages.PATHS)
 
 
-def operations_router(health: Health, scrape: Callable[[], Awaitable[bytes]], asyncapi: dict[str, Any]) -> APIRouter:
-    """Routes at the root of a service."""
+def operations_router(
+    health: Health, scrape: Callable[[Encode], Awaitable[bytes]], asyncapi: dict[str, Any]
+) -> APIRouter:
+    """Routes at the root of a service. A client that accepts OpenMetrics gets it from `/metrics`, with exemplars."""
     router = APIRouter(tags=["operations"])
 
     @router.get("/health/live")
@@ -26,8 +31,9 @@ def operations_router(health: Health, scrape: Callable[[], Awaitable[bytes]], as
         return _answer(await health.ready())
 
     @router.get("/metrics")
-    async def metrics() -> Response:
-        return Response(await scrape(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(request: Request) -> Response:
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(await scrape(encode), media_type=media_type)
 
     @router.get("/asyncapi.json")
     async def asyncapi_json() -> dict[str, Any]:

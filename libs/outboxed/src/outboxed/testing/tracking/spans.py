@@ -5,16 +5,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import SpanKind
 
-from outboxed.telemetry import tracer_provider
+from outboxed import _conventions as names
+from outboxed._tracing import recorded_by
 
 REQUEST, EVENT, TASK, CALL = "request", "event", "task", "call"
-KINDS = {"request_id": REQUEST, "event_id": EVENT, "called": CALL}
-"""What kind of step it is that has such an attribute."""
+KINDS = {SpanKind.SERVER: REQUEST, SpanKind.CONSUMER: EVENT, SpanKind.CLIENT: CALL}
+"""The steps by the kinds of their spans; an attempt at a task is INTERNAL."""
+DONE_BY = (names.PEER, names.GROUP, names.SERVICE)
 LOGGED = {
     "request": REQUEST,
     "event_handled": EVENT,
@@ -53,10 +58,12 @@ class Spans:
 
 
 class _Recorder(SpanProcessor):
-    """One for the process, because a provider can't remove a processor; it passes spans on to its listeners."""
+    """One for the process, with a provider of its own; it passes spans on to its listeners."""
 
     def __init__(self) -> None:
         self.listeners: list[Spans] = []
+        self.provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
+        self.provider.add_span_processor(self)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         del parent_context
@@ -68,44 +75,49 @@ class _Recorder(SpanProcessor):
         step = _step(span)
         for spans in self.listeners:
             spans.running.pop(int(step.id, 16), None)
-            spans.ended.append(step)
+            if names.MESSAGING_SYSTEM not in (span.attributes or {}) or span.kind is SpanKind.CONSUMER:
+                spans.ended.append(step)  # the relay's way to Kafka is no step of its own
 
 
-_recorder: list[_Recorder] = []
+_recorder = cache(_Recorder)
 
 
 @contextmanager
 def recorded() -> Iterator[Spans]:
     """The spans of this process from here to the end of the block."""
-    if not _recorder:
-        _recorder.append(_Recorder())
-        tracer_provider.add_span_processor(_recorder[0])
-    spans = Spans()
-    _recorder[0].listeners.append(spans)
+    spans, recorder = Spans(), _recorder()
+    recorder.listeners.append(spans)
     try:
-        yield spans
+        with recorded_by(recorder.provider):
+            yield spans
     finally:
-        _recorder[0].listeners.remove(spans)
+        recorder.listeners.remove(spans)
 
 
 def _step(span: ReadableSpan) -> Step:
     attributes: Mapping[str, Any] = span.attributes or {}
-    kind = next((kind for name, kind in KINDS.items() if name in attributes), TASK)
     context = span.get_span_context()
-    outcome = str(attributes.get("outcome", ""))
-    if not span.status.is_ok and not span.status.is_unset:
+    outcome = str(attributes.get(names.HTTP_STATUS, ""))
+    if not outcome and not span.status.is_ok and not span.status.is_unset:
         outcome = span.status.description or "failed"
     return Step(
-        kind=kind,
-        name=span.name,
+        kind=KINDS.get(span.kind, TASK),
+        name=_name(span.name, attributes),
         trace_id=f"{context.trace_id:032x}" if context else "",
         id=f"{context.span_id:016x}" if context else "",
         parent=f"{span.parent.span_id:016x}" if span.parent else None,
         at=(span.start_time or 0) / 1e9,
-        service=str(attributes.get("called") or attributes.get("group") or attributes.get("service") or ""),
-        about=str(attributes.get("event_id", "")),
+        service=str(next((attributes[name] for name in DONE_BY if name in attributes), "")),
+        about=str(attributes.get(names.EVENT_ID, "")),
         outcome=outcome,
     )
+
+
+def _name(name: str, attributes: Mapping[str, Any]) -> str:
+    """What was done, as a log line would say it."""
+    if names.URL_PATH in attributes:
+        return f"{attributes[names.HTTP_METHOD]} {attributes[names.URL_PATH]}"
+    return str(attributes.get(names.EVENT_TYPE, name))
 
 
 def logged_steps(lines: Iterable[str]) -> Iterator[Step]:
