@@ -188,6 +188,14 @@ faults: .venv ## thousands of orders through kills, outages, copies and poison: 
 alarms: .venv ## breaks the shop one way at a time, with a real Prometheus: which alarms ring, how soon, and which don't?
 	@$(RUN) python -m tools.alarms $(ARGS)
 
+.PHONY: dashboards
+dashboards: .venv ## write deploy/observability/dashboards again, for Grafana, from tools/dashboards/description.py
+	@$(RUN) python -m tools.dashboards
+
+.PHONY: dashboards-check
+dashboards-check: .venv ## the shop under load with a real Prometheus: has every panel of the dashboards something to show?
+	@$(RUN) python -m tools.dashboards --check
+
 .PHONY: crash-points
 crash-points: .venv ## kill each process before and after each of its steps: do the ledgers still hold what must hold?
 	@$(RUN) python -m tools.crash_points $(ARGS)

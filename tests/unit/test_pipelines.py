@@ -35,6 +35,7 @@ NOT_IN_CI = {
     "broker-stand-in": "CI starts the program itself",
     "docs-check": "a part of make test, for which CI has Chromium",
     "console-pictures": "changes files; make console-check takes pictures of the same pages",
+    "dashboards": "changes files; tests/unit/test_dashboards.py compares them with their description",
     "browser-files": "changes files; tests/integration/test_browser_files.py fetches the same",
     "contracts-drop": "changes files; libs/asyncapi_gate tests it",
     "new-service": "changes files; make new-service-check and tests/unit/test_new_service.py make services",

@@ -40,7 +40,12 @@ PAYMENTS_MADE = 'sum(rate(events_published_total{type=~"payment[.](captured|decl
 SERVED = 'http_requests_total{route!="other"'
 
 
-def _late(window: str) -> str:
+BUDGET = "0.001"
+"""The share of orders that may take more than a minute."""
+
+
+def late(window: str) -> str:
+    """The share of orders that took more than a minute, in a window such as `300s`."""
     in_time = f'sum(rate(order_settling_seconds_bucket{{le="<le 60>"}}[<{window}>]))'
     return f"1 - {in_time} / sum(rate(order_settling_seconds_count[<{window}>]))"
 
@@ -136,7 +141,7 @@ ALARMS: Sequence[Alarm] = (
     ),
     Alarm(
         "OrdersSlow",
-        f"{_late('300s')} > 14.4 * 0.001 and {_late('3600s')} > 14.4 * 0.001",
+        f"{late('300s')} > 14.4 * {BUDGET} and {late('3600s')} > 14.4 * {BUDGET}",
         lasts=0,
         within=5 * MINUTE,
         severity="page",
@@ -184,9 +189,9 @@ class Scale:
             return f"{scaled // MINUTE:.0f}m"
         return f"{scaled:.0f}s" if not scaled % 1 else f"{scaled * 1000:.0f}ms"
 
-    def rule(self, alarm: Alarm) -> str:
-        """The alarm's rule as PromQL."""
-        text = _DURATION.sub(lambda found: self.duration(int(found[1])), alarm.rule)
+    def promql(self, rule: str) -> str:
+        """A rule as Prometheus takes it."""
+        text = _DURATION.sub(lambda found: self.duration(int(found[1])), rule)
         text = _BUCKET.sub(lambda found: f"{self._bucket(int(found[1])):.1f}", text)
         return _SECONDS.sub(lambda found: f"{int(found[1]) * self.factor:g}", text)
 
@@ -203,7 +208,7 @@ def rules(scale: Scale) -> dict[str, Any]:
 def _rule(alarm: Alarm, scale: Scale) -> dict[str, Any]:
     return {
         "alert": alarm.name,
-        "expr": scale.rule(alarm),
+        "expr": scale.promql(alarm.rule),
         "for": scale.duration(alarm.lasts),
         "labels": {"severity": alarm.severity},
         "annotations": {"summary": alarm.summary, "runbook_url": f"docs/runbooks/{alarm.page}"},

@@ -1,9 +1,11 @@
 """A real Prometheus and its alertmanager as processes, which watch the services of a system."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from time import time
+from typing import Any, cast
 
 import httpx
 from backing_services.processes import HttpReady, ProcessSpec, free_port
@@ -28,6 +30,18 @@ class Ringing:
 
     def __str__(self) -> str:
         return f"{self.alarm} of {self.job}" if self.job else self.alarm
+
+
+@dataclass(frozen=True)
+class Series:
+    """A time series: its labels and its points."""
+
+    labels: Mapping[str, str]
+    points: Sequence[float]
+
+
+class NoQueryError(ValueError):
+    """Prometheus can't read a query; the message is what it says."""
 
 
 class Watch:
@@ -58,8 +72,18 @@ class Watch:
 
     async def sees_all(self) -> bool:
         """Whether Prometheus reaches every service. Raises httpx.HTTPError."""
-        answer = await self._http.get(f"{self._url('prometheus')}/api/v1/query", params={"query": "up == 1"})
-        return {each["metric"]["job"] for each in answer.raise_for_status().json()["data"]["result"]} >= set(SERVICES)
+        return {each["metric"]["job"] for each in await self._asked("query", query="up == 1")} >= set(SERVICES)
+
+    async def series(self, query: str, since: float) -> list[Series]:
+        """What a panel would draw since a Unix time: a point each second. Raises NoQueryError, httpx.HTTPError."""
+        found = await self._asked("query_range", query=query, start=since, end=time(), step=EVERY)
+        return [Series(each["metric"], [float(value) for _, value in each["values"]]) for each in found]
+
+    async def _asked(self, how: str, **parameters: str | float) -> list[Any]:
+        answer = await self._http.get(f"{self._url('prometheus')}/api/v1/{how}", params=parameters)
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise NoQueryError(answer.json()["error"])
+        return cast("list[Any]", answer.raise_for_status().json()["data"]["result"])
 
     def _url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self._ports[name]}"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 import structlog
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, generate_latest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from outboxed.process._counts import due_tasks, inbox_rows, open_letters, outbox
@@ -34,6 +34,7 @@ class Metrics(Rates):
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(CollectorRegistry())
+        ProcessCollector(registry=self.registry)
         self._clock = clock
         self._queries: list[tuple[Gauge, Callable[[sa.ColumnElement[datetime]], sa.Select[int]]]] = []
         # a gauge: the client library would expose a counter as events_ignored_total
