@@ -27,6 +27,8 @@ PORTS = {
     **{name: variable for name, (variable, _) in LISTENERS.items()},
     "kafka": "KAFKA_PORT",
     "postgres": "POSTGRES_PORT",
+    "prometheus": "PROMETHEUS_PORT",
+    "alertmanager": "ALERTMANAGER_PORT",
 }
 """The variables of what is published."""
 LEFT_BEHIND = re.compile(rf"{PROJECT}-(\d+)-[0-9a-f]{{8}}")
@@ -38,6 +40,8 @@ PASSWORDS = (
 )
 ANY_PASSWORD = r"p@/:%#?&=+ ü'\"\%40"
 """Nothing in it may mean anything to a URL, a shell or SQL."""
+DOWN = ("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "0")
+"""With what a profile started; one-off containers are orphans."""
 COMMAND_LIMIT = 120.0  # seconds
 BUILD_LIMIT = 1200.0  # seconds
 START_LIMIT = 300.0  # seconds
@@ -102,8 +106,7 @@ class Project:
             return str(error)
 
     def _end(self) -> None:
-        # one-off containers are orphans
-        self.output("down", "--volumes", "--remove-orphans", "--timeout", "0")
+        self.output(*DOWN)
 
 
 def revision() -> str:
@@ -198,8 +201,7 @@ def remove_left_behind() -> None:
     for project in json.loads(_output(["docker", "compose", "ls", "--all", "--format", "json"])):
         found = LEFT_BEHIND.fullmatch(project["Name"])
         if found and not _runs(int(found[1])):
-            down = ("down", "--volumes", "--remove-orphans", "--timeout", "0")
-            _output(["docker", "compose", "--project-name", project["Name"], *down])
+            _output(["docker", "compose", "--project-name", project["Name"], *DOWN])
 
 
 def _runs(process_id: int) -> bool:

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -66,7 +67,7 @@ def test_the_containers_are_those_that_the_tests_take_for_themselves() -> None:
 def test_every_port_is_on_loopback_and_can_be_changed() -> None:
     published = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
 
-    assert len(published) == 7 + len(SERVICES)
+    assert len(published) == 12 + len(SERVICES)
     assert [port for port in published if not ON_LOOPBACK.fullmatch(str(port))] == []
 
 
@@ -78,13 +79,17 @@ def test_several_can_run_side_by_side() -> None:
 
 ONE_SHOTS = [name for name, service in COMPOSE["services"].items() if service.get("healthcheck") == {"disable": True}]
 OURS = [*SERVICES, "payment-gateway", "console"]
-SERVERS = [name for name in COMPOSE["services"] if name not in {*ONE_SHOTS, *SERVICES}]
+NOBODY_CAN_ASK = {"otel-collector"}
+"""Its image has one program, which can't ask whether it's ready; nobody waits for it."""
+SERVERS = [name for name in COMPOSE["services"] if name not in {*ONE_SHOTS, *SERVICES, *NOBODY_CAN_ASK}]
+WATCHING = [name for name, each in COMPOSE["services"].items() if each.get("profiles") == ["observability"]]
 MIGRATIONS = [f"{service}-migrate" for service in SERVICES]
 DATA = {
     "kafka": "kafka:/var/lib/kafka/data",
     "postgres": "postgres:/var/lib/postgresql",
     "pact-broker-postgres": "pact-broker:/var/lib/postgresql",
     "payment-gateway": "payment-gateway:/var/lib/payment-gateway",
+    "prometheus": "prometheus:/prometheus",
 }
 """What must outlive a container, and where its image keeps it."""
 GIVEN_BACK = {
@@ -169,7 +174,7 @@ def test_a_script_starts_after_its_server() -> None:
 def test_data_outlives_its_container(name: str) -> None:
     volume = DATA[name]
 
-    assert COMPOSE["services"][name]["volumes"] == [volume]
+    assert COMPOSE["services"][name]["volumes"][0] == volume
     assert volume.partition(":")[0] in COMPOSE["volumes"]
 
 
@@ -188,6 +193,60 @@ def test_the_console_asks_every_service() -> None:
     asked = json.loads(COMPOSE["services"]["console"]["environment"]["CONSOLE_SERVICES"])
 
     assert asked == {name: f"http://{name}:{service.port}" for name, service in ALL.items()}
+
+
+OBSERVABILITY = ROOT / "deploy/observability"
+
+
+def observing(file: str) -> Any:
+    return yaml.safe_load((OBSERVABILITY / file).read_text())
+
+
+def test_prometheus_asks_every_service_by_the_name_that_dashboards_and_alarms_know() -> None:
+    asked = {
+        each["job_name"]: [target for static in each["static_configs"] for target in static["targets"]]
+        for each in observing("prometheus.yml")["scrape_configs"]
+    }
+
+    assert asked == {name: [f"{name}:{service.port}"] for name, service in ALL.items()}
+
+
+def test_prometheus_judges_by_our_rules_and_tells_the_alertmanager() -> None:
+    settings = observing("prometheus.yml")
+    [told] = settings["alerting"]["alertmanagers"]
+    volumes = COMPOSE["services"]["prometheus"]["volumes"]
+
+    assert "./deploy/observability/alerts.yml:/etc/prometheus/alerts.yml:ro" in volumes
+    assert settings["rule_files"] == ["alerts.yml"]
+    assert told == {"static_configs": [{"targets": ["alertmanager:9093"]}]}
+
+
+def test_every_address_that_grafana_and_the_collector_have_is_a_container_of_theirs() -> None:
+    urls = [each["url"] for each in observing("grafana/datasources.yml")["datasources"]]
+    exporters = [each["endpoint"] for each in observing("otel-collector.yml")["exporters"].values()]
+
+    hosts = {re.sub(r"^http://", "", address).partition(":")[0] for address in [*urls, *exporters]}
+    assert hosts <= set(WATCHING)
+
+
+def test_grafana_has_the_folder_of_dashboards_where_it_looks_for_them() -> None:
+    [provider] = observing("grafana/dashboards.yml")["providers"]
+    grafana = COMPOSE["services"]["grafana"]
+
+    assert f"./deploy/observability/dashboards:{provider['options']['path']}:ro" in grafana["volumes"]
+    home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert (OBSERVABILITY / "dashboards" / home.name).is_file()
+
+
+@pytest.mark.parametrize("name", WATCHING)
+def test_what_watches_starts_only_where_somebody_asks_for_it_and_can_do_little(name: str) -> None:
+    service = COMPOSE["services"][name]
+
+    assert (service["cap_drop"], service["cap_add"]) == (["ALL"], ["DAC_OVERRIDE"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert [name for name, each in COMPOSE["services"].items() if set(each.get("depends_on", {})) & set(WATCHING)] == [
+        "otel-collector"
+    ]
 
 
 def test_kafka_makes_no_topic_by_itself() -> None:

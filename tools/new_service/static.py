@@ -12,6 +12,7 @@ from tools.new_service.producers import words
 from tools.new_service.rendering import environment
 
 COMPOSE = "docker-compose.yml"
+PROMETHEUS = "deploy/observability/prometheus.yml"
 BEFORE_THE_BROKER = "  # `docker compose --profile broker up"
 UNREAD = '{key} = "which {subject}; no service reads the event yet"\n'
 
@@ -86,6 +87,7 @@ def _changed(file: str, change: Callable[[str, Wiring], str], wiring: Wiring) ->
 
 def entries() -> Iterator[Entry]:
     yield Entry(COMPOSE, _put_into_compose, _take_out_of_compose)
+    yield Entry(PROMETHEUS, _put_into_prometheus, _take_out_of_prometheus)
     yield Entry(".importlinter", _put_into_layers, _take_out_of_layers)
     for file in sorted(ROOT.glob("services/*/.importlinter")):
         yield Entry(file.relative_to(ROOT).as_posix(), _put_into_layers, _take_out_of_layers)
@@ -126,6 +128,22 @@ def _take_out_of_compose(text: str, wiring: Wiring) -> str:
         service = f"{wiring.name}-{one}" if one else wiring.name
         text = re.sub(rf"(?m)^  {service}:\n(?:    .*\n|\n(?=    ))*\n", "", text, count=1)
     return re.sub(rf"(?m)^      {wiring.upper}_DATABASE_PASSWORD: .*\n", "", text)
+
+
+# --- deploy/observability/prometheus.yml: its last part is the list of services ---
+
+
+def _put_into_prometheus(text: str, wiring: Wiring) -> str:
+    return text if f"job_name: {wiring.name}\n" in text else text + _job(wiring)
+
+
+def _take_out_of_prometheus(text: str, wiring: Wiring) -> str:
+    return text.replace(_job(wiring), "")
+
+
+def _job(wiring: Wiring) -> str:
+    target = f"{wiring.name}:{wiring.port}"
+    return f'  - job_name: {wiring.name}\n    static_configs: [{{targets: ["{target}"]}}]\n'
 
 
 # --- .importlinter: a service stands in each list that has the others ---
