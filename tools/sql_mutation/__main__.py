@@ -98,7 +98,7 @@ def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch]) -> Itera
     def judge(mutant: SqlMutant) -> tuple[bool, str]:
         copy = free.get()
         try:
-            with copy.with_edits((swap(mutant.file, (ROOT / mutant.file).read_text(), mutant.source),)):
+            with copy.with_edits((swap(mutant.file, (copy.folder / mutant.file).read_text(), mutant.source),)):
                 return _killed(copy.run((*PYTEST, *_tests_of(mutant.file, copy.folder))))
         finally:
             free.put(copy)
