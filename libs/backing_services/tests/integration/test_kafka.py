@@ -5,6 +5,7 @@ import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -221,3 +222,11 @@ def test_fetching_without_a_tool_says_which_one_is_missing(tool: str, monkeypatc
 
     with pytest.raises(KafkaError, match=f"no {tool} on the PATH: install "):
         fetching.fetch()
+
+
+async def test_a_topic_that_several_create_at_once_is_there_for_each(real_kafka_cluster: KafkaCluster) -> None:
+    topic = f"at-once-{uuid4()}"
+
+    await asyncio.gather(*(real_kafka_cluster.create_topics({topic: 2}) for _ in range(8)))
+
+    await real_kafka_cluster.create_topics({topic: 2})

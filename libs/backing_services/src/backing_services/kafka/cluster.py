@@ -86,17 +86,19 @@ async def create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -
 
 
 def _create_topics(bootstrap_servers: str, partitions: Mapping[str, int]) -> None:
-    from confluent_kafka import KafkaException  # noqa: PLC0415 - 0.1 s for those who need it
+    from confluent_kafka import KafkaError as Code  # noqa: PLC0415 - 0.1 s for those who need it
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - as above
     from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # noqa: PLC0415 - 0.1 s for those who need it; not declared
 
     client = administration_client(bootstrap_servers)
     existing = client.list_topics(timeout=REQUEST_LIMIT).topics
     new = [NewTopic(topic, count, 1) for topic, count in partitions.items() if topic not in existing]
-    try:
-        for created in client.create_topics(new, request_timeout=REQUEST_LIMIT).values() if new else ():
+    for created in client.create_topics(new, request_timeout=REQUEST_LIMIT).values() if new else ():
+        try:
             created.result()
-    except KafkaException as error:
-        raise KafkaError(f"could not create topics at {bootstrap_servers}: {error}") from error
+        except KafkaException as error:
+            if error.args[0].code() != Code.TOPIC_ALREADY_EXISTS:  # a topic that was just created is not yet listed
+                raise KafkaError(f"could not create topics at {bootstrap_servers}: {error}") from error
     _wait_for_leaders(client, partitions)
 
 
