@@ -245,6 +245,10 @@ sql-mutation: .venv ## change the SQL in hundreds of small ways: which of them d
 
 # --- measure it ---
 
+.PHONY: telemetry-check
+telemetry-check: .venv ## do the spans of a journey follow the semantic conventions, and what do spans cost? (the cost needs `make fetch-kafka`)
+	@$(RUN) python -m tools.telemetry_check $(ARGS)
+
 .PHONY: bench-isolation
 bench-isolation: .venv ## what each way to isolate tests that use a database costs, side by side
 	@$(RUN) python -m tools.bench_isolation $(ARGS)
@@ -260,6 +264,10 @@ bench-backlog: .venv ## what a step costs with a thousand rows in each table and
 .PHONY: bench-imports
 bench-imports: .venv ## what each service takes to import, beside its libraries alone
 	@$(RUN) python -m tools.bench_imports $(ARGS)
+
+.PHONY: bench-spans
+bench-spans: .venv ## microseconds of a span that nobody records, of one in ten, and of every one
+	@$(RUN) python -m tools.bench_spans $(ARGS)
 
 .PHONY: price
 price: .venv ## what an order costs, by service and by hop: more than the committed baseline allows? (needs `make fetch-kafka`)

@@ -20,6 +20,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from outboxed import _conventions as names
 from outboxed._tracing import recorded_by, tracer
 from outboxed.consuming import BatchConsumer, Route
+from outboxed.messages import Record
 from outboxed.process import Metrics
 from outboxed.relay._row import WireRecord
 from outboxed.relay._spans import Sending
@@ -319,8 +320,28 @@ async def test_a_handled_event_is_a_consumer_span_below_the_one_that_wrote_it(sp
 async def test_a_handler_that_fails_is_a_span_that_failed(spans: Spans) -> None:
     await consumer().handle([raw(moved(amount="13.00"))])
 
-    failed = {said(span)["error.type"] for span in spans.get_finished_spans()}
-    assert failed == {"RuntimeError"}
+    failed = [(span.name, span.kind, said(span)["error.type"]) for span in spans.get_finished_spans()]
+    attempt = ("process moves", SpanKind.CONSUMER, "RuntimeError")
+    assert failed == [attempt, attempt, ("dead_letter moves", SpanKind.CLIENT, "RuntimeError")]
+
+
+async def test_a_record_that_nobody_can_read_is_set_aside_in_its_trace(spans: Spans) -> None:
+    headers = (("ce_type", b"money.moved.v1"), ("ce_id", b"1"), ("traceparent", PARENT.encode()))
+    await consumer().handle([Record("moves", 2, 41, b"key", b"{", headers)])
+
+    span = only(spans)
+    assert span.parent is not None
+    assert f"{span.parent.trace_id:032x}" == TRACE_ID
+    assert said(span) == {
+        "messaging.system": "kafka",
+        "messaging.operation.name": "dead_letter",
+        "messaging.operation.type": "settle",
+        "messaging.destination.name": "moves",
+        "messaging.destination.partition.id": "2",
+        "messaging.consumer.group.name": "bank",
+        "messaging.kafka.offset": 41,
+        "error.type": "undecodable",
+    }
 
 
 def wire(identity: str, traceparent: str | None) -> WireRecord:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
@@ -25,7 +26,7 @@ from outboxed.messages import (
 )
 from outboxed.ports import EventDeadLetter, UnitOfWork, UnitOfWorkFactory
 from outboxed.storage import is_transient, kind_of
-from outboxed.telemetry import Exemplar, SpanKind, continued_trace, exemplar
+from outboxed.telemetry import Exemplar, SpanKind, continued_trace, exemplar, set_failure
 
 log = structlog.get_logger()
 
@@ -201,8 +202,7 @@ class BatchConsumer(Generic[U]):
                 uow.dead_letters.add(EventDeadLetter(self.group, record, reason))
             handled = await self._apply(batch.events, uow)
         for record, reason in batch.undecodable:
-            log.error("event_dead_lettered", reason=reason, **_position(record))
-            self._metrics.event_dead_lettered(record.topic)
+            self._tell_of_dead_letter(record, "undecodable", reason)
         for received, seen in handled:
             self._metrics.event_handled(received.attributes.type, _age(received.record, uow.now), seen)
         self._last_minute.handled(received.attributes.type for received in batch.events)
@@ -251,10 +251,17 @@ class BatchConsumer(Generic[U]):
         reason = reason_of(error) + raised_at(error)
         async with self._unit_of_work() as uow:
             uow.dead_letters.add(EventDeadLetter(self.group, received.record, reason))
-        log.error("event_dead_lettered", reason=reason, **_position(received.record))
-        self._metrics.event_dead_lettered(received.record.topic)
+        self._tell_of_dead_letter(received.record, error, reason)
         if uow.dead_letters.new:  # a record that is read again, perhaps by another process, is refused once
             self._last_minute.refused(received.attributes.type)
+
+    def _tell_of_dead_letter(self, record: Record, error: Exception | str, reason: str) -> None:
+        """A span of its own: that of the handler may have ended well, before the transaction failed."""
+        attributes = partial(_said_of_record, record, self.group, "dead_letter", "settle")
+        with continued_trace(f"dead_letter {record.topic}", _traceparent(record), SpanKind.CLIENT, attributes):
+            set_failure(error, reason)
+            log.error("event_dead_lettered", reason=reason, **_position(record))
+            self._metrics.event_dead_lettered(record.topic)
 
     async def replay(self, record: Record, uow: U) -> None:
         """Handle one dead-lettered record in the caller's transaction, which also marks the letter.
@@ -277,22 +284,34 @@ def _age(record: Record, now: datetime) -> float | None:
 
 
 def _said_of(received: Received[ConsumedEvent], group: str) -> dict[str, str | int]:
-    """The attributes of its span. Source: semantic conventions, messaging and Kafka, `process`."""
-    record, attributes = received.record, received.attributes
+    attributes = received.attributes
     return {
-        names.MESSAGING_SYSTEM: "kafka",
-        names.OPERATION_NAME: "process",
-        names.OPERATION_TYPE: "process",
-        names.DESTINATION: record.topic,
-        names.PARTITION: str(record.partition),
-        names.GROUP: group,
+        **_said_of_record(received.record, group, "process", "process"),
         names.MESSAGE_ID: attributes.id,
         names.KAFKA_KEY: received.event.key,
-        names.KAFKA_OFFSET: record.offset,
         names.EVENT_ID: attributes.id,
         names.EVENT_SOURCE: attributes.source,
         names.EVENT_TYPE: attributes.type,
     }
+
+
+def _said_of_record(record: Record, group: str, operation: str, operation_type: str) -> dict[str, str | int]:
+    """Source: semantic conventions, messaging spans and Kafka."""
+    return {
+        names.MESSAGING_SYSTEM: "kafka",
+        names.OPERATION_NAME: operation,
+        names.OPERATION_TYPE: operation_type,
+        names.DESTINATION: record.topic,
+        names.PARTITION: str(record.partition),
+        names.GROUP: group,
+        names.KAFKA_OFFSET: record.offset,
+    }
+
+
+def _traceparent(record: Record) -> str | None:
+    """That of a record that nobody could read, perhaps."""
+    raw = next((value for name, value in record.headers if name == "traceparent"), None)
+    return None if raw is None else raw.decode(errors="replace")
 
 
 def _position(record: Record) -> dict[str, object]:

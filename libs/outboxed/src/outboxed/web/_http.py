@@ -30,6 +30,9 @@ MAX_ID_CHARACTERS = 128
 RETRY_AFTER_SECONDS = 2
 _UNREADABLE_BODY = 400
 """FastAPI's and Starlette's answer to a body that is no UTF-8, or no form."""
+_OURS: Any = {"tracing": False, "logs": False}
+"""FastAPI's own spans would be second ones, with the values of queries; its logs have tracebacks. Older versions have
+neither, and pass by what they don't know."""
 QUIET_PATHS = frozenset({*PATHS, "/openapi.json"})
 """Paths that machines poll; their requests are not logged."""
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
@@ -145,6 +148,7 @@ def create_http_app(
         docs_url=None,  # its page would load from elsewhere: operations_router has one that doesn't
         redoc_url=None,
         responses={422: {"model": ErrorResponse}},
+        telemetry=_OURS,
     )
     app.state.token_verifier = token_verifier
     app.add_exception_handler(ApiError, _api_error)
