@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from outboxed._conventions import SCHEMA_URL as PUBLISHED
+from opentelemetry.semconv.schemas import Schemas
+from outboxed import _conventions
 
 from tools.telemetry_check.collector import Collector, ReceivedSpan
-from tools.telemetry_check.conventions import SCHEMA_URL, deviations, known_names
+from tools.telemetry_check.conventions import OWN, SCHEMA_URL, deviations, known_names
 from tools.telemetry_check.judgement import judged
 from tools.telemetry_check.shop import EMAIL, Journey, Trace
 
@@ -64,8 +65,18 @@ def test_a_span_as_it_should_be_has_no_deviation() -> None:
     assert [*deviations(span()), *deviations(sent())] == []
 
 
-def test_the_schema_is_that_of_the_library() -> None:
-    assert SCHEMA_URL == PUBLISHED
+def test_each_name_of_the_library_is_of_the_conventions_or_our_own() -> None:
+    names = {
+        value for name, value in vars(_conventions).items() if name.isupper() and name not in {"SCHEMA_URL", "OWN"}
+    }
+
+    assert {name for name in names if not name.startswith(_conventions.OWN)} - known_names() == set()
+    assert len(names) > 30
+
+
+def test_the_schema_is_that_of_the_library_and_the_newest_of_the_package_that_the_names_are_held_to() -> None:
+    assert _conventions.OWN == OWN
+    assert _conventions.SCHEMA_URL == SCHEMA_URL == list(Schemas)[-1].value
 
 
 def test_a_name_that_was_given_up_is_no_name() -> None:
@@ -159,7 +170,7 @@ def test_what_is_wrong_with_all_together_is_told(spans: list[ReceivedSpan], part
     assert [problem for problem in of_all(*spans, **parts) if told in problem]
 
 
-def test_the_collector_reads_what_an_exporter_sends_and_refuses_the_rest() -> None:
+def test_the_collector_reads_what_an_exporter_sends() -> None:
     request = ExportTraceServiceRequest()
     sent = request.resource_spans.add().scope_spans.add().spans.add(name="GET", trace_id=b"\xaa" * 16)
     sent.attributes.add(key="server.port").value.int_value = 80

@@ -19,7 +19,7 @@ LIBRARIES: Sequence[str] = (
     "faststream.kafka",
     "httpx",
     "jwt",
-    "opentelemetry.sdk.trace",
+    "opentelemetry.trace",
     "prometheus_client",
     "pydantic_settings",
     "sqlalchemy.ext.asyncio",

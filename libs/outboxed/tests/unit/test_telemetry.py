@@ -1,7 +1,5 @@
 """Spans: who records them, and what they say by the semantic conventions."""
 
-import importlib
-import pkgutil
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,8 +12,6 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
-from opentelemetry.semconv import _incubating
-from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import SpanKind, StatusCode
 from outboxed import _conventions as names
 from outboxed._tracing import recorded_by, tracer
@@ -60,31 +56,6 @@ def only(spans: Spans) -> ReadableSpan:
 
 def said(span: ReadableSpan) -> dict[str, Any]:
     return dict(span.attributes or {})
-
-
-# --- names ---
-
-
-def conventions() -> set[str]:
-    found = set()
-    for package in ("opentelemetry.semconv.attributes", "opentelemetry.semconv._incubating.attributes"):
-        folder = importlib.import_module(package)
-        for module in pkgutil.iter_modules(folder.__path__):
-            attributes = importlib.import_module(f"{package}.{module.name}")
-            found |= {value for name, value in vars(attributes).items() if name.isupper()}
-    return found
-
-
-def test_each_name_is_of_the_conventions_or_our_own() -> None:
-    assert _incubating is not None
-    used = {value for name, value in vars(names).items() if name.isupper() and name not in {"SCHEMA_URL", "OWN"}}
-
-    assert {name for name in used if not name.startswith(names.OWN)} - conventions() == set()
-    assert len(used) > 30
-
-
-def test_the_schema_is_the_newest_of_the_package_that_the_names_are_held_to() -> None:
-    assert list(Schemas)[-1].value == names.SCHEMA_URL
 
 
 # --- who records ---

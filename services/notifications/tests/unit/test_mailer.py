@@ -12,6 +12,7 @@ from notifications.domain import Kind
 from notifications.mailer import SmtpMailer
 from notifications.ports import EmailRefusedError, MailerUnavailableError
 from notifications.smtp import SmtpConnections, SmtpServer
+from outboxed.testing.tracking.spans import recorded
 
 ORDER_ID = UUID("5f0e7a3c-53c6-4c3e-8a51-6f6a7c2f9d10")
 SERVER = SmtpServer(host="smtp", port=25, starttls=False, username="", password="", timeout=5)
@@ -211,3 +212,18 @@ async def test_what_goes_wrong_at_the_goodbye_makes_no_email_unsent(
     await send(mailer, Kind.CONFIRMATION)
 
     assert len(outgoing.messages) == outgoing.closed == 1
+
+
+async def test_an_email_that_is_refused_is_a_span_that_failed_without_its_address(
+    mailer: SmtpMailer, outgoing: Outgoing
+) -> None:
+    outgoing.error = aiosmtplib.SMTPRecipientsRefused(
+        [aiosmtplib.SMTPRecipientRefused(550, "no such user: ada@example.com", "ada@example.com")]
+    )
+
+    with recorded() as spans, pytest.raises(EmailRefusedError):
+        await send(mailer, Kind.CONFIRMATION)
+
+    [step] = spans.ended
+    assert (step.name, step.service) == ("send e-mail", "mail server")
+    assert step.outcome == "EmailRefusedError: the mail server refused the recipient with 550"

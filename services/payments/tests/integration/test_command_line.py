@@ -114,3 +114,9 @@ async def test_a_wrong_setting_is_one_line_that_names_the_variable(command: Comm
     told = await command.refused("reconcile", PAYMENTS_GATEWAY_URL="gateway")
 
     assert told.startswith("payments: PAYMENTS_GATEWAY_URL: ")
+
+
+async def test_a_wrong_variable_of_opentelemetry_is_one_line_too(command: Commands) -> None:
+    told = await command.refused("reconcile", OTEL_TRACES_EXPORTER="otlp", OTEL_TRACES_SAMPLER="sometimes")
+
+    assert told.startswith("payments: OTEL_TRACES_SAMPLER: must be one of always_on, ")

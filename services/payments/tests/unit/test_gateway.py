@@ -8,6 +8,8 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from outboxed.telemetry import continued_trace
+from outboxed.testing.tracking.spans import recorded
 from payments.domain import Charge, payment_id_of
 from payments.gateway import HttpPaymentGateway
 from payments.ports import GatewayCharge, GatewayUnavailableError, PaymentDeclinedError, ServiceTimeoutError
@@ -16,6 +18,7 @@ from ..factories import ChargeFactory
 from ..sandbox import Sandbox
 from .conftest import PutFaults
 
+TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 Answering = Callable[[Callable[[httpx.Request], Any]], HttpPaymentGateway]
 
 
@@ -293,3 +296,33 @@ async def test_an_answer_that_never_ends_is_given_up_after_the_time_of_a_whole_c
 
     with pytest.raises(ServiceTimeoutError):
         await charge(gateway)
+
+
+# --- traces ---
+
+
+async def test_the_gateway_is_told_the_trace_of_the_call(answering: Answering) -> None:
+    told: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        told.append(request.headers.get("traceparent"))
+        return httpx.Response(201, json={"id": "ch_1", "status": "succeeded"})
+
+    with continued_trace("charge", f"00-{TRACE_ID}-00f067aa0ba902b7-01"):
+        await charge(answering(answer))
+
+    [traceparent] = told
+    assert (traceparent or "").split("-")[1] == TRACE_ID
+    assert (traceparent or "").split("-")[2] != "00f067aa0ba902b7"
+
+
+async def test_a_call_without_an_answer_is_a_span_that_failed(answering: Answering) -> None:
+    def nobody(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("no route to gateway.internal", request=request)
+
+    with recorded() as spans, pytest.raises(GatewayUnavailableError):
+        await charge(answering(nobody))
+
+    [step] = spans.ended
+    assert (step.name, step.service) == ("POST /v1/charges", "payment gateway")
+    assert step.outcome == "GatewayUnavailableError: the gateway can't be reached: ConnectError"
