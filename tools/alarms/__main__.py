@@ -1,12 +1,13 @@
 """`python -m tools.alarms`: breaks the shop one way at a time, and listens which alarms ring, how soon, which don't.
 
 Prometheus and its alertmanager are the real ones. The rules are those of deploy/observability/alerts.yml with all their
-durations and limits in seconds scaled, and the last line of the head says by how much.
+durations and limits in seconds scaled, and a line says by how much. At the end every service is deployed under load.
 """
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Annotated, NoReturn
 
 import httpx
@@ -23,10 +24,12 @@ from tools.alarms.files import FILE, write_rules
 from tools.alarms.load import Load
 from tools.alarms.programs import ProgramMissingError, program
 from tools.alarms.shop import Shop
-from tools.alarms.trial import Trial, healthy, tried
+from tools.alarms.trial import Trial, deployed, healthy, tried
 from tools.alarms.watching import Watch
 
 SCALE = Scale(1 / 30)
+SCALE_OF_DEPLOYMENTS = Scale(1 / 6)
+"""A process takes some seconds to start, which can't be scaled: at the other scale they would be minutes."""
 PIPED_WIDTH = 140
 """A file or a pipe has no width of its own."""
 console = Console(log_path=False, highlight=False, soft_wrap=True)
@@ -68,21 +71,30 @@ def _fail(problem: str) -> NoReturn:
 
 
 async def _run(faults: Sequence[Fault], healthy_orders: int, rate: float) -> tuple[list[Trial], int, int]:
-    async with Shop() as shop:
-        watch = Watch(shop, SCALE)
-        try:
-            await watch.start()
-            await eventually(watch.sees_all, within=30)
-            console.print(
-                f"rules of {FILE.name}, with a minute lasting {60 * SCALE.factor:g} s; {rate:g} orders a second"
-            )
-            async with Load.running(shop.ports.url("orders"), rate) as load:
-                await eventually(lambda: len(load.placed) > 2 * rate, within=60)
-                trials = [await _told(await tried(fault, shop, load, watch, SCALE)) for fault in faults]
-                false = await healthy(load, watch, healthy_orders)
-                return trials, len(load.placed), len(false)
-        finally:
-            await watch.close()
+    async with Shop() as shop, Load.running(shop.ports.url("orders"), rate) as load:
+        async with _watching(shop, SCALE) as watch:
+            console.print(f"{rate:g} orders a second")
+            await eventually(lambda: len(load.placed) > 2 * rate, within=60)
+            trials = [await _told(await tried(fault, shop, load, watch, SCALE)) for fault in faults]
+            false = await healthy(load, watch, healthy_orders)
+        async with _watching(shop, SCALE_OF_DEPLOYMENTS) as watch:
+            away, wrong = await deployed(shop, watch, SCALE_OF_DEPLOYMENTS)
+            seconds = ", ".join(f"{service} ({each:.1f} s away)" for service, each in away.items())
+            rang = ", ".join(sorted(map(str, wrong))) or "nothing"
+            console.print(f"deployed under load: {seconds}: {rang} rang")
+        return trials, len(load.placed), len(false) + len(wrong)
+
+
+@asynccontextmanager
+async def _watching(shop: Shop, scale: Scale) -> AsyncIterator[Watch]:
+    watch = Watch(shop, scale)
+    try:
+        await watch.start()
+        await eventually(watch.sees_all, within=30)
+        console.print(f"rules of {FILE.name}, with a minute lasting {60 * scale.factor:g} s")
+        yield watch
+    finally:
+        await watch.close()
 
 
 async def _told(trial: Trial) -> Trial:

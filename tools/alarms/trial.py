@@ -1,10 +1,12 @@
 """One fault: which alarms ring while it's on, how soon, and how soon all is quiet again."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from tools.alarms.description import ALARMS, Scale
+from shop_harness.services import SERVICES
+
+from tools.alarms.description import ALARMS, MINUTE, Scale
 from tools.alarms.faults import Fault
 from tools.alarms.load import Load
 from tools.alarms.shop import Shop
@@ -19,6 +21,8 @@ QUIET_SECONDS = 6.0
 """Orders that waited settle late after the fault: what rings so soon is of this fault, and not of the next."""
 LINGERS = 2.0
 """The fault stays on for so long after its alarm, to hear what else rings."""
+AFTER_DEPLOYMENTS = 5 * MINUTE
+"""Scaled: the shortest window of the error budget, in which orders are that waited for a service."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,28 @@ def limit_of(fault: Fault, scale: Scale) -> float:
 
 async def healthy(load: Load, watch: Watch, orders: int) -> set[Ringing]:
     """What rings while so many orders are placed without a fault: nothing should."""
-    target, heard = len(load.placed) + orders, set[Ringing]()
-    while len(load.placed) < target:
+    target = len(load.placed) + orders
+    return await _heard_until(lambda: len(load.placed) >= target, watch)
+
+
+async def deployed(shop: Shop, watch: Watch, scale: Scale) -> tuple[Mapping[str, float], set[Ringing]]:
+    """What rings while each service is replaced under load, and for some minutes after: nothing should.
+
+    With the seconds for which each was away.
+    """
+    clock = asyncio.get_running_loop().time
+    away, heard = dict[str, float](), set[Ringing]()
+    for service in SERVICES:
+        deployment = asyncio.create_task(shop.deploy(service))
+        heard |= await _heard_until(deployment.done, watch)
+        away[service] = await deployment
+    until = clock() + AFTER_DEPLOYMENTS * scale.factor
+    return away, heard | await _heard_until(lambda: clock() >= until, watch)
+
+
+async def _heard_until(ended: Callable[[], bool], watch: Watch) -> set[Ringing]:
+    heard = set[Ringing]()
+    while not ended():
         heard |= await watch.ringing()
         await asyncio.sleep(LOOK_SECONDS)
     return heard

@@ -1,6 +1,7 @@
 """A real Prometheus and its alertmanager as processes, which watch the services of a system."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,8 @@ class Watch:
         self._system = system
         self._scale = scale
         self._ports = {name: free_port() for name in self._programs}
+        self._started: list[str] = []
+        self._folders: list[Path] = []
         self._http = httpx.AsyncClient(timeout=5, trust_env=False)
 
     async def start(self) -> None:
@@ -60,8 +63,12 @@ class Watch:
         await self._start("prometheus", self._targets())
 
     async def close(self) -> None:
-        """End the connections; the processes end with the system."""
+        """End both, and forget what they saw."""
+        for name in self._started:
+            await self._system.supervisor.stop(name)
         await self._http.aclose()
+        for folder in self._folders:
+            shutil.rmtree(folder)
 
     async def ringing(self) -> set[Ringing]:
         """What rings now. Raises httpx.HTTPError."""
@@ -104,10 +111,12 @@ class Watch:
         ready = HttpReady(f"{self._url(name)}/-/ready")
         spec = ProcessSpec(name, command, self._system.folder / f"{name}.log", ready=ready, ready_within=READY_SECONDS)
         await self._system.supervisor.start(spec)
+        self._started.append(name)
 
     def _folder(self, name: str) -> Path:
         folder = self._system.folder / name
         folder.mkdir()
+        self._folders.append(folder)
         return folder
 
     def _receiver(self) -> dict[str, Any]:
