@@ -71,12 +71,12 @@ class Topics:
                     self.kafka.topic(record.topic), record.value, key=record.key, headers=list(record.headers)
                 )
 
-    async def read(self, topic: str, count: int) -> list[Any]:
-        """The first `count` records of a topic, as Kafka has them. Raises TimeoutError after 5 s."""
+    async def read(self, topic: str, count: int, *, within: float = READ_SECONDS) -> list[Any]:
+        """The first `count` records of a topic, as Kafka has them. Raises TimeoutError after `within` seconds."""
         async with AIOKafkaConsumer(
             self.kafka.topic(topic), **self.kafka.client_options(), auto_offset_reset="earliest", fetch_max_wait_ms=5
         ) as consumer:
-            async with asyncio.timeout(READ_SECONDS):
+            async with asyncio.timeout(within):
                 return [await consumer.getone() for _ in range(count)]
 
     async def size(self, topic: str) -> int:
