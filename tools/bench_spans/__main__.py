@@ -28,15 +28,15 @@ OFF, SHARE, ON = "off", "10 %", "on"
 AT_MOST = 0.6
 """What a span that nobody records may cost, of one that is recorded."""
 SAID: Mapping[str, str | int] = {
-    "messaging.system": "kafka",
+    "messaging.system.name": "kafka",
     "messaging.operation.name": "process",
     "messaging.operation.type": "process",
     "messaging.destination.name": "orders",
     "messaging.destination.partition.id": "3",
     "messaging.consumer.group.name": "payments",
     "messaging.message.id": "5f0e7a3c-53c6-4c3e-8a51-6f6a7c2f9d10",
-    "messaging.kafka.message.key": "0f0e7a3c-53c6-4c3e-8a51-6f6a7c2f9d10",
-    "messaging.kafka.offset": 41,
+    "kafka.message.key": "0f0e7a3c-53c6-4c3e-8a51-6f6a7c2f9d10",
+    "kafka.offset": 41,
 }
 
 

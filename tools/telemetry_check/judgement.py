@@ -67,7 +67,7 @@ def _ways_through_kafka(spans: Sequence[ReceivedSpan]) -> Iterator[str]:
             names = ("messaging.consumer.group.name", "messaging.message.id", "cloudevents.event_source")
             handled[tuple(str(said.get(name)) for name in names)].append(span)
     for (group, event, _), several in handled.items():
-        offsets = {one.attributes.get("messaging.kafka.offset") for one in several}
+        offsets = {one.attributes.get("kafka.offset") for one in several}
         if len(offsets) > 1:
             yield f"{group} handled event {event} again when it came again"
 
