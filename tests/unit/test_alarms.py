@@ -75,6 +75,12 @@ def test_durations_limits_and_buckets_are_scaled_and_nothing_else(rule: str, tex
     assert (Scale().promql(rule), Scale(1 / 30).promql(rule)) == texts
 
 
+def test_a_rule_with_windows_of_hours_stands_in_the_unscaled_rules_alone() -> None:
+    alarm = Alarm("A", "rate(x[<300s>])", 60, 120, "page", "", or_in_hours="rate(x[<21600s>])")
+
+    assert (Scale().rule(alarm), Scale(1 / 30).rule(alarm)) == ("(rate(x[5m])) or (rate(x[360m]))", "rate(x[10s])")
+
+
 # --- a trial ---
 
 

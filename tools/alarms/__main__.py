@@ -28,7 +28,7 @@ from tools.alarms.trial import Trial, deployed, healthy, tried
 from tools.alarms.watching import Watch
 
 SCALE = Scale(1 / 30)
-SCALE_OF_DEPLOYMENTS = Scale(1 / 6)
+SCALE_OF_DEPLOYMENTS = Scale(1 / 2)
 """A process takes some seconds to start, which can't be scaled: at the other scale they would be minutes."""
 PIPED_WIDTH = 140
 """A file or a pipe has no width of its own."""

@@ -18,7 +18,8 @@ MINUTE = 60
 class Alarm:
     """`rule` is PromQL, in which `<60>` are seconds, `<60s>` a duration and `<le 60>` a bucket: these can be scaled.
 
-    It rings when the rule holds `lasts` seconds, and so `within` so many seconds after a fault begins.
+    It rings when the rule holds `lasts` seconds, and so `within` so many seconds after a fault begins. `or_in_hours` is
+    another rule by which it rings, with windows for whose end no trial can wait: it stands in the unscaled rules alone.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Alarm:
     within: int
     severity: Severity
     summary: str
+    or_in_hours: str = ""
 
     @property
     def page(self) -> str:
@@ -40,6 +42,12 @@ PAYMENTS_MADE = 'sum(rate(events_published_total{type=~"payment[.](captured|decl
 SERVED = 'http_requests_total{route!="other"'
 
 
+HANDLED = "sum by (job, instance) (rate(events_handled_total[<300s>]))"
+NO_CONSUMER = (
+    "kafka_lost_seconds > 0 or consumer_failing_seconds > 0 or consumer_halted == 1 "
+    "or min_over_time(database_up[<120s>]) == 0"
+)
+"""For which there are other alarms."""
 BUDGET = "0.001"
 """The share of orders that may take more than a minute."""
 
@@ -90,6 +98,14 @@ ALARMS: Sequence[Alarm] = (
         within=3 * MINUTE,
         severity="page",
         summary="the consumer of {{ $labels.job }} has tried the same records for {{ $value | humanizeDuration }}",
+    ),
+    Alarm(
+        "ConsumerBehind",
+        f"consumer_lag > <60> * ({HANDLED} or consumer_lag * 0) unless on (job, instance) ({NO_CONSUMER})",
+        lasts=2 * MINUTE,
+        within=6 * MINUTE,
+        severity="page",
+        summary="{{ $value }} records wait for {{ $labels.job }}, more than it handles in a minute",
     ),
     Alarm(
         "OutboxStuck",
@@ -145,7 +161,8 @@ ALARMS: Sequence[Alarm] = (
         lasts=0,
         within=5 * MINUTE,
         severity="page",
-        summary="too many orders take more than a minute: at this rate the month's error budget lasts two days",
+        summary="too many orders take more than a minute: at this rate the month's error budget lasts two to five days",
+        or_in_hours=f"{late('1800s')} > 6 * {BUDGET} and {late('21600s')} > 6 * {BUDGET}",
     ),
     Alarm(
         "DeclinesUnusual",
@@ -195,6 +212,12 @@ class Scale:
         text = _BUCKET.sub(lambda found: f"{self._bucket(int(found[1])):.1f}", text)
         return _SECONDS.sub(lambda found: f"{int(found[1]) * self.factor:g}", text)
 
+    def rule(self, alarm: Alarm) -> str:
+        """By what an alarm rings, as Prometheus takes it."""
+        if alarm.or_in_hours and self.factor == 1:
+            return f"({self.promql(alarm.rule)}) or ({self.promql(alarm.or_in_hours)})"
+        return self.promql(alarm.rule)
+
     def _bucket(self, seconds: int) -> float:
         """The largest bound of the histogram that isn't more."""
         return max(bound for bound in AGES if bound <= seconds * self.factor)
@@ -208,7 +231,7 @@ def rules(scale: Scale) -> dict[str, Any]:
 def _rule(alarm: Alarm, scale: Scale) -> dict[str, Any]:
     return {
         "alert": alarm.name,
-        "expr": scale.promql(alarm.rule),
+        "expr": scale.rule(alarm),
         "for": scale.duration(alarm.lasts),
         "labels": {"severity": alarm.severity},
         "annotations": {"summary": alarm.summary, "runbook_url": f"docs/runbooks/{alarm.page}"},

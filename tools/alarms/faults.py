@@ -19,6 +19,8 @@ LATE = frozenset({"OrdersSlow"})
 """Orders that waited for the end of an outage were late: the error budget counts them, whatever the cause was. At the
 scale those are late, too, that come all at once, because their customers had asked again and again.
 """
+WAITED = frozenset({"TasksOverdue", "ConsumerBehind"})
+"""What waited through an outage is done within some seconds after it, which are minutes at the scale."""
 RESTART = frozenset({"ServiceDown"})
 """A restart of two seconds is a minute at the scale."""
 REFUSES_ALL = """
@@ -28,6 +30,10 @@ create trigger refuse before insert or update on order_notifications for each ro
 SLEEPS = """
 create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(1.5); return new; end $$;
 create trigger dawdle before insert on orders for each row execute function dawdle()
+"""
+CRAWLS = """
+create function crawl() returns trigger language plpgsql as $$ begin perform pg_sleep(0.4); return new; end $$;
+create trigger crawl before insert on order_notifications for each row execute function crawl()
 """
 UNSENDABLE = "insert into outbox (topic, key, value, headers) values ('payments', 'k', 'v', '{\"ce_id\": 1}')"
 LOST_DEADLINE = """
@@ -188,7 +194,7 @@ FAULTS: Sequence[Fault] = (
     Fault("orders is frozen", partial(_frozen, "orders"), _of("ServiceDown", "orders"), LATE),
     Fault("payments is frozen", partial(_frozen, "payments"), _of("ServiceDown", "payments"), LATE),
     Fault("notifications is frozen", partial(_frozen, "notifications"), _of("ServiceDown", "notifications")),
-    Fault("PostgreSQL is stopped", _no_postgres, _of("DatabaseDown", *SERVICES), LATE),
+    Fault("PostgreSQL is stopped", _no_postgres, _of("DatabaseDown", *SERVICES), LATE | WAITED),
     Fault("Kafka doesn't answer", _no_kafka, _of("KafkaLost", *SERVICES), LATE),
     Fault("the gateway answers 500", partial(_gateway, [_CHARGE]), _of("TasksOverdue", "payments"), LATE),
     Fault("the gateway is stopped", partial(_stopped, "payment gateway"), _of("TasksOverdue", "payments"), LATE),
@@ -229,13 +235,18 @@ FAULTS: Sequence[Fault] = (
         "a release refuses every event",
         _halted,
         _of("ConsumerHalted", "notifications") | _of("DeadLetters", "notifications"),
-        {"TasksOverdue", *RESTART},
+        WAITED | RESTART,
     ),
     Fault(
         "a table is missing",
         partial(_statements, "notifications", *_hidden("order_notifications")),
         _of("ConsumerFailing", "notifications"),
         {"TasksOverdue"},
+    ),
+    Fault(
+        "a consumer is too slow",
+        partial(_statements, "notifications", CRAWLS, "drop function crawl cascade"),
+        _of("ConsumerBehind", "notifications"),
     ),
     Fault("an event that can't be sent", _unsendable, _of("EventRefused", "payments")),
     Fault(

@@ -21,8 +21,8 @@ QUIET_SECONDS = 6.0
 """Orders that waited settle late after the fault: what rings so soon is of this fault, and not of the next."""
 LINGERS = 2.0
 """The fault stays on for so long after its alarm, to hear what else rings."""
-AFTER_DEPLOYMENTS = 5 * MINUTE
-"""Scaled: the shortest window of the error budget, in which orders are that waited for a service."""
+AFTER_DEPLOYMENTS = 2 * MINUTE
+"""Scaled: by then orders that waited have settled, and ServiceDown has rung for a service that isn't back."""
 
 
 @dataclass(frozen=True)

@@ -131,10 +131,12 @@ OVERVIEW = Dashboard(
             ),
             Panel(
                 "How fast it burns",
-                "1 spends it in just a month. OrdersSlow rings above 14.4 in both windows.",
+                "1 spends it in a month. OrdersSlow rings above 14.4 in both short windows, or 6 in both long ones.",
                 {
                     "in 5 minutes": f"({_promql(late('300s'))}) / {BUDGET}",
                     "in an hour": f"({_promql(late('3600s'))}) / {BUDGET}",
+                    "in half an hour": f"({_promql(late('1800s'))}) / {BUDGET}",
+                    "in 6 hours": f"({_promql(late('21600s'))}) / {BUDGET}",
                 },
             ),
             Panel(
