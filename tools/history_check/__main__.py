@@ -1,5 +1,6 @@
 """`python -m tools.history_check`: take back what came with a test, and show what nobody would see today."""
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +15,7 @@ from typing import Annotated
 import typer
 
 from tools.history_check.fixes import Change, MovedOnError, changes, make_copy_know, restore, take_back
-from tools.mistakes.levels import NotCollectedError, Stop, caught
+from tools.mistakes.levels import PYTEST, NotCollectedError, Stop, caught
 from tools.mistakes.mistake import Mistake, Project
 from tools.scratch import Scratch, ScratchError, scratch
 
@@ -90,10 +91,18 @@ def _outcome(change: Change, copy: Scratch) -> Outcome:
     if not differs:
         return Outcome(set_aside=SAYS_THE_SAME)
     try:
-        stops = (caught(_mistake(change, folder, copy), copy) for folder in change.folders)
-        return Outcome(next((stop for stop in stops if stop), None))
+        for folder in change.folders:
+            if (stop := caught(_mistake(change, folder, copy), copy)) and _fails_again(stop, copy):
+                return Outcome(stop)
     except NotCollectedError:
         return Outcome(set_aside=ADDED)
+    return Outcome()
+
+
+def _fails_again(stop: Stop, copy: Scratch) -> bool:
+    """Whether it was the change: a test that fails once may have had too little time."""
+    failed = re.match(r"(?:FAILED|ERROR) (\S+)", stop.message[0])
+    return failed is None or copy.run((*PYTEST, failed[1])).returncode != 0
 
 
 def _mistake(change: Change, folder: str, copy: Scratch) -> Mistake:
