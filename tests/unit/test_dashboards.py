@@ -8,7 +8,9 @@ from importlib import import_module
 import pytest
 from shop_harness.services import SERVICES
 
+from tools.alarms.faults import FAULTS
 from tools.alarms.watching import Series
+from tools.dashboards.__main__ import SHOWN
 from tools.dashboards.asking import Asked, filled, judged
 from tools.dashboards.description import DASHBOARDS, Dashboard, Panel
 from tools.dashboards.files import FOLDER, texts
@@ -75,6 +77,10 @@ def test_grafana_gets_every_query_of_every_panel(dashboard: Dashboard) -> None:
 
     asked = [target["expr"] for panel in panels for target in panel.get("targets", [])]
     assert asked == [query for panel in dashboard.panels for query in panel.queries.values()]
+
+
+def test_what_goes_wrong_for_the_panels_are_faults_that_there_are() -> None:
+    assert set(SHOWN) <= {fault.name for fault in FAULTS}
 
 
 # --- what counts as empty ---
