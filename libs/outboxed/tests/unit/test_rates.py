@@ -172,8 +172,10 @@ async def test_requests_are_counted_by_the_template_of_their_path_and_those_of_p
         for path in ("accounts/1", "accounts/2", "accounts/0", "accounts/x", "nowhere/1", "nowhere/2", "metrics"):
             await client.get(f"/{path}")
         await client.request("FROBNICATE", "/nowhere")
+        await client.request("FROBNICATE", "/accounts/1")
 
     route = {"method": "GET", "route": "/accounts/{account_id}"}
     assert [count("http_requests_total", **route, status=status) for status in ("200", "500", "422")] == [2, 1, 1]
     assert count("http_request_duration_seconds_count", **route) == 4
     assert count("http_requests_total", method="other", route="other", status="404") == 3
+    assert count("http_requests_total", method="other", route=route["route"], status="405") == 1

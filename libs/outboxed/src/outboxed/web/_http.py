@@ -247,8 +247,8 @@ class _RequestContext:
 
     def _count(self, scope: Scope, route: str | None, status: int | None, seconds: float) -> None:
         if self._metrics is not None:
-            # anybody may send any path and any method: only those of routes are names of their own
-            method = scope["method"] if route else OTHER
+            # anybody may send any path and any method: only those of routes and of HTTP are names of their own
+            method = (_method(scope) if route else None) or OTHER
             self._metrics.request_answered(method, route or OTHER, status or 0, seconds)
 
     def _said_of(self, scope: Scope, headers: Mapping[str, str], request_id: str) -> dict[str, str | int]:
