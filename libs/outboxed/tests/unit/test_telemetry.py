@@ -1,12 +1,13 @@
 """Spans: who records them, and what they say by the semantic conventions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import httpx
 import pytest
 import structlog
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -184,6 +185,14 @@ def app() -> FastAPI:
             raise ApiError(503, "AWAY", "away")
         return account_id
 
+    @app.get("/statement")
+    async def statement() -> StreamingResponse:
+        async def pages() -> AsyncIterator[bytes]:
+            yield b"page 1"
+            raise ZeroDivisionError("a bug")
+
+        return StreamingResponse(pages())
+
     return app
 
 
@@ -229,6 +238,22 @@ async def test_a_request_fails_by_an_error_or_its_status(
     told = said(only(spans))
     assert (told["http.response.status_code"], told.get("error.type")) == (status, error)
     assert (only(spans).status.status_code is StatusCode.ERROR) is (error is not None)
+
+
+async def test_an_answer_that_breaks_off_has_failed_and_has_its_route_and_status(app: FastAPI, spans: Spans) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await answer(app, "GET", "/statement")
+
+    told = said(only(spans))
+    assert only(spans).name == "GET /statement"
+    assert (told["http.response.status_code"], told["error.type"]) == (200, "ZeroDivisionError")
+
+
+@pytest.mark.parametrize("port", ["9" * 30, "9" * 5000, "-1", ""])
+async def test_a_port_that_is_none_is_not_recorded(app: FastAPI, spans: Spans, port: str) -> None:
+    await answer(app, "GET", "/accounts/7", host=f"bank.test:{port}")
+
+    assert "server.port" not in said(only(spans))
 
 
 async def test_a_path_without_a_route_and_a_method_of_nobodys_make_no_name_of_their_own(

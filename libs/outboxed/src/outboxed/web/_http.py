@@ -1,5 +1,6 @@
 """The HTTP side that every service shares: one error shape, request and trace ids, a body limit, authentication."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -34,11 +35,13 @@ _OURS: Any = {"tracing": False, "logs": False}
 """FastAPI's own spans would be second ones, with the values of queries; its logs have tracebacks. Older versions have
 neither, and pass by what they don't know."""
 QUIET_PATHS = frozenset({*PATHS, "/openapi.json"})
-"""Paths that machines poll; their requests are not logged."""
+"""Paths that machines poll; their requests are neither logged nor recorded as spans."""
 METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
 """RFC 9110, RFC 5789 and the draft of QUERY: what the conventions take as names of their own."""
 OTHER = "other"
 """A request that no route takes."""
+_PORT = re.compile(r"[0-9]{1,5}")
+"""A client may send any number as its port, also one that Python doesn't read and OTLP doesn't carry."""
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE"}
 
 
@@ -239,8 +242,9 @@ class _RequestContext:
             else:
                 if (answered.status or 0) >= SERVER_FAILED:
                     set_failure(str(answered.status))
-            route = getattr(scope.get("route"), "path", None)
-            _say_the_end(scope, route, answered.status or 0)
+            finally:  # also of an answer that broke off
+                route = getattr(scope.get("route"), "path", None)
+                _say_the_end(scope, route, answered.status)
             if not is_quiet:
                 log.info("request", method=scope["method"], path=scope["path"], status=answered.status)
                 self._count(scope, route, answered.status, time.monotonic() - begun)
@@ -281,17 +285,17 @@ def _method(scope: Scope) -> str | None:
 def _host(header: str) -> tuple[str, int | None]:
     """The host and port that the client asked for."""
     address, _, port = header.rpartition(":")
-    if address and port.isascii() and port.isdigit():
+    if address and _PORT.fullmatch(port):
         return address.strip("[]"), int(port)
     return header.strip("[]"), None
 
 
-def _say_the_end(scope: Scope, route: str | None, status: int) -> None:
-    method = _method(scope) or "HTTP"
-    if route is None:
+def _say_the_end(scope: Scope, route: str | None, status: int | None) -> None:
+    """What is known of a request when it ends; one that is cancelled may have no answer."""
+    if status is not None:
         set_attributes({names.HTTP_STATUS: status})
-    else:
-        set_attributes({names.HTTP_STATUS: status, names.HTTP_ROUTE: route}, name=f"{method} {route}")
+    if route is not None:
+        set_attributes({names.HTTP_ROUTE: route}, name=f"{_method(scope) or 'HTTP'} {route}")
 
 
 class _Answer:
