@@ -210,7 +210,7 @@ MISTAKES = (
         (
             Edit(
                 f"{OUTBOXED_SOURCES}/relay/_producer.py",
-                r"if future\.done\(\):\n( +)(del [^\n]+\n)( +error = )future\.exception\(\)",
+                r"if future\.done\(\):\n( +)(del [^\n]+\n)( +yield batch, )_answered\(future, span\)",
                 r"if future.done() or future.cancel():\n\1\2\3(future.cancelled() or future.exception()) and None",
             ),
         ),

@@ -1,11 +1,15 @@
 """Spans: who records them, and what they say by the semantic conventions."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from opentelemetry import trace
@@ -19,8 +23,11 @@ from outboxed._tracing import recorded_by, tracer
 from outboxed.consuming import BatchConsumer, Route
 from outboxed.messages import Record
 from outboxed.process import Metrics
-from outboxed.relay._row import WireRecord
+from outboxed.relay._flow import Batch
+from outboxed.relay._producer import BatchProducer
+from outboxed.relay._row import Row, WireRecord
 from outboxed.relay._spans import Sending
+from outboxed.settings import KafkaSettings
 from outboxed.storage import Clock
 from outboxed.telemetry import continued_trace, current_traceparent, exemplar, http_call, outgoing_call, set_failure
 from outboxed.web import ApiError, TokenVerifier, create_http_app
@@ -380,6 +387,12 @@ def test_a_batch_of_several_traces_has_its_own_with_a_link_to_each(spans: Spans)
     assert not {"messaging.message.id", "kafka.offset"} & said(span).keys()
 
 
+def test_a_batch_with_a_row_of_no_trace_has_its_own(spans: Spans) -> None:
+    sent(wire("e-1", PARENT), wire("e-2", None))
+
+    assert (only(spans).parent, links(only(spans))) == (None, [TRACE_ID])
+
+
 @pytest.mark.parametrize("traceparent", ["nonsense", "00-" + "0" * 32 + "-00f067aa0ba902b7-01"])
 def test_a_row_with_an_unreadable_trace_begins_one(spans: Spans, traceparent: str) -> None:
     sent(wire("e-1", traceparent))
@@ -393,6 +406,59 @@ def test_a_batch_that_kafka_refuses_or_that_is_given_up_has_failed(spans: Spans)
 
     told = [said(span)["error.type"] for span in spans.get_finished_spans()]
     assert told == ["TimeoutError", "abandoned"]
+
+
+class Kafka:
+    """In place of aiokafka's producer and its client: hands over a batch, or not, and answers as the test says."""
+
+    def __init__(self, answer: "asyncio.Future[Any] | BaseException") -> None:
+        self._answer = answer
+        self._sender = None
+        self.client = self
+
+    def create_batch(self) -> SimpleNamespace:
+        return SimpleNamespace(append=lambda **_: None, close=lambda: None)
+
+    async def send_batch(self, *_: object, **__: object) -> "asyncio.Future[Any]":
+        if isinstance(self._answer, BaseException):
+            raise self._answer
+        return self._answer
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def producer_of(kafka: Any) -> BatchProducer:
+    producer = BatchProducer(KafkaSettings(("nowhere:9092",)))
+    producer._producer = kafka  # noqa: SLF001 - its own start needs a broker
+    return producer
+
+
+def batch() -> Batch:
+    return Batch(TopicPartition("accounts", 3), [Row(1, "accounts", "key", b"{}", "{}", 0, 10)])
+
+
+@pytest.mark.parametrize("error", [KafkaError("closed"), asyncio.CancelledError()])
+async def test_a_batch_that_could_not_be_handed_over_is_a_span_that_failed(spans: Spans, error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        await producer_of(Kafka(error)).send(batch())
+
+    assert said(only(spans))["error.type"].endswith(type(error).__name__)
+
+
+async def test_a_batch_that_is_given_up_has_failed_unless_kafka_has_answered(spans: Spans) -> None:
+    answered, silent = asyncio.Future[Any](), asyncio.Future[Any]()
+    answered.set_result(SimpleNamespace(offset=12))
+
+    for future in (answered, silent):
+        producer = producer_of(Kafka(future))
+        await producer.send(batch())
+        await producer.abandon()
+
+    first, second = map(said, spans.get_finished_spans())
+    assert (first["kafka.offset"], first.get("error.type")) == (12, None)
+    assert second["error.type"] == "abandoned"
+    assert silent.cancelled()
 
 
 def test_without_a_provider_nothing_is_gathered_on_the_way_to_kafka() -> None:

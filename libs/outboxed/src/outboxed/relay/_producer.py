@@ -127,7 +127,12 @@ class BatchProducer:
         if sent:
             topic, partition = batch.partition
             span = None if sending is None else sending.span(batch.topic, partition, len(sent))
-            future = await producer.send_batch(builder, topic, partition=partition)
+            try:
+                future = await producer.send_batch(builder, topic, partition=partition)
+            except BaseException as error:
+                if span is not None:
+                    span.end(error)
+                raise
             self._sent[batch.partition] = Batch(batch.partition, sent), future, span
         return list(unsendable.values())
 
@@ -149,10 +154,11 @@ class BatchProducer:
         if producer is not None:
             await close_without_flushing(producer, within=CLOSE_SECONDS)
         for _, future, span in self._sent.values():
-            if span is not None:
-                span.end("abandoned")
-            if not future.cancel() and not future.cancelled():
-                future.exception()  # retrieved, so that asyncio doesn't log it as never retrieved
+            if future.cancel() or future.cancelled():
+                if span is not None:
+                    span.end("abandoned")
+            else:  # its outcome is retrieved, too, so that asyncio doesn't log an error as never retrieved
+                _answered(future, span)
         self._sent.clear()
 
     async def _started(self) -> AIOKafkaProducer:
@@ -176,7 +182,12 @@ class BatchProducer:
         for partition, (batch, future, span) in list(self._sent.items()):
             if future.done():
                 del self._sent[partition]
-                error = future.exception()
-                if span is not None:
-                    span.end(error, None if error else future.result().offset)
-                yield batch, error
+                yield batch, _answered(future, span)
+
+
+def _answered(future: asyncio.Future[Any], span: SentSpan | None) -> BaseException | None:
+    """End the span of a batch with Kafka's answer. Returns the error, if it is one."""
+    error = future.exception()
+    if span is not None:
+        span.end(error, None if error else future.result().offset)
+    return error

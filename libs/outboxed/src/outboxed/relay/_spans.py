@@ -24,7 +24,7 @@ class Sending:
     def __init__(self, recorder: "Tracer") -> None:
         self._recorder = recorder
         self._began = time_ns()
-        self._traceparents: dict[bytes, None] = {}
+        self._traceparents: dict[bytes | None, None] = {}
         self._ids: list[bytes] = []
 
     @classmethod
@@ -35,11 +35,13 @@ class Sending:
 
     def has(self, record: WireRecord) -> None:
         """A record is in the batch."""
+        traceparent = None
         for name, value in record.headers:
             if name == "traceparent":
-                self._traceparents[value] = None
+                traceparent = value
             elif name == "ce_id" and not self._ids:
                 self._ids.append(value)
+        self._traceparents[traceparent] = None
 
     def span(self, topic: str, partition: int, records: int) -> "SentSpan":
         """Begin the span. If all rows were written in one span, it belongs to that one's trace; else it has its own."""
@@ -50,7 +52,8 @@ class Sending:
         )
 
         extract = TraceContextTextMapPropagator().extract
-        carriers = [{"traceparent": each.decode()} for each in list(self._traceparents)[:MOST_LINKS]]
+        known = [each.decode() for each in self._traceparents if each is not None]
+        carriers = [{"traceparent": each} for each in known[:MOST_LINKS]]
         causes = [extract(carrier, context=Context()) for carrier in carriers]
         links = [Link(of) for cause in causes if (of := get_current_span(cause).get_span_context()).is_valid]
         attributes: dict[str, str | int] = {
@@ -66,7 +69,7 @@ class Sending:
             attributes[names.MESSAGE_ID] = self._ids[0].decode()
         span = self._recorder.start_span(
             f"send {topic}",
-            context=causes[0] if len(causes) == 1 else Context(),
+            context=causes[0] if len(causes) == len(self._traceparents) == 1 else Context(),
             kind=SpanKind.CLIENT,
             attributes=attributes,
             links=links,
