@@ -7,7 +7,7 @@ one, a span is only its ids, for logs and headers. Attributes follow the semanti
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -76,8 +76,8 @@ def continued_trace(
     """Run a block as a child span of `traceparent`, else in a new trace; log lines in it have the ids and fields.
 
     The current span is never the parent: tasks and requests inherit contexts that did not cause them. `attributes` is
-    called if somebody records spans; without it nobody does, and the span has its ids all the same. An error that
-    leaves the block is the span's.
+    called if somebody records spans; with None nobody does, and the span has its ids all the same. An error that leaves
+    the block is the span's, and so is a cancellation.
     """
     parent = _propagator.extract({"traceparent": traceparent}, context=_NOTHING) if traceparent else _NOTHING
     above = trace.get_current_span(parent).get_span_context()
@@ -98,11 +98,11 @@ def outgoing_call(to: str, name: str, attributes: Callable[[], Attributes] = dic
         yield
 
 
-@dataclass
+@dataclass(frozen=True)
 class HttpCall:
     """A call over HTTP while it runs; `headers` pass the trace on."""
 
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str]
 
     def answered(self, status: int) -> None:
         """Say how it was answered; from 400 on the call has failed."""
@@ -212,7 +212,7 @@ def _running(span: Span) -> Iterator[None]:
     token = contexts.attach(trace.set_span_in_context(span))
     try:
         yield
-    except Exception as error:
+    except BaseException as error:  # also what is cancelled has failed, by the conventions
         fail(span, error)
         raise
     finally:

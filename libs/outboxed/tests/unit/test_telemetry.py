@@ -136,6 +136,21 @@ def test_an_error_is_told_without_its_traceback_and_still_raised(spans: Spans) -
     assert span.events == ()
 
 
+async def test_what_is_cancelled_has_failed_and_is_still_cancelled(spans: Spans) -> None:
+    async def charge() -> None:
+        with continued_trace("charge", None):
+            async with asyncio.timeout(0):
+                with http_call("gateway", "POST", "http://gateway.test/v1/charges", template="/v1/charges"):
+                    await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await charge()
+
+    call, attempt = map(said, spans.get_finished_spans())
+    assert (call["error.type"], attempt["error.type"]) == ("asyncio.exceptions.CancelledError", "TimeoutError")
+    assert "http.response.status_code" not in call
+
+
 def test_an_error_of_a_library_has_its_modules_name(spans: Spans) -> None:
     with continued_trace("x", None):
         set_failure(httpx.ReadTimeout("late"), "postponed")
