@@ -76,7 +76,7 @@ class _Recorder(SpanProcessor):
         for spans in self.listeners:
             spans.running.pop(int(step.id, 16), None)
             if names.MESSAGING_SYSTEM not in (span.attributes or {}) or span.kind is SpanKind.CONSUMER:
-                spans.ended.append(step)  # the relay's way to Kafka is no step of its own
+                spans.ended.append(step)  # a batch on its way to Kafka and a dead letter are no steps of their own
 
 
 _recorder = cache(_Recorder)
