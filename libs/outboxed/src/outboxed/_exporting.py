@@ -4,6 +4,7 @@ Source: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-v
 """
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +20,15 @@ LAST_SPANS_SECONDS = 1.0
 EXPORTER, SAMPLER, RATIO = "OTEL_TRACES_EXPORTER", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 FILES = ("_CERTIFICATE", "_CLIENT_KEY", "_CLIENT_CERTIFICATE")
+HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+_HEADER = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+[ \t]*=[ \t]*[ !#-+\--:<-\[\]-~]*")
+"""OpenTelemetry's exporters take this; a value may have spaces."""
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 BY_PROTOCOL = {"http/protobuf": "otlp_proto_http", "grpc": "otlp_proto_grpc"}
+BATCHING = tuple(
+    f"OTEL_BSP_{part}" for part in ("SCHEDULE_DELAY", "EXPORT_TIMEOUT", "MAX_QUEUE_SIZE", "MAX_EXPORT_BATCH_SIZE")
+)
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 OF_A_RATIO = ("traceidratio", "parentbased_traceidratio")
 SAMPLERS = ("always_on", "always_off", "parentbased_always_on", "parentbased_always_off", *OF_A_RATIO)
 
@@ -62,6 +70,8 @@ def _provider(service: str, names: list[str]) -> Any:
     """None where the process has one."""
     _check_endpoints()
     _check_files()
+    _check_headers()
+    _check_batching()
     _check_sampler()
     with _told_as_a_setting(), extra("otlp", of=EXPORTER):
         from opentelemetry import trace  # noqa: PLC0415 - where nothing is exported, nothing is loaded
@@ -72,10 +82,11 @@ def _provider(service: str, names: list[str]) -> Any:
         return None
     own = {"service.name": service, **_version(service)}
     given = OTELResourceDetector().detect().attributes
-    provider = TracerProvider(
-        resource=Resource.create({name: value for name, value in own.items() if name not in given}),
-        shutdown_on_exit=False,
-    )
+    resource = Resource.create({name: value for name, value in own.items() if name not in given})
+    try:
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    except ValueError as error:  # of OTEL_*_LIMIT: it names the variable
+        raise ConfigurationError(str(error)) from None
     for name in names:
         made = _exporter(name)
         try:
@@ -145,9 +156,22 @@ def _check_files() -> None:
             raise ConfigurationError(f"{variable}: can't read the file")
 
 
+def _check_headers() -> None:
+    """The exporter would log what it can't read, and it may be a token."""
+    for variable in HEADERS:
+        if not all(_HEADER.fullmatch(pair.strip()) for pair in _value(variable).split(",") if pair.strip()):
+            raise ConfigurationError(f"{variable}: must be name=value pairs in URL encoding, with commas between")
+
+
+def _check_batching() -> None:
+    for variable in BATCHING:
+        if (number := _value(variable)) and not _NUMBER.fullmatch(number):
+            raise ConfigurationError(f"{variable}: must be a whole number")
+
+
 def _check_sampler() -> None:
-    """The SDK itself takes a default for what it can't read: 100 % where somebody wanted 1 %."""
-    sampler = _value(SAMPLER).lower()
+    """The SDK itself takes a default for what it can't read: 100 % where somebody wanted 1 %. It reads spaces, too."""
+    sampler = os.environ.get(SAMPLER, "").lower()
     if sampler and sampler not in SAMPLERS:
         raise ConfigurationError(f"{SAMPLER}: must be one of {', '.join(SAMPLERS)}")
     if sampler not in OF_A_RATIO:

@@ -21,6 +21,12 @@ with exported_spans("outboxed"):
     with continued_trace("x", None):
         pass
 """
+EXPORTED = """
+from opentelemetry import trace
+from outboxed._exporting import exported_spans
+with exported_spans("bank"):
+    print(type(trace.get_tracer_provider()).__name__)
+"""
 OFF = """
 from outboxed._exporting import exported_spans
 from outboxed.telemetry import continued_trace, current_traceparent
@@ -168,12 +174,38 @@ def test_a_share_of_nothing_is_nothing() -> None:
             for share in ("", "10%", "1.5", "-1", "nan")
         ),
         (
+            {
+                "OTEL_TRACES_EXPORTER": "otlp",
+                "OTEL_TRACES_SAMPLER": "traceidratio ",
+                "OTEL_TRACES_SAMPLER_ARG": "0.01",
+            },
+            "OTEL_TRACES_SAMPLER: must be one of always_on, always_off, parentbased_always_on",
+        ),
+        *(
+            (
+                {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_HEADERS": headers},
+                "OTEL_EXPORTER_OTLP_HEADERS: must be name=value pairs in URL encoding, with commas between",
+            )
+            for headers in ("Bearer secret", "a=b,secret", "authorization=secret;more", "=secret", "my header=secret")
+        ),
+        (
             {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere.pem"},
             "OTEL_EXPORTER_OTLP_CERTIFICATE: can't read the file",
         ),
         (
             {"OTEL_TRACES_EXPORTER": "console", "OTEL_BSP_SCHEDULE_DELAY": "0"},
             "OTEL_BSP_*: each must be above 0, and a batch no larger than the queue",
+        ),
+        *(
+            (
+                {"OTEL_TRACES_EXPORTER": "console", "OTEL_BSP_SCHEDULE_DELAY": number},
+                "OTEL_BSP_SCHEDULE_DELAY: must be a whole number",
+            )
+            for number in ("5s", "0.5")
+        ),
+        (
+            {"OTEL_TRACES_EXPORTER": "console", "OTEL_SPAN_LINK_COUNT_LIMIT": "many"},
+            "OTEL_SPAN_LINK_COUNT_LIMIT must be a non-negative integer",
         ),
     ],
 )
@@ -187,7 +219,17 @@ def test_what_can_not_be_used_is_one_line_that_names_the_variable(
         pass
 
     assert str(raised.value).startswith(told)
+    assert "secret" not in str(raised.value)
     assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+@pytest.mark.parametrize("headers", ["authorization=Bearer%20x", "api-key=a b==, tenant = shop", "a=1,"])
+def test_headers_that_the_exporter_reads_are_taken(headers: str) -> None:
+    done = run(
+        EXPORTED, OTEL_TRACES_EXPORTER="otlp", OTEL_TRACES_SAMPLER="always_off", OTEL_EXPORTER_OTLP_HEADERS=headers
+    )
+
+    assert (done.stdout, done.stderr) == ("TracerProvider\n", "")
 
 
 def test_an_exporter_of_the_users_own_is_found_and_one_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
