@@ -1,6 +1,7 @@
 """How a part that runs is ended: an event tells it, and its last steps are not cancelled."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
@@ -31,9 +32,15 @@ def turns_until(stop: Stop) -> Iterator[None]:
     assert task is not None  # noqa: S101 - a loop that is told to stop runs in a task
     before = task.cancelling()
     while not stop.is_set():
-        if task.cancelling() > before:
+        if task.cancelling() > before and not _comes_again():
             raise asyncio.CancelledError
         yield
+
+
+def _comes_again() -> bool:
+    """Whether anyio cancels: it does so at each step, and a cancellation of ours would go through its scope."""
+    anyio: Any = loaded("anyio")
+    return anyio is not None and anyio.current_effective_deadline() == -math.inf
 
 
 @asynccontextmanager

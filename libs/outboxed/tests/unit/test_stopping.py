@@ -79,6 +79,16 @@ async def test_a_timeout_inside_a_turn_ends_no_loop() -> None:
     assert turns == 2
 
 
+async def test_a_scope_ends_a_loop_that_swallowed_its_cancellation_and_nothing_else() -> None:
+    deaf = Deaf()
+
+    with anyio.move_on_after(0.01) as scope:
+        for _ in turns_until(anyio.Event()):
+            await (anyio.sleep_forever() if deaf.turns else deaf.turn())
+
+    assert (scope.cancelled_caught, deaf.turns) == (True, 1)
+
+
 async def test_a_worker_ends_though_its_queue_swallowed_the_cancellation(database: Database, records: Records) -> None:
     deaf = Deaf()
 
