@@ -48,6 +48,8 @@ def fail(span: "Span", error: BaseException | str, description: str | None = Non
         of = type(error)
         description = description or reason_of(error)
         error = of.__qualname__ if of.__module__ == "builtins" else f"{of.__module__}.{of.__qualname__}"
+    if description is not None:  # half a character, as JSON may have, can't be sent: all spans beside it would be lost
+        description = description.encode(errors="replace").decode()
     span.set_attribute(ERROR_TYPE, error)
     span.set_status(Status(StatusCode.ERROR, description))
 

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -157,6 +158,14 @@ def test_an_error_of_a_library_has_its_modules_name(spans: Spans) -> None:
 
     assert said(only(spans)) == {"error.type": "httpx.ReadTimeout"}
     assert only(spans).status.description == "postponed"
+
+
+def test_an_error_with_half_a_character_can_be_sent(spans: Spans) -> None:
+    with continued_trace("x", None):
+        set_failure(ValueError("no such name: \ud800"))
+
+    assert only(spans).status.description == "ValueError: no such name: ?"
+    assert encode_spans(spans.get_finished_spans()).ByteSize()
 
 
 # --- calls ---
