@@ -79,6 +79,14 @@ def test_grafana_gets_every_query_of_every_panel(dashboard: Dashboard) -> None:
     assert asked == [query for panel in dashboard.panels for query in panel.queries.values()]
 
 
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=TITLES)
+def test_a_figure_is_asked_for_now_alone_and_a_line_for_each_of_its_points(dashboard: Dashboard) -> None:
+    panels = [panel for panel in json.loads(texts()[f"{dashboard.uid}.json"])["panels"] if panel["type"] != "row"]
+
+    asked = [{(target["instant"], target["range"]) for target in panel["targets"]} for panel in panels]
+    assert asked == [{(panel.kind == "figure", panel.kind != "figure")} for panel in dashboard.panels]
+
+
 def test_what_goes_wrong_for_the_panels_are_faults_that_there_are() -> None:
     assert set(SHOWN) <= {fault.name for fault in FAULTS}
 

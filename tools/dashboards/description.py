@@ -13,7 +13,10 @@ SERVICE = "service"
 
 @dataclass(frozen=True)
 class Panel:
-    """`queries` are PromQL by the text that names their lines, in which `{{type}}` is a label."""
+    """`queries` are PromQL by the text that names their lines, in which `{{type}}` is a label.
+
+    A `figure` is asked for now alone: over a month's window each point of a line would read the whole month.
+    """
 
     title: str
     says: str

@@ -98,5 +98,6 @@ def _panel(panel: Panel) -> Timeseries | Stat:
     built.title(panel.title).description(panel.says).unit(panel.unit).datasource(SOURCE)
     built.span(WIDTH).height(HEIGHT)
     for letter, (legend, query) in zip("ABCDEF", panel.queries.items(), strict=False):
-        built.with_target(Dataquery().ref_id(letter).datasource(SOURCE).expr(query).legend_format(legend))
+        asked = Dataquery().ref_id(letter).datasource(SOURCE).expr(query).legend_format(legend)
+        built.with_target(asked.instant() if panel.kind == "figure" else asked.range())
     return built
