@@ -18,6 +18,7 @@ from tools.dashboards.files import FOLDER, texts
 PROMETHEUS_OWN = {"up", "ALERTS"}
 NO_METRIC = re.compile(r'\{[^}]*\}|\[[^]]*\]|\b(?:by|on|without) \([^)]*\)|"[^"]*"')
 NAME = re.compile(r"(?<![\w.$])[A-Za-z_]\w*(?!\w|\s*\()")
+KEPT = re.compile(r"\bby \(([^)]*)\)")
 KEYWORDS = {"or", "and", "unless"}
 TITLES = [dashboard.title for dashboard in DASHBOARDS]
 PANELS = [(dashboard, panel) for dashboard in DASHBOARDS for panel in dashboard.panels]
@@ -85,6 +86,14 @@ def test_a_figure_is_asked_for_now_alone_and_a_line_for_each_of_its_points(dashb
 
     asked = [{(target["instant"], target["range"]) for target in panel["targets"]} for panel in panels]
     assert asked == [{(panel.kind == "figure", panel.kind != "figure")} for panel in dashboard.panels]
+
+
+@pytest.mark.parametrize(("dashboard", "panel"), PANELS, ids=IDS)
+def test_each_label_that_a_query_keeps_names_its_lines(dashboard: Dashboard, panel: Panel) -> None:
+    """Else two lines have one name: of two services, say, where all are chosen."""
+    for legend, query in panel.queries.items():
+        kept = {label for by in KEPT.findall(query) for label in by.split(", ")} - {"le"}
+        assert {label for label in kept if f"{{{{{label}}}}}" not in legend} == set(), dashboard.title
 
 
 def test_what_goes_wrong_for_the_panels_are_faults_that_there_are() -> None:

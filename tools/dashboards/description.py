@@ -270,7 +270,7 @@ ONE_SERVICE = Dashboard(
             Panel(
                 "Rows of the inbox",
                 "Ids of handled events; above 1,000 an estimate.",
-                {"rows": f"max by (job) (inbox_rows{{{OF}}})"},
+                {"{{job}}": f"max by (job) (inbox_rows{{{OF}}})"},
             ),
         ],
         "Outbox and relay": [
@@ -296,14 +296,14 @@ ONE_SERVICE = Dashboard(
                 "Rows that wait",
                 "To be sent, or held: what Kafka refused, and the later events of its key.",
                 {
-                    "waiting": f"max by (job) (outbox_rows{{{OF}}})",
-                    "held": f"max by (job) (outbox_held_rows{{{OF}}})",
+                    "{{job}}: waiting": f"max by (job) (outbox_rows{{{OF}}})",
+                    "{{job}}: held": f"max by (job) (outbox_held_rows{{{OF}}})",
                 },
             ),
             Panel(
                 "Oldest row",
                 "The age of the oldest event that waits to be sent.",
-                {"oldest": f"max by (job) (outbox_oldest_seconds{{{OF}}})"},
+                {"{{job}}": f"max by (job) (outbox_oldest_seconds{{{OF}}})"},
                 unit="s",
             ),
             Panel(
