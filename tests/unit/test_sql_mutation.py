@@ -30,7 +30,7 @@ def test_a_part_of_a_statement_is_dropped_or_turned_into_its_opposite(source: st
 
     if changed is None:
         changed = {
-            "CONDITIONS = (t.c.b == 2)",
+            "CONDITIONS = (t.c.b == 2, )",
             "CONDITIONS = (t.c.a == 1, )",
             "CONDITIONS = (t.c.a != 1), t.c.b == 2",
             "CONDITIONS = t.c.a == 1, (t.c.b != 2)",

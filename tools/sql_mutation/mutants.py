@@ -1,7 +1,7 @@
 """Mutants of SQL: a statement that SQLAlchemy builds, with one part dropped or turned into its opposite."""
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 DROPPED = {
@@ -80,7 +80,8 @@ def _changes(node: ast.AST, text: "_Text") -> Iterator[Change]:
         case ast.Call(func=ast.Attribute() as function):
             yield from _changes_of_a_call(node, function, text)
         case ast.Tuple(elts=parts) if isinstance(node.ctx, ast.Load) and all(map(_is_condition, parts)):
-            yield from _less(node, parts, text)
+            for part in parts if len(parts) > 1 else ():
+                yield node, "".join(f"{text.of(each)}, " for each in parts if each is not part)  # of one: still a tuple
         case ast.UnaryOp(op=ast.Invert(), operand=operand):
             yield node, text.of(operand)
         case ast.BinOp(left=left, op=ast.BitAnd() | ast.BitOr(), right=right) if _is_sql(node):
@@ -101,17 +102,11 @@ def _changes_of_a_call(node: ast.Call, function: ast.Attribute, text: "_Text") -
     if name == "coalesce":
         yield node, text.of(node.args[0])
     if name in {"and_", "or_", "where"}:
-        yield from _less(node, node.args, text)
+        for part in node.args if len(node.args) > 1 else ():
+            yield node, text.without(part, of=node)
     for keyword in node.keywords:
         if keyword.arg in DROPPED_KEYWORDS or (name == "values" and keyword.arg and len(node.keywords) > 1):
             yield node, text.without(keyword, of=node)
-
-
-def _less(node: ast.expr, parts: Sequence[ast.expr], text: "_Text") -> Iterator[Change]:
-    """Without each of several conditions."""
-    if len(parts) > 1:
-        for part in parts:
-            yield node, text.without(part, of=node)
 
 
 def _is_sqlalchemy(node: ast.expr) -> bool:
@@ -162,8 +157,8 @@ class _Text:
         between = self._bytes[behind_left:right_begins].replace(old.encode(), new.encode(), 1)
         return (self._bytes[begin:behind_left] + between + self._bytes[right_begins:end]).decode()
 
-    def without(self, part: ast.expr | ast.keyword, *, of: ast.expr) -> str:
-        """A call or a tuple without one of its parts, and without the comma behind it."""
+    def without(self, part: ast.expr | ast.keyword, *, of: ast.Call) -> str:
+        """A call without one of its arguments, and without the comma behind it."""
         (begin, end), (cut, rest) = self._span(of), self._span(part)
         behind = self._bytes[rest:end].decode().lstrip()
         if behind.startswith(","):
