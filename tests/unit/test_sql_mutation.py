@@ -1,7 +1,11 @@
-"""Which mutants are made of SQL, so that a score over them says something."""
+"""Which mutants are made of SQL, and which count as killed, so that a score over them says something."""
+
+import subprocess
 
 import pytest
 
+from tools.scratch import ScratchError
+from tools.sql_mutation.__main__ import verdict_of
 from tools.sql_mutation.mutants import mutants_of
 
 
@@ -56,3 +60,24 @@ def test_a_mutant_says_where_it_is_in_a_file_that_is_not_ascii() -> None:
         (4, "t.c.größe == 1"),
     ]
     assert mutants[0].source == '"""Größe"""\n\nfirst = (sa.select(t))\n'
+
+
+@pytest.mark.parametrize(
+    ("code", "stdout", "stderr", "verdict"),
+    [
+        (0, "", "", (False, "SURVIVED")),
+        (1, "FAILED tests/test_a.py::test_b - assert 1", "", (True, "FAILED tests/test_a.py::test_b")),
+        (2, "ERROR tests/test_a.py", "", (True, "ERROR tests/test_a.py")),
+        (4, "", "ImportError while loading conftest", (True, "the code can't be imported")),
+    ],
+)
+def test_a_mutant_is_killed_by_a_test_or_by_the_import_of_the_code(
+    code: int, stdout: str, stderr: str, verdict: tuple[bool, str]
+) -> None:
+    assert verdict_of(subprocess.CompletedProcess([], code, stdout, stderr)) == verdict
+
+
+@pytest.mark.parametrize(("code", "stderr"), [(-9, "Killed"), (3, "INTERNALERROR"), (5, "no tests ran"), (1, "")])
+def test_a_run_that_judges_nothing_kills_no_mutant(code: int, stderr: str) -> None:
+    with pytest.raises(ScratchError):
+        verdict_of(subprocess.CompletedProcess([], code, "", stderr))

@@ -24,6 +24,10 @@ LIMIT = 95.0
 TEST_SECONDS = 60
 """A test that a mutant holds up for longer has seen it."""
 PYTEST = ("pytest", "-q", "-x", "--tb=no", "--no-header", "-p", "no:cacheprovider", f"--timeout={TEST_SECONDS}")
+FAILED = {1, 2, 4}
+"""pytest's codes where a test fails, or can't be imported, or its conftest can't. Others are no verdict: a process that
+was killed, for want of memory say, has seen nothing.
+"""
 NOT_MUTATED = {"testing", "_compat", "_doctor"}
 """What tests use, what names another library's parts, and what a person reads once."""
 
@@ -66,9 +70,9 @@ def _end(problem: str) -> None:
 
 def _files() -> Sequence[str]:
     """The code that makes SQL."""
-    found = [*ROOT.glob("libs/outboxed/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]
-    mutated = [path for path in found if not NOT_MUTATED & set(path.parts) and "sqlalchemy" in path.read_text()]
-    return sorted(str(path.relative_to(ROOT)) for path in mutated)
+    paths = [*ROOT.glob("libs/outboxed/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]
+    found = [path.relative_to(ROOT) for path in paths if "sqlalchemy" in path.read_text()]
+    return sorted(str(path) for path in found if not NOT_MUTATED & set(path.parts))
 
 
 def _tests_of(file: str, folder: Path) -> Sequence[str]:
@@ -99,7 +103,7 @@ def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch]) -> Itera
         copy = free.get()
         try:
             with copy.with_edits((swap(mutant.file, (copy.folder / mutant.file).read_text(), mutant.source),)):
-                return _killed(copy.run((*PYTEST, *_tests_of(mutant.file, copy.folder))))
+                return verdict_of(copy.run((*PYTEST, *_tests_of(mutant.file, copy.folder))))
         finally:
             free.put(copy)
 
@@ -115,12 +119,12 @@ def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch]) -> Itera
             threads.shutdown(cancel_futures=True)
 
 
-def _killed(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:
+def verdict_of(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:
     """Whether a test, or the import of the code, has failed; and the words for that. Raises ScratchError."""
     if done.returncode == 0:
         return False, "SURVIVED"
     told = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    if done.returncode > 4 or not (told or done.stderr):  # pytest's codes: 1 to 4 are failures of what it runs
+    if done.returncode not in FAILED or not (told or done.stderr):
         raise ScratchError(f"pytest ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return True, told[0].split(" - ")[0] if told else "the code can't be imported"
 
