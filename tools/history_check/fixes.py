@@ -29,8 +29,8 @@ class Change:
 
 
 def changes(root: Path = ROOT) -> Iterator[Change]:
-    """Every commit that changed source, newest first."""
-    log = _git(root, "log", "--no-merges", "--name-only", "--format=%x00%h %s")
+    """Every commit that changed source, newest first; the first of all is no change, and can't be taken back."""
+    log = _git(root, "log", "--no-merges", "--min-parents=1", "--no-renames", "--name-only", "--format=%x00%h %s")
     for entry in log.split("\0")[1:]:
         title, *names = filter(None, entry.splitlines())
         commit, _, subject = title.partition(" ")
@@ -59,13 +59,17 @@ def take_back(change: Change, folder: Path, root: Path = ROOT) -> bool:
     )
     if applied.returncode != 0:
         raise MovedOnError
-    touched = _git(folder, "diff", "--name-only", "HEAD").split()
-    return any(_code(folder / name) != _code_of(_git(folder, "show", f"HEAD:{name}")) for name in touched)
+    differing = ("diff", "--no-renames", "--name-only", "HEAD")
+    if _git(folder, *differing, "--diff-filter=AD"):
+        return True  # a file more, or one less
+    touched = _git(folder, *differing).split()
+    return any(_code((folder / name).read_text()) != _code(_git(folder, "show", f"HEAD:{name}")) for name in touched)
 
 
 def restore(folder: Path) -> None:
-    """Put back what `take_back` changed."""
+    """Put back what `take_back` changed, and take away contracts that the tests wrote meanwhile."""
     _git(folder, "reset", "--hard", "--quiet")
+    _git(folder, "clean", "--force", "-d", "--quiet", "--", "contracts")
 
 
 def make_copy_know(folder: Path, root: Path = ROOT) -> None:
@@ -75,11 +79,7 @@ def make_copy_know(folder: Path, root: Path = ROOT) -> None:
     _git(folder, "-c", "user.name=x", "-c", "user.email=x@example.com", "commit", "--quiet", "--message=as it is")
 
 
-def _code(path: Path) -> str:
-    return _code_of(path.read_text()) if path.exists() else ""
-
-
-def _code_of(source: str) -> str:
+def _code(source: str) -> str:
     """What a file does, without comments and docstrings."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
