@@ -1,11 +1,16 @@
-"""Which commits count as mended mistakes, and what is left of a tree without them."""
+"""Which commits count as mended mistakes, what is left of a tree without them, and when a test has seen it."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tools.history_check.__main__ import fails_again
 from tools.history_check.fixes import MovedOnError, changes, make_copy_know, restore, take_back
+from tools.mistakes.levels import NotCollectedError, Stop, caught
+from tools.mistakes.mistake import Mistake, Project
+from tools.scratch import Scratch
 
 SOURCE, TEST = "libs/bank/src/bank/money.py", "libs/bank/tests/unit/test_money.py"
 FIRST = '''"""Money."""
@@ -127,3 +132,45 @@ def test_a_contract_that_tests_wrote_is_gone_before_the_next_change(history: Pat
     restore(folder)
 
     assert [path.name for path in (folder / "contracts").iterdir()] == ["bank.json"]
+
+
+# --- when a test has seen it ---
+
+Run = subprocess.CompletedProcess[str]
+
+
+class Pytest(Scratch):
+    """A copy in which pytest ends as it's told, and knows `a_test` alone."""
+
+    a_test = "bank/tests/unit/test_fees.py::test_it"
+
+    def __init__(self, folder: Path, code: int, stdout: str = "", stderr: str = "") -> None:
+        super().__init__(folder)
+        self._done = Run([], code, stdout, stderr)
+
+    def run(self, command: Sequence[str], **_: str) -> Run:
+        known = command[-1] == self.a_test or not command[-1].startswith(self.a_test)
+        return self._done if known else Run(command, 4, "", "ERROR: not found")
+
+
+@pytest.mark.parametrize(("code", "again"), [(0, False), (1, True)])
+@pytest.mark.parametrize("parameters", ["", "[a b]", "[a very long..."])
+def test_a_test_that_falls_once_is_asked_again_whatever_its_parameters_are_called(
+    tmp_path: Path, parameters: str, code: int, *, again: bool
+) -> None:
+    stop = Stop("unit", 1.0, (f"FAILED {Pytest.a_test}{parameters}",))
+
+    assert fails_again(stop, Pytest(tmp_path, code)) is again
+
+
+@pytest.mark.parametrize(
+    ("code", "stdout", "stderr"),
+    [(2, "Interrupted: 1 error during collection", ""), (4, "", "ImportError while loading conftest 'conftest.py'.")],
+)
+def test_what_tests_cannot_even_import_is_caught_by_none(tmp_path: Path, code: int, stdout: str, stderr: str) -> None:
+    (tmp_path / "bank/tests/unit").mkdir(parents=True)
+    (tmp_path / "bank/tests/unit/test_fees.py").touch()
+    mistake = Mistake("no fees", "", Project("bank", ()), ())
+
+    with pytest.raises(NotCollectedError, match=r"collection|conftest"):
+        caught(mistake, Pytest(tmp_path, code, stdout, stderr))

@@ -39,7 +39,7 @@ def main(
     """Exit with 1 unless 98 of 100 are caught, with 2 if the tool itself fails."""
     try:
         every = list(islice(changes(), last))
-        chosen = [one for one in every if one.with_test and (one.commit.startswith(only) or only in one.subject)]
+        chosen = _chosen(every, only)
         with ExitStack() as stack:
             copies = [stack.enter_context(scratch()) for _ in range(at_once)]
             for copy in copies:
@@ -57,6 +57,14 @@ def main(
     print(f"without a test came {sum(not one.with_test for one in every)} of {len(every)} changes of source")
     print(f"history: {len(fixes)} fixes, {len(right)} caught")
     sys.exit(len(right) < len(fixes) * ENOUGH)
+
+
+def _chosen(every: Sequence[Change], only: str) -> Sequence[Change]:
+    chosen = [one for one in every if one.with_test and (one.commit.startswith(only) or only in one.subject)]
+    if not chosen:
+        named = f"whose subject has {only!r}, or that begins with it," if only else "in this history"
+        raise ScratchError(f"no change of source {named} came with a test")
+    return chosen
 
 
 def _taken_back(chosen: Sequence[Change], copies: Sequence[Scratch]) -> Iterator[tuple[Change, Outcome]]:
@@ -92,16 +100,17 @@ def _outcome(change: Change, copy: Scratch) -> Outcome:
         return Outcome(set_aside=SAYS_THE_SAME)
     try:
         for folder in change.folders:
-            if (stop := caught(_mistake(change, folder, copy), copy)) and _fails_again(stop, copy):
+            if (stop := caught(_mistake(change, folder, copy), copy)) and fails_again(stop, copy):
                 return Outcome(stop)
     except NotCollectedError:
         return Outcome(set_aside=ADDED)
     return Outcome()
 
 
-def _fails_again(stop: Stop, copy: Scratch) -> bool:
+def fails_again(stop: Stop, copy: Scratch) -> bool:
     """Whether it was the change: a test that fails once may have had too little time."""
-    failed = re.match(r"(?:FAILED|ERROR) (\S+)", stop.message[0])
+    # without its parameters, which may have spaces, or be cut off
+    failed = re.match(r"(?:FAILED|ERROR) ([^\s[]+)", stop.message[0])
     return failed is None or copy.run((*PYTEST, failed[1])).returncode != 0
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from tools.mistakes.mistake import SHOP, Mistake, Project
 from tools.scratch import Scratch, ScratchError
 
-TESTS_FAILED, NOT_COLLECTED = 1, 2
+TESTS_FAILED = 1
+NOT_COLLECTED = {2: "during collection", 4: "while loading conftest"}
+"""pytest's codes where a test or a conftest can't be imported, and what it says then: the codes mean more than that."""
 SHOWN_LINES, SHOWN_CHARACTERS = 4, 160
 QUIET = ("pytest", "-q", "-p", "no:cacheprovider")
 PYTEST = (*QUIET, "-x", "--tb=short", "--no-header")
@@ -144,8 +146,8 @@ def _level_of(message: Sequence[str], levels: Mapping[str, Sequence[str]]) -> st
 
 
 def _passes(done: subprocess.CompletedProcess[str]) -> bool:
-    if done.returncode == NOT_COLLECTED and "during collection" in done.stdout:
-        raise NotCollectedError(done.stdout)
+    if (words := NOT_COLLECTED.get(done.returncode)) and words in (said := done.stdout + done.stderr):
+        raise NotCollectedError(said)
     if done.returncode not in {0, TESTS_FAILED}:
         raise ScratchError(f"{' '.join(map(str, done.args))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.returncode == 0
