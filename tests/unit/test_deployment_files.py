@@ -229,6 +229,14 @@ def test_every_address_that_grafana_and_the_collector_have_is_a_container_of_the
     assert hosts <= set(WATCHING)
 
 
+def test_the_page_names_where_the_collector_takes_the_services_traces() -> None:
+    port = observing("otel-collector.yml")["receivers"]["otlp"]["protocols"]["http"]["endpoint"].partition(":")[2]
+    page = (ROOT / "docs/how-to/watch-it.md").read_text()
+
+    assert re.findall("OTEL_EXPORTER_OTLP_ENDPOINT=(.*)", page) == [f"http://otel-collector:{port}"]
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in COMPOSE["services"]["orders"]["environment"]
+
+
 def test_grafana_has_the_folder_of_dashboards_where_it_looks_for_them() -> None:
     [provider] = observing("grafana/dashboards.yml")["providers"]
     grafana = COMPOSE["services"]["grafana"]

@@ -89,7 +89,7 @@ NOT_RUN = {
     r"make (?:format|clean)$": "changes or removes files of whoever runs it",
     r"make watch": "waits for a person's saves",
     r"docker compose --profile broker up": "the Pact Broker's image is pulled from a registry",
-    r"docker compose --profile observability up": "pulls images; tests/e2e/test_observability.py starts some",
+    r"docker compose --profile observability (?:up|down)": "pulls images; tests/e2e/test_observability.py starts some",
     r"docker compose (?:port|exec -e ORDERS_OPERATOR)": "needs a person's choices, and their containers",
 }
 """A command, and why it is run by hand only."""
