@@ -246,6 +246,26 @@ def test_grafana_has_the_folder_of_dashboards_where_it_looks_for_them() -> None:
     assert (OBSERVABILITY / "dashboards" / home.name).is_file()
 
 
+def test_grafana_fetches_nothing_when_it_starts() -> None:
+    environment = COMPOSE["services"]["grafana"]["environment"]
+    fetching = (
+        "PREINSTALL_AUTO_UPDATE",
+        "CHECK_FOR_UPDATES",
+        "CHECK_FOR_PLUGIN_UPDATES",
+        "REPORTING_ENABLED",
+        "FEED_ENABLED",
+    )
+
+    assert [environment[name] for name in environment if name.endswith(fetching)] == ["false"] * len(fetching)
+
+
+def test_jaeger_keeps_as_many_traces_as_the_page_says() -> None:
+    [limit] = COMPOSE["services"]["jaeger"]["command"]
+
+    traces = f"{int(limit.rpartition('.max_traces=')[2]):,}"
+    assert f"the last {traces} traces" in (ROOT / "docs/how-to/watch-it.md").read_text()
+
+
 @pytest.mark.parametrize("name", WATCHING)
 def test_what_watches_starts_only_where_somebody_asks_for_it_and_can_do_little(name: str) -> None:
     service = COMPOSE["services"][name]
