@@ -1,7 +1,7 @@
 """What the dashboards show: each panel once, with its questions in PromQL. The files for Grafana are made of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from tools.alarms.description import BUDGET, PAYMENTS_MADE, Scale, late
@@ -32,7 +32,7 @@ class Dashboard:
     uid: str
     title: str
     says: str
-    rows: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
+    rows: Mapping[str, Sequence[Panel]]
     by_service: bool = False
 
     @property
