@@ -44,7 +44,7 @@ WAITING = "sum by (job, instance) (consumer_lag)"
 """By the labels of HANDLED: a label that a cluster adds, such as the pod, would keep the two from being compared."""
 HANDLED = "sum by (job, instance) (rate(events_handled_total[<300s>]))"
 NO_CONSUMER = (
-    "kafka_lost_seconds > 0 or consumer_failing_seconds > 0 or consumer_halted == 1 "
+    "kafka_lost_seconds > 0 or consumer_failing_seconds > <60> or consumer_halted == 1 "
     "or min_over_time(database_up[<120s>]) == 0"
 )
 """For which there are other alarms."""
