@@ -42,6 +42,7 @@ NOT_IN_CI = {
     "remove-service": "changes files; make new-service-check takes one out",
     "mistakes": "takes an hour; CI runs make drill, a part of it",
     "faults-drill": "takes half an hour",
+    "sql-mutation": "takes hours",
     "history-check": "takes an hour, and CI may have no history",
     "flake": "takes hours",
     "mutation": "takes an hour; CI runs make mutation-diff",
