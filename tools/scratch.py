@@ -8,15 +8,21 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeVar
 
 ROOT = Path(__file__).parents[1]
 MEMBERS: Sequence[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
 """Where the projects of the workspace are: globs."""
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class ScratchError(Exception):
@@ -132,6 +138,38 @@ def scratch() -> Iterator[Scratch]:
         if (tools := ROOT / ".tools").exists():
             (folder / ".tools").symlink_to(tools)  # ignored by git, and only read
         yield Scratch(folder)
+
+
+@contextmanager
+def scratches(number: int) -> Iterator[Sequence[Scratch]]:
+    """So many copies of the tree."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(scratch()) for _ in range(number)]
+
+
+def in_copies(items: Sequence[T], copies: Sequence[Scratch], do: Callable[[T, Scratch], R]) -> Iterator[tuple[T, R]]:
+    """Do something with each item in a copy that is free; yields each with its result, as they end.
+
+    Raises what `do` raises. Items that have not begun by then don't begin.
+    """
+    free: SimpleQueue[Scratch] = SimpleQueue()
+    for copy in copies:
+        free.put(copy)
+
+    def done(item: T) -> R:
+        copy = free.get()
+        try:
+            return do(item, copy)
+        finally:
+            free.put(copy)
+
+    with ThreadPoolExecutor(len(copies)) as threads:
+        running = {threads.submit(done, item): item for item in items}
+        try:
+            for ended in as_completed(running):
+                yield running[ended], ended.result()
+        finally:
+            threads.shutdown(cancel_futures=True)
 
 
 def _sources() -> list[Path]:

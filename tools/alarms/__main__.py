@@ -87,14 +87,9 @@ async def _run(faults: Sequence[Fault], healthy_orders: int, rate: float) -> tup
 
 @asynccontextmanager
 async def _watching(shop: Shop, scale: Scale) -> AsyncIterator[Watch]:
-    watch = Watch(shop, scale)
-    try:
-        await watch.start()
-        await eventually(watch.sees_all, within=30)
+    async with Watch.running(shop, scale) as watch:
         console.print(f"rules of {FILE.name}, with a minute lasting {60 * scale.factor:g} s")
         yield watch
-    finally:
-        await watch.close()
 
 
 async def _told(trial: Trial) -> Trial:

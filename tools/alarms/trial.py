@@ -106,8 +106,11 @@ async def deployed(shop: Shop, watch: Watch, scale: Scale) -> tuple[Mapping[str,
     away, heard = dict[str, float](), set[Ringing]()
     for service in SERVICES:
         deployment = asyncio.create_task(shop.deploy(service))
-        heard |= await _heard_until(deployment.done, watch)
-        away[service] = await deployment
+        try:
+            heard |= await _heard_until(deployment.done, watch)
+        finally:  # nothing may begin while the shop ends
+            await asyncio.wait([deployment])
+        away[service] = deployment.result()
     until = clock() + AFTER_DEPLOYMENTS * scale.factor
     return away, heard | await _heard_until(lambda: clock() >= until, watch)
 

@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
@@ -10,6 +11,7 @@ from typing import Any, cast
 
 import httpx
 from backing_services.processes import HttpReady, ProcessSpec, free_port
+from backing_services.waiting import eventually
 from shop_harness.services import SERVICES
 from shop_harness.system import LOOPBACK, System
 
@@ -57,12 +59,20 @@ class Watch:
         self._folders: list[Path] = []
         self._http = httpx.AsyncClient(timeout=5, trust_env=False)
 
-    async def start(self) -> None:
-        """Start both, and wait until they are ready. Raises ProcessFailedError."""
-        await self._start("alertmanager", self._receiver(), "--cluster.listen-address=")
-        await self._start("prometheus", self._targets())
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, system: System, scale: Scale) -> AsyncIterator["Watch"]:
+        """Both run in the block, and Prometheus has seen each service. Raises ProcessFailedError, StillWaitingError."""
+        watch = cls(system, scale)
+        try:
+            await watch._start("alertmanager", watch._receiver(), "--cluster.listen-address=")
+            await watch._start("prometheus", watch._targets())
+            await eventually(watch._sees_all, within=READY_SECONDS)
+            yield watch
+        finally:
+            await watch._close()
 
-    async def close(self) -> None:
+    async def _close(self) -> None:
         """End both, and forget what they saw."""
         for name in self._started:
             await self._system.supervisor.stop(name)
@@ -77,7 +87,7 @@ class Watch:
         labels = [alert["labels"] for alert in answer.raise_for_status().json()]
         return {Ringing(each["alertname"], each.get("job", "")) for each in labels}
 
-    async def sees_all(self) -> bool:
+    async def _sees_all(self) -> bool:
         """Whether Prometheus reaches every service. Raises httpx.HTTPError."""
         return {each["metric"]["job"] for each in await self._asked("query", query="up == 1")} >= set(SERVICES)
 

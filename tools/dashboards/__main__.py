@@ -72,19 +72,16 @@ def _fail(problem: str) -> NoReturn:
 
 async def _checked() -> Sequence[Asked]:
     begun = time()
-    async with Shop() as shop:
-        watch = Watch(shop, SCALE)
-        try:
-            await watch.start()
-            await eventually(watch.sees_all, within=30)
-            async with Load.running(shop.ports.url("orders"), RATE) as load:
-                await eventually(lambda: len(load.placed) > 5 * RATE, within=60)
-                for fault in (fault for fault in FAULTS if fault.name in SHOWN):
-                    print(f"dashboards: {fault.name}")
-                    await _until_it_rings(fault, shop, load, watch)
-                return await _last(watch, begun)
-        finally:
-            await watch.close()
+    async with (
+        Shop() as shop,
+        Watch.running(shop, SCALE) as watch,
+        Load.running(shop.ports.url("orders"), RATE) as load,
+    ):
+        await eventually(lambda: len(load.placed) > 5 * RATE, within=60)
+        for fault in (fault for fault in FAULTS if fault.name in SHOWN):
+            print(f"dashboards: {fault.name}")
+            await _until_it_rings(fault, shop, load, watch)
+        return await _last(watch, begun)
 
 
 async def _until_it_rings(fault: Fault, shop: Shop, load: Load, watch: Watch) -> None:

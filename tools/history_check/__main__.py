@@ -5,11 +5,8 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from queue import SimpleQueue
 from typing import Annotated
 
 import typer
@@ -17,7 +14,7 @@ import typer
 from tools.history_check.fixes import Change, MovedOnError, changes, make_copy_know, restore, take_back
 from tools.mistakes.levels import PYTEST, NotCollectedError, Stop, caught
 from tools.mistakes.mistake import Mistake, Project
-from tools.scratch import Scratch, ScratchError, scratch
+from tools.scratch import Scratch, ScratchError, in_copies, scratches
 
 ENOUGH = 0.98
 MOVED_ON, SAYS_THE_SAME, ADDED = "the code has moved on", "the code did the same before", "it added what tests import"
@@ -40,8 +37,7 @@ def main(
     try:
         every = list(islice(changes(), last))
         chosen = _chosen(every, only)
-        with ExitStack() as stack:
-            copies = [stack.enter_context(scratch()) for _ in range(at_once)]
+        with scratches(at_once) as copies:
             for copy in copies:
                 make_copy_know(copy.folder)
             outcomes = dict(_taken_back(chosen, copies))
@@ -68,27 +64,16 @@ def _chosen(every: Sequence[Change], only: str) -> Sequence[Change]:
 
 
 def _taken_back(chosen: Sequence[Change], copies: Sequence[Scratch]) -> Iterator[tuple[Change, Outcome]]:
-    free: SimpleQueue[Scratch] = SimpleQueue()
-    for copy in copies:
-        free.put(copy)
+    for change, outcome in in_copies(chosen, copies, _outcome_and_back):
+        print(f"{change.commit} {change.subject}\n   {_told(outcome)}", flush=True)
+        yield change, outcome
 
-    def judge(change: Change) -> Outcome:
-        copy = free.get()
-        try:
-            return _outcome(change, copy)
-        finally:
-            restore(copy.folder)
-            free.put(copy)
 
-    with ThreadPoolExecutor(len(copies)) as threads:
-        running = {threads.submit(judge, change): change for change in chosen}
-        try:
-            for done in as_completed(running):
-                change, outcome = running[done], done.result()
-                print(f"{change.commit} {change.subject}\n   {_told(outcome)}", flush=True)
-                yield change, outcome
-        finally:
-            threads.shutdown(cancel_futures=True)
+def _outcome_and_back(change: Change, copy: Scratch) -> Outcome:
+    try:
+        return _outcome(change, copy)
+    finally:
+        restore(copy.folder)
 
 
 def _outcome(change: Change, copy: Scratch) -> Outcome:

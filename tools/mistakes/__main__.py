@@ -3,9 +3,6 @@
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
-from queue import SimpleQueue
 from typing import Annotated
 
 import typer
@@ -14,7 +11,7 @@ from shop_harness.percentiles import percentile
 from tools.mistakes.catalogue import BY_PART
 from tools.mistakes.levels import LEVELS, Stop, caught
 from tools.mistakes.mistake import Mistake
-from tools.scratch import Scratch, ScratchError, scratch
+from tools.scratch import Scratch, ScratchError, in_copies, scratches
 
 ENOUGH = 0.95
 
@@ -37,8 +34,7 @@ def main(
     if not chosen:
         _end(f"mistakes: none has {only!r} in its title")
     try:
-        with ExitStack() as stack:
-            copies = [stack.enter_context(scratch()) for _ in range(min(at_once, len(chosen)))]
+        with scratches(min(at_once, len(chosen))) as copies:
             if sound:
                 _refuse_if_caught_anyway(chosen, copies)
             stops = dict(_made(chosen, copies))
@@ -67,34 +63,19 @@ def _refuse_if_caught_anyway(mistakes: Sequence[Mistake], copies: Sequence[Scrat
 def _made(
     mistakes: Sequence[Mistake], copies: Sequence[Scratch], *, quiet: bool = False
 ) -> Iterator[tuple[Mistake, Stop | None]]:
-    """Make each mistake in a copy that is free; yields them as they end. Raises ScratchError."""
-    free: SimpleQueue[Scratch] = SimpleQueue()
-    for copy in copies:
-        free.put(copy)
+    """Make each mistake; yields them as they end. Raises ScratchError."""
+    for number, (mistake, stop) in enumerate(in_copies(mistakes, copies, _stop_of), start=1):
+        if not quiet:
+            print(f"{number}. {mistake.project.folder}: {mistake.title}\n   {_told_of(mistake, stop)}\n", flush=True)
+        yield mistake, stop
 
-    def make(mistake: Mistake) -> Stop | None:
-        copy = free.get()
-        try:
-            with copy.with_edits(mistake.edits):
-                return caught(mistake, copy)
-        except ScratchError as error:
-            raise ScratchError(f"{mistake.title}: {error}") from None
-        finally:
-            free.put(copy)
 
-    with ThreadPoolExecutor(len(copies)) as threads:
-        running = {threads.submit(make, mistake): mistake for mistake in mistakes}
-        try:
-            for number, done in enumerate(as_completed(running), start=1):
-                mistake, stop = running[done], done.result()
-                if not quiet:
-                    print(
-                        f"{number}. {mistake.project.folder}: {mistake.title}\n   {_told_of(mistake, stop)}\n",
-                        flush=True,
-                    )
-                yield mistake, stop
-        finally:
-            threads.shutdown(cancel_futures=True)
+def _stop_of(mistake: Mistake, copy: Scratch) -> Stop | None:
+    try:
+        with copy.with_edits(mistake.edits):
+            return caught(mistake, copy)
+    except ScratchError as error:
+        raise ScratchError(f"{mistake.title}: {error}") from None
 
 
 def _told_of(mistake: Mistake, stop: Stop | None) -> str:

@@ -4,10 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Annotated
 
 import typer
@@ -15,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.mistakes.mistake import swap
-from tools.scratch import ROOT, Scratch, ScratchError, scratch
+from tools.scratch import ROOT, Scratch, ScratchError, in_copies, scratches
 from tools.sql_mutation.mutants import SqlMutant, mutants_of
 from tools.sql_mutation.survivors import reason_for
 
@@ -50,8 +47,7 @@ def main(
         return
     begun = time.monotonic()
     try:
-        with ExitStack() as stack:
-            copies = [stack.enter_context(scratch()) for _ in range(at_once)]
+        with scratches(at_once) as copies:
             _refuse_a_tree_that_fails(mutants, copies[0])
             alive = list(_survivors(mutants, copies))
     except ScratchError as error:
@@ -95,28 +91,15 @@ def _refuse_a_tree_that_fails(mutants: Sequence[SqlMutant], copy: Scratch) -> No
 
 
 def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch]) -> Iterator[SqlMutant]:
-    free: SimpleQueue[Scratch] = SimpleQueue()
-    for copy in copies:
-        free.put(copy)
+    for mutant, (killed, words) in in_copies(mutants, copies, _judged):
+        _tell(mutant, words)
+        if not killed:
+            yield mutant
 
-    def judge(mutant: SqlMutant) -> tuple[bool, str]:
-        copy = free.get()
-        try:
-            with copy.with_edits((swap(mutant.file, (copy.folder / mutant.file).read_text(), mutant.source),)):
-                return verdict_of(copy.run((*PYTEST, *_tests_of(mutant.file, copy.folder))))
-        finally:
-            free.put(copy)
 
-    with ThreadPoolExecutor(len(copies)) as threads:
-        running = {threads.submit(judge, mutant): mutant for mutant in mutants}
-        try:
-            for done in as_completed(running):
-                killed, words = done.result()
-                _tell(running[done], words)
-                if not killed:
-                    yield running[done]
-        finally:
-            threads.shutdown(cancel_futures=True)
+def _judged(mutant: SqlMutant, copy: Scratch) -> tuple[bool, str]:
+    with copy.with_edits((swap(mutant.file, (copy.folder / mutant.file).read_text(), mutant.source),)):
+        return verdict_of(copy.run((*PYTEST, *_tests_of(mutant.file, copy.folder))))
 
 
 def verdict_of(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:

@@ -73,11 +73,14 @@ def _provider(service: str, names: list[str]) -> Any:
     _check_headers()
     _check_batching()
     _check_sampler()
-    with _told_as_a_setting(), extra("otlp", of=EXPORTER):
-        from opentelemetry import trace  # noqa: PLC0415 - where nothing is exported, nothing is loaded
-        from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
-        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    try:
+        with extra("otlp", of=EXPORTER):
+            from opentelemetry import trace  # noqa: PLC0415 - where nothing is exported, nothing is loaded
+            from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415
+            from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+            from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(str(error)) from None
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return None
     own = {"service.name": service, **_version(service)}
@@ -182,14 +185,6 @@ def _check_sampler() -> None:
         is_ratio = False
     if not is_ratio:
         raise ConfigurationError(f"{RATIO}: must be a share from 0 to 1, such as 0.1, for {SAMPLER}={sampler}")
-
-
-@contextmanager
-def _told_as_a_setting() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(str(error)) from None
 
 
 def _value(variable: str) -> str:

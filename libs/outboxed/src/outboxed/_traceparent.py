@@ -1,9 +1,12 @@
-"""The running span of whoever uses OpenTelemetry in this process, as W3C `traceparent`."""
+"""W3C `traceparent` for whoever uses OpenTelemetry in this process: the running span as one, and one as a context."""
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from outboxed._extras import loaded
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
 
 
 def current_traceparent() -> str | None:
@@ -13,6 +16,14 @@ def current_traceparent() -> str | None:
     carrier: dict[str, str] = {}
     _propagator().inject(carrier)
     return carrier.get("traceparent")
+
+
+def context_of(traceparent: str) -> "Context":
+    """The context of a span elsewhere; without a span if the text can't be read. Needs OpenTelemetry."""
+    from opentelemetry.context import Context  # noqa: PLC0415 - whoever asks has it
+
+    found: Context = _propagator().extract({"traceparent": traceparent}, context=Context())
+    return found
 
 
 @cache

@@ -1,7 +1,7 @@
 """Traces: one trace follows a request through HTTP, the outbox, Kafka and the tasks, as W3C `traceparent`.
 
 Spans go to the provider that the process has set (`opentelemetry.trace.set_tracer_provider`). Where nobody has set
-one, a span is only its ids, for logs and headers. Attributes follow the semantic conventions: see `_conventions`.
+one, a span is only its ids, for logs and headers. SpanAttributes follow the semantic conventions: see `_conventions`.
 """
 
 import random
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from outboxed import _conventions as names
 from outboxed._extras import extra
-from outboxed._traceparent import current_traceparent
+from outboxed._traceparent import context_of, current_traceparent
 from outboxed._tracing import fail, tracer
 
 with extra("telemetry", of="outboxed.telemetry"):
@@ -22,7 +22,6 @@ with extra("telemetry", of="outboxed.telemetry"):
     from opentelemetry import trace
     from opentelemetry.context import Context
     from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 __all__ = [
     "Exemplar",
@@ -41,14 +40,13 @@ __all__ = [
     "set_failure",
 ]
 
-Attributes = Mapping[str, str | int]
+SpanAttributes = Mapping[str, str | int]
 Exemplar = dict[str, str] | None
 """A span as the labels of an exemplar; None for one that isn't recorded: nobody could look it up."""
 FAILED_STATUS = 400
 """Of a call. A request that is answered fails from SERVER_FAILED on. Source: semantic conventions, HTTP spans."""
 SERVER_FAILED = 500
 
-_propagator = TraceContextTextMapPropagator()
 _NOTHING = Context()
 
 
@@ -69,7 +67,7 @@ def continued_trace(
     name: str,
     traceparent: str | None,
     kind: SpanKind = SpanKind.INTERNAL,
-    attributes: Callable[[], Attributes] | None = dict,
+    attributes: Callable[[], SpanAttributes] | None = dict,
     /,
     **log_fields: object,
 ) -> Iterator[None]:
@@ -79,7 +77,7 @@ def continued_trace(
     called if somebody records spans; with None nobody does, and the span has its ids all the same. An error that leaves
     the block is the span's, and so is a cancellation.
     """
-    parent = _propagator.extract({"traceparent": traceparent}, context=_NOTHING) if traceparent else _NOTHING
+    parent = context_of(traceparent) if traceparent else _NOTHING
     above = trace.get_current_span(parent).get_span_context()
     span = _begun(name, parent, above, kind, attributes)
     ids = _labels(span.get_span_context())
@@ -90,7 +88,7 @@ def continued_trace(
 
 
 @contextmanager
-def outgoing_call(to: str, name: str, attributes: Callable[[], Attributes] = dict) -> Iterator[None]:
+def outgoing_call(to: str, name: str, attributes: Callable[[], SpanAttributes] = dict) -> Iterator[None]:
     """Run a call to the outside, such as `send e-mail` to the `mail server`, as a span of what runs."""
     above = trace.get_current_span().get_span_context()
     span = _begun(name, contexts.get_current(), above, SpanKind.CLIENT, lambda: {names.PEER: to, **attributes()})
@@ -123,7 +121,7 @@ def http_call(to: str, method: str, url: str, *, template: str) -> Iterator[Http
         yield HttpCall({"traceparent": traceparent} if traceparent else {})
 
 
-def _of_call(method: str, url: str, template: str) -> Attributes:
+def _of_call(method: str, url: str, template: str) -> SpanAttributes:
     parts = urlsplit(url)
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query_names(parts.query))
     return {
@@ -163,7 +161,7 @@ def current_trace() -> Trace:
     return Trace(contexts.get_current(), structlog.contextvars.get_contextvars())
 
 
-def set_attributes(attributes: Attributes, *, name: str | None = None) -> None:
+def set_attributes(attributes: SpanAttributes, *, name: str | None = None) -> None:
     """Say on the running span what was not known when it began; with `name` it gets another one."""
     span = trace.get_current_span()
     if span.is_recording():
@@ -186,7 +184,7 @@ def add_log_fields(**fields: object) -> None:
 
 
 def _begun(
-    name: str, parent: Context, above: SpanContext, kind: SpanKind, attributes: Callable[[], Attributes] | None
+    name: str, parent: Context, above: SpanContext, kind: SpanKind, attributes: Callable[[], SpanAttributes] | None
 ) -> Span:
     """A span that is recorded, or only its ids, if nobody records."""
     if attributes is not None and (recorder := tracer()) is not None:

@@ -1,13 +1,16 @@
-"""A worker whose calls, records and counts a test sees."""
+"""A worker whose calls, records and counts a test sees, and the spans that somebody records."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from outboxed._tracing import recorded_by
 from outboxed.storage import Clock
 from outboxed.tasks import TaskKind, Worker
 from outboxed.testing.memory import InMemoryTaskQueue
 
 from ..sample import in_memory_accounts
+from ..spans import Spans, recording
 from ..workers import Counts, Database, MakeWorker, Outside, Records
 
 
@@ -40,3 +43,11 @@ def make(database: Database, outside: Outside, records: Records, counts: Counts)
         return Worker([kind, *others], InMemoryTaskQueue(database), database, database.tasks_scheduled, counts)
 
     return worker
+
+
+@pytest.fixture
+def spans() -> Iterator[Spans]:
+    """Those of a provider that somebody has set."""
+    provider, exporter = recording()
+    with recorded_by(provider):
+        yield exporter

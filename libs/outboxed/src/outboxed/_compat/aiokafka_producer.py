@@ -14,9 +14,10 @@ from outboxed._stopping import at_most, shielded
 
 
 async def start_or_close(producer: AIOKafkaProducer, *, within: float, close_within: float) -> None:
-    """Start a producer, or close what it has begun. Raises TimeoutError after `within` seconds, and KafkaError.
+    """Start a producer, or close it again. Raises TimeoutError after `within` seconds, and KafkaError.
 
-    A start that is cancelled goes on for `close_within` seconds at most, to close its connection by itself.
+    A start that is cancelled goes on for `close_within` seconds at most, to close its first connection by itself; a
+    broker that says nothing for longer costs that connection.
     """
     starting = asyncio.create_task(producer.start())
     try:

@@ -276,7 +276,7 @@ class BatchConsumer(Generic[U]):
 
 def _age(record: Record, now: datetime) -> float | None:
     """Seconds since the producer recorded the event; the header may say anything."""
-    raw = next((value for name, value in record.headers if name == "ce_time"), None)
+    raw = _header(record, "ce_time")
     try:
         return (now - datetime.fromisoformat((raw or b"").decode())).total_seconds()
     except (ValueError, TypeError):
@@ -310,8 +310,12 @@ def _said_of_record(record: Record, group: str, operation: str, operation_type: 
 
 def _traceparent(record: Record) -> str | None:
     """That of a record that nobody could read, perhaps."""
-    raw = next((value for name, value in record.headers if name == "traceparent"), None)
+    raw = _header(record, "traceparent")
     return None if raw is None else raw.decode(errors="replace")
+
+
+def _header(record: Record, name: str) -> bytes | None:
+    return next((value for each, value in record.headers if each == name), None)
 
 
 def _position(record: Record) -> dict[str, object]:

@@ -8,6 +8,7 @@ from time import time_ns
 from typing import TYPE_CHECKING
 
 from outboxed import _conventions as names
+from outboxed._traceparent import context_of
 from outboxed._tracing import fail, tracer
 from outboxed.relay._row import WireRecord
 
@@ -47,14 +48,9 @@ class Sending:
         """Begin the span. If all rows were written in one span, it belongs to that one's trace; else it has its own."""
         from opentelemetry.context import Context  # noqa: PLC0415 - whoever records spans has it
         from opentelemetry.trace import Link, SpanKind, get_current_span  # noqa: PLC0415
-        from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
-            TraceContextTextMapPropagator,
-        )
 
-        extract = TraceContextTextMapPropagator().extract
         known = [each.decode() for each in self._traceparents if each is not None]
-        carriers = [{"traceparent": each} for each in known[:MOST_LINKS]]
-        causes = [extract(carrier, context=Context()) for carrier in carriers]
+        causes = [context_of(each) for each in known[:MOST_LINKS]]
         links = [Link(of) for cause in causes if (of := get_current_span(cause).get_span_context()).is_valid]
         attributes: dict[str, str | int] = {
             names.MESSAGING_SYSTEM: "kafka",

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from http import HTTPMethod
 from typing import Annotated, Any, Protocol
 from uuid import uuid4
 
@@ -36,7 +37,7 @@ _OURS: Any = {"tracing": False, "logs": False}
 neither, and pass by what they don't know."""
 QUIET_PATHS = frozenset({*PATHS, "/openapi.json"})
 """Paths that machines poll; their requests are neither logged nor recorded as spans."""
-METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
+METHODS = frozenset({*HTTPMethod, "QUERY"})
 """RFC 9110, RFC 5789 and the draft of QUERY: what the conventions take as names of their own."""
 OTHER = "other"
 """A request that no route takes."""
