@@ -63,7 +63,7 @@ async def test_a_transaction_that_idles_too_long_is_ended_and_gives_its_locks_ba
         async with transactions.engine.begin() as successor, asyncio.timeout(2):
             await successor.execute(sa.text("lock table accounts"))
 
-        # the client may not have read that it was ended; then asyncpg says that it's busy with that, and nobody wraps it
+        # a client that has not yet read of its end says only that it is busy, and SQLAlchemy does not wrap that
         with pytest.raises((sa.exc.DBAPIError, asyncpg.InternalClientError)) as ended:
             await frozen.execute(sa.text("select 1"))
     finally:
