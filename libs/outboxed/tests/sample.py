@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from outboxed.messages import Amount, ConsumedAmount, ConsumedEvent, Event, Record, Timestamp
-from outboxed.storage import Clock, SqlRepository, SqlUnitOfWork
+from outboxed.storage import Clock, SqlRepository, SqlUnitOfWork, Written
 from outboxed.testing.memory import InMemoryDatabase, InMemoryRepository, InMemoryUnitOfWork, State
 from outboxed.testing.records import event_record
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -67,7 +67,7 @@ class SqlAccounts(SqlUnitOfWork):
             connection, accounts, to_row=lambda account: vars(account).copy(), from_row=_account
         )
 
-    def repositories(self) -> Iterable[SqlRepository[Any]]:
+    def repositories(self) -> Iterable[Written]:
         return (self.accounts,)
 
     async def lock(self, keys: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from orders.domain import EmailTakenError, Order, Product, User
 from orders.ports import PageKey, StoredResponse
-from outboxed.storage import Clock
+from outboxed.storage import Clock, ConcurrentInsertError
 from outboxed.testing.memory import InMemoryDatabase, InMemoryRepository, InMemoryUnitOfWork, State
 
 
@@ -49,7 +49,7 @@ class InMemoryProducts:
 @dataclass(frozen=True)
 class IdempotencyRow:
     created_at: datetime
-    response: StoredResponse | None = None
+    response: StoredResponse
 
 
 class InMemoryIdempotencyKeys:
@@ -57,15 +57,18 @@ class InMemoryIdempotencyKeys:
         self._rows = rows
         self._now = now
 
-    async def claim(self, user_id: UUID, key: str, request_hash: str) -> StoredResponse | None:  # noqa: ARG002 - SQL keeps it at once
-        row = self._rows.get((user_id, key))
-        if row is not None and row.created_at > self._now - timedelta(hours=24):
-            return row.response
-        self._rows[user_id, key] = IdempotencyRow(self._now)
-        return None
+    async def find(self, user_id: UUID, key: str) -> StoredResponse | None:
+        row = self._kept(user_id, key)
+        return row.response if row else None
 
-    async def store(self, user_id: UUID, key: str, response: StoredResponse) -> None:
+    def add(self, user_id: UUID, key: str, response: StoredResponse) -> None:
+        if self._kept(user_id, key):
+            raise ConcurrentInsertError(key)
         self._rows[user_id, key] = IdempotencyRow(self._now, response)
+
+    def _kept(self, user_id: UUID, key: str) -> IdempotencyRow | None:
+        row = self._rows.get((user_id, key))
+        return row if row is not None and row.created_at > self._now - timedelta(hours=24) else None
 
 
 class InMemoryOrdersUnitOfWork(InMemoryUnitOfWork):

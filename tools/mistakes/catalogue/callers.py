@@ -14,41 +14,35 @@ MISTAKES = (
         "an idempotency key is looked up without its user",
         "Once two users share a key: a 500, or the other's answer.",
         ORDERS,
-        (swap(STORAGE, '    idempotency_keys.c.user_id == sa.bindparam("of_user"),\n    idem', "    idem"),),
+        (swap(STORAGE, '        idempotency_keys.c.user_id == sa.bindparam("of_user"),\n', ""),),
     ),
     Mistake(
-        "an answer is stored under the key of all users",
-        "The second user's answer takes the place of the first one's.",
+        "a key's second answer takes the place of the first",
+        "Of twins each places an order.",
         ORDERS,
-        (
-            swap(
-                STORAGE,
-                "sa.update(idempotency_keys).where(*_IS_KEY)",
-                "sa.update(idempotency_keys).where(_IS_KEY[1])",
-            ),
-        ),
-    ),
-    Mistake(
-        "a key that is claimed again is always fresh",
-        "A repeated request places a second order.",
-        ORDERS,
-        (
-            Edit(
-                STORAGE,
-                r'            where=idempotency_keys\.c\.created_at <= sa\.bindparam\("forgotten", type_=_TIME\),\n',
-                "",
-            ),
-        ),
+        (swap(STORAGE, ", set_=fresh, where=forgotten)", ", set_=fresh)"),),
     ),
     Mistake(
         "a key is never forgotten",
         "A client that counts its keys anew is answered with an order of last year.",
         ORDERS,
+        (swap(STORAGE, '        idempotency_keys.c.created_at > sa.bindparam("forgotten"),\n', ""),),
+    ),
+    Mistake(
+        "a key that was forgotten can't be used again",
+        "A client that counts its keys anew gets an error for a day.",
+        ORDERS,
+        (swap(STORAGE, "sa.literal(IDEMPOTENCY_KEPT)\n", "sa.literal(2 * IDEMPOTENCY_KEPT)\n"),),
+    ),
+    Mistake(
+        "a twin that was slower is answered with an error",
+        "A customer who pressed twice is told that the order failed.",
+        ORDERS,
         (
-            swap(
-                STORAGE,
-                'where=idempotency_keys.c.created_at <= sa.bindparam("forgotten", type_=_TIME)',
-                'where=idempotency_keys.c.created_at < sa.bindparam("forgotten", type_=_TIME) - timedelta(days=9)',
+            Edit(
+                IDEMPOTENCY,
+                r"            return await self\._answer_once\(unit_of_work, work\)\n\n",
+                "            raise\n\n",
             ),
         ),
     ),
@@ -56,7 +50,7 @@ MISTAKES = (
         "another body under a used key gets the old answer",
         "A customer takes another order for this one.",
         ORDERS,
-        (swap(IDEMPOTENCY, "if stored is not None and stored.request_hash != self._request_hash:", "if False:"),),
+        (swap(IDEMPOTENCY, "if stored.request_hash != self._request_hash:", "if False:"),),
     ),
     Mistake(
         "what a request is known by leaves its payment method out",
@@ -71,8 +65,8 @@ MISTAKES = (
         (
             swap(
                 STORAGE,
-                "            set_=fresh,\n",
-                '            set_={name: value for name, value in fresh.items() if name != "created_at"},\n',
+                '(*_ANSWER, "created_at")}\n',
+                "_ANSWER}\n",
             ),
         ),
     ),

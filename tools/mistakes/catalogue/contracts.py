@@ -106,16 +106,15 @@ MISTAKES = (
         (
             Edit(
                 f"{OUTBOXED_SOURCES}/storage/_unit_of_work.py",
-                r"( +)for repository in self\.repositories\(\):\n.*?await self\._insert_events\(\)\n",
-                r"\1if self.events.appended:\n"
-                r"\1    await self._insert_events()\n"
-                r"\1for repository in self.repositories():\n"
-                r"\1    await repository.flush()\n",
+                r"( +)await write\(self\.connection, list\(self\._writes\(\)\)\)\n",
+                r"\1await write(self.connection, list(self._writes()))\n"
+                r"\1async with self.connection.engine.begin() as early:\n"
+                r"\1    await early.execute(insertion_into(tables.outbox), rows_of(self.events.appended))\n",
             ),
             Edit(
                 f"{OUTBOXED_SOURCES}/storage/_unit_of_work.py",
-                r"( +)(await _INSERT_EVENTS\.rows\()self\.connection",
-                r"\1async with self.connection.engine.begin() as early:\n\1    \2early",
+                r" +if self\.events\.appended:\n( +yield Write\(_EVENTS)",
+                r"        if False:\n\1",
             ),
         ),
         gate="parity",

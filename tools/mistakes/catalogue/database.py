@@ -7,6 +7,7 @@ from tools.scratch import Edit
 OUTBOXED_SOURCES = "libs/outboxed/src/outboxed"
 STORAGE = f"{OUTBOXED_SOURCES}/storage"
 REPOSITORY, UNIT_OF_WORK = f"{STORAGE}/_repository.py", f"{STORAGE}/_unit_of_work.py"
+STATEMENTS, WRITES = f"{STORAGE}/_statements.py", f"{STORAGE}/_writes.py"
 RETENTION, INBOX = f"{STORAGE}/_retention.py", f"{STORAGE}/_inbox.py"
 ROWS, COUNTS = f"{OUTBOXED_SOURCES}/relay/_rows.py", f"{OUTBOXED_SOURCES}/process/_counts.py"
 LETTERS = f"{OUTBOXED_SOURCES}/storage/_letters.py"
@@ -45,7 +46,7 @@ MISTAKES = (
         "a new row that is there already is passed over",
         "The transaction commits as if it had written it.",
         OUTBOXED,
-        (Edit(REPOSITORY, r"(async def _insert.*?)if written != len\(rows\):", r"\1if False:"),),
+        (swap(REPOSITORY, "rows, partial(self._were_there, len(rows)))", "rows)"),),
     ),
     Mistake(
         "any conflict of a new row counts as one of its id",
@@ -60,8 +61,8 @@ MISTAKES = (
         (
             swap(
                 UNIT_OF_WORK,
-                "sa.select(*_NEW_EVENTS.columns).order_by(_NEW_EVENTS.table.c.position)",
-                "sa.select(*_NEW_EVENTS.columns).order_by(_NEW_EVENTS.table.c.position.desc())",
+                "sa.select(*new.columns).where(after).order_by(new.table.c.position)",
+                "sa.select(*new.columns).where(after).order_by(new.table.c.position.desc())",
             ),
         ),
     ),
@@ -72,11 +73,53 @@ MISTAKES = (
         (
             Edit(
                 UNIT_OF_WORK,
-                r"( +)for repository in self\.repositories\(\):\n +await repository\.flush\(\)\n"
-                r"( +if self\.events\.appended:\n +await self\._insert_events\(\)\n)",
-                r"\2\1for repository in self.repositories():\n\1    await repository.flush()\n",
+                r"(        for repository in self\.repositories\(\):\n +yield from repository\.writes\(\)\n)"
+                r"(        if self\.events\.appended:\n[^\n]*\n)",
+                r"\2\1",
             ),
         ),
+    ),
+    Mistake(
+        "of what is written together no part waits for the one before",
+        "Outbox rows of one order change places, as PostgreSQL pleases.",
+        OUTBOXED,
+        (swap(WRITES, "            after = count >= 0\n", ""),),
+    ),
+    Mistake(
+        "a statement of its own commits what it could not write whole",
+        "An order has no event, and nobody is told.",
+        OUTBOXED,
+        (swap(WRITES, "sa.case((whole, 1), else_=0)", "sa.case((whole, 1), else_=1)"),),
+    ),
+    Mistake(
+        "what is written together is committed by itself within a transaction",
+        "A handler's error takes back a part of what it did.",
+        OUTBOXED,
+        (
+            swap(
+                STATEMENTS,
+                "            not connection.in_transaction()\n            and self",
+                "            self",
+            ),
+        ),
+    ),
+    Mistake(
+        "behind a pooler a statement has no transaction",
+        "It has no time-outs: one lock that is never given back holds the pool.",
+        OUTBOXED,
+        (
+            Edit(
+                STATEMENTS,
+                r"            and not connection\.sync_connection\.get_execution_options\(\)[^\n]*\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a session that looks at one moment sees each commit",
+        "A project's own isolation is gone without a word.",
+        OUTBOXED,
+        (swap(STATEMENTS, "            and sees_each_commit(connection)\n", ""),),
     ),
     Mistake(
         "others are told before the commit",
@@ -85,9 +128,9 @@ MISTAKES = (
         (
             Edit(
                 UNIT_OF_WORK,
-                r"            try:\n                await _commit\(connection\)\n"
+                r"            try:\n                await uow.flush\(\)\n                await _commit\(connection\)\n"
                 r"            finally:[^\n]*\n                self\._tell\(uow\)\n",
-                r"            self._tell(uow)\n            await _commit(connection)\n",
+                r"            await uow.flush()\n            self._tell(uow)\n            await _commit(connection)\n",
             ),
         ),
     ),

@@ -126,7 +126,8 @@ async def test_sqlalchemy_lets_a_cursor_run_a_statement_by_itself(
     try:
         async with engine.connect() as connection:
             inside: Any = connection.sync_connection
-            cursor = inside.connection.dbapi_connection.cursor()
+            adapter: Any = inside.connection.dbapi_connection
+            cursor = adapter.cursor()
             await cursor._prepare_and_execute("select 1, 2.5", ())  # noqa: SLF001 - whether it's there is the point
             found, oids = [tuple(row) for row in cursor._rows], [column[1] for column in cursor.description]  # noqa: SLF001
             dialect: Any = connection.dialect
@@ -136,7 +137,9 @@ async def test_sqlalchemy_lets_a_cursor_run_a_statement_by_itself(
     assert (found, oids) == ([(1, Decimal("2.5"))], [23, 1700]), "the cursor runs statements in another way"
     for part, name in (
         (inside, "_handle_dbapi_exception"),
-        (inside, "_has_events"),
+        (inside, "dispatch"),
+        (adapter, "autocommit"),
+        (adapter, "isolation_level"),
         (inside, "_echo"),
         (dialect, "_invalidate_schema_cache"),
         (dialect, "_invalidate_schema_cache_asof"),

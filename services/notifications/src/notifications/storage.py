@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from outboxed.storage import Clock, SqlRepository, SqlUnitOfWork
+from outboxed.storage import Clock, SqlRepository, SqlUnitOfWork, Written
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,8 +34,8 @@ class SqlNotificationsUnitOfWork(SqlUnitOfWork):
         super().__init__(connection, source=source, clock=clock, now=now)
         self.notifications = SqlNotifications(connection)
 
-    def repositories(self) -> Iterable[SqlRepository[Any]]:
-        """Flushed in this order."""
+    def repositories(self) -> Iterable[Written]:
+        """Written in this order."""
         return (self.notifications,)
 
     async def lock(self, keys: Sequence[str]) -> None:

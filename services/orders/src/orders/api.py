@@ -16,8 +16,8 @@ from outboxed.web import ApiError, Caller, ErrorResponse, Principal, not_found, 
 from orders import handlers, queries
 from orders.domain import EmailTakenError, Order, OrderNotFoundError, UnknownSkuError, UserNotFoundError, UserRole
 from orders.handlers import OrderPolicy, PlaceOrder, RegisterUser
-from orders.idempotency import IdempotentRequest
-from orders.ports import PageKey, PasswordHasher, StoredResponse, UnitOfWork
+from orders.idempotency import Answer, IdempotentRequest
+from orders.ports import PageKey, PasswordHasher, UnitOfWork
 from orders.rate_limit import RateLimiter
 from orders.schemas import (
     MembershipRequest,
@@ -120,22 +120,21 @@ async def list_products(needs: Needs) -> ProductsResponse:
 
 @router.post("/orders", status_code=201, response_model=OrderResponse, tags=["orders"], responses=UNAUTHENTICATED)
 async def place_order(body: PlaceOrderRequest, key: IdempotencyKey, caller: Caller, needs: Needs) -> Response:
-    idempotent = IdempotentRequest(caller.user_id, key, body)
     command = PlaceOrder(caller.user_id, body.quantities, body.payment_method)
+
+    async def place(uow: UnitOfWork) -> Answer:
+        order = await handlers.place_order(command, uow, needs.policy)
+        add_log_fields(order_id=str(order.id))
+        return Answer(201, _json(order), f"{PREFIX}/orders/{order.id}")
+
     try:
-        async with needs.unit_of_work() as uow:
-            if (stored := await idempotent.stored_response(uow)) is not None:
-                return _response(stored, replayed=True)
-            order = await handlers.place_order(command, uow, needs.policy)
-            add_log_fields(order_id=str(order.id))
-            location = f"{PREFIX}/orders/{order.id}"
-            stored = await idempotent.store(uow, status=201, body=_json(order), location=location)
+        answer, replayed = await IdempotentRequest(caller.user_id, key, body).answer(needs.unit_of_work, place)
     except UnknownSkuError as error:
         details = [{"field": f"body.items.{_index(body, sku)}.sku", "message": "unknown sku"} for sku in error.skus]
         raise ApiError(422, "UNKNOWN_SKU", str(error), details=details) from None
     except UserNotFoundError:
         raise unauthenticated("the token's user does not exist") from None
-    return _response(stored, replayed=False)
+    return _response(answer, replayed=replayed)
 
 
 @router.get("/orders/{order_id}", tags=["orders"], responses=NOT_FOUND)
@@ -179,11 +178,11 @@ def _json(order: Order) -> str:
     return OrderResponse.of(order).model_dump_json()
 
 
-def _response(stored: StoredResponse, *, replayed: bool) -> Response:
-    headers = {"Location": stored.location}
+def _response(answer: Answer, *, replayed: bool) -> Response:
+    headers = {"Location": answer.location}
     if replayed:
         headers["Idempotency-Replayed"] = "true"
-    return Response(stored.body, status_code=stored.status, media_type="application/json", headers=headers)
+    return Response(answer.body, status_code=answer.status, media_type="application/json", headers=headers)
 
 
 def _address(request: Request) -> str:

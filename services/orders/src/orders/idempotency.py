@@ -2,19 +2,33 @@
 
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 from outboxed.failpoints import failpoint
+from outboxed.ports import UnitOfWorkFactory
+from outboxed.storage import ConcurrentInsertError
 from outboxed.web import ApiError
 from pydantic import BaseModel
 
 from orders.ports import StoredResponse, UnitOfWork
 
 
-class IdempotentRequest:
-    """One request under a key; works inside the transaction that does the work.
+@dataclass(frozen=True)
+class Answer:
+    """What a request is answered: `status`, `body`, and the `location` of what was made."""
 
-    Only what is stored there counts, so an error leaves the key free, and a concurrent twin waits and then replays.
+    status: int
+    body: str
+    location: str
+
+
+class IdempotentRequest:
+    """One request under a key.
+
+    Its answer is stored in the transaction that does the work. So an error leaves the key free. Of concurrent twins one
+    is stored; the others wait for it, do nothing, and give its answer.
     """
 
     def __init__(self, user_id: UUID, key: str, request: BaseModel) -> None:
@@ -22,22 +36,38 @@ class IdempotentRequest:
         self._key = key
         self._request_hash = _hash(request)
 
-    @failpoint("idempotency.claim")
-    async def stored_response(self, uow: UnitOfWork) -> StoredResponse | None:
-        """The answer that the key already has; None claims the key. Raises ApiError for another body."""
-        stored = await uow.idempotency_keys.claim(self._user_id, self._key, self._request_hash)
-        if stored is not None and stored.request_hash != self._request_hash:
+    async def answer(
+        self, unit_of_work: UnitOfWorkFactory[UnitOfWork], work: Callable[[UnitOfWork], Awaitable[Answer]]
+    ) -> tuple[Answer, bool]:
+        """The answer, and whether it's that of an earlier request.
+
+        Raises ApiError for another body, and what `work` raises.
+        """
+        try:
+            return await self._answer_once(unit_of_work, work)
+        except ConcurrentInsertError:  # a twin was faster
+            return await self._answer_once(unit_of_work, work)
+
+    async def _answer_once(
+        self, unit_of_work: UnitOfWorkFactory[UnitOfWork], work: Callable[[UnitOfWork], Awaitable[Answer]]
+    ) -> tuple[Answer, bool]:
+        async with unit_of_work() as uow:
+            if (earlier := await self._earlier(uow)) is not None:
+                return earlier, True
+            answer = await work(uow)
+            uow.idempotency_keys.add(self._user_id, self._key, StoredResponse(self._request_hash, **vars(answer)))
+        return answer, False
+
+    @failpoint("idempotency.find")
+    async def _earlier(self, uow: UnitOfWork) -> Answer | None:
+        stored = await uow.idempotency_keys.find(self._user_id, self._key)
+        if stored is None:
+            return None
+        if stored.request_hash != self._request_hash:
             raise ApiError(
                 422, "IDEMPOTENCY_KEY_REUSED", "this Idempotency-Key was used with another body: choose a new one"
             )
-        return stored
-
-    @failpoint("idempotency.store")
-    async def store(self, uow: UnitOfWork, *, status: int, body: str, location: str) -> StoredResponse:
-        """Keep the answer."""
-        response = StoredResponse(self._request_hash, status, body, location)
-        await uow.idempotency_keys.store(self._user_id, self._key, response)
-        return response
+        return Answer(stored.status, stored.body, stored.location)
 
 
 def _hash(request: BaseModel) -> str:

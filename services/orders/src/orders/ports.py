@@ -77,15 +77,16 @@ class StoredResponse:
 class IdempotencyKeys(Protocol):
     """One row a user and key, kept for 24 hours."""
 
-    async def claim(self, user_id: UUID, key: str, request_hash: str) -> StoredResponse | None:
-        """Claim the key for this transaction, or return the answer that it already has.
-
-        A concurrent claim waits until this transaction has ended.
-        """
+    async def find(self, user_id: UUID, key: str) -> StoredResponse | None:
+        """The answer that was committed under a key."""
         ...
 
-    async def store(self, user_id: UUID, key: str, response: StoredResponse) -> None:
-        """Keep the answer of a claimed key."""
+    def add(self, user_id: UUID, key: str, response: StoredResponse) -> None:
+        """Keep an answer.
+
+        The end of the transaction waits for a concurrent one of the same key, and raises ConcurrentInsertError if that
+        has committed.
+        """
         ...
 
 

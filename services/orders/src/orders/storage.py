@@ -7,7 +7,19 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from outboxed.storage import Clock, Retention, SqlRepository, SqlUnitOfWork, Statement
+from outboxed.storage import (
+    Clock,
+    ConcurrentInsertError,
+    Retention,
+    SqlRepository,
+    SqlUnitOfWork,
+    Statement,
+    UnnestedRows,
+    Write,
+    WriteForm,
+    Written,
+    column_types,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -133,7 +145,7 @@ class SqlProducts:
         return [Product(**row) for row in found.mappings()]
 
     async def find(self, skus: Iterable[str]) -> dict[str, Product]:
-        found = await _FIND_PRODUCTS.mappings(self._connection, {"skus": list(skus)})
+        found = await _FIND_PRODUCTS.mappings(self._connection, {"skus": list(skus)}, alone=True)
         return {product.sku: product for product in (Product(**row) for row in found)}
 
     async def put(self, new: Iterable[Product]) -> None:
@@ -147,18 +159,26 @@ class SqlIdempotencyKeys:
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         self._connection = connection
         self._now = now
+        self._added: list[dict[str, object]] = []
 
-    async def claim(self, user_id: UUID, key: str, request_hash: str) -> StoredResponse | None:
-        """See ports.IdempotencyKeys. An insert waits for a concurrent one of the same key."""
-        owned = {"of_user": user_id, "of_key": key}
-        times = {"now": self._now, "forgotten": self._now - IDEMPOTENCY_KEPT}
-        if await _CLAIM_KEY.rows(self._connection, {**owned, **times, "hash": request_hash}):
-            return None
-        ((hash_, status, body, location),) = await _FIND_KEY.rows(self._connection, owned)
-        return StoredResponse(hash_, status, body, location)
+    async def find(self, user_id: UUID, key: str) -> StoredResponse | None:
+        """See ports.IdempotencyKeys. A key that is too old is as good as none."""
+        sought = {"of_user": user_id, "of_key": key, "forgotten": self._now - IDEMPOTENCY_KEPT}
+        found = await _FIND_KEY.rows(self._connection, sought, alone=True)
+        return StoredResponse(*found[0]) if found else None
 
-    async def store(self, user_id: UUID, key: str, response: StoredResponse) -> None:
-        await _STORE_KEY.rows(self._connection, {"of_user": user_id, "of_key": key, **vars(response)})
+    def add(self, user_id: UUID, key: str, response: StoredResponse) -> None:
+        """See ports.IdempotencyKeys."""
+        self._added.append({"user_id": user_id, "key": key, **vars(response), "created_at": self._now})
+
+    @property
+    def has_changes(self) -> bool:
+        return bool(self._added)
+
+    def writes(self) -> Iterator[Write]:
+        """What was added; an insertion waits for a concurrent one of the same key."""
+        if self._added:
+            yield Write(_NEW_KEYS, self._added, _were_there)
 
 
 class SqlOrdersUnitOfWork(SqlUnitOfWork):
@@ -169,9 +189,9 @@ class SqlOrdersUnitOfWork(SqlUnitOfWork):
         self.products = SqlProducts(connection)
         self.idempotency_keys = SqlIdempotencyKeys(connection, now)
 
-    def repositories(self) -> Iterable[SqlRepository[Any]]:
-        """Flushed in this order."""
-        return (self.users, self.orders)
+    def repositories(self) -> Iterable[Written]:
+        """Written in this order: who waits for a twin holds no lock of another row."""
+        return (self.idempotency_keys, self.users, self.orders)
 
     async def lock(self, keys: Sequence[str]) -> None:
         """Events are keyed by order id."""
@@ -191,36 +211,30 @@ def settled(uow: SqlOrdersUnitOfWork) -> Iterator[tuple[str, float]]:
             yield (first.reason or first.status).value.lower(), (first.at - order.placed_at).total_seconds()
 
 
-def _claim_key() -> Statement:
-    """Insert a key; one that is too old is as good as none."""
-    answer = dict.fromkeys(("status", "body", "location"), sa.null())
-    fresh = {"request_hash": sa.bindparam("hash"), "created_at": sa.bindparam("now", type_=_TIME), **answer}
-    owned = {"user_id": sa.bindparam("of_user", type_=sa.Uuid()), "key": sa.bindparam("of_key")}
-    claim = (
-        insert(idempotency_keys)
-        .values({**owned, **fresh})
-        .on_conflict_do_update(
-            index_elements=["user_id", "key"],
-            set_=fresh,
-            where=idempotency_keys.c.created_at <= sa.bindparam("forgotten", type_=_TIME),
-        )
-        .returning(idempotency_keys.c.key)
-    )
-    return Statement(claim)
-
-
 _ANSWER = ("request_hash", "status", "body", "location")
 """Columns of a StoredResponse."""
 
 
-_IS_KEY = (
-    idempotency_keys.c.user_id == sa.bindparam("of_user"),
-    idempotency_keys.c.key == sa.bindparam("of_key"),
-)
-_CLAIM_KEY = _claim_key()
-_FIND_KEY = Statement(sa.select(*(idempotency_keys.c[name] for name in _ANSWER)).where(*_IS_KEY))
-_STORE_KEY = Statement(
-    sa.update(idempotency_keys).where(*_IS_KEY).values({name: sa.bindparam(name) for name in _ANSWER})
+def _insertion_of_keys(new: UnnestedRows, after: sa.ColumnElement[bool]) -> Any:
+    """A key that is too old is as good as none."""
+    statement = insert(idempotency_keys).from_select(new.names, sa.select(*new.columns).where(after))
+    fresh = {name: statement.excluded[name] for name in (*_ANSWER, "created_at")}
+    forgotten = idempotency_keys.c.created_at <= statement.excluded.created_at - sa.literal(IDEMPOTENCY_KEPT)
+    replaced = statement.on_conflict_do_update(index_elements=["user_id", "key"], set_=fresh, where=forgotten)
+    return replaced.returning(idempotency_keys.c.key)
+
+
+async def _were_there(_: int) -> None:
+    raise ConcurrentInsertError("another request with this idempotency key was faster")
+
+
+_NEW_KEYS = WriteForm(column_types(idempotency_keys, ["user_id", "key", *_ANSWER, "created_at"]), _insertion_of_keys)
+_FIND_KEY = Statement(
+    sa.select(*(idempotency_keys.c[name] for name in _ANSWER)).where(
+        idempotency_keys.c.user_id == sa.bindparam("of_user"),
+        idempotency_keys.c.key == sa.bindparam("of_key"),
+        idempotency_keys.c.created_at > sa.bindparam("forgotten"),
+    )
 )
 _FIND_PRODUCTS = Statement(
     sa.select(products).where(products.c.sku == sa.any_(sa.bindparam("skus", type_=sa.ARRAY(sa.Text))))

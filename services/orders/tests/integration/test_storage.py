@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from orders.app import OVERDUE, SETTLING
 from orders.domain import Order, OrderStatus
+from orders.ports import StoredResponse
 from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, orders, users
 from outboxed.messages import EventIdentity
 from outboxed.ports import NewTask
@@ -109,7 +110,7 @@ async def _save_and_fail(transactions: Transactions, order: Order) -> None:
 async def test_what_is_too_old_is_pruned_and_nothing_else(transactions: Transactions, clock: Clock) -> None:
     user = UserFactory.create()
     async with transactions() as uow:
-        await uow.idempotency_keys.claim(user.id, "old", "hash")
+        uow.idempotency_keys.add(user.id, "old", StoredResponse("hash", 201, "{}", "/"))
         await uow.inbox.insert([EventIdentity("/payments", "old")])
     pruner = Pruner(transactions.engine, clock, RETENTIONS)
 

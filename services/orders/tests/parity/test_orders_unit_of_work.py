@@ -12,6 +12,7 @@ import pytest
 from orders.domain import EmailTakenError, Order, OrderStatus
 from orders.ports import PageKey, StoredResponse, UnitOfWork
 from orders.storage import orders
+from outboxed.storage import ConcurrentInsertError
 from outboxed.testing.adapters import Backend, failed_transaction
 from outboxed.testing.fixtures import new_id
 from outboxed.testing.suites.repository import RepositorySuite
@@ -194,78 +195,79 @@ async def test_products_are_listed_by_sku_and_replaced_when_put_again(backend: B
 user_id = new_id
 
 
-async def claim(backend: Backend, user_id: UUID, key: str = "key", request_hash: str = "hash-1") -> Any:
+async def answered(backend: Backend, user_id: UUID, key: str = "key", request_hash: str = "hash-1") -> Any:
+    """The answer that the key has; None where it has one only now."""
     async with backend.database() as uow:
-        stored = await uow.idempotency_keys.claim(user_id, key, request_hash)
-        if stored is None:
-            await uow.idempotency_keys.store(user_id, key, replace(ANSWER, request_hash=request_hash))
-        return stored
+        earlier = await uow.idempotency_keys.find(user_id, key)
+        if earlier is None:
+            uow.idempotency_keys.add(user_id, key, replace(ANSWER, request_hash=request_hash))
+        return earlier
 
 
-async def test_a_key_is_claimed_once_and_then_gives_its_answer(backend: Backend, user_id: UUID) -> None:
-    assert await claim(backend, user_id) is None
-    assert await claim(backend, user_id) == ANSWER
-    assert await claim(backend, user_id, request_hash="hash-2") == ANSWER
+async def test_a_key_has_the_answer_that_it_was_given_first(backend: Backend, user_id: UUID) -> None:
+    assert await answered(backend, user_id) is None
+    assert await answered(backend, user_id) == ANSWER
+    assert await answered(backend, user_id, request_hash="hash-2") == ANSWER
 
 
 async def test_a_key_belongs_to_its_user(backend: Backend, user_id: UUID) -> None:
-    await claim(backend, user_id)
+    await answered(backend, user_id)
 
-    assert await claim(backend, uuid4()) is None
-    assert await claim(backend, user_id, key="Key") is None
+    assert await answered(backend, uuid4()) is None
+    assert await answered(backend, user_id, key="Key") is None
 
 
 async def test_two_users_with_one_key_each_get_their_own_answer_however_often_they_ask(backend: Backend) -> None:
     hashes = {uuid4(): "hash-1", uuid4(): "hash-2"}
     for user_id, request_hash in hashes.items():
-        assert await claim(backend, user_id, request_hash=request_hash) is None
+        assert await answered(backend, user_id, request_hash=request_hash) is None
 
     for _ in range(2):
         for user_id, request_hash in hashes.items():
-            again = await claim(backend, user_id, request_hash=request_hash)
+            again = await answered(backend, user_id, request_hash=request_hash)
             assert again == replace(ANSWER, request_hash=request_hash)
 
 
-async def test_a_claim_whose_transaction_failed_leaves_the_key_free(backend: Backend, user_id: UUID) -> None:
+async def test_an_answer_whose_transaction_failed_leaves_the_key_free(backend: Backend, user_id: UUID) -> None:
     async with failed_transaction(backend.database) as uow:
-        assert await uow.idempotency_keys.claim(user_id, "key", "hash-1") is None
+        uow.idempotency_keys.add(user_id, "key", ANSWER)
 
-    assert await claim(backend, user_id) is None
+    assert await answered(backend, user_id) is None
 
 
 async def test_a_key_is_kept_for_24_hours_and_then_new(backend: Backend, user_id: UUID) -> None:
-    await claim(backend, user_id)
+    await answered(backend, user_id)
 
     backend.clock.advance(timedelta(hours=23, minutes=59))
-    assert await claim(backend, user_id, request_hash="hash-2") == ANSWER
+    assert await answered(backend, user_id, request_hash="hash-2") == ANSWER
     backend.clock.advance(timedelta(minutes=1))
-    assert await claim(backend, user_id, request_hash="hash-2") is None
+    assert await answered(backend, user_id, request_hash="hash-2") is None
 
-    assert await claim(backend, user_id) == replace(ANSWER, request_hash="hash-2")
+    assert await answered(backend, user_id) == replace(ANSWER, request_hash="hash-2")
+    backend.clock.advance(timedelta(hours=23, minutes=59))
+    assert await answered(backend, user_id) == replace(ANSWER, request_hash="hash-2")
 
 
-async def test_of_concurrent_claims_one_wins_and_the_others_get_its_answer(backend: Backend, user_id: UUID) -> None:
-    outcomes = await asyncio.gather(*(claim(backend, user_id) for _ in range(6)))
+async def test_a_second_answer_of_a_key_is_refused_with_all_that_came_with_it(backend: Backend, user_id: UUID) -> None:
+    await answered(backend, user_id)
+    order = OrderFactory.create()
+
+    async def place() -> None:
+        async with backend.database() as uow:
+            uow.orders.add(order)
+            uow.idempotency_keys.add(user_id, "key", replace(ANSWER, request_hash="hash-2"))
+
+    with pytest.raises(ConcurrentInsertError):
+        await place()
+
+    assert await answered(backend, user_id) == ANSWER
+    async with backend.database() as uow:
+        assert await uow.orders.find(order.id) is None
+
+
+async def test_of_concurrent_answers_of_a_key_one_is_kept(backend: Backend, user_id: UUID) -> None:
+    outcomes = await asyncio.gather(*(answered(backend, user_id) for _ in range(6)), return_exceptions=True)
 
     assert outcomes.count(None) == 1
-    assert outcomes.count(ANSWER) == 5
-
-
-async def test_a_claim_waits_for_the_one_before_and_wins_if_that_fails(backend: Backend, user_id: UUID) -> None:
-    claimed, fail = asyncio.Event(), asyncio.Event()
-
-    async def failing() -> None:
-        async with failed_transaction(backend.database) as uow:
-            await uow.idempotency_keys.claim(user_id, "key", "hash-1")
-            claimed.set()
-            await fail.wait()
-
-    first = asyncio.create_task(failing())
-    await claimed.wait()
-    second = asyncio.create_task(claim(backend, user_id))
-    done, _ = await asyncio.wait({second}, timeout=0.02)
-    fail.set()
-
-    assert not done
-    assert await second is None
-    await first
+    assert all(each is None or each == ANSWER or isinstance(each, ConcurrentInsertError) for each in outcomes)
+    assert await answered(backend, user_id) == ANSWER

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from outboxed.storage import Clock, SqlRepository, SqlUnitOfWork
+from outboxed.storage import Clock, SqlRepository, SqlUnitOfWork, Written
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -44,8 +44,8 @@ class SqlPaymentsUnitOfWork(SqlUnitOfWork):
         super().__init__(connection, source=source, clock=clock, now=now)
         self.payments = SqlPayments(connection)
 
-    def repositories(self) -> Iterable[SqlRepository[Any]]:
-        """Flushed in this order."""
+    def repositories(self) -> Iterable[Written]:
+        """Written in this order."""
         return (self.payments,)
 
     async def lock(self, keys: Sequence[str]) -> None:

@@ -6,12 +6,13 @@
 - `AsyncConnection.execute` takes about three times as much CPU as the statement itself: it looks at the statement,
   makes parameters and a result, and changes to a greenlet and back. No documented way is shorter and keeps the
   transaction, the prepared statements and the errors that others get. Used: the cursor's `_prepare_and_execute` and
-  `_rows`, the dialect's `_invalidate_schema_cache`, and the connection's `_handle_dbapi_exception`, `_has_events` and
-  `_echo`.
+  `_rows`, the dialect's `_invalidate_schema_cache`, and the connection's `_handle_dbapi_exception`, `dispatch` and
+  `_echo`; of the driver's connection `isolation_level` and `autocommit`.
 - The lowest versions leave the database's name in a URL as it's written, the newest decode it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from urllib.parse import unquote
 
@@ -37,33 +38,64 @@ def sqlstate_of(error: object) -> str:
     return str(getattr(error, "sqlstate", None) or "")
 
 
+_OF_STATEMENTS = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")
+_OF_TRANSACTIONS = ("begin", "commit", "rollback")
+"""SQLAlchemy's events. All others are heard as ever."""
+
+
 def is_watched(connection: AsyncConnection) -> bool:
     """Whether anybody listens to SQLAlchemy's statements: its log (`echo`), or instrumentation by its events."""
     inside: Any = connection.sync_connection
-    return bool(inside._has_events or inside.engine._has_events or inside._echo)  # noqa: SLF001
+    return bool(inside._echo or any(getattr(inside.dispatch, event) for event in _OF_STATEMENTS))  # noqa: SLF001
+
+
+def has_heard_transactions(connection: AsyncConnection) -> bool:
+    """Whether anybody listens to the beginnings and ends of transactions."""
+    inside: Any = connection.sync_connection
+    return any(getattr(inside.dispatch, event) for event in _OF_TRANSACTIONS)
+
+
+def sees_each_commit(connection: AsyncConnection) -> bool:
+    """Whether each statement sees what was committed before it, as PostgreSQL's own setting is; of asyncpg alone."""
+    inside: Any = connection.sync_connection
+    if inside.invalidated:
+        return False
+    level = inside.connection.dbapi_connection.isolation_level
+    return level in {None, "read_committed", "autocommit"}
 
 
 async def fetched(
-    connection: AsyncConnection, text: str, parameters: Sequence[object]
+    connection: AsyncConnection, text: str, parameters: Sequence[object], *, alone: bool = False
 ) -> tuple[Sequence[Sequence[Any]], Sequence[int]]:
     """The rows of a statement on a connection of asyncpg, and the type's OID of each column.
 
-    Begins the connection's transaction, where it has none. Raises what `AsyncConnection.execute` raises.
+    Begins the connection's transaction, where it has none; with `alone` it doesn't, and must not have one. Raises what
+    `AsyncConnection.execute` raises.
     """
     inside: Any = connection.sync_connection
     dialect: Any = connection.dialect
     adapter: Any = (await connection.get_raw_connection() if inside.invalidated else inside.connection).dbapi_connection
-    if not inside.in_transaction():
+    if not (alone or inside.in_transaction()):
         inside.begin()
     cursor = adapter.cursor()
     cursor._invalidate_schema_cache_asof = dialect._invalidate_schema_cache_asof  # noqa: SLF001
     try:
-        await cursor._prepare_and_execute(text, parameters)  # noqa: SLF001 - see above
+        with _autocommit(adapter) if alone else nullcontext():
+            await cursor._prepare_and_execute(text, parameters)  # noqa: SLF001 - see above
     except BaseException as error:  # noqa: BLE001 - also a cancellation, after which nobody knows the session's state
         if isinstance(error, adapter.dbapi.InvalidCachedStatementError | adapter.dbapi.InternalServerError):
             dialect._invalidate_schema_cache()  # noqa: SLF001 - types or columns have changed
         await connection.run_sync(_raise, text, error)
     return cursor._rows, [column[1] for column in cursor.description or ()]  # noqa: SLF001
+
+
+@contextmanager
+def _autocommit(adapter: Any) -> Iterator[None]:
+    adapter.autocommit = True
+    try:
+        yield
+    finally:
+        adapter.autocommit = False
 
 
 def _raise(inside: sa.Connection, text: str, error: BaseException) -> None:

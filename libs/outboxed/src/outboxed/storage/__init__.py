@@ -41,9 +41,11 @@ from outboxed.storage._statements import (
 from outboxed.storage._unit_of_work import (
     SqlTransactions,
     SqlUnitOfWork,
+    Written,
     insertion_into,
     rows_of,
 )
+from outboxed.storage._writes import Write, WriteForm
 
 if TYPE_CHECKING:
     from outboxed.storage._database import SESSION_SETTINGS, create_engine
@@ -78,6 +80,9 @@ __all__ = [
     "TimeoutsIgnoredError",
     "Transaction",
     "UnnestedRows",
+    "Write",
+    "WriteForm",
+    "Written",
     "answers",
     "column_types",
     "create_engine",

@@ -1,7 +1,7 @@
 """Aggregates in one table: locked when read, kept once a transaction, written back in bulk at its end."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import cache
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cache, partial
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from outboxed.errors import TransientError
 from outboxed.failpoints import failpoint
 from outboxed.storage._statements import Statement, UnnestedRows, column_types
+from outboxed.storage._writes import Write, WriteForm
 
 
 class Aggregate(Protocol):
@@ -75,7 +76,7 @@ class SqlRepository(Generic[A]):
 
     async def find_many(self, keys: Iterable[UUID]) -> dict[UUID, A]:
         """The committed aggregates by id, without locks; those that don't exist are left out."""
-        return await self._by_id(_find(self._table), list(keys))
+        return await self._by_id(_find(self._table), list(keys), alone=True)
 
     async def select(
         self, *conditions: sa.ColumnElement[bool], order_by: Iterable[Any] = (), limit: int = 0
@@ -104,32 +105,24 @@ class SqlRepository(Generic[A]):
         """What this transaction saved of what was there before."""
         return self._changed.values()
 
-    async def flush(self) -> None:
-        """Write what was added and changed. Raises StaleAggregateError, ConcurrentInsertError."""
+    def writes(self) -> Iterator[Write]:
+        """What was added and changed. Written, they raise ConcurrentInsertError or StaleAggregateError."""
         if self._added:
-            await self._insert([self._to_row(aggregate) for aggregate in self._added.values()])
+            rows = [self._to_row(aggregate) for aggregate in self._added.values()]
+            yield Write(_insertion(self._table, *rows[0]), rows, partial(self._were_there, len(rows)))
         if self._changed:
-            await self._update([self._to_row(aggregate) for aggregate in self._changed.values()])
+            rows = [self._to_row(aggregate) for aggregate in self._changed.values()]
+            yield Write(_update(self._table, *rows[0]), rows, partial(self._had_moved_on, len(rows)))
 
-    async def _by_id(self, query: Statement, ids: list[UUID]) -> dict[UUID, A]:
-        rows = await query.mappings(self._connection, {"ids": ids})
+    async def _by_id(self, query: Statement, ids: list[UUID], *, alone: bool = False) -> dict[UUID, A]:
+        rows = await query.mappings(self._connection, {"ids": ids}, alone=alone)
         return {aggregate.id: aggregate for aggregate in map(self._from_row, rows)}
 
-    @failpoint("aggregates.insert")
-    async def _insert(self, rows: list[dict[str, object]]) -> None:
-        insert_new, new = _insert(self._table, *rows[0])
-        written = len(await insert_new.rows(self._connection, new.values(rows)))
-        if written != len(rows):
-            raise ConcurrentInsertError(
-                f"{len(rows) - written} of {len(rows)} new rows of {self._table.name} were there already"
-            )
+    async def _were_there(self, added: int, written: int) -> None:
+        raise ConcurrentInsertError(f"{added - written} of {added} new rows of {self._table.name} were there already")
 
-    @failpoint("aggregates.update")
-    async def _update(self, rows: list[dict[str, object]]) -> None:
-        update, new = _update(self._table, *rows[0])
-        written = len(await update.rows(self._connection, new.values(rows)))
-        if written != len(rows):
-            raise StaleAggregateError(f"{len(rows) - written} of {len(rows)} rows of {self._table.name} had moved on")
+    async def _had_moved_on(self, changed: int, written: int) -> None:
+        raise StaleAggregateError(f"{changed - written} of {changed} rows of {self._table.name} had moved on")
 
 
 @cache
@@ -147,17 +140,21 @@ def _by_ids(table: sa.Table) -> sa.Select[Any]:
 
 
 @cache
-def _insert(table: sa.Table, *names: str) -> tuple[Statement, UnnestedRows]:
-    new = UnnestedRows(column_types(table, names), alias="new")
-    rows = sa.select(*new.columns).order_by(new.table.c.position)
-    # a conflict on the id is never silent: it is counted, and on any other key it is an error
-    statement = insert(table).from_select(list(names), rows).on_conflict_do_nothing(index_elements=["id"])
-    return Statement(statement.returning(table.c.id)), new
+def _insertion(table: sa.Table, *names: str) -> WriteForm:
+    def sql(new: UnnestedRows, after: sa.ColumnElement[bool]) -> Any:
+        rows = sa.select(*new.columns).where(after).order_by(new.table.c.position)
+        # a conflict on the id is never silent: it is counted, and on any other key it is an error
+        statement = insert(table).from_select(list(names), rows).on_conflict_do_nothing(index_elements=["id"])
+        return statement.returning(table.c.id)
+
+    return WriteForm(column_types(table, names), sql)
 
 
 @cache
-def _update(table: sa.Table, *names: str) -> tuple[Statement, UnnestedRows]:
-    new = UnnestedRows(column_types(table, names), alias="new")
-    is_older = (table.c.id == new.table.c.id) & (table.c.version < new.table.c.version)
-    values = {name: new.table.c[name] for name in names if name != "id"}
-    return Statement(sa.update(table).values(values).where(is_older).returning(table.c.id)), new
+def _update(table: sa.Table, *names: str) -> WriteForm:
+    def sql(new: UnnestedRows, after: sa.ColumnElement[bool]) -> Any:
+        is_older = (table.c.id == new.table.c.id) & (table.c.version < new.table.c.version)
+        values = {name: new.table.c[name] for name in names if name != "id"}
+        return sa.update(table).values(values).where(is_older, after).returning(table.c.id)
+
+    return WriteForm(column_types(table, names), sql)

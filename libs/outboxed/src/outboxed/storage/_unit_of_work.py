@@ -1,10 +1,11 @@
 """The SQL transaction: aggregates, outbox, tasks, inbox and dead letters commit together or not at all."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -19,8 +20,7 @@ from outboxed.storage import tables
 from outboxed.storage._clock import Clock, DatabaseTime
 from outboxed.storage._inbox import SqlInbox
 from outboxed.storage._letters import insertion_of
-from outboxed.storage._repository import SqlRepository
-from outboxed.storage._scheduling import SchedulingStatements
+from outboxed.storage._scheduling import SchedulingStatements, rows_of_tasks
 from outboxed.storage._statements import (
     Statement,
     UnnestedRows,
@@ -28,6 +28,7 @@ from outboxed.storage._statements import (
     run_steps,
     single_statements,
 )
+from outboxed.storage._writes import Write, WriteForm, write
 
 NEXT_LOOK = timedelta(seconds=SAFETY_SECONDS)
 """A task that is due later is found by a worker that nobody woke."""
@@ -72,6 +73,14 @@ class SqlDeadLetters:
         self.added.append(letter)
 
 
+class Written(Protocol):
+    """What is written at the end of the transaction, such as a SqlRepository."""
+
+    @property
+    def has_changes(self) -> bool: ...
+    def writes(self) -> Iterable[Write]: ...
+
+
 class SqlUnitOfWork:
     """One transaction on one connection; a service's own subclass adds its repositories."""
 
@@ -84,8 +93,8 @@ class SqlUnitOfWork:
         self.inbox = SqlInbox(connection, clock)
         self.dead_letters = SqlDeadLetters()
 
-    def repositories(self) -> Iterable[SqlRepository]:  # type: ignore[type-arg]  # of any aggregate
-        """The repositories to flush at the end; a service overrides this method."""
+    def repositories(self) -> Iterable[Written]:
+        """What is written at the end, in this order; a service overrides this method."""
         return ()
 
     async def lock(self, keys: Sequence[str]) -> None:
@@ -97,24 +106,24 @@ class SqlUnitOfWork:
         if changed or self.events.appended or self.tasks.scheduled or self.dead_letters.added:
             raise WrittenWhileReadingError("a unit of work that was opened for reading has something to write")
 
+    @failpoint("transaction.write")
     async def flush(self) -> None:
         """Write everything; aggregates first, so that outbox rows are inserted under their locks."""
-        for repository in self.repositories():
-            await repository.flush()
-        if self.events.appended:
-            await self._insert_events()
-        if self.tasks.scheduled:
-            await self._insert_tasks()
+        await write(self.connection, list(self._writes()))
         if self.dead_letters.added:
             await self._insert_dead_letters()
 
-    @failpoint("outbox.insert")
-    async def _insert_events(self) -> None:
-        await _INSERT_EVENTS.rows(self.connection, rows_of(self.events.appended))
+    def _writes(self) -> Iterator[Write]:
+        for repository in self.repositories():
+            yield from repository.writes()
+        if self.events.appended:
+            yield Write(_EVENTS, _rows(self.events.appended))
+        if self.tasks.scheduled:
+            tasks = rows_of_tasks(self.tasks.scheduled, self.clock.offset)
+            yield Write(_SCHEDULING.form, tasks, partial(self._some_tasks_wait, tasks))
 
-    @failpoint("tasks.insert")
-    async def _insert_tasks(self) -> None:
-        await run_steps(self.connection, _SCHEDULING.scheduling(self.tasks.scheduled, self.clock.offset))
+    async def _some_tasks_wait(self, tasks: Sequence[Mapping[str, object]], _: int) -> None:
+        await run_steps(self.connection, _SCHEDULING.checking(tasks))
 
     @failpoint("dead_letters.insert")
     async def _insert_dead_letters(self) -> None:
@@ -122,22 +131,33 @@ class SqlUnitOfWork:
         self.dead_letters.new = len((await self.connection.execute(new)).all())
 
 
-_NEW_EVENTS = UnnestedRows(column_types(tables.outbox, ["topic", "key", "value", "headers"]), alias="new")
+_EVENT_TYPES = column_types(tables.outbox, ["topic", "key", "value", "headers"])
+_NEW_EVENTS = UnnestedRows(_EVENT_TYPES, alias="new")
 
 
 def insertion_into(outbox: sa.Table) -> sa.Executable:
     """The statement that `rows_of` records are the parameters of."""
+    return _insertion(outbox, _NEW_EVENTS, sa.true())
+
+
+def _insertion(outbox: sa.Table, new: UnnestedRows, after: sa.ColumnElement[bool]) -> sa.Insert:
     # ids must follow the order of appending: the relay sends by id
-    ordered = sa.select(*_NEW_EVENTS.columns).order_by(_NEW_EVENTS.table.c.position)
-    return sa.insert(outbox).from_select(_NEW_EVENTS.names, ordered)
+    ordered = sa.select(*new.columns).where(after).order_by(new.table.c.position)
+    return sa.insert(outbox).from_select(new.names, ordered)
 
 
 def rows_of(records: Sequence[OutgoingRecord]) -> dict[str, object]:
     """Records as parameters of an insertion into an outbox."""
-    return _NEW_EVENTS.values([vars(record) | {"headers": dict(record.headers)} for record in records])
+    return _NEW_EVENTS.values(_rows(records))
 
 
-_INSERT_EVENTS = Statement(insertion_into(tables.outbox))
+def _rows(records: Sequence[OutgoingRecord]) -> Sequence[Mapping[str, object]]:
+    return [vars(record) | {"headers": dict(record.headers)} for record in records]
+
+
+_EVENTS = WriteForm(
+    _EVENT_TYPES, lambda new, after: _insertion(tables.outbox, new, after).returning(tables.outbox.c.id)
+)
 _SCHEDULING = SchedulingStatements(tables.tasks)
 _NOW = Statement(sa.select(sa.func.clock_timestamp()))
 
@@ -177,10 +197,10 @@ class SqlTransactions(Generic[U]):
         async with self.engine.connect() as connection:  # closing it without a commit rolls back
             uow = await self._begin(connection)
             yield uow
-            await uow.flush()
             try:
+                await uow.flush()
                 await _commit(connection)
-            finally:  # a commit without an answer may have happened
+            finally:  # a commit without an answer may have happened, and a single statement commits itself
                 self._tell(uow)
             if self.committed is not None:
                 self.committed(uow)
@@ -195,7 +215,7 @@ class SqlTransactions(Generic[U]):
     async def _begin(self, connection: AsyncConnection) -> U:
         async def ask() -> datetime:
             asked: datetime
-            (asked,) = await _NOW.values(connection)
+            (asked,) = await _NOW.values(connection, alone=True)
             return asked
 
         now = await self.time.now(ask) + self.clock.offset
