@@ -229,6 +229,22 @@ def test_a_deletion_of_old_rows_that_finds_none_is_no_work_though_the_rest_had_n
     assert apart({seldom: 1}, shapes_of({LOOK: 30})) == (Counter(), Counter({seldom: 1}))
 
 
+def test_a_question_that_no_row_answers_is_work_unless_it_is_also_asked_at_rest() -> None:
+    question = Transaction((Statement("select * from idempotency_keys", "SELECT 0"),), round_trips=1, committed=True)
+
+    assert apart({question: 1}, shapes_of({LOOK: 30})) == (Counter({question: 1}), Counter())
+
+
+def test_a_transaction_that_only_looked_is_no_commit() -> None:
+    written = "with written_0 as (insert into orders select $1 returning id) select count(*) from written_0"
+    alone = Transaction((Statement(written, "SELECT 1"),), round_trips=1, committed=True)
+    failed = Transaction((Statement(written, "SELECT 1"),), round_trips=1, committed=False)
+
+    counts = Counts.of({LOOK: 3, alone: 2, failed: 1}, wal_bytes=0, orders=1)
+
+    assert (counts.commits, counts.round_trips) == (2, 6)
+
+
 def test_counts_are_those_of_one_order() -> None:
     counts = Counts.of({WORK: 4}, wal_bytes=900, orders=2)
 

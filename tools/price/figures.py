@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 
-from tools.price.hops import hop, is_control
+from tools.price.hops import hop, is_control, writes
 from tools.price.wire import Statement, Transaction
 
 Shape = tuple[Statement, ...]
@@ -14,7 +14,10 @@ Shape = tuple[Statement, ...]
 
 @dataclass(frozen=True)
 class Counts:
-    """Of one order; `hops` are statements by what they are."""
+    """Of one order; `hops` are statements by what they are.
+
+    `commits` are transactions that wrote, which PostgreSQL makes durable. One that only looked costs its round trips.
+    """
 
     commits: float
     statements: float
@@ -31,7 +34,7 @@ class Counts:
                 if not is_control(statement.text):
                     hops[hop(statement.text)] += times
         return cls(
-            commits=sum(times for transaction, times in work.items() if transaction.committed) / orders,
+            commits=sum(times for transaction, times in work.items() if _is_durable(transaction)) / orders,
             statements=hops.total() / orders,
             round_trips=sum(transaction.round_trips * times for transaction, times in work.items()) / orders,
             wal_bytes=wal_bytes / orders,
@@ -56,17 +59,22 @@ def shapes_of(transactions: Mapping[Transaction, int]) -> AbstractSet[Shape]:
 def apart(
     transactions: Mapping[Transaction, int], at_rest: AbstractSet[Shape]
 ) -> tuple[Counter[Transaction], Counter[Transaction]]:
-    """Split what went by into work, and looks for nothing: those have the same shapes at rest, or met no row at all.
+    """Split what went by into work, and looks for nothing: those have the same shapes at rest, or wrote no row.
 
-    The second are such as the deletion of old rows, which comes too seldom to be seen at rest.
+    The second are such as the deletion of old rows, which comes too seldom to be seen at rest. A question that was
+    answered by no row is work: nobody asks at rest.
     """
     work, looks = Counter[Transaction](), Counter[Transaction]()
     for transaction, times in transactions.items():
-        is_look = transaction.statements in at_rest or _met_no_row(transaction)
+        is_look = transaction.statements in at_rest or _wrote_no_row(transaction)
         (looks if is_look else work)[transaction] += times
     return work, looks
 
 
-def _met_no_row(transaction: Transaction) -> bool:
-    asked = [one.outcome for one in transaction.statements if not is_control(one.text)]
-    return bool(asked) and all(outcome.endswith(" 0") for outcome in asked)
+def _is_durable(transaction: Transaction) -> bool:
+    return transaction.committed and any(writes(one.text) for one in transaction.statements)
+
+
+def _wrote_no_row(transaction: Transaction) -> bool:
+    asked = [one for one in transaction.statements if not is_control(one.text)]
+    return any(writes(one.text) for one in asked) and all(one.outcome.endswith(" 0") for one in asked)

@@ -6,6 +6,7 @@ from functools import lru_cache
 CONTROL = {"begin", "start", "commit", "rollback"}
 """Words that begin and end a transaction, and are no work."""
 READING = {"select", "with", "values"}
+WRITING = {"insert", "update", "delete", "merge"}
 _COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 _NAME = r'(?:only\s+)?((?:[\w"]+\.)?["\w]+)'
 _WRITE = re.compile(rf"(?:^|[()])\s*(insert\s+into|update|delete\s+from|merge\s+into)\s+{_NAME}")
@@ -40,6 +41,11 @@ def hop(statement: str) -> str:
 def is_control(statement: str) -> bool:
     """Whether it only begins or ends a transaction."""
     return hop(statement) in CONTROL
+
+
+def writes(statement: str) -> bool:
+    """Whether it inserts, changes or deletes."""
+    return hop(statement).partition(" ")[0] in WRITING
 
 
 def _bare(table: str) -> str:
