@@ -35,6 +35,7 @@ PAGES: Mapping[str, Sequence[str]] = {
     ),
     "backing-services": (
         "backing_services.choice",
+        "backing_services.containers",
         "backing_services.postgres",
         "backing_services.kafka",
         "backing_services.processes",

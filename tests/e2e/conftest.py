@@ -1,7 +1,7 @@
 from collections.abc import AsyncIterator, Generator
 
 import pytest
-from backing_services.choice import why_no_containers
+from backing_services.containers import why_no_engine
 from backing_services.plugin import not_available
 
 from tests.customer import Customer
@@ -14,7 +14,7 @@ SHOP = pytest.StashKey[ComposedShop]()
 @pytest.fixture(scope="session")
 async def shop(pytestconfig: pytest.Config) -> AsyncIterator[ComposedShop]:
     """Opened once for all journeys; each has a customer of its own."""
-    if reason := why_no_containers() or why_not_here():
+    if reason := why_no_engine() or why_not_here():
         not_available("containers", reason)
     remove_left_behind()
     async with open_shop() as shop:

@@ -42,7 +42,11 @@ ANY_PASSWORD = r"p@/:%#?&=+ ü'\"\%40"
 """Nothing in it may mean anything to a URL, a shell or SQL."""
 DOWN = ("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "0")
 """With what a profile started; one-off containers are orphans."""
+WATCHING = ("--profile", "observability")
+NEVER_STARTED = {"grafana", "jaeger", "otel-collector"}
+"""Of that profile: they have no stand-ins, and no test."""
 COMMAND_LIMIT = 120.0  # seconds
+PULL_LIMIT = 300.0  # seconds, for one image
 BUILD_LIMIT = 1200.0  # seconds
 START_LIMIT = 300.0  # seconds
 LINES_OF_LOGS = "50"  # of each container
@@ -214,18 +218,38 @@ def _runs(process_id: int) -> bool:
 
 
 def why_not_here() -> str | None:
-    """Say in a few words why the containers can't run here, or None. To pull and build takes minutes the first time."""
+    """Say in one sentence why the containers can't run here, or None. Pulls what is missing and isn't built here.
+
+    To build takes minutes the first time.
+    """
     try:
-        services = json.loads(_output(["docker", "compose", "config", "--format", "json"]))["services"]
+        services = json.loads(_output(["docker", "compose", *WATCHING, "config", "--format", "json"]))["services"]
     except (OSError, ComposeError) as error:
-        return f"docker compose can't be run: {str(error).splitlines()[-1]}"
-    images = [service["image"] for service in services.values() if "build" in service]
+        return f"docker compose can't be run: {_last_line(error)}"
+    images = {service["image"]: "build" in service for name, service in services.items() if name not in NEVER_STARTED}
     missing = [image for image in images if not _is_here(image)]
-    return f"there is no image {missing[0]}: run `make images`" if missing else None
+    if built := [image for image in missing if images[image]]:
+        return f"there is no image {built[0]}: run `make images`"
+    return next(filter(None, map(_why_not_pulled, missing)), None)
 
 
 def _is_here(image: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", image], check=False, capture_output=True).returncode == 0  # noqa: S603, S607
+
+
+def _why_not_pulled(image: str) -> str | None:
+    try:
+        _output(["docker", "pull", "--quiet", image], PULL_LIMIT)
+    except ComposeError as error:
+        return (
+            f"the Docker engine has no image {image}, and can't pull it ({_last_line(error)}): "
+            "let it reach a registry, or run `make images-offline`"
+        )
+    return None
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
 
 
 def _output(command: Sequence[str], limit: float = COMMAND_LIMIT, /, **settings: str) -> str:

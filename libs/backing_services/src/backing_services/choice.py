@@ -5,12 +5,9 @@
 """
 
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from backing_services._extras import MissingExtraError, extra
 from backing_services._test_systems import NotATestSystemError, refuse_unless_test_system
 from backing_services.kafka import ApacheKafka, ContainerKafka, GivenKafka, KafkaCluster, MockKafka
 from backing_services.kafka.apache import why_unavailable
@@ -20,9 +17,6 @@ DATABASE_URL = "TEST_DATABASE_URL"
 BOOTSTRAP_SERVERS = "TEST_KAFKA_BOOTSTRAP_SERVERS"
 POSTGRES_KIND = "BACKING_POSTGRES"
 KAFKA_KIND = "BACKING_KAFKA"
-DEFAULT_ENGINE = "unix:///var/run/docker.sock"
-PORTS = {"tcp": 2375, "http": 2375, "ssh": 22}
-ANSWER_LIMIT = 2.0  # seconds
 
 
 class WrongChoiceError(ValueError):
@@ -64,33 +58,11 @@ def choose_real_kafka() -> KafkaCluster | Unavailable:
     no_process = why_unavailable()
     if no_process is None:
         return ApacheKafka()
-    no_container = why_no_containers()
+    container = ContainerKafka()
+    no_container = container.why_unavailable()
     if no_container is None:
-        return ContainerKafka()
+        return container
     return Unavailable("kafka", f"no Apache Kafka here: {no_process}; {no_container}")
-
-
-def why_no_containers() -> str | None:
-    """Say in a few words what keeps containers from running here, or None."""
-    try:
-        with extra("containers", of="a container"):
-            from testcontainers.core.docker_client import get_docker_host  # noqa: PLC0415 - 0.3 s for those who need it
-    except MissingExtraError as error:
-        return str(error)
-    address = urlsplit(get_docker_host() or DEFAULT_ENGINE)
-    # Not with the docker package, which leaks a socket if nobody answers.
-    family, target = (
-        (socket.AF_UNIX, address.path)
-        if address.scheme == "unix"
-        else (socket.AF_INET, (address.hostname, address.port or PORTS[address.scheme]))
-    )
-    with socket.socket(family) as probe:
-        probe.settimeout(ANSWER_LIMIT)
-        try:
-            probe.connect(target)
-        except OSError:
-            return f"no Docker engine answers at {address.geturl()}"
-    return None
 
 
 def report_line() -> str:

@@ -4,13 +4,14 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from backing_services._extras import extra
-from backing_services.kafka.cluster import Started, create_topics, wait_until_it_answers
+from backing_services.containers import why_no_container
+from backing_services.kafka.cluster import KafkaError, Started, create_topics, wait_until_it_answers
 from backing_services.processes import free_port
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
+IMAGE = "KAFKA_IMAGE"
 CONTROLLER_PORT = 9093
 START_LIMIT = 60.0  # seconds
 # One variable turns off all defaults of the image, so all settings are here.
@@ -41,15 +42,20 @@ class ContainerKafka(Started):
     is_real = True
 
     def __init__(self) -> None:
-        self.image = os.environ.get("KAFKA_IMAGE", "apache/kafka:4.3.1")
+        self.image = os.environ.get(IMAGE, "apache/kafka:4.3.1")
         self.name = f"container {self.image}"
         self.bootstrap_servers = ""
         self._container: DockerContainer | None = None
 
+    def why_unavailable(self) -> str | None:
+        """Say in one sentence what keeps this container from running here, or None."""
+        return why_no_container(self.image, IMAGE)
+
     def start(self) -> None:
         """Start the container and block until the broker answers."""
-        with extra("containers", of="ContainerKafka"):
-            from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - 0.3 s for those who need it
+        if reason := self.why_unavailable():
+            raise KafkaError(reason)
+        from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - 0.3 s for those who need it
 
         # A broker tells its clients and itself one address, so the port is the same inside and outside. If the tests
         # run in a container too, the host is known only once this container runs.

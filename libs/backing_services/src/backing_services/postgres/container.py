@@ -3,22 +3,27 @@
 import os
 from typing import TYPE_CHECKING
 
-from backing_services._extras import extra
+from backing_services.containers import why_no_container
+from backing_services.postgres.errors import PostgresError
 from backing_services.postgres.server import PostgresServer
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
+IMAGE = "POSTGRES_IMAGE"
 PORT = 5432
 FORGETFUL = "postgres -c max_connections=200 -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
 DURABLE = "postgres -c max_connections=200"
 
 
 class ContainerPostgres(PostgresServer):
-    """A container of `$POSTGRES_IMAGE`, else postgres:18. `start()` raises what testcontainers and Docker raise."""
+    """A container of `$POSTGRES_IMAGE`, else postgres:18.
+
+    `start()` raises PostgresError where no such container can run, else what testcontainers and Docker raise.
+    """
 
     def __init__(self, *, durable: bool = False) -> None:
-        self.image = os.environ.get("POSTGRES_IMAGE", "postgres:18")
+        self.image = os.environ.get(IMAGE, "postgres:18")
         self.name = f"container {self.image}"
         self._command = DURABLE if durable else FORGETFUL
         self._container: DockerContainer | None = None
@@ -29,9 +34,10 @@ class ContainerPostgres(PostgresServer):
 
     def start(self) -> None:
         """Start the container and wait until the server accepts connections over TCP."""
-        with extra("containers", of="ContainerPostgres"):  # imported here: 0.3 s for those who need it
-            from testcontainers.core.container import DockerContainer  # noqa: PLC0415
-            from testcontainers.core.wait_strategies import LogMessageWaitStrategy  # noqa: PLC0415
+        if reason := why_no_container(self.image, IMAGE):
+            raise PostgresError(reason)
+        from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - 0.3 s for those who need it
+        from testcontainers.core.wait_strategies import LogMessageWaitStrategy  # noqa: PLC0415
 
         # The image starts the server twice: once to initialise, by socket only, then for good. Hence two lines.
         ready = LogMessageWaitStrategy("database system is ready to accept connections", times=2)
