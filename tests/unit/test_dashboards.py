@@ -64,6 +64,14 @@ def test_every_query_of_a_dashboard_by_service_is_about_the_service_that_is_chos
         assert query.count('{job=~"$service"') == (len(metrics_in(query)) if dashboard.by_service else 0)
 
 
+@pytest.mark.parametrize(("dashboard", "panel"), PANELS, ids=IDS)
+def test_what_is_drawn_in_seconds_is_counted_in_seconds(dashboard: Dashboard, panel: Panel) -> None:
+    named = {name for query in panel.queries.values() for name in metrics_in(query)}
+
+    others = {name for name in named if not name.endswith(("_seconds", "_seconds_bucket"))}
+    assert panel.unit != "s" or others == set(), dashboard.title
+
+
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=TITLES)
 def test_no_two_panels_of_a_dashboard_have_one_title_or_one_id(dashboard: Dashboard) -> None:
     titles = [panel.title for panel in dashboard.panels]

@@ -164,8 +164,8 @@ OVERVIEW = Dashboard(
             ),
             Panel(
                 "Records that wait in Kafka",
-                "The consumer lag of each service.",
-                {"{{job}}": "sum by (job) (consumer_lag{})"},
+                "The consumer lag of each service, without processes that don't know theirs.",
+                {"{{job}}": "sum by (job) (consumer_lag{} >= 0)"},
             ),
             Panel(
                 "Oldest event that waits to be sent",
@@ -250,12 +250,14 @@ ONE_SERVICE = Dashboard(
             ),
             Panel(
                 "Trying the same records",
-                "For how long; a process that has halted waits for a person.",
-                {
-                    "{{instance}}": f"consumer_failing_seconds{{{OF}}}",
-                    "{{instance}} has halted": f"consumer_halted{{{OF}}} * 60",
-                },
+                "For how long.",
+                {"{{instance}}": f"consumer_failing_seconds{{{OF}}}"},
                 unit="s",
+            ),
+            Panel(
+                "Halted",
+                "1 for a process that refused too many events, and waits for a person.",
+                {"{{instance}}": f"consumer_halted{{{OF}}}"},
             ),
             Panel(
                 "Records of other types",
