@@ -42,7 +42,7 @@ __all__ = [
 
 SpanAttributes = Mapping[str, str | int]
 Exemplar = dict[str, str] | None
-"""A span as the labels of an exemplar; None for one that isn't recorded: nobody could look it up."""
+"""A span as the labels of an exemplar; None for one that is exported nowhere: nobody could look it up."""
 FAILED_STATUS = 400
 """Of a call. A request that is answered fails from SERVER_FAILED on. Source: semantic conventions, HTTP spans."""
 SERVER_FAILED = 500
@@ -57,9 +57,10 @@ def current_trace_id() -> str | None:
 
 
 def exemplar() -> Exemplar:
-    """The running span."""
+    """The running span, if it's recorded and sampled. What is recorded alone is for span processors, not exporters."""
     span = trace.get_current_span()
-    return _labels(span.get_span_context()) if span.is_recording() else None
+    context = span.get_span_context()
+    return _labels(context) if span.is_recording() and context.trace_flags.sampled else None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
 from outboxed import _conventions as names
 from outboxed._tracing import recorded_by, tracer
@@ -60,6 +60,26 @@ def test_what_is_not_sampled_is_passed_on_as_such() -> None:
     with recorded_by(provider), continued_trace("x", None):
         flags = int((current_traceparent() or "").rpartition("-")[2], 16)
         assert not flags & trace.TraceFlags.SAMPLED
+        assert exemplar() is None
+
+    assert exporter.get_finished_spans() == ()
+
+
+class RecordsOnly(Sampler):
+    """Spans are recorded for processors that look at each, and not exported."""
+
+    def should_sample(self, *_: object, **__: object) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_ONLY)
+
+    def get_description(self) -> str:
+        return "RecordsOnly"
+
+
+def test_what_is_recorded_and_not_sampled_is_no_exemplar() -> None:
+    provider, exporter = recording(RecordsOnly())
+
+    with recorded_by(provider), continued_trace("x", PARENT):
+        assert trace.get_current_span().is_recording()
         assert exemplar() is None
 
     assert exporter.get_finished_spans() == ()

@@ -52,7 +52,7 @@ class ConsumerMetrics(Protocol):
     def event_handled(self, event_type: str, age: float | None, exemplar: Exemplar) -> None:
         """Count an event; `age` is in seconds since its producer recorded it, None where it doesn't say.
 
-        `exemplar` names the span that handled it, if that is recorded.
+        `exemplar` names the span that handled it, if that is recorded and sampled.
         """
         ...
 
