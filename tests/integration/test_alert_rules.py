@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from backing_services.plugin import not_available
 from shop_harness.services import ROOT
 
@@ -31,6 +32,25 @@ def run(*command: str, **environment: str) -> "subprocess.CompletedProcess[str]"
 
 def test_each_alarm_rings_for_its_figures_and_for_no_others(promtool: str) -> None:
     done = run(promtool, "test", "rules", str(TESTS))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_fault_that_every_process_sees_rings_once_a_service(promtool: str, tmp_path: Path) -> None:
+    """Each test of promtool's again, with a second process that says the same; a process that is down is one each."""
+    content = yaml.safe_load(TESTS.read_text())
+    tests = [each for each in content["tests"] if not each["name"].startswith("ServiceDown")]
+    for each in tests:
+        each["promql_expr_test"] = [expected for expected in each["promql_expr_test"] if expected["exp_samples"]]
+        each["input_series"] += [
+            {**series, "series": series["series"].replace('instance="', 'instance="another-')}
+            for series in each["input_series"]
+        ]
+    assert all("another-" in each["input_series"][-1]["series"] for each in tests)
+    doubled = tmp_path / "doubled.yml"
+    doubled.write_text(yaml.safe_dump({**content, "rule_files": [str(FILE)], "tests": tests}))
+
+    done = run(promtool, "test", "rules", str(doubled))
 
     assert done.returncode == 0, done.stdout + done.stderr
 

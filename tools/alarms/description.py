@@ -38,8 +38,13 @@ class Alarm:
 
 NOT_WHILE_DATABASE_IS_AWAY = "unless on (job) (min by (job) (min_over_time(database_up[<420s>])) == 0)"
 """A rate still holds what happened before the database came back."""
+DECLINED = 'events_published_total{type="payment.declined.v1"}[<600s>]'
 PAYMENTS_MADE = 'sum(rate(events_published_total{type=~"payment[.](captured|declined)[.]v1"}[<600s>]))'
 SERVED = 'http_requests_total{route!="other"'
+OUR_ERRORS = f'{SERVED}, status=~"5.."}}[<300s>]'
+CALLS = 'http_request_duration_seconds_bucket{route=~".*/orders.*"'
+FEW = 5
+"""A share says nothing if fewer cases than these are behind it: at night one slow order of ten is a tenth."""
 WAITING = "sum by (job, instance) (consumer_lag)"
 """By the labels of HANDLED: a label that a cluster adds, such as the pod, would keep the two from being compared."""
 HANDLED = "sum by (job, instance) (rate(events_handled_total[<300s>]))"
@@ -58,6 +63,14 @@ def late(window: str) -> str:
     return f"1 - {in_time} / sum(rate(order_settling_seconds_count[<{window}>]))"
 
 
+def burns(times: str, short: str, long: str) -> str:
+    """Whether orders are late at so many times the rate that the budget bears, in both windows, and more than a few."""
+    in_time = f'sum(increase(order_settling_seconds_bucket{{le="<le 60>"}}[<{long}>]))'
+    orders = f"sum(increase(order_settling_seconds_count[<{long}>]))"
+    share = f"{times} * {BUDGET}"
+    return f"{late(short)} > {share} and {late(long)} > {share} and {orders} - {in_time} >= {FEW}"
+
+
 ALARMS: Sequence[Alarm] = (
     Alarm(
         "ServiceDown",
@@ -69,7 +82,7 @@ ALARMS: Sequence[Alarm] = (
     ),
     Alarm(
         "DatabaseDown",
-        "database_up == 0",
+        "min by (job) (database_up) == 0",
         lasts=MINUTE,
         within=2 * MINUTE,
         severity="page",
@@ -77,7 +90,7 @@ ALARMS: Sequence[Alarm] = (
     ),
     Alarm(
         "KafkaLost",
-        "kafka_lost_seconds > <60>",
+        "max by (job) (kafka_lost_seconds) > <60>",
         lasts=30,
         within=4 * MINUTE,
         severity="page",
@@ -85,31 +98,32 @@ ALARMS: Sequence[Alarm] = (
     ),
     Alarm(
         "ConsumerHalted",
-        "consumer_halted == 1",
+        "max by (job) (consumer_halted) == 1",
         lasts=0,
         within=5 * MINUTE,
         severity="page",
-        summary="the consumer of {{ $labels.job }} has refused too many events and waits for a person",
+        summary="a consumer of {{ $labels.job }} has refused too many events and waits for a person",
     ),
     Alarm(
         "ConsumerFailing",
-        "consumer_failing_seconds > <60> unless on (job, instance) (min_over_time(database_up[<120s>]) == 0)",
+        "max by (job) (consumer_failing_seconds > <60> "
+        "unless on (job, instance) (min_over_time(database_up[<120s>]) == 0))",
         lasts=30,
         within=3 * MINUTE,
         severity="page",
-        summary="the consumer of {{ $labels.job }} has tried the same records for {{ $value | humanizeDuration }}",
+        summary="a consumer of {{ $labels.job }} has tried the same records for {{ $value | humanizeDuration }}",
     ),
     Alarm(
         "ConsumerBehind",
-        f"{WAITING} > <60> * ({HANDLED} or {WAITING} * 0) unless on (job, instance) ({NO_CONSUMER})",
+        f"max by (job) ({WAITING} > <60> * ({HANDLED} or {WAITING} * 0) unless on (job, instance) ({NO_CONSUMER}))",
         lasts=2 * MINUTE,
         within=6 * MINUTE,
         severity="page",
-        summary="{{ $value }} records wait for {{ $labels.job }}, more than it handles in a minute",
+        summary="{{ $value }} records wait for a process of {{ $labels.job }}, more than it handles in a minute",
     ),
     Alarm(
         "OutboxStuck",
-        "outbox_oldest_seconds > <120> unless on (job, instance) kafka_lost_seconds > 0",
+        "max by (job) (outbox_oldest_seconds) > <120> unless on (job) kafka_lost_seconds > 0",
         lasts=MINUTE,
         within=5 * MINUTE,
         severity="page",
@@ -149,7 +163,7 @@ ALARMS: Sequence[Alarm] = (
     ),
     Alarm(
         "OrdersOverdue",
-        "orders_overdue > 0",
+        "max by (job) (orders_overdue) > 0",
         lasts=MINUTE,
         within=2 * MINUTE,
         severity="page",
@@ -157,16 +171,16 @@ ALARMS: Sequence[Alarm] = (
     ),
     Alarm(
         "OrdersSlow",
-        f"{late('300s')} > 14.4 * {BUDGET} and {late('3600s')} > 14.4 * {BUDGET}",
+        burns("14.4", "300s", "3600s"),
         lasts=0,
         within=5 * MINUTE,
         severity="page",
         summary="too many orders take more than a minute: at this rate the month's error budget lasts two to five days",
-        or_in_hours=f"{late('1800s')} > 6 * {BUDGET} and {late('21600s')} > 6 * {BUDGET}",
+        or_in_hours=burns("6", "1800s", "21600s"),
     ),
     Alarm(
         "DeclinesUnusual",
-        f'sum(rate(events_published_total{{type="payment.declined.v1"}}[<600s>])) / {PAYMENTS_MADE} > 0.5',
+        f"sum(rate({DECLINED})) / {PAYMENTS_MADE} > 0.5 and sum(increase({DECLINED})) >= {FEW}",
         lasts=2 * MINUTE,
         within=10 * MINUTE,
         severity="ticket",
@@ -174,8 +188,8 @@ ALARMS: Sequence[Alarm] = (
     ),
     Alarm(
         "ApiErrors",
-        f'sum by (job) (rate({SERVED}, status=~"5.."}}[<300s>])) / sum by (job) (rate({SERVED}}}[<300s>])) > 0.05 '
-        f"{NOT_WHILE_DATABASE_IS_AWAY}",
+        f"sum by (job) (rate({OUR_ERRORS})) / sum by (job) (rate({SERVED}}}[<300s>])) > 0.05 "
+        f"and sum by (job) (increase({OUR_ERRORS})) >= {FEW} {NOT_WHILE_DATABASE_IS_AWAY}",
         lasts=MINUTE,
         within=4 * MINUTE,
         severity="page",
@@ -183,8 +197,9 @@ ALARMS: Sequence[Alarm] = (
     ),
     Alarm(
         "ApiSlow",
-        'histogram_quantile(0.9, sum by (job, le) (rate(http_request_duration_seconds_bucket{route=~".*/orders.*"}'
-        f"[<300s>]))) > 1 {NOT_WHILE_DATABASE_IS_AWAY}",
+        f"histogram_quantile(0.9, sum by (job, le) (rate({CALLS}}}[<300s>]))) > 1 "
+        f'and sum by (job) (increase({CALLS}, le="+Inf"}}[<300s>])) '
+        f'- sum by (job) (increase({CALLS}, le="1.0"}}[<300s>])) >= {FEW} {NOT_WHILE_DATABASE_IS_AWAY}',
         lasts=2 * MINUTE,
         within=6 * MINUTE,
         severity="ticket",
