@@ -89,6 +89,21 @@ def test_grafana_gets_every_query_of_every_panel(dashboard: Dashboard) -> None:
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=TITLES)
+def test_grafana_asks_for_exemplars_where_a_panel_shows_a_histogram(dashboard: Dashboard) -> None:
+    targets = [
+        target
+        for panel in json.loads(texts()[f"{dashboard.uid}.json"])["panels"]
+        for target in panel.get("targets", [])
+    ]
+
+    asked = {target["expr"] for target in targets if target["exemplar"]}
+    assert asked
+    assert asked == {
+        target["expr"] for target in targets if "_bucket{" in target["expr"] and "histogram_" in target["expr"]
+    }
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=TITLES)
 def test_a_figure_is_asked_for_now_alone_and_a_line_for_each_of_its_points(dashboard: Dashboard) -> None:
     panels = [panel for panel in json.loads(texts()[f"{dashboard.uid}.json"])["panels"] if panel["type"] != "row"]
 

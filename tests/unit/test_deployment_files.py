@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import yaml
 from backing_services.kafka.apache import VERSION as KAFKA_VERSION
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 from outboxed.tasks._worker import MAX_GRACE
+from outboxed.telemetry import exemplar
 from shop_harness.services import ALL, SERVICES
 
 from tools.pythons.interpreters import SUPPORTED
@@ -227,6 +230,17 @@ def test_every_address_that_grafana_and_the_collector_have_is_a_container_of_the
 
     hosts = {re.sub(r"^http://", "", address).partition(":")[0] for address in [*urls, *exporters]}
     assert hosts <= set(WATCHING)
+
+
+def test_a_point_of_a_histogram_leads_to_its_trace() -> None:
+    sources = observing("grafana/datasources.yml")["datasources"]
+    [led] = [each["jsonData"]["exemplarTraceIdDestinations"] for each in sources if each["type"] == "prometheus"]
+    provider = TracerProvider(shutdown_on_exit=False)
+
+    with trace.use_span(provider.get_tracer("a").start_span("a")):
+        labels = exemplar() or {}
+    assert [each["name"] for each in led if each["name"] in labels] == ["trace_id"]
+    assert {each["datasourceUid"] for each in led} == {each["uid"] for each in sources if each["type"] == "jaeger"}
 
 
 def test_the_page_names_where_the_collector_takes_the_services_traces() -> None:

@@ -93,11 +93,17 @@ def _service_variable() -> QueryVariable:
     )
 
 
+def asks_a_histogram(query: str) -> bool:
+    """Whether Grafana draws a point for each exemplar, which leads to a trace."""
+    return query.startswith("histogram_quantile(")
+
+
 def _panel(panel: Panel) -> Timeseries | Stat:
     built = Stat() if panel.kind == "figure" else Timeseries().min(0).legend(LEGEND).tooltip(TOOLTIP)
     built.title(panel.title).description(panel.says).unit(panel.unit).datasource(SOURCE)
     built.span(WIDTH).height(HEIGHT)
     for letter, (legend, query) in zip("ABCDEF", panel.queries.items(), strict=False):
         asked = Dataquery().ref_id(letter).datasource(SOURCE).expr(query).legend_format(legend)
+        asked.exemplar(asks_a_histogram(query))
         built.with_target(asked.instant() if panel.kind == "figure" else asked.range())
     return built
