@@ -92,6 +92,18 @@ MISTAKES = (
         (swap(WRITES, "sa.case((whole, 1), else_=0)", "sa.case((whole, 1), else_=1)"),),
     ),
     Mistake(
+        "dead letters are written after the rest",
+        "A crash between keeps what an event did, and loses the letter that says what it could not do.",
+        OUTBOXED,
+        (
+            Edit(
+                UNIT_OF_WORK,
+                r"(        if self\.dead_letters\.added:[^\n]*\n[^\n]*\n)(        await write\([^\n]*\n)",
+                r"\2\1",
+            ),
+        ),
+    ),
+    Mistake(
         "what is written together is committed by itself within a transaction",
         "A handler's error takes back a part of what it did.",
         OUTBOXED,

@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from backing_services.postgres import DatabaseIsolation
 from outboxed._compat import sqlalchemy
 from outboxed.errors import TaskConflictError
-from outboxed.ports import NewTask
+from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage import ConcurrentInsertError, _statements, create_engine, tables
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ..sample import Account, AccountCredited, accounts
+from ..sample import Account, AccountCredited, accounts, moved, raw
 from .conftest import Transactions
 
 Said = list[str]
@@ -53,8 +53,8 @@ async def hear(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> Said:
             said.append(re.split(r"\W", query.query)[0])
 
     async with engine.connect() as connection:
-        raw: Any = await connection.get_raw_connection()
-        raw.driver_connection.add_query_logger(logged)
+        inside: Any = await connection.get_raw_connection()
+        inside.driver_connection.add_query_logger(logged)
     monkeypatch.setattr(_statements, "fetched", fetched)
     return said
 
@@ -110,6 +110,15 @@ async def test_what_is_locked_is_written_within_its_transaction(transactions: Tr
         uow.events.append(AccountCredited(account_id=account.id), sequence=2)
 
     assert said == ["BEGIN", "SELECT", "WITH", "COMMIT"]
+
+
+async def test_dead_letters_are_in_one_transaction_with_the_rest(transactions: Transactions, said: Said) -> None:
+    async with transactions() as uow:
+        uow.accounts.add(Account(uuid4()))
+        uow.dead_letters.add(EventDeadLetter("group", raw(moved()), "unreadable"))
+
+    assert (said[0], said.count("BEGIN"), said[-2:]) == ("BEGIN", 1, ["WITH", "COMMIT"])
+    assert await rows(transactions, accounts, tables.dead_letters) == [1, 1]
 
 
 async def test_what_a_project_executes_itself_is_in_one_transaction_with_the_rest(

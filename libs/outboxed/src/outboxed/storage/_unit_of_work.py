@@ -108,10 +108,10 @@ class SqlUnitOfWork:
 
     @failpoint("transaction.write")
     async def flush(self) -> None:
-        """Write everything; aggregates first, so that outbox rows are inserted under their locks."""
-        await write(self.connection, list(self._writes()))
-        if self.dead_letters.added:
+        """Write everything; aggregates before events, so that outbox rows are inserted under their locks."""
+        if self.dead_letters.added:  # first: it begins the transaction that the rest is written in
             await self._insert_dead_letters()
+        await write(self.connection, list(self._writes()))
 
     def _writes(self) -> Iterator[Write]:
         for repository in self.repositories():
