@@ -1,10 +1,13 @@
 """Every mistake of the catalogue can still be made: the code that each of them changes is there."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from tools.mistakes import levels
 from tools.mistakes.catalogue import BY_PART
+from tools.mistakes.levels import OF_THE_CATALOGUE
 from tools.mistakes.mistake import Mistake
 from tools.scratch import ROOT
 
@@ -28,3 +31,8 @@ def test_no_two_mistakes_have_one_title() -> None:
 
 def test_every_mistake_says_whom_it_harms() -> None:
     assert [mistake.title for mistake in MISTAKES if not mistake.harm.endswith(".")] == []
+
+
+def test_this_file_judges_no_mistake() -> None:
+    assert Path(__file__).relative_to(ROOT).as_posix() == OF_THE_CATALOGUE
+    assert OF_THE_CATALOGUE not in levels._files(ROOT, "tests/unit/*.py")  # noqa: SLF001 - what the shop's level is
