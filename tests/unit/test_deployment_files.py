@@ -28,12 +28,14 @@ def test_the_services_dockerfiles_differ_in_name_port_and_description_only(servi
     assert generic_dockerfile(f"services/{service}") == expected
 
 
-def test_the_consoles_dockerfile_is_a_services_but_for_its_folder_and_its_command() -> None:
+def test_the_consoles_dockerfile_is_a_services_but_for_its_folder_its_command_and_the_pacts() -> None:
     expected = generic_dockerfile("services/orders").replace('"orders"]', '"shop_console", "run"]')
     expected = re.sub(r"# The services' Dockerfiles [^\n]*\n", "", expected)
     expected = expected.replace("services/orders", "console").replace("orders", "console").replace("ORDERS", "CONSOLE")
 
-    assert generic_dockerfile("console") == expected
+    dockerfile = generic_dockerfile("console").replace(" CONSOLE_CONTRACTS=/app/contracts/pacts", "")
+    pacts = re.compile(r"^(COPY|RUN|#) [^\n]*(contracts|checked out)[^\n]*\n", re.MULTILINE)
+    assert pacts.sub("", dockerfile) == expected
 
 
 def generic_dockerfile(folder: str) -> str:
@@ -196,6 +198,16 @@ def test_the_console_asks_every_service() -> None:
     asked = json.loads(COMPOSE["services"]["console"]["environment"]["CONSOLE_SERVICES"])
 
     assert asked == {name: f"http://{name}:{service.port}" for name, service in ALL.items()}
+
+
+def test_the_console_takes_the_brokers_variables_as_they_are_and_its_image_has_the_pacts() -> None:
+    environment = COMPOSE["services"]["console"]["environment"]
+    dockerfile = (ROOT / "console/Dockerfile").read_text()
+
+    names = {f"PACT_BROKER_{name}" for name in ("BASE_URL", "TOKEN", "USERNAME", "PASSWORD")}
+    assert {name: environment[name] for name in environment if name.startswith("PACT_")} == dict.fromkeys(names)
+    assert "COPY contracts/pacts contracts/pacts" in dockerfile
+    assert "CONSOLE_CONTRACTS=/app/contracts/pacts" in dockerfile
 
 
 OBSERVABILITY = ROOT / "deploy/observability"

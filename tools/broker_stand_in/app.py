@@ -3,7 +3,7 @@
 import json
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -267,7 +267,9 @@ def _question(call: Call) -> Question:
             case "q[][pacticipant]":
                 selectors.append(Selector(value))
             case "q[][version]":
-                selectors[-1] = Selector(selectors[-1].participant, value)
+                selectors[-1] = replace(selectors[-1], version=value)
+            case "q[][branch]":  # its newest version, with q[][latest]
+                selectors[-1] = replace(selectors[-1], branch=value)
     environment = call.state.environment(others.get("environment", ""))
     if "environment" in others and environment is None:
         raise QuestionError(f"Environment with name '{others['environment']}' does not exist")

@@ -15,10 +15,11 @@ class QuestionError(Exception):
 
 @dataclass(frozen=True)
 class Selector:
-    """A participant that a question names, with a version or with all."""
+    """A participant that a question names, with a version, with the newest of a branch, or with all."""
 
     participant: str
     version: str | None = None
+    branch: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,9 @@ class _Rows:
         """Those that the question is about; None for all."""
         participant = self.state.participants[name]
         if (selector := self._selector(name)) is not None:
+            if selector.branch:
+                head = participant.head(selector.branch)
+                return [head] if head else []
             return [participant.versions[selector.version]] if selector.version else None
         if self.question.environment:
             there = self.state.there(self.question.environment, name)

@@ -168,6 +168,13 @@ async def sees_how_things_flow(person: Person) -> None:
     await person.look("flow")
 
 
+async def sees_who_depends_on_whom(person: Person) -> None:
+    await person.go("/flow")
+    await person.page.get_by_role("heading", name="Contracts: who depends on whom").wait_for()
+    await person.page.get_by_role("img", name=re.compile("^5 contracts, from consumers to providers")).wait_for()
+    await person.page.get_by_role("row", name=re.compile("^notifications orders .*order.confirmed.v1")).wait_for()
+
+
 async def kills_a_service_and_sees_it_come_back(person: Person) -> None:
     await person.go("/break")
     await person.page.get_by_role("button", name="Kill notifications").click()
@@ -208,6 +215,7 @@ TASKS: tuple[Task, ...] = (
     mends_a_dead_letter,
     discards_a_dead_letter,
     sees_how_things_flow,
+    sees_who_depends_on_whom,
     kills_a_service_and_sees_it_come_back,
     is_told_that_an_order_is_unknown,
     logs_out,

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 from outboxed.settings import KafkaSettings
 
 from shop_console.catalogue import Catalogue, describe
+from shop_console.contracts import Contracts
 from shop_console.facts import Facts, Sources
 from shop_console.index import Index, Order
 from shop_console.seen import Seen, instant
@@ -36,13 +37,15 @@ class Teller:
     http: httpx.AsyncClient
     index: Index
     follower: Follower
+    contracts: Contracts
     catalogue: Catalogue = field(default_factory=Catalogue)
 
     @classmethod
     def of(cls, settings: Settings, http: httpx.AsyncClient) -> "Teller":
         """One that knows nothing yet."""
         index = Index(settings.kept_orders)
-        return cls(settings, http, index, Follower(settings.kafka, index, settings.kept_orders))
+        follower = Follower(settings.kafka, index, settings.kept_orders)
+        return cls(settings, http, index, follower, Contracts.of(settings, http))
 
     @property
     def sources(self) -> Sources:

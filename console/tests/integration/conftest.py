@@ -16,7 +16,7 @@ from shop_console.browser import create_app
 from shop_console.settings import Settings
 from shop_console.teller import Teller
 from shop_harness.customers import API, OrdersApi, order_of
-from shop_harness.services import SERVICES
+from shop_harness.services import ROOT, SERVICES
 from shop_harness.system import OPERATOR_EMAIL, OPERATOR_PASSWORD, Ports, System
 
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
@@ -54,6 +54,7 @@ def settings_for(system: System, **others: Any) -> Settings:
         kafka_bootstrap_servers=system.kafka.bootstrap_servers,
         gateway_url=system.ports.url("gateway"),
         mailbox_url=system.ports.url("mail_catcher"),
+        contracts=ROOT / "contracts" / "pacts",
         hosts=("console",),
         **others,
     )

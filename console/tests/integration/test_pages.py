@@ -11,7 +11,7 @@ from shop_console.teller import Teller
 
 from .conftest import Operator, Place
 
-PAGES = ("/orders", "/orders/x", "/orders/x/story.json", "/live", "/letters", "/flow", "/mailbox")
+PAGES = ("/orders", "/orders/x", "/orders/x/story.json", "/live", "/letters", "/flow", "/flow/contracts", "/mailbox")
 
 
 @pytest.fixture
@@ -88,6 +88,14 @@ async def test_the_flow_shows_every_service_topic_and_event(operator: Operator, 
     for part in ("notifications", "order.confirmed.v1", "/min", "ready", "send_email"):
         assert part in page
     assert "failing" not in page
+
+
+async def test_the_flow_shows_who_depends_on_whom_and_how_to_know_whether_it_is_kept(operator: Operator) -> None:
+    page = await operator.see("/flow")
+
+    for part in ("payment-gateway", "POST /v1/charges", "payment.refunded.v1", "set PACT_BROKER_BASE_URL", "unknown"):
+        assert part in page
+    assert "5 contracts, from consumers to providers" in await operator.see("/flow/contracts")
 
 
 async def test_the_mailbox_shows_an_e_mail_and_leads_to_its_order(operator: Operator, place: Place) -> None:

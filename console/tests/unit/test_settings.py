@@ -21,13 +21,19 @@ SERVICES = '{"orders": "http://127.0.0.1:8000"}'
             {"SERVICES": SERVICES, "ENVIRONMENT": "production", "BREAKING_URL": "http://127.0.0.1:1"},
             "CONSOLE_BREAKING_URL must not be set in production",
         ),
+        ({"SERVICES": SERVICES, "/PACT_BROKER_BASE_URL": "broker"}, "PACT_BROKER_BASE_URL: must be a URL"),
+        (
+            {"SERVICES": SERVICES, "/PACT_BROKER_BASE_URL": "https://ci:secret@broker.example"},
+            "PACT_BROKER_BASE_URL: must hold no password: use PACT_BROKER_USERNAME and",
+        ),
+        ({"SERVICES": SERVICES, "/PACT_BROKER_USERNAME": "ci"}, "PACT_BROKER_USERNAME and PACT_BROKER_PASSWORD belong"),
     ],
 )
 def test_a_wrong_setting_is_one_line_with_its_name(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
 ) -> None:
     for name, value in variables.items():
-        monkeypatch.setenv(f"CONSOLE_{name}", value)
+        monkeypatch.setenv(name.removeprefix("/") if name.startswith("/") else f"CONSOLE_{name}", value)
 
     with pytest.raises(ConfigurationError) as error:
         load(Settings)

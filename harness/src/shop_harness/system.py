@@ -27,7 +27,7 @@ from backing_services.processes.temporary import TemporaryFolder
 from outboxed.storage import create_engine, migrate, reason_of
 from sqlalchemy.exc import SQLAlchemyError
 
-from shop_harness.services import ALL, HAS_PARTNER, LISTENERS, SERVICES, TOPICS
+from shop_harness.services import ALL, HAS_PARTNER, LISTENERS, ROOT, SERVICES, TOPICS
 
 MOCK_LIMITS = {"KAFKA_SESSION_TIMEOUT_MS": "2000", "KAFKA_FETCH_MAX_WAIT_MS": "20"}
 OPERATOR_EMAIL = "operator@shop.example"
@@ -181,6 +181,7 @@ class System:
             "GATEWAY_URL": self.ports.url("gateway"),
             "MAILBOX_URL": self.ports.url("mail_catcher"),
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "CONTRACTS": str(ROOT / "contracts" / "pacts"),
             **(settings_of_breaking or {}),
         }
         return await self._run("console", "shop_console", _named("console", settings), "run")
