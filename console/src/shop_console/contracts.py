@@ -20,7 +20,7 @@ NO_BROKER = (
     "The contracts' state isn't known: set PACT_BROKER_BASE_URL to the address of the Pact Broker, and "
     "PACT_BROKER_TOKEN, or PACT_BROKER_USERNAME and PACT_BROKER_PASSWORD, where it has a login"
 )
-LEFT, WIDTH, BETWEEN, PORT, TOP, GAP = 10, 160, 260, 30, 40, 16
+LEFT, WIDTH, BETWEEN, PORT, TOP, GAP = 10, 160, 260, 40, 40, 16
 """Of the picture, in pixels: each pact has a height of its own at both of its ends."""
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import httpx
 import pytest
 from shop_console.broker import Broker, Contract, State
 from shop_console.contracts import NO_BROKER, NO_FOLDER, Contracts, picture
-from shop_console.pacts import Pact, UnreadableError, read
+from shop_console.pacts import UnreadableError, read
 from shop_console.settings import Settings
 
 from tools.broker_stand_in import create_app
 
 COMMITTED = Path(__file__).parents[3] / "contracts" / "pacts"
 URL = "http://broker.example"
+LETTERS = 15
+"""The height of a line of text."""
 NAMES = ("notifications-orders", "payments-orders", "orders-payments")
 
 
@@ -239,8 +242,9 @@ async def test_the_brokers_own_variables_are_its_login(
 
 
 def test_every_line_begins_at_its_consumer_and_ends_at_its_provider_and_no_two_ends_are_one() -> None:
-    pairs = [("notifications", "orders"), ("notifications", "payments"), ("orders", "payments"), ("payments", "orders")]
-    drawn = picture([Contract(Pact(consumer, provider, ())) for consumer, provider in pairs])
+    contracts = [Contract(pact) for pact in read(COMMITTED)]
+    pairs = [(each.pact.consumer, each.pact.provider) for each in contracts]
+    drawn = picture(contracts)
 
     def at(x: int, y: int) -> str:
         [name] = [box.name for box in drawn.boxes if box.x <= x <= box.x + 160 and box.y < y < box.y + box.height]
@@ -249,4 +253,6 @@ def test_every_line_begins_at_its_consumer_and_ends_at_its_provider_and_no_two_e
     assert [(at(line.x1, line.y1), at(line.x2, line.y2)) for line in drawn.lines] == pairs
     ends = [(line.x1, line.y1) for line in drawn.lines] + [(line.x2, line.y2) for line in drawn.lines]
     assert len(set(ends)) == 2 * len(pairs)
+    words = sorted(line.label_y for line in drawn.lines)
+    assert all(later - earlier >= LETTERS for earlier, later in pairwise(words))
     assert all(box.x + 160 <= drawn.width and box.y + box.height <= drawn.height for box in drawn.boxes)
