@@ -124,7 +124,7 @@ def http_call(to: str, method: str, url: str, *, template: str) -> Iterator[Http
 
 def _of_call(method: str, url: str, template: str) -> SpanAttributes:
     parts = urlsplit(url)
-    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query_names(parts.query))
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2], query=_names_of(parts.query))
     return {
         names.HTTP_METHOD: method,
         names.SERVER_ADDRESS: parts.hostname or "",
@@ -134,8 +134,8 @@ def _of_call(method: str, url: str, template: str) -> SpanAttributes:
     }
 
 
-def query_names(query: str) -> str:
-    """A query without its values, which may be personal: the conventions' `REDACTED` stands for each."""
+def _names_of(query: str) -> str:
+    """A query of our own without its values, which may be personal: the conventions' `REDACTED` stands for each."""
     return "&".join(f"{pair.partition('=')[0]}=REDACTED" for pair in query.split("&")) if query else ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPMethod
 from typing import Annotated, Any, Protocol
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import structlog
@@ -13,6 +14,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from opentelemetry import trace
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,7 +23,7 @@ from outboxed import _conventions as names
 from outboxed.errors import message_of
 from outboxed.failpoints import failpoint
 from outboxed.storage import is_transient
-from outboxed.telemetry import SERVER_FAILED, SpanKind, continued_trace, query_names, set_attributes, set_failure
+from outboxed.telemetry import SERVER_FAILED, SpanKind, continued_trace, set_attributes, set_failure
 from outboxed.web._authentication import InvalidTokenError, Principal, TokenVerifier
 from outboxed.web._operations import PATHS
 
@@ -209,6 +211,7 @@ class _RequestContext:
         self._app = app
         self._service = service
         self._metrics = metrics
+        self._declared: Mapping[tuple[str, str], frozenset[str]] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -222,6 +225,7 @@ class _RequestContext:
         request_id = _acceptable_id(headers.get("x-request-id")) or str(uuid4())
         scope.setdefault("state", {})["request_id"] = request_id
         answered, begun = _Answer(send, request_id), time.monotonic()
+        app: FastAPI = scope["app"]  # a mounted app puts itself there
         # a kept-alive connection may start its next request in the context of the last one
         structlog.contextvars.clear_contextvars()
         is_quiet = scope["path"] in QUIET_PATHS
@@ -246,6 +250,8 @@ class _RequestContext:
             finally:  # also of an answer that broke off
                 route = getattr(scope.get("route"), "path", None)
                 _say_the_end(scope, route, answered.status)
+                if scope["query_string"] and trace.get_current_span().is_recording():
+                    set_attributes({names.URL_QUERY: self._query_of(scope, app, route)})
             if not is_quiet:
                 log.info("request", method=scope["method"], path=scope["path"], status=answered.status)
                 self._count(scope, route, answered.status, time.monotonic() - begun)
@@ -255,6 +261,18 @@ class _RequestContext:
             # anybody may send any path and any method: only those of routes and of HTTP are names of their own
             method = (_method(scope) if route else None) or OTHER
             self._metrics.request_answered(method, route or OTHER, status or 0, seconds)
+
+    def _query_of(self, scope: Scope, app: FastAPI, route: str | None) -> str:
+        """The parameters that the route declares, once each, and `other` for the rest; none has its value.
+
+        Anybody may send any name, with personal data in it or without end. Source: semantic conventions, url.query.
+        """
+        if self._declared is None:
+            self._declared = _query_parameters(app)
+        declared = self._declared.get((route or "", scope["method"]), frozenset())
+        sent = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        told = dict.fromkeys(name if name in declared else OTHER for name, _ in sent)
+        return "&".join(f"{name}=REDACTED" for name in told)
 
     def _said_of(self, scope: Scope, headers: Mapping[str, str], request_id: str) -> dict[str, str | int]:
         """What is known of a request when it comes. Source: semantic conventions, HTTP server spans."""
@@ -268,14 +286,21 @@ class _RequestContext:
         }
         if method is None:
             said[names.HTTP_METHOD_ORIGINAL] = scope["method"]
-        if scope["query_string"]:
-            said[names.URL_QUERY] = query_names(scope["query_string"].decode("latin-1"))
         if host := headers.get("host"):
             address, port = _host(host)
             said[names.SERVER_ADDRESS] = address
             if port is not None:
                 said[names.SERVER_PORT] = port
         return said
+
+
+def _query_parameters(app: FastAPI) -> Mapping[tuple[str, str], frozenset[str]]:
+    """The names of a query's parameters, by route and method, as the app's OpenAPI document says them."""
+    return {
+        (route, method.upper()): frozenset(each["name"] for each in call.get("parameters", ()) if each["in"] == "query")
+        for route, calls in app.openapi()["paths"].items()
+        for method, call in calls.items()
+    }
 
 
 def _method(scope: Scope) -> str | None:
