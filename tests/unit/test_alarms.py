@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 from shop_harness.services import ROOT
 
-from tools.alarms.description import ALARMS, Alarm, Scale, rules
+from tools.alarms.description import ALARMS, FEW, Alarm, Scale, rules
 from tools.alarms.faults import FAULTS
 from tools.alarms.files import FILE, RUNBOOKS, text_of
 from tools.alarms.programs import ProgramMissingError, program
@@ -14,6 +14,7 @@ from tools.alarms.trial import OWN_SECONDS, Trial, limit_of
 from tools.alarms.watching import Ringing
 
 NAMES = [alarm.name for alarm in ALARMS]
+SHARE = re.compile(r" / |histogram_quantile")
 HEADINGS = ["What it means", "See it", "What to do"]
 
 
@@ -57,6 +58,12 @@ def test_every_fault_names_alarms_that_there_are() -> None:
 @pytest.mark.parametrize("alarm", ALARMS, ids=NAMES)
 def test_an_alarm_cannot_promise_to_ring_before_its_rule_has_held(alarm: Alarm) -> None:
     assert alarm.within >= alarm.lasts + 60
+
+
+@pytest.mark.parametrize("alarm", [alarm for alarm in ALARMS if SHARE.search(alarm.rule)], ids=lambda alarm: alarm.name)
+def test_a_share_rings_only_with_some_cases_behind_it(alarm: Alarm) -> None:
+    for rule in filter(None, (alarm.rule, alarm.or_in_hours)):
+        assert f" >= {FEW}" in rule
 
 
 # --- the scale ---
