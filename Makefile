@@ -257,6 +257,18 @@ bench-isolation: .venv ## what each way to isolate tests that use a database cos
 bench-relay: .venv ## what a row costs the relay, beside a loop by hand, and behind rows that Kafka refuses (needs `make fetch-kafka`)
 	@$(RUN) python -m tools.bench_relay $(ARGS)
 
+.PHONY: bench-consumer
+bench-consumer: .venv ## what an event costs the consumer, beside a loop by hand (needs `make fetch-kafka` or Docker)
+	@$(RUN) python -m tools.bench_consumer $(ARGS)
+
+.PHONY: bench-tasks
+bench-tasks: .venv ## what a task costs without its call, beside one by one by hand, and beside procrastinate
+	@$(RUN) python -m tools.bench_tasks $(ARGS)
+
+.PHONY: bench-idle
+bench-idle: .venv ## what each service takes while there is nothing to do: CPU and statements (needs `make fetch-kafka`)
+	@$(RUN) python -m tools.bench_idle $(ARGS)
+
 .PHONY: bench-backlog
 bench-backlog: .venv ## what a step costs with a thousand rows in each table and with a million (needs `make fetch-kafka`)
 	@$(RUN) python -m tools.bench_backlog $(ARGS)
