@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.semconv.schemas import Schemas
 from outboxed import _conventions
 
-from tools.telemetry_check.collector import Collector, ReceivedSpan
+from tools.measuring.collector import Collector, ReceivedSpan
 from tools.telemetry_check.conventions import OWN, RENAMED, SCHEMA_URL, deviations, known_names, names_of_the_package
 from tools.telemetry_check.judgement import judged
 from tools.telemetry_check.shop import EMAIL, Journey, Trace

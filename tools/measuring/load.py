@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from time import perf_counter
+from time import perf_counter, time
 from uuid import uuid4
 
 import httpx
@@ -21,11 +21,27 @@ class LoadError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Order:
+    """One that was answered with 201: when it was placed, in seconds since 1970, and after how many seconds."""
+
+    order_id: str
+    placed_at: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Answered:
     """Orders that were answered with 201, and how many seconds each took."""
 
-    ids: Sequence[str]
-    seconds: Sequence[float]
+    orders: Sequence[Order]
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return [order.order_id for order in self.orders]
+
+    @property
+    def seconds(self) -> Sequence[float]:
+        return [order.seconds for order in self.orders]
 
 
 @dataclass
@@ -49,19 +65,45 @@ class Customers:
 
     async def place(self, orders: int, *, answered: Callable[[int], None] = lambda _: None) -> Answered:
         """Place so many orders; `answered` hears of each how many there are. Raises LoadError, NoAnswerError."""
-        ids: list[str] = []
-        seconds: list[float] = []
+        placed: list[Order] = []
         turns = iter(range(orders))
 
         async def shop(headers: Headers) -> None:
             for _ in turns:
-                begun = perf_counter()
-                ids.append(await self._place_one(headers))
-                seconds.append(perf_counter() - begun)
-                answered(len(ids))
+                placed.append(await self._timed(headers))
+                answered(len(placed))
 
         await asyncio.gather(*(shop(headers) for headers in self.headers))
-        return Answered(ids, seconds)
+        return Answered(placed)
+
+    async def place_at(self, rate: float, orders: int) -> Answered:
+        """Place so many orders, `rate` a second, whether those before are answered or not.
+
+        An order's time counts from the moment at which it was to come, so that a queue is seen. Raises LoadError,
+        NoAnswerError, each in an exception group.
+        """
+        clock = asyncio.get_running_loop().time
+        begun, at = clock(), time()
+
+        async def shop(number: int) -> Order:
+            due = number / rate
+            order_id = await self._place_one(self.headers[number % len(self.headers)])
+            return Order(order_id, at + due, clock() - begun - due)
+
+        tasks = []
+        async with asyncio.TaskGroup() as group:
+            for number in range(orders):
+                await asyncio.sleep(begun + number / rate - clock())
+                tasks.append(group.create_task(shop(number)))
+        return Answered([task.result() for task in tasks])
+
+    async def place_traced(self, traceparent: str) -> Order:
+        """Place one order in a trace. Raises LoadError, NoAnswerError."""
+        return await self._timed({**self.headers[0], "traceparent": traceparent})
+
+    async def _timed(self, headers: Headers) -> Order:
+        at, begun = time(), perf_counter()
+        return Order(await self._place_one(headers), at, perf_counter() - begun)
 
     async def _place_one(self, headers: Headers) -> str:
         response = await self.api.place(order_of(CARD), key=next(self._keys), headers=headers)

@@ -17,8 +17,8 @@ from shop_harness.customers import NoAnswerError
 from shop_harness.services import SERVICES
 from shop_harness.system import FOR_A_PERSON
 
+from tools.measuring.collector import Collector
 from tools.measuring.load import LoadError
-from tools.telemetry_check.collector import Collector
 from tools.telemetry_check.cost import MODES, Cost, measured
 from tools.telemetry_check.judgement import judged
 from tools.telemetry_check.shop import journeyed

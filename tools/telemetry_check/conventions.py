@@ -21,7 +21,7 @@ from opentelemetry.semconv._incubating.attributes.messaging_attributes import (
 )
 from opentelemetry.semconv.attributes.http_attributes import HttpRequestMethodValues
 
-from tools.telemetry_check.collector import ReceivedSpan
+from tools.measuring.collector import ReceivedSpan
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.45.0"
 SCOPE, OWN = "outboxed", "outboxed."

@@ -9,9 +9,9 @@ from shop_harness.ledgers import Ledgers
 from shop_harness.services import SERVICES
 from shop_harness.system import Ports
 
+from tools.measuring.collector import Collector
 from tools.measuring.load import Customers
 from tools.measuring.system import MeasuredSystem, at_rest
-from tools.telemetry_check.collector import Collector
 
 CLIENTS = 8
 WARM_UP = 80

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from tools.telemetry_check.collector import Collector, ReceivedSpan
+from tools.measuring.collector import Collector, ReceivedSpan
 from tools.telemetry_check.conventions import deviations
 from tools.telemetry_check.shop import EMAIL, NAME, Journey, Trace
 

@@ -18,7 +18,7 @@ from shop_harness.ledgers import Ledgers
 from shop_harness.services import SERVICES, TOPICS
 from shop_harness.system import Ports, System
 
-from tools.telemetry_check.collector import Collector
+from tools.measuring.collector import Collector
 
 PATIENCE = Patience(within=60)
 SETTLED_WITHIN = 60.0
