@@ -269,6 +269,14 @@ bench-tasks: .venv ## what a task costs without its call, beside one by one by h
 bench-idle: .venv ## what each service takes while there is nothing to do: CPU and statements (needs `make fetch-kafka`)
 	@$(RUN) python -m tools.bench_idle $(ARGS)
 
+.PHONY: bench-latency
+bench-latency: .venv ## how long one order takes when nothing else is to do, hop by hop (needs `make fetch-kafka`)
+	@$(RUN) python -m tools.bench_latency $(ARGS)
+
+.PHONY: bench-load
+bench-load: .venv ## how long orders take at a fifth of the highest rate, at two fifths, and so on (needs `make fetch-kafka`)
+	@$(RUN) python -m tools.bench_load $(ARGS)
+
 .PHONY: bench-backlog
 bench-backlog: .venv ## what a step costs with a thousand rows in each table and with a million (needs `make fetch-kafka`)
 	@$(RUN) python -m tools.bench_backlog $(ARGS)

@@ -33,9 +33,11 @@ class MeasuredSystem(System):
 
     kafka: ApacheKafka
     postgres: EmbeddedPostgres
+    settings: Mapping[str, str] = CALM
+    """Of PostgreSQL."""
 
     async def _start_servers(self) -> None:
-        self.postgres = self._stack.enter_context(EmbeddedPostgres(durable=True, port=0, settings=CALM))
+        self.postgres = self._stack.enter_context(EmbeddedPostgres(durable=True, port=0, settings=self.settings))
         self.kafka = self._stack.enter_context(ApacheKafka())
 
     async def restart_services(self) -> None:
