@@ -7,6 +7,7 @@ import asyncio
 import logging
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from itertools import count
@@ -20,11 +21,14 @@ from backing_services.postgres import EmbeddedPostgres, PostgresError, connected
 from backing_services.waiting import StillWaitingError
 from rich.console import Console
 
-from tools.bench_consumer import events, ours, raw
+from tools.bench_consumer import events, orm, ours, raw
 from tools.measuring.service import Log, migrated
 from tools.measuring.turns import Turn, Turns, cost_table, in_own_process, in_turns, ratio
 
 PARTITIONS = 4
+ONE_BY_ONE = "one by one, with an ORM"
+FEWER = 20
+"""Times fewer events for one by one, which takes as much longer."""
 BY_HAND, SILENT, USUAL = "a loop by hand", "outboxed, log at WARNING", "outboxed, log at INFO"
 LEVELS = {SILENT: "WARNING", USUAL: "INFO"}
 GOAL, AT_MOST = 3.0, 12.0
@@ -64,18 +68,18 @@ def _measured(number: int, rounds: int) -> Turns:
         asyncio.run(events.send(kafka.bootstrap_servers, number))
         groups = map("bench-{}".format, count())
 
-        def by_hand() -> Turn:
+        def by_hand(consume: Callable[..., Turn], number: int) -> Turn:
             asyncio.run(_emptied(url))
-            return in_own_process(raw.consume, url, kafka.bootstrap_servers, events.TOPIC, next(groups), number)
+            return in_own_process(consume, url, kafka.bootstrap_servers, events.TOPIC, next(groups), number)
 
         def by_outboxed(level: str) -> Turn:
             asyncio.run(_emptied(url))
             log = Log(level, folder / "log")
             return in_own_process(ours.consume, url, kafka.bootstrap_servers, next(groups), number, log)
 
-        return in_turns(
-            {BY_HAND: by_hand, **{name: partial(by_outboxed, level) for name, level in LEVELS.items()}}, rounds
-        )
+        kinds = {BY_HAND: partial(by_hand, raw.consume, number)}
+        kinds |= {name: partial(by_outboxed, level) for name, level in LEVELS.items()}
+        return in_turns({**kinds, ONE_BY_ONE: partial(by_hand, orm.consume, number // FEWER)}, rounds)
 
 
 async def _emptied(url: str) -> None:
