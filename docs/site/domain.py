@@ -1,12 +1,14 @@
 """`python -m docs.site.domain`: the state tables of docs/domain.md, made of the services' own."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import orders.domain
 import payments.domain
 from notifications.domain import NOTIFICATIONS
+
+from docs.site import marked
 
 PAGE = Path(__file__).parents[1] / "domain.md"
 
@@ -16,7 +18,7 @@ def tables() -> Mapping[str, str]:
     return {
         "order": _table("order", orders.domain.TRANSITIONS, orders.domain.OrderInput, _order_change),
         "payment": _table("payment", payments.domain.TRANSITIONS, payments.domain.PaymentInput, _payment_change),
-        "notification": _rows(
+        "notification": marked.table(
             ["kind", "made by", "not made after", "channel"],
             ([made.kind, input_, ", ".join(made.unless), made.kind.channel] for input_, made in NOTIFICATIONS.items()),
         ),
@@ -25,11 +27,7 @@ def tables() -> Mapping[str, str]:
 
 def filled(page: str) -> str:
     """The page with its tables as they are now."""
-    for name, table in tables().items():
-        before, begin, rest = page.partition(f"<!-- begin: {name} -->\n")
-        _, end, after = rest.partition(f"<!-- end: {name} -->")
-        page = f"{before}{begin}\n{table}\n{end}{after}"
-    return page
+    return marked.filled(page, tables())
 
 
 def _order_change(change: orders.domain.Change | None) -> str:
@@ -48,12 +46,7 @@ def _table(
 ) -> str:
     columns = list(inputs)
     rows = ([status or "none", *(told(row[column]) for column in columns)] for status, row in transitions.items())
-    return _rows([what, *columns], rows)
-
-
-def _rows(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join("|" + "|".join(f" {cell} " if str(cell) else " " for cell in line) + "|\n" for line in lines)
+    return marked.table([what, *columns], rows)
 
 
 if __name__ == "__main__":
