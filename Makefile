@@ -297,6 +297,10 @@ price: .venv ## what an order costs, by service and by hop: more than the commit
 bench-saga: .venv ## the product beside a naive build: CPU an order, and what five kills lose and double (needs `make fetch-kafka`)
 	@$(RUN) python -m tools.bench_saga $(ARGS)
 
+.PHONY: performance
+performance: .venv/plots ## run the benches, and write docs/performance.md and its plots of what they print; ARGS="load idle" some alone
+	@$(RUN) python -m tools.performance $(ARGS)
+
 .PHONY: upgrade-check
 upgrade-check: .venv ## with the newest versions of all dependencies: do canaries and unit tests pass, which bound can go up?
 	@$(RUN) python -m tools.upgrade_check
@@ -371,6 +375,11 @@ engine-stop: ## end the engine that `make engine` started
 .venv/docs: .venv
 	@[ -e $@ ] || echo "make: installing what builds the site, and Playwright, into .venv: about 70 MB, once" >&2
 	@$(UV) sync --frozen --inexact --group docs $(MEMBERS:%=--package %) $(SAID)
+	@touch $@
+
+.venv/plots: .venv
+	@[ -e $@ ] || echo "make: installing what draws plots into .venv: about 60 MB, once" >&2
+	@$(UV) sync --frozen --inexact --group plots $(MEMBERS:%=--package %) $(SAID)
 	@touch $@
 
 .tools/uv/bin/uv:

@@ -34,7 +34,7 @@ def main() -> int:
         return 2
     shutil.rmtree(STAGE, ignore_errors=True)
     pages = _pages()
-    pictures = {picture.relative_to(ROOT).as_posix() for picture in PICTURES.glob("*.png")}
+    pictures = {picture.relative_to(ROOT).as_posix() for picture in PICTURES.iterdir()}
     for name in pages:
         _put(name, _without_links_to_code(name, (ROOT / name).read_text(), pages | pictures))
     shutil.copytree(PICTURES, STAGE / PICTURES.relative_to(ROOT))

@@ -85,7 +85,7 @@ NOT_RUN = {
     r"make (?:faults ARGS=|faults-drill|mistakes|flake|memory|mutation$)": "takes minutes to hours; CI runs less of it",
     r"make sql-mutation": "takes hours; tests/unit/test_sql_mutation.py holds which mutants are made",
     r"make history-check": "takes an hour, and CI may have no history",
-    r"make (?:bench-|price)": "measures, which needs a machine that does nothing else",
+    r"make (?:bench-|price|performance)": "measures, which needs a machine that does nothing else",
     r"make upgrade-check$": "finds what was published since, whatever the commit; its parts: test_upgrade_check.py",
     r"make (?:format|clean)$": "changes or removes files of whoever runs it",
     r"make watch": "waits for a person's saves",

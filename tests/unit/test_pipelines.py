@@ -48,6 +48,7 @@ NOT_IN_CI = {
     "mutation": "takes an hour; CI runs make mutation-diff",
     "memory": "takes ten minutes",
     "price": "measures, which needs a machine that does nothing else",
+    "performance": "runs what measures",
     "upgrade-check": "finds what was published since, whatever the commit",
     "engine": "CI starts the engine itself",
     "engine-stop": "CI ends the engine itself",

@@ -41,7 +41,7 @@ def main(
         print(f"saga: {error}", file=sys.stderr)
         sys.exit(2)
     console = Console()
-    console.print(_costs(turns))
+    console.print(_costs(turns), end="\n\n")
     console.print(_harm(harms, orders))
     print(_last_line(turns, harms))
 

@@ -54,10 +54,13 @@ def main(
 
 def _show(now: Measured) -> None:
     console = Console()
-    console.print(_counts(now.paced, "an order, one at a time"))
-    console.print(_hops(now.paced, now.saturated))
-    console.print(_counts(now.saturated, "an order, 16 clients at once"))
-    console.print(_processor(now.processor))
+    for table in (
+        _counts(now.paced, "an order, one at a time"),
+        _hops(now.paced, now.saturated),
+        _counts(now.saturated, "an order, 16 clients at once"),
+        _processor(now.processor),
+    ):
+        console.print(table, end="\n\n")
 
 
 def _counts(counted: Counted, title: str) -> Table:
