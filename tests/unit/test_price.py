@@ -11,10 +11,10 @@ import pytest
 from shop_harness.percentiles import percentile
 
 from tools.measuring.processor_time import seconds_by_name
+from tools.measuring.wire import SSL_REQUEST, Conversation, Statement, Transaction
 from tools.price.baseline import BaselineError, Price, growth, read_baseline, write_baseline
 from tools.price.figures import Counts, apart, shapes_of
 from tools.price.hops import hop, is_control
-from tools.price.wire import SSL_REQUEST, Conversation, Statement, Transaction
 
 VERSION_3 = 196608
 PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

@@ -15,11 +15,11 @@ from shop_harness.services import SERVICES
 from shop_harness.system import Ports
 
 from tools.measuring.calibration import calibrated
+from tools.measuring.counted import CountedSystem, statements_of
 from tools.measuring.load import Customers
-from tools.measuring.system import MeasuredSystem, at_rest
+from tools.measuring.system import at_rest
+from tools.measuring.wire import Transaction
 from tools.price.figures import Counts, apart, shapes_of
-from tools.price.proxy import CountingProxy
-from tools.price.wire import Transaction
 
 CLIENTS = 16
 WARM_UP = 40
@@ -68,25 +68,6 @@ class Measured:
     paced: Counted
     saturated: Counted
     processor: Processor
-
-
-class CountedSystem(MeasuredSystem):
-    """The services reach their databases through counting proxies, until `is_counted` is False."""
-
-    is_counted = True
-
-    async def _start_servers(self) -> None:
-        await super()._start_servers()
-        assert self.postgres.port is not None
-        self.proxies = {
-            service: await self._stack.enter_async_context(CountingProxy(self.postgres.port)) for service in SERVICES
-        }
-
-    def _addresses(self, service: str) -> tuple[str, str]:
-        database, kafka = super()._addresses(service)
-        if self.is_counted:
-            database = database.replace(f":{self.postgres.port}/", f":{self.proxies[service].port}/")
-        return database, kafka
 
 
 @dataclass(frozen=True)
@@ -164,8 +145,8 @@ class Run:
         for service in SERVICES:
             done, looked = apart(whole.traffic[service], shapes_of(rest.traffic[service]))
             counts[service] = Counts.of(done, wal_bytes=whole.wal[service], orders=orders)
-            idle[service] = _statements(rest.traffic[service]) / rest.at
-            looks[service] = (_statements(looked) - idle[service] * whole.at) / orders
+            idle[service] = statements_of(rest.traffic[service]) / rest.at
+            looks[service] = (statements_of(looked) - idle[service] * whole.at) / orders
         return Counted(counts, looks, idle)
 
     async def processor(self, customers: Customers, orders: int) -> Processor:
@@ -206,12 +187,7 @@ class Run:
     async def _read(self) -> _Reading:
         async with self.system.postgres.administration() as connection:
             written = {row["datname"]: row["bytes"] for row in await connection.fetch(WAL, list(SERVICES))}
-        traffic = {service: proxy.counted.copy() for service, proxy in self.system.proxies.items()}
-        return _Reading(traffic, written, perf_counter())
-
-
-def _statements(transactions: Mapping[Transaction, int]) -> int:
-    return sum(len(transaction.statements) * times for transaction, times in transactions.items())
+        return _Reading(self.system.traffic, written, perf_counter())
 
 
 def _medians(of_parts: Sequence[Mapping[str, float]]) -> Mapping[str, float]:

@@ -8,7 +8,7 @@ from typing import Self
 
 from shop_harness.system import LOOPBACK
 
-from tools.price.wire import Conversation, Transaction
+from tools.measuring.wire import Conversation, Transaction
 
 CHUNK = 65536
 
