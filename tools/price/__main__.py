@@ -31,17 +31,21 @@ from tools.price.measurement import PARTS, Counted, Measured, Processor, measure
 def main(
     orders: Annotated[int, typer.Option(min=PARTS, help="Orders that come one at a time, and again as many.")] = 400,
     *,
+    cpu: Annotated[bool, typer.Option(help="Also CPU, which differs by machine; without it only what repeats.")] = True,
     write: Annotated[bool, typer.Option("--write-baseline", help="Keep what is measured as the baseline.")] = False,
 ) -> None:
     """Exit with 1 if an order costs more than the baseline allows, with 2 if it could not be measured."""
+    if write and not cpu:
+        raise typer.BadParameter("a baseline has CPU in it: leave --no-cpu out")
     try:
         before = None if write else read_baseline()
         with tempfile.TemporaryDirectory(prefix="price-") as folder:
-            now = asyncio.run(measured(Path(folder), paced=orders, saturated=orders))
+            now = asyncio.run(measured(Path(folder), paced=orders, saturated=orders, cpu=cpu))
     except (*FOR_A_PERSON, BaselineError, LoadError, NoAnswerError, StillWaitingError) as error:
         print(f"price: {error}", file=sys.stderr)
         sys.exit(2)
-    price = Price(now.paced.services, {service: now.processor.ratios[service] for service in SERVICES})
+    ratios = {} if now.processor is None else {service: now.processor.ratios[service] for service in SERVICES}
+    price = Price(now.paced.services, ratios)
     _show(now)
     grown = [] if before is None else growth(before, price)
     for complaint in grown:
@@ -101,10 +105,12 @@ def _processor(processor: Processor) -> Table:
 
 def _last_line(now: Measured, verdict: str) -> str:
     total = now.paced.total
-    milliseconds = sum(now.processor.milliseconds[service] for service in SERVICES)
+    cpu = ""
+    if now.processor is not None:
+        cpu = f", {sum(now.processor.milliseconds[service] for service in SERVICES):.0f} ms of CPU"
     return (
         f"price: {total.commits:.1f} commits, {total.statements:.0f} statements, {total.round_trips:.0f} round trips, "
-        f"{total.wal_bytes / 1000:.1f} KB of WAL, {milliseconds:.0f} ms of CPU an order; {verdict}"
+        f"{total.wal_bytes / 1000:.1f} KB of WAL{cpu} an order; {verdict}"
     )
 
 

@@ -67,7 +67,7 @@ class Processor:
 class Measured:
     paced: Counted
     saturated: Counted
-    processor: Processor
+    processor: Processor | None
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,11 @@ class _Reading:
         return _Reading(traffic, wal, self.at - before.at)
 
 
-async def measured(folder: Path, *, paced: int, saturated: int) -> Measured:
-    """Measure with so many orders. Raises what a System raises, LoadError, NoAnswerError, StillWaitingError."""
+async def measured(folder: Path, *, paced: int, saturated: int, cpu: bool = True) -> Measured:
+    """Measure with so many orders; `processor` is None without `cpu`.
+
+    Raises what a System raises, LoadError, NoAnswerError, StillWaitingError.
+    """
     async with AsyncExitStack() as stack:
         system = await stack.enter_async_context(CountedSystem(Ports.free(), lambda _: None, folder=folder))
         run = Run(system, await stack.enter_async_context(Ledgers(system)))
@@ -106,6 +109,8 @@ async def measured(folder: Path, *, paced: int, saturated: int) -> Measured:
         await run.together(many, WARM_UP)
         print(f"counting {saturated} orders, {CLIENTS} at once", flush=True)
         counted_together = await run.counted(run.together(many, saturated), saturated)
+        if not cpu:
+            return Measured(counted_one_by_one, counted_together, None)
         system.is_counted = False
         await system.administer("alter system reset autovacuum", "select pg_reload_conf()")
         await system.restart_services()
