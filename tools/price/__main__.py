@@ -58,12 +58,14 @@ def main(
 
 def _show(now: Measured) -> None:
     console = Console()
-    for table in (
+    tables = [
         _counts(now.paced, "an order, one at a time"),
         _hops(now.paced, now.saturated),
         _counts(now.saturated, "an order, 16 clients at once"),
-        _processor(now.processor),
-    ):
+    ]
+    if now.processor is not None:
+        tables.append(_processor(now.processor))
+    for table in tables:
         console.print(table, end="\n\n")
 
 

@@ -106,8 +106,8 @@ MISTAKES = (
         (
             Edit(
                 f"{OUTBOXED_SOURCES}/storage/_unit_of_work.py",
-                r"( +)await write\(self\.connection, list\(self\._writes\(\)\)\)\n",
-                r"\1await write(self.connection, list(self._writes()))\n"
+                r"( +)await write\(self\.connection, list\(self\._writes\(\)\), last=last\)\n",
+                r"\1await write(self.connection, list(self._writes()), last=last)\n"
                 r"\1async with self.connection.engine.begin() as early:\n"
                 r"\1    await early.execute(insertion_into(tables.outbox), rows_of(self.events.appended))\n",
             ),

@@ -7,6 +7,7 @@ from tools.scratch import Edit
 OUTBOXED_SOURCES = "libs/outboxed/src/outboxed"
 STORAGE = f"{OUTBOXED_SOURCES}/storage"
 REPOSITORY, UNIT_OF_WORK = f"{STORAGE}/_repository.py", f"{STORAGE}/_unit_of_work.py"
+COMPAT = f"{OUTBOXED_SOURCES}/_compat/sqlalchemy.py"
 STATEMENTS, WRITES = f"{STORAGE}/_statements.py", f"{STORAGE}/_writes.py"
 RETENTION, INBOX = f"{STORAGE}/_retention.py", f"{STORAGE}/_inbox.py"
 ROWS, COUNTS = f"{OUTBOXED_SOURCES}/relay/_rows.py", f"{OUTBOXED_SOURCES}/process/_counts.py"
@@ -46,7 +47,7 @@ MISTAKES = (
         "a new row that is there already is passed over",
         "The transaction commits as if it had written it.",
         OUTBOXED,
-        (swap(REPOSITORY, "rows, partial(self._were_there, len(rows)))", "rows)"),),
+        (swap(REPOSITORY, "rows, partial(self._raise_that_they_exist, len(rows)))", "rows)"),),
     ),
     Mistake(
         "any conflict of a new row counts as one of its id",
@@ -83,13 +84,13 @@ MISTAKES = (
         "of what is written together no part waits for the one before",
         "Outbox rows of one order change places, as PostgreSQL pleases.",
         OUTBOXED,
-        (swap(WRITES, "            after = count >= 0\n", ""),),
+        (Edit(WRITES, r"            after = count[^\n]*\n", ""),),
     ),
     Mistake(
         "a statement of its own commits what it could not write whole",
         "An order has no event, and nobody is told.",
         OUTBOXED,
-        (swap(WRITES, "sa.case((whole, 1), else_=0)", "sa.case((whole, 1), else_=1)"),),
+        (swap(WRITES, "sa.case((sa.and_(*is_whole), 1), else_=0)", "sa.case((sa.and_(*is_whole), 1), else_=1)"),),
     ),
     Mistake(
         "dead letters are written after the rest",
@@ -105,33 +106,51 @@ MISTAKES = (
     ),
     Mistake(
         "what is written together is committed by itself within a transaction",
-        "A handler's error takes back a part of what it did.",
+        "A unit of work ends without an error, and nothing of it is there.",
         OUTBOXED,
-        (
-            swap(
-                STATEMENTS,
-                "            not connection.in_transaction()\n            and self",
-                "            self",
-            ),
-        ),
+        (swap(COMPAT, " or adapter.driver_connection.is_in_transaction())", ")"),),
+    ),
+    Mistake(
+        "two looks at once take each other's transaction",
+        "A unit of work ends without an error, and nothing of it is there.",
+        OUTBOXED,
+        (swap(COMPAT, "is_busy = adapter._execute_mutex.locked()", "is_busy = False"),),
     ),
     Mistake(
         "behind a pooler a statement has no transaction",
         "It has no time-outs: one lock that is never given back holds the pool.",
         OUTBOXED,
-        (
-            Edit(
-                STATEMENTS,
-                r"            and not connection\.sync_connection\.get_execution_options\(\)[^\n]*\n",
-                "",
-            ),
-        ),
+        (swap(STATEMENTS, "            and inside.info.get(PLAIN, False)\n", ""),),
+    ),
+    Mistake(
+        "what an administrator asks of each transaction counts for those that begin with BEGIN",
+        "A role that looks at one moment sees each commit.",
+        OUTBOXED,
+        (swap(f"{STORAGE}/_database.py", "driver.fetchval(_IS_PLAIN)", "driver.fetchval('select true')"),),
     ),
     Mistake(
         "a session that looks at one moment sees each commit",
         "A project's own isolation is gone without a word.",
         OUTBOXED,
-        (swap(STATEMENTS, "            and sees_each_commit(connection)\n", ""),),
+        (swap(COMPAT, "adapter.isolation_level not in _READ_COMMITTED or ", ""),),
+    ),
+    Mistake(
+        "a session that may only read writes",
+        "A replica's role, or a careful caller, is not asked.",
+        OUTBOXED,
+        (swap(COMPAT, " or adapter.readonly or adapter.deferrable", ""),),
+    ),
+    Mistake(
+        "what a unit of work adds to its flush is another transaction",
+        "An audit line that can't be written takes nothing back.",
+        OUTBOXED,
+        (swap(UNIT_OF_WORK, "if type(self).flush is SqlUnitOfWork.flush:", "if True:"),),
+    ),
+    Mistake(
+        "whoever listens to errors hears of rows that were only missed",
+        "An alarm for errors of the database rings for each customer who presses twice.",
+        OUTBOXED,
+        (swap(WRITES, ", unheard=_ROW_MISSING)", ")"),),
     ),
     Mistake(
         "others are told before the commit",
@@ -140,9 +159,10 @@ MISTAKES = (
         (
             Edit(
                 UNIT_OF_WORK,
-                r"            try:\n                await uow.flush\(\)\n                await _commit\(connection\)\n"
+                r"            try:\n                await uow\.finish\(\)\n"
+                r"                await _commit\(connection\)\n"
                 r"            finally:[^\n]*\n                self\._tell\(uow\)\n",
-                r"            await uow.flush()\n            self._tell(uow)\n            await _commit(connection)\n",
+                r"            await uow.finish()\n            self._tell(uow)\n            await _commit(connection)\n",
             ),
         ),
     ),

@@ -124,7 +124,6 @@ async def place_order(body: PlaceOrderRequest, key: IdempotencyKey, caller: Call
 
     async def place(uow: UnitOfWork) -> Answer:
         order = await handlers.place_order(command, uow, needs.policy)
-        add_log_fields(order_id=str(order.id))
         return Answer(201, _json(order), f"{PREFIX}/orders/{order.id}")
 
     try:
@@ -134,6 +133,7 @@ async def place_order(body: PlaceOrderRequest, key: IdempotencyKey, caller: Call
         raise ApiError(422, "UNKNOWN_SKU", str(error), details=details) from None
     except UserNotFoundError:
         raise unauthenticated("the token's user does not exist") from None
+    add_log_fields(order_id=answer.location.rpartition("/")[2])  # of a twin, the one that was placed
     return _response(answer, replayed=replayed)
 
 

@@ -28,7 +28,7 @@ class IdempotentRequest:
     """One request under a key.
 
     Its answer is stored in the transaction that does the work. So an error leaves the key free. Of concurrent twins one
-    is stored; the others wait for it, do nothing, and give its answer.
+    is stored. The others wait for it at the end of their work, leave nothing behind, and give its answer.
     """
 
     def __init__(self, user_id: UUID, key: str, request: BaseModel) -> None:

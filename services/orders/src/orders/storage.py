@@ -178,7 +178,7 @@ class SqlIdempotencyKeys:
     def writes(self) -> Iterator[Write]:
         """What was added; an insertion waits for a concurrent one of the same key."""
         if self._added:
-            yield Write(_NEW_KEYS, self._added, _were_there)
+            yield Write(_NEW_KEYS, self._added, _raise_that_a_twin_was_faster)
 
 
 class SqlOrdersUnitOfWork(SqlUnitOfWork):
@@ -224,7 +224,7 @@ def _insertion_of_keys(new: UnnestedRows, after: sa.ColumnElement[bool]) -> Any:
     return replaced.returning(idempotency_keys.c.key)
 
 
-async def _were_there(_: int) -> None:
+async def _raise_that_a_twin_was_faster(_: int) -> None:
     raise ConcurrentInsertError("another request with this idempotency key was faster")
 
 

@@ -7,7 +7,8 @@
   makes parameters and a result, and changes to a greenlet and back. No documented way is shorter and keeps the
   transaction, the prepared statements and the errors that others get. Used: the cursor's `_prepare_and_execute` and
   `_rows`, the dialect's `_invalidate_schema_cache`, and the connection's `_handle_dbapi_exception`, `dispatch` and
-  `_echo`; of the driver's connection `isolation_level` and `autocommit`.
+  `_echo`; of the driver's connection `isolation_level`, `readonly`,
+  `deferrable`, `autocommit` and `_execute_mutex`.
 - The lowest versions leave the database's name in a URL as it's written, the newest decode it.
 """
 
@@ -43,6 +44,10 @@ _OF_TRANSACTIONS = ("begin", "commit", "rollback")
 """SQLAlchemy's events. All others are heard as ever."""
 
 
+_READ_COMMITTED = (None, "read_committed", "autocommit")
+"""The driver's names for it; None is the server's default."""
+
+
 def is_watched(connection: AsyncConnection) -> bool:
     """Whether anybody listens to SQLAlchemy's statements: its log (`echo`), or instrumentation by its events."""
     inside: Any = connection.sync_connection
@@ -55,22 +60,29 @@ def has_heard_transactions(connection: AsyncConnection) -> bool:
     return any(getattr(inside.dispatch, event) for event in _OF_TRANSACTIONS)
 
 
-def sees_each_commit(connection: AsyncConnection) -> bool:
-    """Whether each statement sees what was committed before it, as PostgreSQL's own setting is; of asyncpg alone."""
+def stands_alone(connection: AsyncConnection) -> bool:
+    """Whether asyncpg's session has no transaction, and the next statement needs none: it reads what is committed.
+
+    SQLAlchemy needn't know of a transaction: a listener of the pool may have begun it, or somebody at the driver. While
+    another statement is on its way, nobody knows.
+    """
     inside: Any = connection.sync_connection
-    if inside.invalidated:
+    if inside.invalidated or inside.in_transaction():
         return False
-    level = inside.connection.dbapi_connection.isolation_level
-    return level in {None, "read_committed", "autocommit"}
+    adapter: Any = inside.connection.dbapi_connection
+    asks_for_more = adapter.isolation_level not in _READ_COMMITTED or adapter.readonly or adapter.deferrable
+    is_busy = adapter._execute_mutex.locked()  # noqa: SLF001 - see above
+    return not (asks_for_more or is_busy or adapter.driver_connection.is_in_transaction())
 
 
 async def fetched(
-    connection: AsyncConnection, text: str, parameters: Sequence[object], *, alone: bool = False
+    connection: AsyncConnection, text: str, parameters: Sequence[object], *, alone: bool = False, unheard: str = ""
 ) -> tuple[Sequence[Sequence[Any]], Sequence[int]]:
     """The rows of a statement on a connection of asyncpg, and the type's OID of each column.
 
-    Begins the connection's transaction, where it has none; with `alone` it doesn't, and must not have one. Raises what
-    `AsyncConnection.execute` raises.
+    Begins the connection's transaction, where it has none. With `alone` it doesn't: ask `stands_alone` before. Raises
+    what `AsyncConnection.execute` raises; an error of the SQLSTATE `unheard` is the driver's own, and no listener of
+    SQLAlchemy's hears it.
     """
     inside: Any = connection.sync_connection
     dialect: Any = connection.dialect
@@ -82,7 +94,9 @@ async def fetched(
     try:
         with _autocommit(adapter) if alone else nullcontext():
             await cursor._prepare_and_execute(text, parameters)  # noqa: SLF001 - see above
-    except BaseException as error:  # noqa: BLE001 - also a cancellation, after which nobody knows the session's state
+    except BaseException as error:  # also a cancellation, after which nobody knows the session's state
+        if unheard and sqlstate_of(error) == unheard:
+            raise
         if isinstance(error, adapter.dbapi.InvalidCachedStatementError | adapter.dbapi.InternalServerError):
             dialect._invalidate_schema_cache()  # noqa: SLF001 - types or columns have changed
         await connection.run_sync(_raise, text, error)

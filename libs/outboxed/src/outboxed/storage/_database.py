@@ -12,7 +12,7 @@ from outboxed._compat.sqlalchemy import error_of_asyncpg, sqlstate_of
 from outboxed.settings import Database
 from outboxed.storage._errors import USE_POOLER, TimeoutsIgnoredError, is_of_the_session
 from outboxed.storage._pools import POOL_SECONDS, POOL_SIZE
-from outboxed.storage._statements import POOLED
+from outboxed.storage._statements import PLAIN, POOLED
 
 SESSION_SETTINGS = {
     # a process that is frozen in a transaction must not keep its locks
@@ -74,6 +74,7 @@ def create_engine(
     sa.event.listen(engine.sync_engine, "handle_error", _give_up_the_session)
     if not pooled:
         sa.event.listen(engine.sync_engine, "connect", partial(_check_timeouts, _timeouts_check()))
+        sa.event.listen(engine.sync_engine, "connect", _note_whether_plain)
     return engine
 
 
@@ -95,6 +96,16 @@ def _check_timeouts(check: str, connection: Any, _: object) -> None:
         if isinstance(error, asyncpg.RaiseError):
             raise TimeoutsIgnoredError(f"the session {error}: {USE_POOLER}") from None
         raise
+
+
+def _note_whether_plain(connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
+    """An administrator may have given a role or a database another isolation, or no right to write."""
+    record.info[PLAIN] = connection.run_async(lambda driver: driver.fetchval(_IS_PLAIN))
+
+
+_IS_PLAIN = """
+    select current_setting('default_transaction_isolation') = 'read committed'
+       and current_setting('default_transaction_read_only') = 'off'"""
 
 
 def _timeouts_check() -> str:

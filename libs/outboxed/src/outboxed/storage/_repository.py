@@ -38,6 +38,10 @@ class ConcurrentInsertError(TransientError):
 class SqlRepository(Generic[A]):
     """`table` needs the columns `id` (uuid) and `version`; `to_row` gives a value for every written column."""
 
+    def __init_subclass__(cls) -> None:
+        if "flush" in vars(cls):
+            raise TypeError(f"{cls.__name__}.flush is never called: what is written is what `writes` gives")
+
     def __init__(
         self,
         connection: AsyncConnection,
@@ -109,19 +113,19 @@ class SqlRepository(Generic[A]):
         """What was added and changed. Written, they raise ConcurrentInsertError or StaleAggregateError."""
         if self._added:
             rows = [self._to_row(aggregate) for aggregate in self._added.values()]
-            yield Write(_insertion(self._table, *rows[0]), rows, partial(self._were_there, len(rows)))
+            yield Write(_insertion(self._table, *rows[0]), rows, partial(self._raise_that_they_exist, len(rows)))
         if self._changed:
             rows = [self._to_row(aggregate) for aggregate in self._changed.values()]
-            yield Write(_update(self._table, *rows[0]), rows, partial(self._had_moved_on, len(rows)))
+            yield Write(_update(self._table, *rows[0]), rows, partial(self._raise_that_they_moved_on, len(rows)))
 
     async def _by_id(self, query: Statement, ids: list[UUID], *, alone: bool = False) -> dict[UUID, A]:
         rows = await query.mappings(self._connection, {"ids": ids}, alone=alone)
         return {aggregate.id: aggregate for aggregate in map(self._from_row, rows)}
 
-    async def _were_there(self, added: int, written: int) -> None:
+    async def _raise_that_they_exist(self, added: int, written: int) -> None:
         raise ConcurrentInsertError(f"{added - written} of {added} new rows of {self._table.name} were there already")
 
-    async def _had_moved_on(self, changed: int, written: int) -> None:
+    async def _raise_that_they_moved_on(self, changed: int, written: int) -> None:
         raise StaleAggregateError(f"{changed - written} of {changed} rows of {self._table.name} had moved on")
 
 

@@ -27,7 +27,7 @@ class SchedulingStatements:
     def __init__(self, table: sa.Table) -> None:
         self._insert = Statement(_insertion(table, _NEW, sa.true()))
         self._others = Statement(_others(table))
-        self.form = WriteForm(_TYPES, partial(_insertion, table))
+        self.form = WriteForm(_TYPES, partial(_insertion, table), may_miss=True)
         """How they are written with other rows; the rows are `rows_of_tasks`."""
 
     def scheduling(self, tasks: Sequence[tuple[NewTask, str | None]], offset: timedelta) -> Steps[None]:

@@ -9,12 +9,15 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
-from outboxed._compat.sqlalchemy import fetched, has_heard_transactions, is_watched, sees_each_commit
+from outboxed._compat.sqlalchemy import fetched, has_heard_transactions, is_watched, stands_alone
 
 DIALECT = dialect()  # type: ignore[no-untyped-call]  # it has no signature
 
 POOLED = "outboxed_pooled"
 """The execution option of an engine behind a pooler."""
+
+PLAIN = "outboxed_plain"
+"""What a connection's `info` says of a session that is the connection's own, writes, and reads what is committed."""
 
 
 def single_statements(engine: AsyncEngine) -> AsyncEngine:
@@ -103,25 +106,34 @@ class Statement:
         self._processors: Sequence[Processor | None] | None = None
 
     def may_be_alone(self, connection: AsyncConnection) -> bool:
-        """Whether this connection has no transaction yet, and none of its settings needs one.
+        """Whether this connection has no transaction yet, and nobody asks for one.
 
-        Behind a pooler the time-outs come with BEGIN, and a session of REPEATABLE READ looks at one moment.
+        Only `create_engine` knows its sessions to be PLAIN. Behind a pooler the time-outs come with BEGIN.
         """
+        inside = connection.sync_connection
         return (
-            not connection.in_transaction()
+            inside is not None
+            and stands_alone(connection)
+            and inside.info.get(PLAIN, False)
             and self._is_direct(connection)
-            and not connection.sync_connection.get_execution_options().get(POOLED, False)  # type: ignore[union-attr]
             and not has_heard_transactions(connection)
-            and sees_each_commit(connection)
         )
 
     def _is_direct(self, connection: AsyncConnection) -> bool:
         return connection.dialect.driver == DIALECT.driver and not is_watched(connection)
 
     async def rows(
-        self, connection: AsyncConnection, values: Mapping[str, Any] | None = None, *, alone: bool = False
+        self,
+        connection: AsyncConnection,
+        values: Mapping[str, Any] | None = None,
+        *,
+        alone: bool = False,
+        unheard: str = "",
     ) -> list[Sequence[Any]]:
-        """Run it with these values; returns its rows, none for a statement without rows."""
+        """Run it with these values; returns its rows, none for a statement without rows.
+
+        An error of the SQLSTATE `unheard` is raised as asyncpg's driver has it.
+        """
         given = values or {}
         if not self._is_direct(connection):
             result: sa.CursorResult[Any] = await connection.execute(self.sql, given)
@@ -131,7 +143,7 @@ class Statement:
             whole[name] if processor is None else processor(whole[name]) for name, processor in self._parameters
         ]
         alone = alone and self.may_be_alone(connection)
-        found, oids = await fetched(connection, self.text, parameters, alone=alone)
+        found, oids = await fetched(connection, self.text, parameters, alone=alone, unheard=unheard)
         if not found:
             return []
         if self._processors is None:

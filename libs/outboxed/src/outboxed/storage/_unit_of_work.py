@@ -94,7 +94,7 @@ class SqlUnitOfWork:
         self.dead_letters = SqlDeadLetters()
 
     def repositories(self) -> Iterable[Written]:
-        """What is written at the end, in this order; a service overrides this method."""
+        """What is written at the end, in this order, one for each table; a service overrides this method."""
         return ()
 
     async def lock(self, keys: Sequence[str]) -> None:
@@ -106,12 +106,28 @@ class SqlUnitOfWork:
         if changed or self.events.appended or self.tasks.scheduled or self.dead_letters.added:
             raise WrittenWhileReadingError("a unit of work that was opened for reading has something to write")
 
-    @failpoint("transaction.write")
     async def flush(self) -> None:
-        """Write everything; aggregates before events, so that outbox rows are inserted under their locks."""
+        """Write everything in this connection's transaction; whoever calls it commits.
+
+        Aggregates come before events, so that outbox rows are inserted under their locks.
+        """
+        await self._write(last=False)
+
+    async def finish(self) -> None:
+        """Write everything as the last of this unit: what is one statement may be committed by it.
+
+        A class with a `flush` of its own may have more to write than is known here.
+        """
+        if type(self).flush is SqlUnitOfWork.flush:
+            await self._write(last=True)
+        else:
+            await self.flush()
+
+    @failpoint("transaction.write")
+    async def _write(self, *, last: bool) -> None:
         if self.dead_letters.added:  # first: it begins the transaction that the rest is written in
             await self._insert_dead_letters()
-        await write(self.connection, list(self._writes()))
+        await write(self.connection, list(self._writes()), last=last)
 
     def _writes(self) -> Iterator[Write]:
         for repository in self.repositories():
@@ -169,7 +185,8 @@ class SqlTransactions(Generic[U]):
     """Opens transactions: `async with transactions() as uow`; satisfies ports.UnitOfWorkFactory.
 
     `make` is the service's SqlUnitOfWork subclass. `events_appended` is notified after a commit that wrote an outbox
-    row, `tasks_scheduled` after one that wrote a task that is due before NEXT_LOOK. `committed` hears of each commit.
+    row, `tasks_scheduled` after one that wrote a task that is due before NEXT_LOOK; both also after an error at the
+    end, since a commit without an answer may have happened. `committed` hears of each commit.
     """
 
     engine: AsyncEngine
@@ -198,7 +215,7 @@ class SqlTransactions(Generic[U]):
             uow = await self._begin(connection)
             yield uow
             try:
-                await uow.flush()
+                await uow.finish()
                 await _commit(connection)
             finally:  # a commit without an answer may have happened, and a single statement commits itself
                 self._tell(uow)

@@ -6,14 +6,16 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outboxed._compat.sqlalchemy import sqlstate_of
 from outboxed.storage._statements import Statement, Types, UnnestedRows
 
-_MISSED = "22012"
-"""SQLSTATE: division by zero. PostgreSQL has no other way to end a statement from within, without a function."""
+_ROW_MISSING = "22012"
+"""SQLSTATE: division by zero, which stands for a row that was not written.
+
+Without a function PostgreSQL has no other way to end a statement from within.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +23,13 @@ class WriteForm:
     """How rows of one kind are written; made once, when a module is imported.
 
     `types` are the columns of the rows that are given. `sql(new, after)` is an INSERT or UPDATE from `new`, under the
-    condition `after`, that returns one row for each row that it has written.
+    condition `after`, that returns one row for each row that it has written. What follows is not even tried if a row is
+    missing, unless `may_miss`.
     """
 
     types: Types
     sql: Callable[[UnnestedRows, sa.ColumnElement[bool]], Any]
+    may_miss: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,16 +45,17 @@ class Write:
     missed: Callable[[int], Awaitable[None]] | None = None
 
 
-async def write(connection: AsyncConnection, writes: Sequence[Write]) -> None:
+async def write(connection: AsyncConnection, writes: Sequence[Write], *, last: bool) -> None:
     """Write all in this order. Raises what `missed` raises, and what the statement does.
 
-    Where the connection's transaction has not begun, the statement is a transaction of its own, and is committed.
+    With `last` nothing else comes in this transaction. Where that has not begun, the statement is a transaction of its
+    own, and is committed.
     """
     if not writes:
         return
     together = _together(*(each.form for each in writes))
     values = together.values(writes)
-    if together.may_be_alone(connection) and await together.written_alone(connection, values):
+    if last and together.may_be_alone(connection) and await together.written_alone(connection, values):
         return
     counts = (await together.counting.rows(connection, values))[0]
     for each, written in zip(writes, counts, strict=True):
@@ -69,16 +74,17 @@ class _Together:
         self._given = [UnnestedRows(form.types, alias=f"new_{number}") for number, form in enumerate(forms)]
         after: sa.ColumnElement[bool] = sa.true()
         counts: list[sa.ColumnElement[int]] = []
+        is_whole: list[sa.ColumnElement[bool]] = []
         for number, (form, new) in enumerate(zip(forms, self._given, strict=True)):
             part = form.sql(new, after).cte(f"written_{number}")
             count = sa.select(sa.func.count()).select_from(part).scalar_subquery()
-            after = count >= 0
+            wanted = sa.bindparam(_wanted(number), type_=sa.BigInteger)
+            is_whole.append(count == wanted)
+            after = count >= 0 if form.may_miss else count == wanted
             counts.append(count)
         self.counting = Statement(sa.select(*(count.label(f"count_{number}") for number, count in enumerate(counts))))
-        whole = sa.and_(
-            *(count == sa.bindparam(_wanted(number), type_=sa.BigInteger) for number, count in enumerate(counts))
-        )
-        self._alone = Statement(sa.select((1 / sa.case((whole, 1), else_=0)).label("whole")))
+        all_of_it = sa.case((sa.and_(*is_whole), 1), else_=0)
+        self._alone = Statement(sa.select((1 / all_of_it).label("one")))
 
     def values(self, writes: Sequence[Write]) -> dict[str, object]:
         values: dict[str, object] = {}
@@ -93,9 +99,9 @@ class _Together:
     async def written_alone(self, connection: AsyncConnection, values: Mapping[str, object]) -> bool:
         """Whether each row was written. If one was not, nothing was: the statement ended with an error."""
         try:
-            await self._alone.rows(connection, values, alone=True)
-        except DBAPIError as error:
-            if sqlstate_of(error.orig) != _MISSED:
+            await self._alone.rows(connection, values, alone=True, unheard=_ROW_MISSING)
+        except Exception as error:
+            if sqlstate_of(error) != _ROW_MISSING:
                 raise
             return False
         return True
