@@ -25,7 +25,7 @@ async def engine(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-async def place(transactions: Transactions, account_id: UUID | None = None) -> None:
+async def place(transactions: SqlTransactions[Any], account_id: UUID | None = None) -> None:
     account = Account(account_id or uuid4())
     async with transactions() as uow:
         uow.accounts.add(account)
