@@ -70,7 +70,7 @@ def test_a_part_of_the_page_has_tables_the_last_line_and_what_it_was_measured_on
     assert filled(page, {"tasks": printed}) == (
         "Before.\n\n<!-- begin: tasks -->\n\n"
         "Tasks alone:\n\n| | µs |\n| --- | --- |\n| ours | 5 |\n\nLeast of two.\n\n"
-        "    tasks: 5\n\n2026-01-01, two cores.\n\n"
+        "`tasks: 5`\n\n2026-01-01, two cores.\n\n"
         "<!-- end: tasks -->\n\nAfter.\n"
     )
 

@@ -19,7 +19,7 @@ def filled(page: str, printed: Mapping[str, Printed]) -> str:
 def _part(name: str, printed: Printed) -> str:
     tables = [each for number, each in enumerate(printed.tables) if number not in DRAWN.get(name, ())]
     paragraphs = [paragraph for table in tables for paragraph in _shown(table)]
-    return "\n".join([*paragraphs, f"    {printed.last_line}\n", f"{printed.about}.\n"])
+    return "\n".join([*paragraphs, f"`{printed.last_line}`\n", f"{printed.about}.\n"])
 
 
 def _shown(table: Table) -> Iterator[str]:
