@@ -52,8 +52,8 @@ def main(
     """Exit with 2 if it could not be measured."""
     try:
         steps = asyncio.run(_measured(seconds))
-    except* (*FOR_A_PERSON, LoadError, NoAnswerError, StillWaitingError) as errors:
-        print(f"load: {_first(errors)}", file=sys.stderr)
+    except (*FOR_A_PERSON, LoadError, NoAnswerError, StillWaitingError) as error:
+        print(f"load: {error}", file=sys.stderr)
         sys.exit(2)
     table = Table("% of the highest", "orders/s", "CPU, ms", title="orders at rising rates; p50 and p99 in ms")
     for heading in ("POST p50", "POST p99", "confirmed p50", "confirmed p99"):
@@ -68,11 +68,6 @@ def main(
         f"load: {steps[-1].rate:.0f} orders/s, the goal is {GOAL_RATE}; at {GOAL_SHARE} % of that POST p50 / p99 "
         f"{' / '.join(_percentiles(at_goal.answered))} ms, the goal is {GOAL}"
     )
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _percentiles(seconds: Sequence[float]) -> list[str]:
