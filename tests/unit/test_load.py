@@ -10,7 +10,7 @@ from shop_harness.customers import OrdersApi
 
 from tools.measuring.load import PATIENCE, Customers, LoadError
 
-RATE = 200.0
+RATE = 50.0
 
 
 class Shop:
@@ -43,9 +43,8 @@ async def test_orders_at_a_rate_come_at_that_rate() -> None:
         answered = await customers.place_at(RATE, 6)
 
     begun = answered.orders[0].placed_at
-    assert [order.placed_at - begun for order in answered.orders] == pytest.approx(
-        [each / RATE for each in range(6)], abs=1e-5
-    )
+    after = [order.placed_at - begun for order in answered.orders]
+    assert after == pytest.approx([each / RATE for each in range(6)], abs=1e-5)
     assert sorted(answered.ids) == [*"123456"]
 
 
@@ -54,8 +53,8 @@ async def test_orders_come_whether_those_before_are_answered_or_not() -> None:
         answered = await customers.place_at(RATE, 6)
 
     first, *_, last = answered.seconds
-    assert first >= 5 / RATE  # it waited for the last one to come
-    assert last < first
+    assert first > 0.9 * 5 / RATE  # it waited for the last one to come
+    assert first - last > 0.5 * 5 / RATE  # both were answered at one time, and the last one was to come later
 
 
 async def test_each_order_has_a_key_of_its_own() -> None:
