@@ -1,5 +1,6 @@
 """Log lines as programs read them."""
 
+import io
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -26,6 +27,11 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
     root.handlers, root.level = handlers, level
     for name, library_level in library_levels.items():
         logging.getLogger(name).setLevel(library_level)
+
+
+class ClosedPipe(io.StringIO):
+    def write(self, _: str) -> int:
+        raise BrokenPipeError("nobody reads")
 
 
 def configured() -> Any:
@@ -73,6 +79,19 @@ def test_a_library_with_a_handler_of_its_own_writes_the_same_lines(
     faststream.warning("no such topic")
 
     assert [line["event"] for line in lines()] == ["no such topic"]
+
+
+def test_a_line_that_cannot_be_written_is_said_on_standard_error_and_harms_nobody(
+    capsys: pytest.CaptureFixture[str], lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = configured()
+    monkeypatch.setattr(logging.getLogger().handlers[0], "stream", ClosedPipe())
+
+    log.info("event_handled")
+    logging.getLogger("aiokafka").warning("lost")
+
+    assert capsys.readouterr().err.count("BrokenPipeError: nobody reads") == 2
+    assert not lines()
 
 
 def test_what_libraries_say_below_a_warning_is_left_out(lines: Lines) -> None:
