@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from backing_services.waiting import eventually
+from outboxed._wakeups import Wakeup
 from outboxed.errors import TransientError
 from outboxed.ports import NewTask
 from outboxed.tasks import Task, TaskKind, Worker
@@ -65,6 +66,37 @@ async def test_a_claim_waits_until_half_of_the_places_are_free_but_not_for_long(
     await eventually(lambda: len(gates.limits) > 1, every=0.001)
 
     assert gates.limits[1] == limit
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_a_look_for_what_was_missed_claims_nothing_until_a_task_is_due(
+    database: Database, outside: Outside, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed._wakeups.POLL_SECONDS", 0.001)
+    monkeypatch.setattr("outboxed._wakeups.IDLE_POLL_SECONDS", 0.001)
+    asked: list[str] = []
+
+    class Counting(InMemoryTaskQueue[Any]):
+        async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
+            asked.append("claim")
+            return await super().claim(kind, limit=limit, lease=lease)
+
+        async def next_due_in(self, kind: str) -> float:
+            asked.append("look")
+            return await super().next_due_in(kind)
+
+    kind = TaskKind[Any]("call", call=outside.call, record=records.record)
+    worker = Worker([kind], Counting(database), database, database.tasks_scheduled)
+    running = await _running(worker, anyio.Event())
+    await eventually(lambda: asked.count("look") > 5, every=0.001)
+    claims = asked.count("claim")
+    await eventually(lambda: asked.count("look") > 10, every=0.001)
+
+    assert asked.count("claim") == claims
+    database.tasks_scheduled = Wakeup()  # nobody tells the worker of the next one
+    await schedule(database, "missed")
+    await eventually(lambda: outside.calls == ["missed"], every=0.001)
     running.cancel()
     await asyncio.wait({running})
 

@@ -111,8 +111,16 @@ class Worker(Generic[U]):
             if claimed:
                 idling.end()
             else:
-                await idling.wait(wake, due_in=await self._due_in(kind, idling))
+                await self._rest(kind, idling, wake)
             _forget_done(running)
+
+    async def _rest(self, kind: TaskKind[U], idling: Idling, wake: Subscription) -> None:
+        """Wait until somebody tells of work, or a task may be due: a look for what was missed claims nothing."""
+        while True:
+            due_in, since = await self._due_in(kind, idling), time.monotonic()
+            told = await idling.wait(wake, due_in=due_in)
+            if told or due_in is None or due_in <= time.monotonic() - since:
+                return
 
     async def _due_in(self, kind: TaskKind[U], idling: Idling) -> float | None:
         """When the next task is due, asked only after a while without work; None if nobody knows."""
