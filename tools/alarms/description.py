@@ -38,10 +38,10 @@ class Alarm:
 
 NOT_WHILE_DATABASE_IS_AWAY = "unless on (job) (min by (job) (min_over_time(database_up[<420s>])) == 0)"
 """A rate still holds what happened before the database came back."""
-DECLINED = 'events_published_total{type="payment.declined.v1"}[<600s>]'
+DECLINED = 'events_published_total{type="payment.declined.v1"}'
 PAYMENTS_MADE = 'sum(rate(events_published_total{type=~"payment[.](captured|declined)[.]v1"}[<600s>]))'
 SERVED = 'http_requests_total{route!="other"'
-OUR_ERRORS = f'{SERVED}, status=~"5.."}}[<300s>]'
+OUR_ERRORS = f'{SERVED}, status=~"5.."}}'
 CALLS = 'http_request_duration_seconds_bucket{route=~".*/orders.*"'
 FEW = 5
 """A share says nothing if fewer cases than these are behind it: at night one slow order of ten is a tenth."""
@@ -180,7 +180,7 @@ ALARMS: Sequence[Alarm] = (
     ),
     Alarm(
         "DeclinesUnusual",
-        f"sum(rate({DECLINED})) / {PAYMENTS_MADE} > 0.5 and sum(increase({DECLINED})) >= {FEW}",
+        f"sum(rate({DECLINED}[<600s>])) / {PAYMENTS_MADE} > 0.5 and sum(increase({DECLINED}[<3600s>])) >= {FEW}",
         lasts=2 * MINUTE,
         within=10 * MINUTE,
         severity="ticket",
@@ -188,8 +188,8 @@ ALARMS: Sequence[Alarm] = (
     ),
     Alarm(
         "ApiErrors",
-        f"sum by (job) (rate({OUR_ERRORS})) / sum by (job) (rate({SERVED}}}[<300s>])) > 0.05 "
-        f"and sum by (job) (increase({OUR_ERRORS})) >= {FEW} {NOT_WHILE_DATABASE_IS_AWAY}",
+        f"sum by (job) (rate({OUR_ERRORS}[<300s>])) / sum by (job) (rate({SERVED}}}[<300s>])) > 0.05 "
+        f"and sum by (job) (increase({OUR_ERRORS}[<3600s>])) >= {FEW} {NOT_WHILE_DATABASE_IS_AWAY}",
         lasts=MINUTE,
         within=4 * MINUTE,
         severity="page",
@@ -198,8 +198,8 @@ ALARMS: Sequence[Alarm] = (
     Alarm(
         "ApiSlow",
         f"histogram_quantile(0.9, sum by (job, le) (rate({CALLS}}}[<300s>]))) > 1 "
-        f'and sum by (job) (increase({CALLS}, le="+Inf"}}[<300s>])) '
-        f'- sum by (job) (increase({CALLS}, le="1.0"}}[<300s>])) >= {FEW} {NOT_WHILE_DATABASE_IS_AWAY}',
+        f'and sum by (job) (increase({CALLS}, le="+Inf"}}[<3600s>])) '
+        f'- sum by (job) (increase({CALLS}, le="1.0"}}[<3600s>])) >= {FEW} {NOT_WHILE_DATABASE_IS_AWAY}',
         lasts=2 * MINUTE,
         within=6 * MINUTE,
         severity="ticket",

@@ -23,6 +23,8 @@ class Engine:
     registry: set[str] | None = None
     """None: no registry can be reached."""
     name: str = "Engine"
+    broken: bool = False
+    """It answers each question about images with an error of its own."""
     asked: list[str] = field(default_factory=list)
 
     def answer(self, path: str) -> tuple[int, Any]:
@@ -34,12 +36,17 @@ class Engine:
         if path == "version":
             return 200, {**VERSION, "Components": [{"Name": self.name}]}
         if kind == "images":
-            return (200, {"Id": image}) if image in self.images else (404, {"message": f"No such image: {image}"})
+            return self._image(image)
         if kind == "distribution" and self.registry is None:
             return 500, {"message": f"{NO_REGISTRY}\nand more"}
         if kind == "distribution" and image in (self.registry or ()):
             return 200, {"Descriptor": {}}
         return 404, {"message": "manifest unknown"}
+
+    def _image(self, image: str) -> tuple[int, Any]:
+        if self.broken:
+            return 500, {"message": "the store is locked\nand more"}
+        return (200, {"Id": image}) if image in self.images else (404, {"message": f"No such image: {image}"})
 
 
 @contextmanager

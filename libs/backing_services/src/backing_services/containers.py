@@ -49,6 +49,8 @@ def _engine() -> str:
 
 
 def _answers(engine: SplitResult) -> bool:
+    if engine.scheme not in {"unix", *PORTS}:
+        return True  # such as a pipe of Windows: the docker package says more
     # Not with the docker package, which leaks a socket if nobody answers.
     family, target = (
         (socket.AF_UNIX, engine.path)
@@ -81,13 +83,17 @@ def _ping(connected: socket.socket) -> None:
 
 @cache
 def _why_no_images(engine: str, image: str, variable: str) -> str | None:
+    from docker.errors import DockerException  # noqa: PLC0415 - 0.3 s
     from testcontainers.core.config import testcontainers_config as settings  # noqa: PLC0415 - 0.3 s
 
     needed = {image: f"{variable} to one that it has"}
     if not settings.ryuk_disabled:
         needed[settings.ryuk_image] = "TESTCONTAINERS_RYUK_DISABLED to true"
-    with _client() as client:
-        cannot = {each: why for each in needed if (why := _why_not(client, settings.hub_image_name_prefix + each))}
+    try:
+        with _client() as client:
+            cannot = {each: why for each in needed if (why := _why_not(client, settings.hub_image_name_prefix + each))}
+    except (DockerException, OSError) as error:  # a wrong certificate, an API that it doesn't speak, no answer in time
+        return f"the Docker engine at {engine} doesn't serve testcontainers ({_said(error)})"
     if not cannot:
         return None
     return (
@@ -124,9 +130,14 @@ def _why_not(client: "DockerClient", image: str) -> str | None:
         try:
             engine.inspect_distribution(image)
         except (DockerException, OSError) as error:
-            said = str(getattr(error, "explanation", None) or error).splitlines()
-            return said[0] if said else type(error).__name__
+            return _said(error)
     return None
+
+
+def _said(error: Exception) -> str:
+    """Its first line."""
+    said = str(getattr(error, "explanation", None) or error).splitlines()
+    return said[0] if said else type(error).__name__
 
 
 def _is_podman(engine: Any) -> bool:

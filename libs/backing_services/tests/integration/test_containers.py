@@ -86,6 +86,14 @@ def test_the_question_leaves_no_variable_behind(engine: Engine, monkeypatch: pyt
     assert "DOCKER_HOST" not in os.environ
 
 
+def test_an_engine_that_answers_with_an_error_is_named_with_it(engine: Engine) -> None:
+    engine.broken = True
+
+    assert why_no_container("kafka:1", "KAFKA_IMAGE") == (
+        f"the Docker engine at {engine.address} doesn't serve testcontainers (the store is locked)"
+    )
+
+
 def test_podman_which_can_only_pull_is_believed(engine: Engine) -> None:
     engine.name = "Podman Engine"
 
