@@ -20,6 +20,7 @@ OURS = (*(file.parent.name for file in ROOT.glob("libs/*/pyproject.toml")), *SER
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:^    (?:make|python -m|docker|pip|export|\.venv).*\n)+", re.MULTILINE)
 INLINE = re.compile(r"`((?:make|python -m) [^`]+)`")
+DEMO = re.compile(r"demo: \d+ orders, [^`\n]*")
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -88,6 +89,12 @@ def test_what_a_service_does_includes_what_its_suites_test() -> None:
     shown = behaviours("payments", ROOT / "services" / "payments" / "tests")
 
     assert "- Concurrent runs wait for each other and end at the same schema." in shown
+
+
+def test_the_pages_quote_the_same_run_of_the_demo() -> None:
+    quoted = {line for page in PAGES for line in DEMO.findall(page.read_text())}
+
+    assert len(quoted) == 1
 
 
 STEPS = re.findall(r"\| `(\S+)`: \"(.+)\" \|$", (ROOT / "docs/how-to/add-an-event.md").read_text(), re.MULTILINE)
