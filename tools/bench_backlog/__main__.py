@@ -17,7 +17,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 import structlog
 import typer
-from backing_services.kafka import ApacheKafka, KafkaError
+from backing_services.kafka import ApacheKafka
 from backing_services.kafka.apache import why_unavailable
 from backing_services.postgres import EmbeddedPostgres
 from outboxed._wakeups import Wakeup
@@ -32,6 +32,8 @@ from outboxed.tasks import SqlTaskQueue
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tools.measuring.unmeasured import one_line_for_a_person
 
 TOPIC, PARTITIONS, KIND = "bench", 4, "call"
 SMALLEST = 1_000
@@ -65,11 +67,8 @@ def main(
     if why := why_unavailable():
         print(f"backlog: {why}", file=sys.stderr)
         sys.exit(2)
-    try:
+    with one_line_for_a_person("backlog"):
         measures, (before, after) = asyncio.run(measured(largest, held))
-    except KafkaError as error:
-        print(f"backlog: {error}", file=sys.stderr)
-        sys.exit(2)
     table = Table("ms", *(f"{rows:,} rows" for rows in measures))
     for step in STEPS:
         table.add_row(step, *(f"{seconds[step] * 1000:.3f}" for seconds in measures.values()))

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tools.measuring.unmeasured import one_line_for_a_person
+
 LIBRARIES: Sequence[str] = (
     "aiokafka",
     "alembic",
@@ -49,11 +51,12 @@ class Timing:
 
 
 def main(rounds: Annotated[int, typer.Option(min=1, help="Rounds; the best one counts.")] = 5) -> None:
-    """Exit with 1 where a service takes more than LIMIT times what its libraries take."""
+    """Exit with 1 where a service takes more than LIMIT times its libraries' time, with 2 if it can't be imported."""
     table = Table("service", "its libraries", "all of it", "ratio", title="seconds to import, a new process each time")
     ratios = []
     for service, libraries in SUBJECTS.items():
-        timing = _timed(service, libraries, rounds)
+        with one_line_for_a_person("imports"):
+            timing = _timed(service, libraries, rounds)
         ratios.append(timing.ratio)
         table.add_row(service, f"{timing.libraries:.2f}", f"{timing.service:.2f}", f"{timing.ratio:.2f}")
     Console().print(table)

@@ -5,7 +5,6 @@ an order was confirmed is PostgreSQL's time of that commit, when the e-mail was 
 """
 
 import asyncio
-import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -14,20 +13,20 @@ from secrets import token_hex
 from typing import Annotated
 
 import typer
-from backing_services.waiting import StillWaitingError, eventually
+from backing_services.waiting import eventually
 from rich.console import Console
 from rich.table import Table
-from shop_harness.customers import NoAnswerError
 from shop_harness.ledgers import Ledgers
 from shop_harness.percentiles import percentile
 from shop_harness.services import SERVICES
-from shop_harness.system import FOR_A_PERSON, Ports
+from shop_harness.system import Ports
 
 from tools.bench_latency.way import MAILED, WAY, IncompleteTraceError, hops, moments
 from tools.measuring.collector import Collector, ReceivedSpan
-from tools.measuring.load import Customers, LoadError, Order
+from tools.measuring.load import Customers, Order
 from tools.measuring.system import at_rest
 from tools.measuring.timed import TimedSystem, confirmed_at
+from tools.measuring.unmeasured import one_line_for_a_person
 
 WARM_UP = 40
 LOOK_EVERY = 0.1
@@ -65,11 +64,8 @@ class TracedSystem(TimedSystem):
 
 def main(orders: Annotated[int, typer.Option(min=10, help="Orders, one at a time.")] = 200) -> None:
     """Exit with 2 if it could not be measured."""
-    try:
+    with one_line_for_a_person("latency", IncompleteTraceError):
         latency = asyncio.run(_measured(orders))
-    except (*FOR_A_PERSON, IncompleteTraceError, LoadError, NoAnswerError, StillWaitingError) as error:
-        print(f"latency: {error}", file=sys.stderr)
-        sys.exit(2)
     table = Table("hop", "by", "p50, ms", "p99, ms", title=f"{orders} orders, one at a time, nothing else to do")
     for milestone in WAY:
         table.add_row(milestone.hop, milestone.by, *_percentiles(latency.hops[milestone.hop]))

@@ -16,7 +16,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 import structlog
 import typer
-from backing_services.kafka import ApacheKafka, KafkaError
+from backing_services.kafka import ApacheKafka
 from backing_services.kafka.apache import why_unavailable
 from backing_services.kafka.cluster import administration_client
 from backing_services.postgres import EmbeddedPostgres
@@ -31,6 +31,7 @@ from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tools.bench_relay.raw import raw_loop
+from tools.measuring.unmeasured import one_line_for_a_person
 
 PARTITIONS = 4
 LIMIT = 16_500
@@ -64,11 +65,8 @@ def main(
         print(f"relay: {why}", file=sys.stderr)
         sys.exit(2)
     leave_to_itself_what_stays()  # as a process of a service does
-    try:
+    with one_line_for_a_person("relay"):
         turns = asyncio.run(measured(rows, refused, rounds))
-    except KafkaError as error:
-        print(f"relay: {error}", file=sys.stderr)
-        sys.exit(2)
     table = Table("", "rows/s", "slowest turn", "CPU of the process, µs a row")
     for name, measures in turns.items():
         rates = [rows / seconds for seconds, _ in measures]

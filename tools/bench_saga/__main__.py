@@ -5,7 +5,6 @@ no inbox and no tasks. The builds take turns; only one runs at a time. Then paym
 """
 
 import asyncio
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,17 +12,14 @@ from statistics import median
 from typing import Annotated
 
 import typer
-from backing_services.waiting import StillWaitingError
 from rich.console import Console
 from rich.table import Table
-from shop_harness.customers import NoAnswerError
 from shop_harness.ledgers import Ledgers
 from shop_harness.services import SAGA
-from shop_harness.system import FOR_A_PERSON
 
 from tools.bench_saga.builds import BUILDS, NAIVE, PRODUCT, Build, SagaSystem
 from tools.bench_saga.trials import KILLS, Harm, Trials, Turn
-from tools.measuring.load import LoadError
+from tools.measuring.unmeasured import one_line_for_a_person
 
 Turns = Mapping[str, Sequence[Turn]]
 Harms = Mapping[str, Harm]
@@ -34,12 +30,8 @@ def main(
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each build.")] = 3,
 ) -> None:
     """Exit with 2 if it could not be measured."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-saga-") as folder:
-            turns, harms = asyncio.run(_measured(Path(folder), orders, rounds))
-    except (*FOR_A_PERSON, LoadError, NoAnswerError, StillWaitingError) as error:
-        print(f"saga: {error}", file=sys.stderr)
-        sys.exit(2)
+    with one_line_for_a_person("saga"), tempfile.TemporaryDirectory(prefix="bench-saga-") as folder:
+        turns, harms = asyncio.run(_measured(Path(folder), orders, rounds))
     console = Console()
     console.print(_costs(turns), end="\n\n")
     console.print(_harm(harms, orders))

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from backing_services.postgres import EmbeddedPostgres, PostgresError, connected
-from backing_services.waiting import StillWaitingError
+from backing_services.postgres import EmbeddedPostgres, connected
 from rich.console import Console
 
 from tools import uv
 from tools.bench_tasks import ours, raw
 from tools.measuring.service import Log, migrated
 from tools.measuring.turns import Turn, Turns, cost_table, in_own_process, in_turns, ratio
+from tools.measuring.unmeasured import one_line_for_a_person
 
 BY_HAND, SILENT, USUAL = "one by one, by hand", "outboxed, log at WARNING", "outboxed, log at INFO"
 LEVELS = {SILENT: "WARNING", USUAL: "INFO"}
@@ -55,12 +55,8 @@ def main(
     rounds: Annotated[int, typer.Option(min=1)] = 5,
 ) -> None:
     """Exit with 1 if a task costs more than AT_MOST, with 2 if it could not be measured."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-tasks-") as folder:
-            turns = _measured(Path(folder), tasks, rounds)
-    except (PostgresError, StillWaitingError) as error:
-        print(f"tasks: {error}", file=sys.stderr)
-        sys.exit(2)
+    with one_line_for_a_person("tasks"), tempfile.TemporaryDirectory(prefix="bench-tasks-") as folder:
+        turns = _measured(Path(folder), tasks, rounds)
     Console().print(cost_table(turns, to=BY_HAND, item="a task", title=f"{tasks:,} tasks a turn, without their calls"))
     print(NOT_PROMISED if PROCRASTINATE in turns else f"{PROCRASTINATE} can't be installed here, and isn't measured")
     usual, silent = (ratio(turns, name, BY_HAND) for name in (USUAL, SILENT))

@@ -18,16 +18,17 @@ import typer
 from aiokafka import AIOKafkaProducer
 from backing_services.kafka.apache import ApacheKafka
 from backing_services.postgres import EmbeddedPostgres, connected
-from backing_services.waiting import StillWaitingError, eventually
+from backing_services.waiting import eventually
 from orders.app import build
 from orders.settings import Settings
 from outboxed.testing.topic_log import lag
 from shop_harness.services import SAGA, TOPICS, topics_of
-from shop_harness.system import FOR_A_PERSON, Ports, System
+from shop_harness.system import Ports, System
 
 from services.notifications.tests import factories as notifications_factories
 from services.orders.tests import factories as orders_factories
 from services.payments.tests import factories as payments_factories
+from tools.measuring.unmeasured import one_line_for_a_person
 
 OUTSIDE = 50
 """One in so many events leads to a call to the outside."""
@@ -87,12 +88,8 @@ def main(
     """Exit with 1 if a service has grown by more than --within, with 2 if it could not be measured."""
     if late < 2 * early or late % early:
         raise typer.BadParameter("--late must be a multiple of --early, at least twice as many")
-    try:
-        with tempfile.TemporaryDirectory(prefix="memory-") as folder:
-            grown = asyncio.run(_measured(Path(folder), early, late))
-    except (*FOR_A_PERSON, StillWaitingError) as error:
-        print(f"memory: {error}", file=sys.stderr)
-        sys.exit(2)
+    with one_line_for_a_person("memory"), tempfile.TemporaryDirectory(prefix="memory-") as folder:
+        grown = asyncio.run(_measured(Path(folder), early, late))
     print(f"memory after {early:,} and after {late:,} events: {', '.join(map(str, grown))}")
     sys.exit(any(growth.percent > within for growth in grown))
 
