@@ -298,7 +298,7 @@ bench-saga: .venv ## the product beside a naive build: CPU an order, and what fi
 	@$(RUN) python -m tools.bench_saga $(ARGS)
 
 .PHONY: performance
-performance: .venv/plots ## run the benches, and write docs/performance.md and its plots of what they print; ARGS="load idle" some alone
+performance: .venv/plots ## run the benches, and write docs/performance.md and its plots of what they print; ARGS="load idle" some alone, ARGS='--given "load=--seconds 60"' one with arguments
 	@$(RUN) python -m tools.performance $(ARGS)
 
 .PHONY: upgrade-check

@@ -1,6 +1,7 @@
 """`python -m tools.performance`: runs the benches, and writes docs/performance.md and its plots of what they print.
 
-Each bench runs alone, one after the other, with nothing else on the machine if the figures are to mean something.
+Each bench runs alone, one after the other. Its figures aren't kept where other programs used more than a quarter of the
+cores.
 """
 
 import sys
@@ -8,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tools.performance.benches import BENCHES, OVER_THE_LIMIT, BenchError, printed, run
+from tools.performance.benches import BENCHES, OVER_THE_LIMIT, BenchError, arguments, printed, run
 from tools.performance.page import PAGE, filled
 from tools.performance.plots import draw
 from tools.performance.printed import NotPrintedError
@@ -17,17 +18,22 @@ from tools.performance.printed import NotPrintedError
 def main(
     names: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(BENCHES)}; without a name all.")] = None,
     *,
+    given: Annotated[
+        list[str] | None, typer.Option(help='A bench\'s own arguments, such as "consumer=--rounds 2"; once a bench.')
+    ] = None,
+    busy: Annotated[bool, typer.Option("--busy", help="Keep figures of a busy machine: the page says so.")] = False,
     page_only: Annotated[bool, typer.Option("--page-only", help="Run nothing: write what was printed before.")] = False,
 ) -> None:
     """Exit with 1 if a bench is over its limit, with 2 if one could not measure; its figures stay as they were."""
     wanted = [] if page_only else names or [*BENCHES]
     if unknown := [name for name in wanted if name not in BENCHES]:
         raise typer.BadParameter(f"{', '.join(unknown)}: choose of {', '.join(BENCHES)}")
+    of_benches = arguments(given or [], wanted)
     over, failed = [], []
     for name in wanted:
         print(f"running {name}", flush=True)
         try:
-            status = run(name)
+            status = run(name, of_benches.get(name, ""), busy=busy)
         except BenchError as error:
             print(f"performance: {error}", file=sys.stderr)
             failed.append(name)

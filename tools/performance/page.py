@@ -9,6 +9,7 @@ from tools.performance.printed import Printed, Table
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 DRAWN: Mapping[str, Sequence[int]] = {"price": (1,)}
 """Tables that are too long for the page: the plots have them."""
+OVER = "**This run was over its limit.**\n"
 
 
 def filled(page: str, printed: Mapping[str, Printed]) -> str:
@@ -19,7 +20,8 @@ def filled(page: str, printed: Mapping[str, Printed]) -> str:
 def _part(name: str, printed: Printed) -> str:
     tables = [each for number, each in enumerate(printed.tables) if number not in DRAWN.get(name, ())]
     paragraphs = [paragraph for table in tables for paragraph in _shown(table)]
-    return "\n".join([*paragraphs, f"`{printed.last_line}`\n", f"{printed.about}.\n"])
+    over = [OVER] if printed.is_over_its_limit else []
+    return "\n".join([*paragraphs, f"`{printed.last_line}`\n", *over, f"{printed.about}.\n"])
 
 
 def _shown(table: Table) -> Iterator[str]:

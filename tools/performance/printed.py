@@ -6,6 +6,8 @@ from itertools import takewhile
 
 HEAD, BODY = "┃", "│"
 BEGIN, END = "┏", "└"
+OVER_ITS_LIMIT = "; over its limit"
+"""The end of the line about a run that failed its bench."""
 
 
 class NotPrintedError(ValueError):
@@ -39,6 +41,11 @@ class Printed:
     about: str
     tables: Sequence[Table]
     last_line: str
+
+    @property
+    def is_over_its_limit(self) -> bool:
+        """Whether the bench said so by its exit status."""
+        return self.about.endswith(OVER_ITS_LIMIT)
 
 
 def read(text: str) -> Printed:
