@@ -8,7 +8,8 @@ import httpx
 import pytest
 from shop_harness.customers import OrdersApi
 
-from tools.measuring.load import PATIENCE, Customers, LoadError
+from tools.bench_load.__main__ import reached
+from tools.measuring.load import PATIENCE, Customers, LoadError, Order
 
 RATE = 50.0
 
@@ -55,6 +56,21 @@ async def test_orders_come_whether_those_before_are_answered_or_not() -> None:
     first, *_, last = answered.seconds
     assert first > 0.9 * 5 / RATE  # it waited for the last one to come
     assert first - last > 0.5 * 5 / RATE  # both were answered at one time, and the last one was to come later
+
+
+def test_the_rate_that_was_reached_ends_with_the_last_confirmation() -> None:
+    orders = [Order("a", placed_at=10.0, seconds=1.0), Order("b", placed_at=11.0, seconds=7.0)]
+
+    assert reached(orders, {"other": 99.0, "b": 14.0, "a": 13.0}) == pytest.approx(2 / 4)
+
+
+async def test_a_refused_order_ends_a_load_at_a_rate_at_once() -> None:
+    shop = Shop(room=0)
+    async with customers_of(shop) as customers:
+        with pytest.raises(LoadError):
+            await customers.place_at(RATE, 1000)
+
+    assert len(shop.keys) < 1000
 
 
 async def test_each_order_has_a_key_of_its_own() -> None:

@@ -79,8 +79,8 @@ class Customers:
     async def place_at(self, rate: float, orders: int) -> Answered:
         """Place so many orders, `rate` a second, whether those before are answered or not.
 
-        An order's time counts from the moment at which it was to come, so that a queue is seen. Raises LoadError,
-        NoAnswerError.
+        An order's time counts from the moment at which it was to come, so that a queue is seen. The first one
+        that is refused ends the load. Raises LoadError, NoAnswerError.
         """
         clock = asyncio.get_running_loop().time
         begun, at = clock(), time()
@@ -92,13 +92,13 @@ class Customers:
 
         tasks = []
         try:
-            for number in range(orders):
-                await asyncio.sleep(begun + number / rate - clock())
-                tasks.append(asyncio.create_task(shop(number)))
-            return Answered(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()
+            async with asyncio.TaskGroup() as group:
+                for number in range(orders):
+                    await asyncio.sleep(begun + number / rate - clock())
+                    tasks.append(group.create_task(shop(number)))
+        except ExceptionGroup as refused:
+            raise refused.exceptions[0] from None
+        return Answered([task.result() for task in tasks])
 
     async def place_traced(self, traceparent: str) -> Order:
         """Place one order in a trace. Raises LoadError, NoAnswerError."""
