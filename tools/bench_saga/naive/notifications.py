@@ -1,5 +1,6 @@
-"""Notifications, as it is often written: send the e-mail in the subscriber, and note it down."""
+"""Notifications, in a common way: send the e-mail in the subscriber, and note it down."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
@@ -19,6 +20,8 @@ settings = Settings()
 engine = create_async_engine(settings.database_url)
 new_session = async_sessionmaker(engine, expire_on_commit=False)
 broker = KafkaBroker(settings.kafka_bootstrap_servers)
+mail_server = aiosmtplib.SMTP(hostname=settings.smtp_host, port=settings.smtp_port)
+sending = asyncio.Lock()
 
 
 class Base(DeclarativeBase):
@@ -41,6 +44,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     await broker.start()
     yield
     await broker.stop()
+    mail_server.close()
     await engine.dispose()
 
 
@@ -74,10 +78,18 @@ async def _tell(event: OrderSettled, kind: str, text: str) -> None:
         message["Message-ID"] = f"<{kind}.{event.order_id}@naive.example.com>"
         message.set_content(text.format(event.order_id))
         message.add_alternative(f"<p>{text.format(event.order_id)}</p>", subtype="html")
-        await aiosmtplib.send(message, hostname=settings.smtp_host, port=settings.smtp_port)
+        await _send(message)
         notification.status = "SENT"
         await opened.commit()
 
 
+async def _send(message: EmailMessage) -> None:
+    """On a connection that is kept for the next e-mail."""
+    async with sending:
+        if not mail_server.is_connected:
+            await mail_server.connect()
+        await mail_server.send_message(message)
+
+
 if __name__ == "__main__":
-    uvicorn.run(app, port=settings.http_port)
+    uvicorn.run(app, port=settings.http_port, access_log=False)

@@ -1,4 +1,4 @@
-"""Orders, as it is often written: store the order, commit, and then publish the event."""
+"""Orders, in a common way: store the order, commit, and then publish the event."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -199,4 +199,4 @@ async def _settle(order_id: UUID, status: str, topic: str) -> None:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=settings.http_port)
+    uvicorn.run(app, port=settings.http_port, access_log=False)

@@ -1,4 +1,4 @@
-"""Payments, as it is often written: charge the card in the subscriber, commit, and then publish the event.
+"""Payments, in a common way: charge the card in the subscriber, commit, and then publish the event.
 
 Each call of the gateway has a new idempotency key, since the gateway wants one: that protects a retry of the call, and
 not a message that comes again.
@@ -88,4 +88,4 @@ async def _charge(event: OrderPlaced) -> httpx.Response:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=settings.http_port)
+    uvicorn.run(app, port=settings.http_port, access_log=False)
