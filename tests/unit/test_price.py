@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from shop_harness.percentiles import percentile
 
+from tools.measuring.counted import statements_of
+from tools.measuring.hops import hop, is_control
 from tools.measuring.processor_time import seconds_by_name
 from tools.measuring.wire import SSL_REQUEST, Conversation, Statement, Transaction
 from tools.price.baseline import BaselineError, Price, growth, read_baseline, write_baseline
 from tools.price.figures import Counts, apart, shapes_of
-from tools.price.hops import hop, is_control
 
 VERSION_3 = 196608
 PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -256,6 +257,10 @@ def test_counts_are_those_of_one_order() -> None:
         hops={"select outbox": 2, "delete outbox": 2},
     )
     assert Counts.sum_of([counts, counts]).round_trips == 16
+
+
+def test_what_begins_and_ends_a_transaction_is_no_statement_at_rest_either() -> None:
+    assert statements_of({LOOK: 3, WORK: 2}) == 3 * 1 + 2 * 2
 
 
 # --- the baseline ---

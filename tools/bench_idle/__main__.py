@@ -1,6 +1,6 @@
 """`python -m tools.bench_idle`: what each service takes while there is nothing to do, after it has had something.
 
-Statements are counted on their way to PostgreSQL, BEGIN and COMMIT among them.
+Statements are counted on their way to PostgreSQL; BEGIN and COMMIT are none.
 """
 
 import asyncio
@@ -13,17 +13,16 @@ from time import perf_counter
 from typing import Annotated
 
 import typer
-from backing_services.waiting import StillWaitingError
 from rich.console import Console
 from rich.table import Table
-from shop_harness.customers import NoAnswerError
 from shop_harness.ledgers import Ledgers
 from shop_harness.services import SERVICES
-from shop_harness.system import FOR_A_PERSON, Ports
+from shop_harness.system import Ports
 
 from tools.measuring.counted import CountedSystem, statements_of
-from tools.measuring.load import Customers, LoadError
+from tools.measuring.load import Customers
 from tools.measuring.system import at_rest
+from tools.measuring.unmeasured import one_line_for_a_person
 
 ORDERS = 40
 QUIET_AFTER = 10.0
@@ -48,12 +47,8 @@ class Rest:
 
 def main(seconds: Annotated[float, typer.Option(min=10, help="How long nothing is done.")] = 60.0) -> None:
     """Exit with 1 if rest costs more than AT_MOST or AT_MOST_STATEMENTS, with 2 if it could not be measured."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-idle-") as folder:
-            rest = asyncio.run(_measured(Path(folder), seconds))
-    except (*FOR_A_PERSON, LoadError, NoAnswerError, StillWaitingError) as error:
-        print(f"idle: {error}", file=sys.stderr)
-        sys.exit(2)
+    with one_line_for_a_person("idle"), tempfile.TemporaryDirectory(prefix="bench-idle-") as folder:
+        rest = asyncio.run(_measured(Path(folder), seconds))
     table = Table("", "CPU, % of a core", "statements/s", title=f"{seconds:.0f} s without an order")
     for name, share in rest.processor.items():
         asked = f"{rest.statements[name]:.2f}" if name in rest.statements else ""

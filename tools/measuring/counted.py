@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from shop_harness.services import SERVICES
 
+from tools.measuring.hops import is_control
 from tools.measuring.proxy import CountingProxy
 from tools.measuring.system import MeasuredSystem
 from tools.measuring.wire import Transaction
@@ -35,5 +36,8 @@ class CountedSystem(MeasuredSystem):
 
 
 def statements_of(transactions: Mapping[Transaction, int]) -> int:
-    """How many statements they had, BEGIN and COMMIT among them."""
-    return sum(len(transaction.statements) * times for transaction, times in transactions.items())
+    """How many statements they had; BEGIN, COMMIT and ROLLBACK are none."""
+    return sum(
+        times * sum(not is_control(statement.text) for statement in transaction.statements)
+        for transaction, times in transactions.items()
+    )

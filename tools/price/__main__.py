@@ -2,8 +2,9 @@
 
 Statements, transactions and round trips are counted on the way to PostgreSQL, by a proxy that reads its protocol. Bytes
 of the write-ahead log are PostgreSQL's own count for each connection. Orders come one at a time for these, each when
-everything is at rest: so they repeat. Transactions that a service also makes at rest, to look whether there is anything
-to do, don't count. CPU is measured without the proxy, under full load, and compared as a ratio to work of its kind.
+everything is at rest: so they differ little from run to run. Transactions that a service also makes at rest, to look
+whether there is anything to do, don't count. CPU is measured without the proxy, under full load, and compared as a
+ratio to work of its kind.
 
 The payment deadline of an order is due 15 minutes later, and in no figure.
 """
@@ -15,14 +16,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from backing_services.waiting import StillWaitingError
 from rich.console import Console
 from rich.table import Table
-from shop_harness.customers import NoAnswerError
 from shop_harness.services import SERVICES
-from shop_harness.system import FOR_A_PERSON
 
-from tools.measuring.load import LoadError
+from tools.measuring.unmeasured import one_line_for_a_person
 from tools.price.baseline import BaselineError, Price, growth, read_baseline, write_baseline
 from tools.price.figures import Counts
 from tools.price.measurement import PARTS, Counted, Measured, Processor, measured
@@ -31,19 +29,16 @@ from tools.price.measurement import PARTS, Counted, Measured, Processor, measure
 def main(
     orders: Annotated[int, typer.Option(min=PARTS, help="Orders that come one at a time, and again as many.")] = 400,
     *,
-    cpu: Annotated[bool, typer.Option(help="Also CPU, which differs by machine; without it only what repeats.")] = True,
+    cpu: Annotated[bool, typer.Option(help="Also CPU, which differs by machine; without it only counts.")] = True,
     write: Annotated[bool, typer.Option("--write-baseline", help="Keep what is measured as the baseline.")] = False,
 ) -> None:
     """Exit with 1 if an order costs more than the baseline allows, with 2 if it could not be measured."""
     if write and not cpu:
         raise typer.BadParameter("a baseline has CPU in it: leave --no-cpu out")
-    try:
+    with one_line_for_a_person("price", BaselineError):
         before = None if write else read_baseline()
         with tempfile.TemporaryDirectory(prefix="price-") as folder:
             now = asyncio.run(measured(Path(folder), paced=orders, saturated=orders, cpu=cpu))
-    except (*FOR_A_PERSON, BaselineError, LoadError, NoAnswerError, StillWaitingError) as error:
-        print(f"price: {error}", file=sys.stderr)
-        sys.exit(2)
     ratios = {} if now.processor is None else {service: now.processor.ratios[service] for service in SERVICES}
     price = Price(now.paced.services, ratios)
     _show(now)
@@ -73,9 +68,9 @@ def _counts(counted: Counted, title: str) -> Table:
     table = Table("", "statements", "commits", "round trips", "WAL, KB", "looks", "at rest", title=title)
     table.caption = "looks: statements that find nothing, beyond those that rest has\nat rest: statements a second"
     for service, counts in counted.services.items():
-        table.add_row(service, *_cells(counts), f"{counted.looks[service]:.1f}", f"{counted.idle[service]:.1f}")
+        table.add_row(service, *_cells(counts), f"{counted.looks[service]:z.1f}", f"{counted.idle[service]:.1f}")
     looks, idle = sum(counted.looks.values()), sum(counted.idle.values())
-    table.add_row("all", *_cells(counted.total), f"{looks:.1f}", f"{idle:.1f}")
+    table.add_row("all", *_cells(counted.total), f"{looks:z.1f}", f"{idle:.1f}")
     return table
 
 

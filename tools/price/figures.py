@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, fields
 
+from tools.measuring.hops import hop, is_control, writes
 from tools.measuring.wire import Statement, Transaction
-from tools.price.hops import hop, is_control, writes
 
 Shape = tuple[Statement, ...]
 """What a transaction asked and what came of it."""
