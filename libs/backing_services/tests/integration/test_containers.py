@@ -17,7 +17,7 @@ from ..engine import NO_REGISTRY, Engine, docker_engine
 
 RYUK = testcontainers_config.ryuk_image
 KAFKA = "apache/kafka:4.3.1"
-NO_JAVA = {"BACKING_CACHE": "/nonexistent"}
+NO_JAVA = {"BACKING_CACHE": "/dev/null/cache"}
 NEEDS_REAL_KAFKA = """
     def test_one(real_kafka_cluster): pass
     def test_another(real_kafka_cluster): pass

@@ -25,7 +25,7 @@ CLAIMS_REAL_KAFKA = """
     @pytest.mark.real_kafka
     def test_it(): pass
 """
-NO_REAL_KAFKA = {"BACKING_CACHE": "/nonexistent", "DOCKER_HOST": "unix:///nonexistent"}
+NO_REAL_KAFKA = {"BACKING_CACHE": "/dev/null/cache", "DOCKER_HOST": "unix:///nonexistent"}
 
 
 @pytest.mark.parametrize("level", LEVELS)
