@@ -111,11 +111,6 @@ MISTAKES = (
                 r"\1async with self.connection.engine.begin() as early:\n"
                 r"\1    await early.execute(insertion_into(tables.outbox), rows_of(self.events.appended))\n",
             ),
-            Edit(
-                f"{OUTBOXED_SOURCES}/storage/_unit_of_work.py",
-                r" +if self\.events\.appended:\n( +yield Write\(_EVENTS)",
-                r"        if False:\n\1",
-            ),
         ),
         gate="parity",
     ),
