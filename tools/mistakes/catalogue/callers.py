@@ -50,7 +50,7 @@ MISTAKES = (
         "another body under a used key gets the old answer",
         "A customer takes another order for this one.",
         ORDERS,
-        (swap(IDEMPOTENCY, "if stored.request_hash != self._request_hash:", "if False:"),),
+        (swap(IDEMPOTENCY, "if stored is not None and stored.request_hash != self._request_hash:", "if False:"),),
     ),
     Mistake(
         "what a request is known by leaves its payment method out",

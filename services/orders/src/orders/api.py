@@ -17,7 +17,7 @@ from orders import handlers, queries
 from orders.domain import EmailTakenError, Order, OrderNotFoundError, UnknownSkuError, UserNotFoundError, UserRole
 from orders.handlers import OrderPolicy, PlaceOrder, RegisterUser
 from orders.idempotency import Answer, IdempotentRequest
-from orders.ports import PageKey, PasswordHasher, UnitOfWork
+from orders.ports import PageKey, PasswordHasher, StoredResponse, UnitOfWork
 from orders.rate_limit import RateLimiter
 from orders.schemas import (
     MembershipRequest,
@@ -178,7 +178,7 @@ def _json(order: Order) -> str:
     return OrderResponse.of(order).model_dump_json()
 
 
-def _response(answer: Answer, *, replayed: bool) -> Response:
+def _response(answer: StoredResponse, *, replayed: bool) -> Response:
     headers = {"Location": answer.location}
     if replayed:
         headers["Idempotency-Replayed"] = "true"

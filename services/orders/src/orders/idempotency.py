@@ -38,7 +38,7 @@ class IdempotentRequest:
 
     async def answer(
         self, unit_of_work: UnitOfWorkFactory[UnitOfWork], work: Callable[[UnitOfWork], Awaitable[Answer]]
-    ) -> tuple[Answer, bool]:
+    ) -> tuple[StoredResponse, bool]:
         """The answer, and whether it's that of an earlier request.
 
         Raises ApiError for another body, and what `work` raises.
@@ -50,24 +50,22 @@ class IdempotentRequest:
 
     async def _answer_once(
         self, unit_of_work: UnitOfWorkFactory[UnitOfWork], work: Callable[[UnitOfWork], Awaitable[Answer]]
-    ) -> tuple[Answer, bool]:
+    ) -> tuple[StoredResponse, bool]:
         async with unit_of_work() as uow:
             if (earlier := await self._earlier(uow)) is not None:
                 return earlier, True
-            answer = await work(uow)
-            uow.idempotency_keys.add(self._user_id, self._key, StoredResponse(self._request_hash, **vars(answer)))
-        return answer, False
+            stored = StoredResponse(self._request_hash, **vars(await work(uow)))
+            uow.idempotency_keys.add(self._user_id, self._key, stored)
+        return stored, False
 
     @failpoint("idempotency.find")
-    async def _earlier(self, uow: UnitOfWork) -> Answer | None:
+    async def _earlier(self, uow: UnitOfWork) -> StoredResponse | None:
         stored = await uow.idempotency_keys.find(self._user_id, self._key)
-        if stored is None:
-            return None
-        if stored.request_hash != self._request_hash:
+        if stored is not None and stored.request_hash != self._request_hash:
             raise ApiError(
                 422, "IDEMPOTENCY_KEY_REUSED", "this Idempotency-Key was used with another body: choose a new one"
             )
-        return Answer(stored.status, stored.body, stored.location)
+        return stored
 
 
 def _hash(request: BaseModel) -> str:

@@ -12,7 +12,7 @@ _LIBRARIES = dict.fromkeys(("aiokafka", "alembic", "faststream", "httpx", "uvico
 class _Lines:
     """Writes structlog's lines where a handler writes those of the standard library.
 
-    A `LogRecord` for each would cost as much again as the line. What can't be written is the handler's affair, as ever:
+    So none of them needs a `LogRecord`. What can't be written is the handler's affair, as ever:
     it says so on standard error, and whoever wanted to log goes on.
     """
 

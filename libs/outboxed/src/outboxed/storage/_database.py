@@ -73,8 +73,7 @@ def create_engine(
     sa.event.listen(engine.sync_engine, "handle_error", _hide_values)
     sa.event.listen(engine.sync_engine, "handle_error", _give_up_the_session)
     if not pooled:
-        sa.event.listen(engine.sync_engine, "connect", partial(_check_timeouts, _timeouts_check()))
-        sa.event.listen(engine.sync_engine, "connect", _note_whether_plain)
+        sa.event.listen(engine.sync_engine, "connect", partial(_check_session, _timeouts_check()))
     return engine
 
 
@@ -84,23 +83,20 @@ def _local_settings() -> str:
     return "".join(f"set local {name} = '{value}';" for name, value in settings.items())
 
 
-def _check_timeouts(check: str, connection: Any, _: object) -> None:
+def _check_session(check: str, connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
     """Refuse a session without the time-outs: a pooler may drop a connection's parameters and say nothing.
 
-    One round trip by the simple protocol, which no pooler spreads over two sessions.
+    One round trip by the simple protocol, which no pooler spreads over two sessions. Another one asks whether the
+    session is PLAIN: an administrator may have given a role or a database another isolation, or no right to write.
     """
     try:
         connection.run_async(lambda driver: driver.execute(check))
+        record.info[PLAIN] = connection.run_async(lambda driver: driver.fetchval(_IS_PLAIN))
     except BaseException as error:
         connection.terminate()
         if isinstance(error, asyncpg.RaiseError):
             raise TimeoutsIgnoredError(f"the session {error}: {USE_POOLER}") from None
         raise
-
-
-def _note_whether_plain(connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
-    """An administrator may have given a role or a database another isolation, or no right to write."""
-    record.info[PLAIN] = connection.run_async(lambda driver: driver.fetchval(_IS_PLAIN))
 
 
 _IS_PLAIN = """
