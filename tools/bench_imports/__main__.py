@@ -11,24 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from tools.bench_imports.libraries import LIBRARIES
 from tools.measuring.unmeasured import one_line_for_a_person
 
-LIBRARIES: Sequence[str] = (
-    "aiokafka",
-    "alembic",
-    "asyncpg",
-    "fastapi",
-    "faststream.kafka",
-    "httpx",
-    "jwt",
-    "opentelemetry.trace",
-    "prometheus_client",
-    "pydantic_settings",
-    "sqlalchemy.ext.asyncio",
-    "structlog",
-    "typer",
-    "uvicorn",
-)
 SUBJECTS: Mapping[str, Sequence[str]] = {
     "orders": (*LIBRARIES, "argon2"),
     "payments": LIBRARIES,

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
-from tools.bench_imports.__main__ import LIBRARIES
+from tools.bench_imports.libraries import LIBRARIES
 
 PRELOADED = (
     *LIBRARIES,
@@ -118,6 +118,8 @@ def _become(command: Sequence[str], environment: Mapping[str, str], log: Path) -
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
+    if "outboxed" in sys.modules:  # it reads the failpoint when it is imported
+        sys.exit("crash-points: the harness imports outboxed before the fork, so no failpoint would be reached")
     sys.argv = list(command)
     runpy.run_module(command[0], run_name="__main__", alter_sys=True)
 
