@@ -260,6 +260,14 @@ def test_a_webhook_by_http_is_refused(broker: Broker) -> None:
     assert (answer.status_code, answer.json()) == (400, answered)
 
 
+def test_a_branch_is_deleted_without_a_word(broker: Broker) -> None:
+    with_a_feature(broker)
+    answers = [broker.ask("DELETE", "/pacticipants/payments/branches/feat/x") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [204, 404]
+    assert not answers[0].content  # a server refuses to send the content of a 204, and logs a traceback
+
+
 def test_the_index_names_what_the_real_one_names(broker: Broker) -> None:
     [exchange] = recorded("index")
     real = {name: link["href"] for name, link in exchange.response["_links"].items() if name != "curies"}

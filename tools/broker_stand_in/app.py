@@ -19,7 +19,7 @@ from tools.broker_stand_in.selection import selected
 from tools.broker_stand_in.state import ConflictError, Content, Environment, Participant, Placement, State, Version
 
 CHANGED = "Cannot change the content of the pact for {} version {} and provider {}, as race conditions will cause unreliable results for can-i-deploy."  # noqa: E501
-CREATED = 201
+CREATED, NO_CONTENT = 201, 204
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -92,6 +92,8 @@ def create_app(*, may_write: bool = True) -> Starlette:
             except RefusedError as error:
                 return JSONResponse(error.content, error.status)
             status, document = answered if isinstance(answered, tuple) else (200, answered)
+            if status == NO_CONTENT:
+                return Response(status_code=status)
             return JSONResponse(document, status, media_type="application/hal+json;charset=utf-8")
 
         return Route(path, endpoint, methods=[method])
@@ -213,7 +215,7 @@ def _delete_branch(call: Call) -> tuple[int, Document]:
         raise _missing()
     for version in versions:
         version.branches.remove(branch)
-    return 204, {}
+    return NO_CONTENT, {}
 
 
 def _end_placement(call: Call) -> Document:
