@@ -294,7 +294,7 @@ price: .venv ## what an order costs, by service and by hop: more than the commit
 	@$(RUN) python -m tools.price $(ARGS)
 
 .PHONY: bench-saga
-bench-saga: .venv ## the product beside a naive build: CPU an order, and what five kills lose and double (needs `make fetch-kafka`)
+bench-saga: .venv ## the product beside a naive build and one with DBOS: CPU an order, what five kills lose and double (needs `make fetch-kafka`)
 	@$(RUN) python -m tools.bench_saga $(ARGS)
 
 .PHONY: performance

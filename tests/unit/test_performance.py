@@ -9,8 +9,9 @@ import typer
 
 from tools.measuring.cores import Reading
 from tools.performance import benches
-from tools.performance.page import PAGE, filled
+from tools.performance.page import PAGE, README, filled, with_figures
 from tools.performance.printed import OVER_ITS_LIMIT, NotPrintedError, Printed, Table, read
+from tools.price.baseline import read_baseline
 
 AS_SOMEBODY = ("-c", "user.name=team", "-c", "user.email=team@example.com", "-c", "commit.gpgsign=false")
 PRINTED = """\
@@ -214,3 +215,30 @@ def test_the_page_has_what_was_printed() -> None:
 
 def test_each_bench_was_run() -> None:
     assert [name for name in benches.BENCHES if not (benches.FOLDER / f"{name}.txt").exists()] == []
+
+
+def test_the_readme_has_three_of_the_printed_figures() -> None:
+    readme = README.read_text()
+
+    assert with_figures(readme, benches.printed()) == readme
+    assert "`make bench-saga`" in readme.partition("<!-- begin: figures -->")[2].partition("<!-- end: figures -->")[0]
+
+
+def test_a_figure_of_the_readme_that_nobody_printed_is_an_error() -> None:
+    printed = benches.printed()
+    without = Printed("", [Table(["", "product"], [["all", "20"]])], "saga: 20")
+
+    with pytest.raises(NotPrintedError, match="no row 'services' among all"):
+        with_figures(README.read_text(), {**printed, "saga": without})
+
+
+RARE = 0.25
+"""Statements an order: what comes less often is by chance in one run and not in another."""
+
+
+def test_the_page_shows_the_same_hops_as_the_price_that_is_gated() -> None:
+    hops = benches.printed()["price"].tables[1]
+    shown = {(service, hop) for service, hop, often, _ in hops.rows if float(often) >= RARE}
+    gated = read_baseline().counts.items()
+
+    assert shown == {(service, hop) for service, counts in gated for hop, often in counts.hops.items() if often >= RARE}

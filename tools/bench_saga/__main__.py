@@ -1,7 +1,8 @@
-"""`python -m tools.bench_saga`: the product beside a naive build of the same saga, on the same servers.
+"""`python -m tools.bench_saga`: the product beside other builds of the same saga, on the same servers.
 
 The naive build stores, commits and then publishes, and charges and sends e-mails in its subscribers: it has no outbox,
-no inbox and no tasks. The builds take turns; only one runs at a time. Then payments of each is killed again and again.
+no inbox and no tasks. The build with DBOS has durable workflows, and is measured where DBOS can be installed. The
+builds take turns; only one runs at a time. Then payments of each is killed again and again.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from rich.table import Table
 from shop_harness.ledgers import Ledgers
 from shop_harness.services import SAGA
 
-from tools.bench_saga.builds import BUILDS, NAIVE, PRODUCT, Build, SagaSystem
+from tools.bench_saga.builds import BUILDS, DBOS, PRODUCT, Build, SagaSystem
 from tools.bench_saga.trials import KILLS, Harm, Trials, Turn
 from tools.measuring.unmeasured import one_line_for_a_person
 
@@ -35,20 +36,23 @@ def main(
     console = Console()
     console.print(_costs(turns), end="\n\n")
     console.print(_harm(harms, orders))
+    if DBOS.name not in turns:
+        print(f"{DBOS.needs} can't be installed here, and isn't measured")
     print(_last_line(turns, harms))
 
 
 async def _measured(folder: Path, orders: int, rounds: int) -> tuple[Turns, Harms]:
-    turns: dict[str, list[Turn]] = {build.name: [] for build in BUILDS}
+    builds = [build for build in BUILDS if build.can_run]
+    turns: dict[str, list[Turn]] = {build.name: [] for build in builds}
     async with SagaSystem(folder) as system, Ledgers(system) as ledgers:
         trials = Trials(system, ledgers)
-        for build in BUILDS * rounds:
+        for build in builds * rounds:
             turn = await trials.load(build, orders)
             turns[build.name].append(turn)
             print(
                 f"{build.name}: {turn.services:.1f} ms in the services, {turn.orders_a_second:.1f} orders/s", flush=True
             )
-        return turns, {build.name: await trials.kills(build, orders) for build in BUILDS}
+        return turns, {build.name: await trials.kills(build, orders) for build in builds}
 
 
 def _costs(turns: Turns) -> Table:
@@ -72,12 +76,18 @@ def _harm(harms: Harms, orders: int) -> Table:
 
 
 def _last_line(turns: Turns, harms: Harms) -> str:
-    ours, theirs = (_cpu(turns[build.name], "services") for build in (PRODUCT, NAIVE))
-    lost = [_told(build, harms[build.name]) for build in BUILDS]
+    ours = _cpu(turns[PRODUCT.name], "services")
+    others = [build for build in BUILDS if build is not PRODUCT and build.name in turns]
+    theirs = [_beside(build, _cpu(turns[build.name], "services"), ours) for build in others]
+    harm = [_told(build, harms[build.name]) for build in BUILDS if build.name in harms]
     return (
-        f"saga: product costs {ours:.1f} ms of CPU an order, naive {theirs:.1f} ms (ratio {ours / theirs:.2f}), "
-        f"{_rate(turns[PRODUCT.name]):.0f} orders/s; {KILLS} kills: {'; '.join(lost)}"
+        f"saga: product costs {ours:.1f} ms of CPU an order, {', '.join(theirs)}, "
+        f"{_rate(turns[PRODUCT.name]):.0f} orders/s; {KILLS} kills: {'; '.join(harm)}"
     )
+
+
+def _beside(build: Build, milliseconds: float, ours: float) -> str:
+    return f"{build.name} {milliseconds:.1f} ms (ratio {ours / milliseconds:.2f})"
 
 
 def _told(build: Build, harm: Harm) -> str:

@@ -1,7 +1,11 @@
-"""The two builds that are compared, on the same servers: only one of them runs at a time."""
+"""The builds that are compared, on the same servers: only one of them runs at a time."""
 
-from collections.abc import Mapping
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from backing_services.waiting import eventually
 from shop_harness.services import EMBEDDED_PARTITIONS, SAGA
 from shop_harness.system import LOOPBACK, Ports
 
+from tools import uv
 from tools.bench_saga.naive.events import TOPICS
 from tools.measuring.system import OPEN, REST_WITHIN, SENT, MeasuredSystem
 
@@ -23,7 +28,8 @@ LOOK_EVERY = 0.1
 class Build:
     """`module` is run for each service, on the database `database`; `told` counts orders that are told by e-mail.
 
-    `open` are statements, by service, that count what is left to do.
+    `open` are statements, by service, that count what is left to do. `needs` is a package that isn't in this
+    environment.
     """
 
     name: str
@@ -31,6 +37,21 @@ class Build:
     database: str
     told: str
     open: Mapping[str, str]
+    needs: str = ""
+
+    @property
+    def python(self) -> Sequence[str]:
+        """The beginning of a command that runs a module of it."""
+        if not self.needs:
+            return (sys.executable,)
+        packages = f"{self.needs},sqlalchemy=={version('sqlalchemy')}"  # the version that the other builds have
+        return (uv.program(), "run", "--frozen", "--all-packages", "--no-sync", "--quiet", "--with", packages, "python")
+
+    @property
+    def can_run(self) -> bool:
+        """Whether there is an environment with what it needs, or one can be made."""
+        command = [*self.python, "-c", ""]
+        return subprocess.run(command, check=False, capture_output=True, cwd=uv.ROOT).returncode == 0  # noqa: S603
 
     def process(self, service: str) -> str:
         """The name of a service's process."""
@@ -38,16 +59,13 @@ class Build:
 
 
 PRODUCT = Build("product", "{service}", "{service}", SENT, OPEN)
-NAIVE = Build(
-    "naive",
-    "tools.bench_saga.naive.{service}",
-    "naive_{service}",
-    "select count(*) from notifications where status = 'SENT'",
-    {},
-)
-BUILDS = (PRODUCT, NAIVE)
+TOLD = "select count(*) from notifications where status = 'SENT'"
+"""The same in the other builds."""
+NAIVE = Build("naive", "tools.bench_saga.naive.{service}", "naive_{service}", TOLD, {})
+DBOS = Build("DBOS", "tools.bench_saga.with_dbos.{service}", "dbos_{service}", TOLD, {}, needs="dbos==3.4.0")
+BUILDS = (PRODUCT, NAIVE, DBOS)
 CAPTURED = "select count(*) from payments where status = 'CAPTURED'"
-"""The same in both."""
+"""The same in all."""
 
 
 class SagaSystem(MeasuredSystem):
@@ -59,18 +77,20 @@ class SagaSystem(MeasuredSystem):
 
     async def _start_services(self) -> None:
         await self.kafka.create_topics(dict.fromkeys(TOPICS, EMBEDDED_PARTITIONS))
-        for service in SAGA:
-            await self.postgres.create_database(NAIVE.database.format(service=service))
+        for build in (NAIVE, DBOS):
+            for service in SAGA:
+                await self.postgres.create_database(build.database.format(service=service))
 
     async def start(self, build: Build) -> None:
         """Start the services of a build."""
         for service in SAGA:
-            environment = self.environment(service, self.ports[service]) | self._naive_environment(service)
+            environment = self.environment(service, self.ports[service]) | self._environment_of(build, service)
             await self._run(
                 build.process(service),
                 build.module.format(service=service),
                 environment,
                 port=self.ports[service],
+                python=build.python,
             )
 
     async def stop(self, build: Build) -> None:
@@ -96,12 +116,14 @@ class SagaSystem(MeasuredSystem):
 
         await eventually(is_at_rest, within=REST_WITHIN, every=LOOK_EVERY)
 
-    def _naive_environment(self, service: str) -> dict[str, str]:
+    def _environment_of(self, build: Build, service: str) -> dict[str, str]:
+        urls = {each: self.postgres.url(build.database.format(service=each)) for each in SAGA}
         return {
-            "NAIVE_HTTP_PORT": str(self.ports[service]),
-            "NAIVE_DATABASE_URL": self.postgres.url(NAIVE.database.format(service=service)),
-            "NAIVE_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
-            "NAIVE_GATEWAY_URL": self.ports.url("gateway"),
-            "NAIVE_SMTP_HOST": LOOPBACK,
-            "NAIVE_SMTP_PORT": str(self.ports["smtp"]),
+            "BUILD_HTTP_PORT": str(self.ports[service]),
+            "BUILD_DATABASE_URL": urls[service],
+            "BUILD_DATABASE_URLS": json.dumps(urls),
+            "BUILD_KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "BUILD_GATEWAY_URL": self.ports.url("gateway"),
+            "BUILD_SMTP_HOST": LOOPBACK,
+            "BUILD_SMTP_PORT": str(self.ports["smtp"]),
         }

@@ -1,5 +1,7 @@
 """`python -m tools.performance`: runs the benches, and writes docs/performance.md and its plots of what they print.
 
+Three of the figures are also written into README.md.
+
 Each bench runs alone, one after the other. Its figures aren't kept where other programs used more than a quarter of the
 cores.
 """
@@ -10,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tools.performance.benches import BENCHES, OVER_THE_LIMIT, BenchError, arguments, printed, run
-from tools.performance.page import PAGE, filled
+from tools.performance.page import PAGE, README, filled, with_figures
 from tools.performance.plots import draw
 from tools.performance.printed import NotPrintedError
 
@@ -42,13 +44,14 @@ def main(
             over += [name] if status == OVER_THE_LIMIT else []
     try:
         PAGE.write_text(filled(PAGE.read_text(), printed()))
+        README.write_text(with_figures(README.read_text(), printed()))
         drawn = draw(printed())
     except (NotPrintedError, ValueError) as error:
         print(f"performance: {error}", file=sys.stderr)
         sys.exit(2)
     print(
         f"performance: {len(wanted)} benches, {len(over)} over their limits{_named(over)}, "
-        f"{len(failed)} not measured{_named(failed)}; wrote the page and {len(drawn)} plots"
+        f"{len(failed)} not measured{_named(failed)}; wrote the page, the README and {len(drawn)} plots"
     )
     sys.exit(2 if failed else bool(over))
 

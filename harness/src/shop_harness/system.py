@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -245,11 +245,17 @@ class System:
         )
 
     async def _run(
-        self, name: str, module: str, environment: Mapping[str, str], *arguments: str, port: int | None = None
+        self,
+        name: str,
+        module: str,
+        environment: Mapping[str, str],
+        *arguments: str,
+        port: int | None = None,
+        python: Sequence[str] = (sys.executable,),
     ) -> ManagedProcess:
         log = self.folder / f"{name.replace(' ', '-')}.log"
         ready = HttpReady(f"http://{LOOPBACK}:{port}/health/ready" if port else self._health_url(name))
-        command = [sys.executable, "-m", module, *arguments]
+        command = [*python, "-m", module, *arguments]
         return await self.supervisor.start(ProcessSpec(name, command, log, environment, ready, READY_WITHIN))
 
     def _health_url(self, name: str) -> str:

@@ -1,12 +1,9 @@
 """Notifications, in a common way: send the e-mail in the subscriber, and note it down."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from email.message import EmailMessage
 from uuid import UUID, uuid4
 
-import aiosmtplib
 import uvicorn
 from fastapi import FastAPI
 from faststream.kafka import KafkaBroker
@@ -14,14 +11,14 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tools.bench_saga.naive.events import ORDER_CANCELLED, ORDER_CONFIRMED, OrderSettled
-from tools.bench_saga.naive.settings import Settings
+from tools.bench_saga.outside import MailServer
+from tools.bench_saga.settings import Settings
 
 settings = Settings()
 engine = create_async_engine(settings.database_url)
 new_session = async_sessionmaker(engine, expire_on_commit=False)
 broker = KafkaBroker(settings.kafka_bootstrap_servers)
-mail_server = aiosmtplib.SMTP(hostname=settings.smtp_host, port=settings.smtp_port)
-sending = asyncio.Lock()
+mail_server = MailServer(settings.smtp_host, settings.smtp_port, "naive.example.com")
 
 
 class Base(DeclarativeBase):
@@ -58,37 +55,22 @@ async def ready() -> dict[str, str]:
 
 @broker.subscriber(ORDER_CONFIRMED, group_id="naive-notifications", auto_offset_reset="earliest")
 async def tell_of_confirmation(event: OrderSettled) -> None:
-    await _tell(event, "confirmation", "Thank you: your order {} is paid and confirmed.")
+    await _tell(event, "confirmation")
 
 
 @broker.subscriber(ORDER_CANCELLED, group_id="naive-notifications", auto_offset_reset="earliest")
 async def tell_of_cancellation(event: OrderSettled) -> None:
-    await _tell(event, "cancellation", "Your order {} is cancelled.")
+    await _tell(event, "cancellation")
 
 
-async def _tell(event: OrderSettled, kind: str, text: str) -> None:
+async def _tell(event: OrderSettled, kind: str) -> None:
     async with new_session() as opened:
         notification = Notification(order_id=event.order_id, kind=kind)
         opened.add(notification)
         await opened.flush()
-        message = EmailMessage()
-        message["From"] = "shop@example.com"
-        message["To"] = event.email
-        message["Subject"] = f"Your order: {kind}"
-        message["Message-ID"] = f"<{kind}.{event.order_id}@naive.example.com>"
-        message.set_content(text.format(event.order_id))
-        message.add_alternative(f"<p>{text.format(event.order_id)}</p>", subtype="html")
-        await _send(message)
+        await mail_server.send(kind, event.email, event.order_id)
         notification.status = "SENT"
         await opened.commit()
-
-
-async def _send(message: EmailMessage) -> None:
-    """On a connection that is kept for the next e-mail."""
-    async with sending:
-        if not mail_server.is_connected:
-            await mail_server.connect()
-        await mail_server.send_message(message)
 
 
 if __name__ == "__main__":

@@ -2,21 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import argon2
-import jwt
 import uvicorn
-from fastapi import Depends, FastAPI, HTTPException
-from fastapi.security import OAuth2PasswordBearer, OAuth2PasswordRequestForm
+from fastapi import FastAPI
 from faststream.kafka import KafkaBroker
-from pydantic import BaseModel, ConfigDict
-from sqlalchemy import JSON, select
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from tools.bench_saga.naive.events import (
     ORDER_CANCELLED,
@@ -28,85 +19,19 @@ from tools.bench_saga.naive.events import (
     OrderSettled,
     PaymentDone,
 )
-from tools.bench_saga.naive.settings import Settings
+from tools.bench_saga.settings import Settings
+from tools.bench_saga.shop_front import CurrentUser, NewOrder, Order, OrderAnswer, Session, open_shop, priced, router
 
 settings = Settings()
 engine = create_async_engine(settings.database_url)
 new_session = async_sessionmaker(engine, expire_on_commit=False)
 broker = KafkaBroker(settings.kafka_bootstrap_servers)
-passwords = argon2.PasswordHasher()
-
-
-class Base(DeclarativeBase):
-    type_annotation_map = {dict[str, Any]: JSON, list[dict[str, Any]]: JSON}  # noqa: RUF012 - SQLAlchemy's way
-
-
-class User(Base):
-    __tablename__ = "users"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    email: Mapped[str] = mapped_column(unique=True)
-    name: Mapped[str]
-    password_hash: Mapped[str]
-
-
-class Product(Base):
-    __tablename__ = "products"
-
-    sku: Mapped[str] = mapped_column(primary_key=True)
-    unit_price: Mapped[Decimal]
-
-
-class Order(Base):
-    __tablename__ = "orders"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    user_id: Mapped[UUID]
-    email: Mapped[str]
-    items: Mapped[list[dict[str, Any]]]
-    total: Mapped[Decimal]
-    currency: Mapped[str] = mapped_column(default="EUR")
-    payment_method: Mapped[str]
-    status: Mapped[str] = mapped_column(default="PENDING")
-
-
-class NewUser(BaseModel):
-    email: str
-    name: str
-    password: str
-
-
-class Item(BaseModel):
-    sku: str
-    quantity: int
-
-
-class NewOrder(BaseModel):
-    items: list[Item]
-    payment_method: str
-
-
-class OrderAnswer(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-    id: UUID
-    status: str
-    items: list[dict[str, Any]]
-    total: Decimal
-    currency: str
-
-
-async def session() -> AsyncIterator[AsyncSession]:
-    async with new_session() as opened:
-        yield opened
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    async with new_session.begin() as opened:
-        await opened.merge(Product(sku="ABC", unit_price=Decimal("10.00")))
+async def lifespan(started: FastAPI) -> AsyncIterator[None]:
+    started.state.new_session = new_session
+    await open_shop(engine, new_session)
     await broker.start()
     yield
     await broker.stop()
@@ -114,56 +39,16 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
-Session = Annotated[AsyncSession, Depends(session)]
-Token = Annotated[str, Depends(OAuth2PasswordBearer(tokenUrl="/api/v1/tokens"))]
-
-
-async def current_user(token: Token, opened: Session) -> User:
-    try:
-        claims = jwt.decode(token, settings.jwt_secret, algorithms=["HS256"])
-    except jwt.InvalidTokenError:
-        raise HTTPException(401, "invalid token") from None
-    user = await opened.get(User, UUID(claims["sub"]))
-    if user is None:
-        raise HTTPException(401, "unknown user")
-    return user
-
-
-@app.post("/api/v1/users", status_code=201)
-async def register(body: NewUser, opened: Session) -> dict[str, str]:
-    user = User(email=body.email, name=body.name, password_hash=passwords.hash(body.password))
-    opened.add(user)
-    await opened.commit()
-    return {"id": str(user.id), "email": user.email}
-
-
-@app.post("/api/v1/tokens")
-async def log_in(form: Annotated[OAuth2PasswordRequestForm, Depends()], opened: Session) -> dict[str, str]:
-    user = await opened.scalar(select(User).where(User.email == form.username))
-    if user is None or not _is_password(user, form.password):
-        raise HTTPException(401, "wrong e-mail address or password")
-    claims = {"sub": str(user.id), "exp": datetime.now(UTC) + timedelta(hours=1)}
-    return {"access_token": jwt.encode(claims, settings.jwt_secret), "token_type": "bearer"}
-
-
-def _is_password(user: User, password: str) -> bool:
-    try:
-        return passwords.verify(user.password_hash, password)
-    except argon2.exceptions.VerifyMismatchError:
-        return False
+app.include_router(router)
 
 
 @app.post("/api/v1/orders", status_code=201)
-async def place_order(body: NewOrder, user: Annotated[User, Depends(current_user)], opened: Session) -> OrderAnswer:
-    skus = [item.sku for item in body.items]
-    products = {product.sku: product for product in await opened.scalars(select(Product).where(Product.sku.in_(skus)))}
-    if set(skus) - products.keys():
-        raise HTTPException(422, "unknown sku")
+async def place_order(body: NewOrder, user: CurrentUser, opened: Session) -> OrderAnswer:
     order = Order(
         user_id=user.id,
         email=user.email,
         items=[item.model_dump() for item in body.items],
-        total=sum((products[item.sku].unit_price * item.quantity for item in body.items), Decimal(0)),
+        total=await priced(body.items, opened),
         payment_method=body.payment_method,
     )
     opened.add(order)

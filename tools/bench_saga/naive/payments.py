@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from uuid import UUID, uuid4
 
-import httpx
 import uvicorn
 from fastapi import FastAPI
 from faststream.kafka import KafkaBroker
@@ -17,13 +16,14 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from tools.bench_saga.naive.events import ORDER_PLACED, PAYMENT_CAPTURED, PAYMENT_DECLINED, OrderPlaced, PaymentDone
-from tools.bench_saga.naive.settings import Settings
+from tools.bench_saga.outside import Gateway
+from tools.bench_saga.settings import Settings
 
 settings = Settings()
 engine = create_async_engine(settings.database_url)
 new_session = async_sessionmaker(engine, expire_on_commit=False)
 broker = KafkaBroker(settings.kafka_bootstrap_servers)
-gateway = httpx.AsyncClient(base_url=settings.gateway_url, timeout=2, trust_env=False)
+gateway = Gateway(settings.gateway_url)
 
 
 class Base(DeclarativeBase):
@@ -47,7 +47,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     await broker.start()
     yield
     await broker.stop()
-    await gateway.aclose()
+    await gateway.close()
     await engine.dispose()
 
 
@@ -65,26 +65,13 @@ async def charge(event: OrderPlaced) -> None:
         payment = Payment(order_id=event.order_id, amount=event.total)
         opened.add(payment)
         await opened.flush()
-        answer = await _charge(event)
-        captured = answer.status_code == httpx.codes.CREATED
-        payment.status = "CAPTURED" if captured else "DECLINED"
-        payment.charge_id = answer.json()["id"] if captured else None
+        payment.charge_id = await gateway.charge(
+            event.order_id, event.total, event.currency, event.payment_method, key=str(uuid4())
+        )
+        payment.status = "CAPTURED" if payment.charge_id else "DECLINED"
         await opened.commit()
     done = PaymentDone(order_id=event.order_id, payment_id=payment.id)
-    await broker.publish(done, PAYMENT_CAPTURED if captured else PAYMENT_DECLINED, key=event.order_id.bytes)
-
-
-async def _charge(event: OrderPlaced) -> httpx.Response:
-    body = {
-        "amount": f"{event.total:.2f}",
-        "currency": event.currency,
-        "payment_method": event.payment_method,
-        "reference": str(event.order_id),
-    }
-    answer = await gateway.post("/v1/charges", json=body, headers={"Idempotency-Key": str(uuid4())})
-    if answer.status_code != httpx.codes.PAYMENT_REQUIRED:
-        answer.raise_for_status()
-    return answer
+    await broker.publish(done, PAYMENT_CAPTURED if payment.charge_id else PAYMENT_DECLINED, key=event.order_id.bytes)
 
 
 if __name__ == "__main__":
