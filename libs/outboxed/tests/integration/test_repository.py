@@ -51,6 +51,28 @@ async def test_each_of_many_changed_rows_gets_its_own_values(transactions: Trans
     assert stored == {account.id: number for number, account in enumerate(reversed(new))}
 
 
+class CountedId(UUID):
+    """An id that counts how often any of its kind was looked up."""
+
+    looked_up = 0
+
+    def __hash__(self) -> int:
+        type(self).looked_up += 1
+        return super().__hash__()
+
+
+async def test_to_get_one_of_a_batch_looks_at_that_one_alone(transactions: Transactions) -> None:
+    ids = [CountedId(uuid4().hex) for _ in range(100)]
+
+    async with transactions() as uow:
+        await uow.accounts.lock(ids)
+        before = CountedId.looked_up
+        assert await uow.accounts.get(ids[0]) is None
+        await uow.accounts.lock(ids[:1])
+
+    assert CountedId.looked_up - before < 10
+
+
 async def test_an_aggregate_that_moved_on_behind_its_lock_stops_the_whole_transaction(
     transactions: Transactions,
 ) -> None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -25,10 +26,8 @@ class LongNumber:
 
 def unstorable(value: object) -> str | None:
     """Why no column can hold the value, or a value anywhere inside it; None if one can. Never repeats the value."""
-    for kind, problem_of in _CHECKS:
-        if isinstance(value, kind):
-            return problem_of(value)
-    return None
+    check = _check_of(type(value))
+    return check(value) if check else None
 
 
 def _text(text: str) -> str | None:
@@ -67,6 +66,11 @@ def _float(number: float) -> str | None:
 
 def _any_of(parts: Iterable[object]) -> str | None:
     return next(filter(None, map(unstorable, parts)), None)
+
+
+@cache  # a value is of few types, and a look at abstract ones takes as long as the check
+def _check_of(kind: type) -> Callable[[Any], str | None] | None:
+    return next((check for checked, check in _CHECKS if issubclass(kind, checked)), None)
 
 
 _CHECKS: tuple[tuple[Any, Callable[[Any], str | None]], ...] = (

@@ -61,7 +61,8 @@ class SqlRepository(Generic[A]):
     @failpoint("aggregates.lock")
     async def lock(self, ids: Iterable[UUID]) -> None:
         """Lock and load many in one sorted statement."""
-        missing = sorted(set(ids) - self._locked.keys())
+        # `set - keys()` would look at every key of the batch, once an event
+        missing = sorted({key for key in ids if key not in self._locked})
         if not missing:
             return
         by_id = await self._by_id(_lock(self._table), missing)
@@ -71,7 +72,8 @@ class SqlRepository(Generic[A]):
         """The aggregate, locked until the transaction ends; as this transaction last saved it."""
         if key in self._added:
             return self._added[key]
-        await self.lock([key])
+        if key not in self._locked:
+            await self.lock([key])
         return self._changed.get(key) or self._locked[key]
 
     async def find(self, key: UUID) -> A | None:
