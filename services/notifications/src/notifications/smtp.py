@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiosmtplib
@@ -26,7 +26,7 @@ class SmtpServer:
     port: int
     starttls: bool
     username: str
-    password: str
+    password: str = field(repr=False)
     timeout: float
 
 

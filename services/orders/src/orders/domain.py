@@ -1,7 +1,7 @@
 """Orders and users: the rules that hold whatever framework, database or broker is around them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -97,7 +97,7 @@ class User:
     id: UUID
     email: str
     name: str
-    password_hash: str
+    password_hash: str = field(repr=False)
     created_at: datetime
     role: UserRole = UserRole.CUSTOMER
     is_member: bool = False

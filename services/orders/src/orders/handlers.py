@@ -1,7 +1,7 @@
 """The use cases, one function each: a command or an event, a unit of work, ports."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -48,7 +48,7 @@ class OrderPolicy:
 class RegisterUser:
     email: str
     name: str
-    password_hash: str
+    password_hash: str = field(repr=False)
     role: UserRole = UserRole.CUSTOMER
 
 

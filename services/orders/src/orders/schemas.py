@@ -22,7 +22,7 @@ Quantity = Annotated[int, Field(strict=True, ge=1, le=1000)]
 class RegisterUserRequest(BaseModel):
     email: Email
     name: Name
-    password: Password
+    password: Annotated[Password, Field(repr=False)]
 
 
 class MembershipRequest(BaseModel):
@@ -43,7 +43,7 @@ class UserResponse(BaseModel):
 
 
 class TokenResponse(BaseModel):
-    access_token: str
+    access_token: Annotated[str, Field(repr=False)]
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the scheme's name
     expires_in: int
 

@@ -1,7 +1,7 @@
 """Issues the bearer tokens that every service accepts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
 
@@ -18,7 +18,7 @@ AUDIENCE = "shop"
 
 @dataclass(frozen=True)
 class Token:
-    access_token: str
+    access_token: str = field(repr=False)
     expires_in: int
     """Seconds."""
 

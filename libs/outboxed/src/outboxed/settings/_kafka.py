@@ -1,7 +1,7 @@
 """How to reach Kafka, as each of its clients takes it."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from outboxed._extras import extra
@@ -22,7 +22,7 @@ class KafkaSettings:
     security_protocol: SecurityProtocol = "PLAINTEXT"
     sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
     sasl_username: str = ""
-    sasl_password: str = ""
+    sasl_password: str = field(default="", repr=False)
     ssl_ca_file: str | None = None
     topic_prefix: str = ""
     session_timeout_ms: int = 6000

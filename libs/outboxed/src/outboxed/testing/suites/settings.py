@@ -1,6 +1,7 @@
 """Tests of a service's settings."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -14,6 +15,8 @@ OUR_KEY = """-----BEGIN PUBLIC KEY-----
 MCowBQYDK2VwAyEAVfe1HxwnPIO4/YQRT3ljLVunFGENd2tE88kGnCXqOhE=
 -----END PUBLIC KEY-----"""
 """Not development's; nobody kept its private key."""
+SECRET = re.compile(r"password|secret|private_key|token")
+"""In the name of a setting that nobody may read."""
 LEGIBLE = 4
 """Characters: fewer may stand in a message by chance."""
 
@@ -65,6 +68,19 @@ class SettingsSuite:
 
     def test_production_starts_with_secrets_of_its_own(self, in_production: Callable[..., ServiceSettings]) -> None:
         assert in_production().environment == "production"
+
+    def test_no_secret_is_shown_with_the_settings_or_those_of_kafka(
+        self, in_production: Callable[..., ServiceSettings]
+    ) -> None:
+        own = self.key[0].lower()  # it has a form of its own, and is set
+        secrets = [name for name in self.settings.model_fields if SECRET.search(name)]
+
+        settings = in_production(**{name.upper(): "canary" for name in secrets if name != own})
+
+        shown = f"{settings!r} {settings} {settings.kafka!r}"
+        assert "kafka_sasl_password" in secrets
+        assert "canary" not in shown
+        assert own not in secrets or self.key[1] not in shown.replace("\\n", "\n")
 
     @pytest.mark.parametrize("missing", ["DATABASE_URL", "KAFKA_SECURITY_PROTOCOL"])
     def test_production_refuses_a_default_that_everybody_knows(
