@@ -93,7 +93,7 @@ async def test_an_idle_consumer_waits_to_be_handed_a_record_and_asks_for_none(
     assert len(asked) <= 4
 
 
-async def test_a_transaction_that_fails_commits_no_offset_and_the_same_batch_comes_again_which_is_said_once(
+async def test_a_transaction_that_fails_commits_no_offset_and_the_same_batch_comes_again_which_each_outage_says_once(
     transactions: Transactions, topics: Topics
 ) -> None:
     account_ids = [uuid4() for _ in range(6)]
@@ -120,8 +120,14 @@ async def test_a_transaction_that_fails_commits_no_offset_and_the_same_batch_com
             failing.set()
             await eventually(lambda: committed(topics, 6))
 
+            failing.clear()
+            await topics.send(moved(uuid4()))
+            await eventually(lambda: [line["event"] for line in logs].count("batch_comes_again") > 1)
+            failing.set()
+            await eventually(lambda: committed(topics, 7))
+
     assert nothing == 0
-    assert [line["event"] for line in logs].count("batch_comes_again") == 1
+    assert [line["event"] for line in logs].count("batch_comes_again") == 2
     assert [await balance(transactions, account_id) for account_id in account_ids] == [1] * 6
     assert await count(transactions.engine, tables.dead_letters) == 0
 

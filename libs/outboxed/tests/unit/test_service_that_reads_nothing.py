@@ -5,39 +5,18 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from fastapi import APIRouter
 from outboxed.errors import ConfigurationError
-from outboxed.process import Service, create_service, create_transactions
-from outboxed.settings import Database, DatabaseUrl, Port, ServiceSettings
-from outboxed.storage import SqlUnitOfWork
+from outboxed.process import Service
 from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork
-from outboxed.testing.tokens import KeyPair
 from outboxed.testing.tracking import InMemoryParticipant, tracked
-from outboxed.web import TokenVerifier
 
+from ..composed import composed
 from ..sample import AccountCredited
-
-
-class Settings(ServiceSettings):
-    http_port: Port = 8000
-    database_url: DatabaseUrl = Database.parse("postgresql+asyncpg://sample:sample@127.0.0.1:5432/sample")
 
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service[Any]]:
-    settings = Settings()
-    keys = KeyPair.generate(issuer="i", audience="a", role="operator")
-    service = create_service(
-        "outboxed",  # a distribution that is installed
-        settings,
-        create_transactions("outboxed", settings, SqlUnitOfWork),
-        routes=(),
-        tasks=(),
-        published=(AccountCredited,),
-        router=APIRouter(),
-        dependencies=lambda _: None,
-        token_verifier=TokenVerifier((keys.public,), issuer="i", audience="a", roles=("operator",)),
-    )
+    service = composed()
     yield service
     await service.close()
 
