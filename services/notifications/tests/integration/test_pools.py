@@ -52,11 +52,16 @@ async def all_connections_of(transactions: SqlTransactions[Any]) -> AsyncIterato
         yield
 
 
+@pytest.mark.parametrize(
+    "path",
+    [f"/api/v1/notifications?order_id={uuid4()}", f"/operations/keys/{uuid4()}", "/operations/dead-letters"],
+    ids=["notifications", "a key", "dead letters"],
+)
 async def test_a_call_is_answered_while_the_worker_has_every_connection_of_its_own(
-    built: Built, http: httpx.AsyncClient, keys: KeyPair
+    built: Built, http: httpx.AsyncClient, keys: KeyPair, path: str
 ) -> None:
     async with all_connections_of(built.transactions):
-        answer = await http.get("/notifications", params={"order_id": str(uuid4())}, headers=keys.bearer())
+        answer = await http.get(f"http://service{path}", headers=keys.bearer())
 
     assert answer.status_code == 200
 
