@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import structlog
 from outboxed.errors import TransientError
-from outboxed.telemetry import current_trace_id, current_traceparent
+from outboxed.telemetry import add_log_fields, current_trace_id, current_traceparent
 from outboxed.testing.tokens import KeyPair
 from outboxed.web import (
     Caller,
@@ -62,6 +63,11 @@ async def client(keys: KeyPair) -> AsyncIterator[httpx.AsyncClient]:
     @app.get("/api/trace")
     async def trace() -> dict[str, str | None]:
         return {"trace_id": current_trace_id(), "traceparent": current_traceparent()}
+
+    @app.get("/api/accounts/{account_id}")
+    async def account(account_id: str) -> str:
+        add_log_fields(account_id=account_id)
+        return account_id
 
     @app.get("/api/errors/{name}")
     async def fail(name: str) -> None:
@@ -181,6 +187,20 @@ async def test_every_request_has_an_id_of_its_own(client: httpx.AsyncClient) -> 
     ids = {(await client.get("/health/live")).headers["x-request-id"] for _ in range(3)}
 
     assert len(ids) == 3
+
+
+async def test_the_lines_of_a_request_have_its_own_fields_and_none_of_the_request_before(
+    client: httpx.AsyncClient,
+) -> None:
+    merged = [structlog.contextvars.merge_contextvars]
+
+    with structlog.testing.capture_logs(merged) as logs:  # both in one context, as on a connection that is kept
+        await client.get("/api/accounts/7")
+        await client.get("/api/trace")
+
+    [first, second] = [line for line in logs if line["event"] == "request"]
+    assert (first["account_id"], "account_id" in second) == ("7", False)
+    assert first["request_id"] != second["request_id"]
 
 
 async def test_a_callers_trace_is_continued(client: httpx.AsyncClient) -> None:

@@ -4,10 +4,12 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import structlog
+from outboxed.consuming._kafka import _silenced
 from outboxed.process import configure_logs
 from outboxed.telemetry import continued_trace
 
@@ -101,6 +103,20 @@ def test_what_libraries_say_below_a_warning_is_left_out(lines: Lines) -> None:
     log.debug("detail")
 
     assert not lines()
+
+
+@pytest.mark.parametrize("error", [None, ConnectionRefusedError("away")])
+def test_a_library_that_was_silenced_for_a_while_is_heard_again(lines: Lines, error: Exception | None) -> None:
+    configured()
+    library = logging.getLogger("aiokafka")
+
+    with suppress(ConnectionRefusedError), _silenced("aiokafka"):
+        library.error("no broker")
+        if error is not None:
+            raise error
+    library.warning("lost a broker")
+
+    assert [line["event"] for line in lines()] == ["lost a broker"]
 
 
 def test_an_error_is_one_line_with_its_traceback(lines: Lines) -> None:
