@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -75,10 +76,12 @@ def public_key_of(private_key: str) -> str:
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def lifetime(service: Any) -> int:
+def lifetime(service: Any) -> list[int]:
+    """Seconds: as a client is told, and as verifiers are."""
     user = User(uuid4(), "ada@shop.example", "Ada", "hash", datetime.now(UTC))
-    seconds: int = service.dependencies.tokens.issue(user).expires_in
-    return seconds
+    token = service.dependencies.tokens.issue(user)
+    claims = jwt.decode(token.access_token, options={"verify_signature": False})
+    return [token.expires_in, claims["exp"] - claims["iat"]]
 
 
 async def calls_in_a_minute(build: Callable[[], Any], _: pytest.MonkeyPatch) -> int:
@@ -102,7 +105,7 @@ class TestEverySetting(SettingsWorkSuite):
             {key: public_key_of(key) for key in (ONE, TWO)}, at(lambda service: service.dependencies.tokens.public_key)
         ),
         "jwt_public_keys": accepted_keys("its own"),
-        "jwt_lifetime_seconds": End({"60": 60, "7200": 7200}, at(lifetime)),
+        "jwt_lifetime_seconds": End({"60": [60, 60], "7200": [7200, 7200]}, at(lifetime)),
         "payment_deadline_seconds": End(
             {"1": timedelta(seconds=1), "60": timedelta(minutes=1)},
             at(lambda service: service.dependencies.policy.payment_deadline),

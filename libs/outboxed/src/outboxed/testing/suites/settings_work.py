@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import aiokafka
 import pytest
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from outboxed.process import CommandLine, Service
-from outboxed.settings import ServiceSettings, load
+from outboxed.settings import SaslMechanism, SecurityProtocol, ServiceSettings, load
 from outboxed.testing.suites.settings import OUR_KEY
 
 Seen = Callable[[Callable[[], Service[Any]], pytest.MonkeyPatch], Awaitable[object]]
@@ -175,10 +175,11 @@ COMMON_ENDS: Mapping[str, End] = {
         {"a:9092": ["a:9092"], "a:9092,b:9093": ["a:9092", "b:9093"]}, kafka_client("bootstrap_servers")
     ),
     "kafka_security_protocol": End(
-        {"PLAINTEXT": False, "SASL_PLAINTEXT": True},
-        kafka_client("security_protocol", lambda value: value == "SASL_PLAINTEXT"),
+        {name: name for name in get_args(SecurityProtocol)},
+        kafka_client("security_protocol", lambda value: value or "PLAINTEXT"),
+        {"KAFKA_SASL_USERNAME": "ada"},
     ),
-    "kafka_sasl_mechanism": SASL({"PLAIN": "PLAIN", "SCRAM-SHA-256": "SCRAM-SHA-256"}, kafka_client("sasl_mechanism")),
+    "kafka_sasl_mechanism": SASL({name: name for name in get_args(SaslMechanism)}, kafka_client("sasl_mechanism")),
     "kafka_sasl_username": SASL({"ada": "ada", "bob": "bob"}, kafka_client("sasl_plain_username")),
     "kafka_sasl_password": SASL({"one": "one", "two": "two"}, kafka_client("sasl_plain_password")),
 }
