@@ -40,6 +40,10 @@ class App:
         async def echo(request: Request) -> Response:
             return Response(await request.body())
 
+        @self.http.get("/address")
+        async def address(request: Request) -> str:
+            return request.client.host if request.client else ""
+
         @self.http.post("/early")
         async def early() -> str:
             return "answered"
@@ -255,3 +259,17 @@ async def test_where_every_connection_has_a_request_one_more_is_refused_at_once(
 
 def test_the_shipped_limits() -> None:
     assert HttpLimits() == HttpLimits(head=10, body=30, unread=30, keep_alive=5, head_bytes=16384, connections=500)
+
+
+async def test_a_client_is_known_by_its_connection_whatever_address_it_writes(app: App) -> None:
+    """Limits count by address: who chose it would have as many guesses as there are addresses."""
+    chosen = b"".join(
+        b"%s: %s\r\n" % each for each in [(b"x-forwarded-for", b"203.0.113.7"), (b"forwarded", b"for=203.0.113.7")]
+    )
+    async with serving(app) as connect:
+        client = await connect()
+        await client.send(b"GET /address HTTP/1.1\r\nhost: here\r\n" + chosen + b"\r\n")
+
+        answer = await client.answer()
+
+    assert answer.endswith(b'"127.0.0.1"')

@@ -341,6 +341,13 @@ async def test_an_operators_password_must_be_set(command: Commands) -> None:
     assert told == "orders: ORDERS_OPERATOR_PASSWORD: String should have at least 8 characters"
 
 
+@pytest.mark.parametrize("email", ["op", "op@localhost", "Op <op@example.com>"])
+async def test_an_operators_address_must_be_one_that_the_api_takes(command: Commands, email: str) -> None:
+    told = await command.refused("create-operator", "--email", email, ORDERS_OPERATOR_PASSWORD="correct horse")
+
+    assert told.startswith("orders: --email: ")
+
+
 async def test_the_catalogue_may_be_seeded_again_and_again(command: Commands, transactions: Transactions) -> None:
     first = await command("seed-products")
     second = await command("seed-products")

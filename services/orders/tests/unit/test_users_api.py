@@ -1,6 +1,7 @@
 """Users and tokens, through ASGITransport: no socket, no server, the real routing, validation and error handling."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from orders.domain import User
 from orders.rate_limit import RateLimiter
 from outboxed.storage import Clock
 from outboxed.testing.services import always
+from outboxed.web import ApiError
 
 from ..factories import PASSWORD, UserFactory
 from ..fakes import stored
@@ -171,6 +173,61 @@ async def test_guessing_is_slowed_down(app: FastAPI, client: httpx.AsyncClient, 
     statuses = [(await client.post("/tokens", data=guess)).status_code for _ in range(3)]
 
     assert statuses == [401, 401, 429]
+
+
+WRITTEN_BY_ANYBODY: dict[str, dict[str, Any]] = {
+    "/api/v1/users": {"json": NEW_USER},
+    "/api/v1/tokens": {"data": {"username": "ada@example.com", "password": "guess"}},
+}
+"""What nobody needs a token for and is no mere look, each with what is sent."""
+
+
+async def test_what_anybody_may_have_done_is_limited_and_says_when_to_come_again(
+    app: FastAPI, client: httpx.AsyncClient, dependencies: api.Dependencies
+) -> None:
+    limited = api.Dependencies(**{**vars(dependencies), "rate_limiter": RateLimiter(per_minute=1)})
+    app.dependency_overrides[api.dependencies] = always(limited)
+    found = {
+        path
+        for path, calls in app.openapi()["paths"].items()
+        for method, call in calls.items()
+        if method != "get" and "security" not in call
+    }
+
+    assert found == WRITTEN_BY_ANYBODY.keys(), "limit it, and say here what is sent"
+    for path, content in WRITTEN_BY_ANYBODY.items():
+        url = path.removeprefix("/api/v1")
+        first, second = [await client.post(url, **content) for _ in range(2)]
+        assert first.status_code != 429, path
+        assert (*error_of(second), second.headers["Retry-After"]) == (429, "RATE_LIMITED", "60"), path
+
+
+async def test_so_many_a_minute_are_neither_so_many_a_second_nor_so_many_an_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("limits.aio.storage.memory.time", SimpleNamespace(time=lambda: now))
+    limiter = RateLimiter(per_minute=1)
+
+    await limiter.check("create_token", "127.0.0.1")
+    now += 59
+    with pytest.raises(ApiError):
+        await limiter.check("create_token", "127.0.0.1")
+    now += 2
+    await limiter.check("create_token", "127.0.0.1")
+
+
+async def test_an_answer_with_a_token_stays_in_no_cache_and_no_two_tokens_are_one(client: httpx.AsyncClient) -> None:
+    await client.post("/users", json=NEW_USER)
+
+    answers = [
+        await client.post("/tokens", data={"username": NEW_USER["email"], "password": PASSWORD}) for _ in range(2)
+    ]
+
+    tokens = [answer.json()["access_token"] for answer in answers]
+    ids = [jwt.decode(token, options={"verify_signature": False})["jti"] for token in tokens]
+    assert [answer.headers["Cache-Control"] for answer in answers] == ["no-store"] * 2
+    assert ids[0] != ids[1]
 
 
 def _forged(**claims: Any) -> str:
