@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -14,7 +14,7 @@ from orders.domain import (
     UnknownSkuError,
     subtotal_of,
 )
-from orders.events import OrderCancelled, OrderConfirmed, OrderPlaced, event_of
+from orders.events import PUBLISHED, OrderCancelled, OrderConfirmed, OrderPlaced, event_of
 
 from ..factories import NOW, OrderFactory, OrderItemFactory, UserFactory, cancelled_order, confirmed_order
 
@@ -124,3 +124,22 @@ def test_each_status_has_the_event_that_tells_of_it(status: OrderStatus) -> None
     assert type(event_of(order)) is TOLD_BY.get(status), (
         f"events.py: give {status} its event, in PUBLISHED and in event_of; then its line in TOLD_BY"
     )
+
+
+CONFIRMED_AT, CANCELLED_AT = NOW + timedelta(minutes=2), NOW + timedelta(minutes=3)
+PLACED = OrderFactory.create(at=NOW, payment_deadline=timedelta(minutes=15))
+TOLD = [PLACED, PLACED.confirm(CONFIRMED_AT), PLACED.confirm(CONFIRMED_AT).cancel(CANCELLED_AT)]
+TIMES = {
+    "placed_at": NOW,
+    "pay_before": NOW + timedelta(minutes=15),
+    "confirmed_at": CONFIRMED_AT,
+    "cancelled_at": CANCELLED_AT,
+}
+
+
+def test_each_time_of_an_event_is_that_of_what_its_name_says() -> None:
+    events = [event_of(order) for order in TOLD]
+    times = [(name, value) for event in events for name, value in event if isinstance(value, datetime)]
+
+    assert {event.type for event in events} == {event.type for event in PUBLISHED}
+    assert times == [(name, TIMES[name]) for name, _ in times]

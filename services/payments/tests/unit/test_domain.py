@@ -1,10 +1,10 @@
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from payments.domain import TRANSITIONS, Payment, PaymentInput, PaymentStatus, payment_id_of
-from payments.events import PaymentCaptured, PaymentRefunded
+from payments.events import PUBLISHED, PaymentCaptured, PaymentRefunded, event_of
 
 from ..factories import CHARGE_ID, NOW, PAYMENTS, ChargeFactory, PaymentFactory, voided_unseen
 
@@ -110,3 +110,21 @@ def test_each_status_says_what_each_input_leads_to(status: PaymentStatus | None)
     row = TRANSITIONS.get(status, {})
 
     assert set(row) == set(PaymentInput), f"domain.py: give {status} a row in TRANSITIONS, with every input"
+
+
+ENDED_AT, REFUNDED_AT = NOW + timedelta(minutes=2), NOW + timedelta(minutes=3)
+ASKED = PaymentFactory.create(at=NOW)
+TOLD = [
+    ASKED.capture(CHARGE_ID, ENDED_AT),
+    ASKED.decline(ENDED_AT),
+    ASKED.capture(CHARGE_ID, ENDED_AT).refund(CHARGE_ID, REFUNDED_AT),
+]
+TIMES = {"captured_at": ENDED_AT, "declined_at": ENDED_AT, "refunded_at": REFUNDED_AT}
+
+
+def test_each_time_of_an_event_is_that_of_what_its_name_says() -> None:
+    events = [event for payment in TOLD if (event := event_of(payment)) is not None]
+    times = [(name, value) for event in events for name, value in event if isinstance(value, datetime)]
+
+    assert {event.type for event in events} == {event.type for event in PUBLISHED}
+    assert times == [(name, TIMES[name]) for name, _ in times]

@@ -1,12 +1,16 @@
 """Charges that no payment claims, made by a gateway that ignores its idempotency keys."""
 
+import asyncio
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
 from payments import reconciliation
 from payments.domain import Payment, payment_id_of
 from payments.gateway import HttpPaymentGateway
-from payments.reconciliation import return_charge, unclaimed_charges
+from payments.ports import GatewayCharge
+from payments.reconciliation import CONCURRENCY, return_charge, unclaimed_charges
 
 from ..factories import NOW, ChargeFactory, PaymentFactory
 from ..fakes import stored
@@ -103,3 +107,28 @@ async def test_every_payment_is_looked_at_however_many_pages_there_are(
     found = await unclaimed_ids(database, gateway)
 
     assert (len(found), set(found)) == (7, charges)
+
+
+class BusyGateway:
+    """Counts how many ask at once."""
+
+    def __init__(self) -> None:
+        self.asking = self.most = 0
+
+    async def charges(self, *, reference: UUID) -> Sequence[GatewayCharge]:
+        del reference
+        self.asking += 1
+        self.most = max(self.most, self.asking)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.asking -= 1
+        return ()
+
+
+async def test_the_gateway_is_asked_a_few_questions_at_once_and_no_more(database: Database) -> None:
+    await stored(database, *(PaymentFactory.create() for _ in range(4 * CONCURRENCY)))
+    gateway: Any = BusyGateway()
+
+    await unclaimed_charges(database, gateway)
+
+    assert gateway.most == CONCURRENCY
