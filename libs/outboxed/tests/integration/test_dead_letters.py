@@ -1,5 +1,6 @@
 """Dead letters: listed, shown, edited, replayed once, discarded."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -287,6 +288,17 @@ async def test_many_old_rows_are_pruned_in_steps(transactions: Transactions, mon
     transactions.clock.advance(timedelta(days=15))
 
     assert await Pruner(transactions.engine, transactions.clock).prune() == 35
+
+
+async def test_a_pruner_passes_by_what_another_one_is_deleting(transactions: Transactions) -> None:
+    async with transactions() as uow:
+        await uow.inbox.insert(EventIdentity("/test", str(number)) for number in range(3))
+    transactions.clock.advance(timedelta(days=15))
+
+    async with transactions.engine.connect() as other:
+        await other.execute(sa.delete(tables.inbox).where(tables.inbox.c.event_id == "1"))
+        async with asyncio.timeout(3):
+            assert await Pruner(transactions.engine, transactions.clock).prune() == 2
 
 
 async def test_figures_count_what_waits_and_forget_what_is_gone(

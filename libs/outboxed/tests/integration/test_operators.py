@@ -95,6 +95,35 @@ async def test_what_waits_of_a_key_is_shown_and_nothing_of_another(
     assert (known["attempts"], known["dead_letters"]) == ([], [])
 
 
+async def test_what_is_listed_comes_in_the_order_of_its_making_whatever_was_changed_since(
+    client: httpx.AsyncClient,
+    operator: Headers,
+    transactions: Transactions,
+    consumer: BatchConsumer[Any],
+    account_id: UUID,
+) -> None:
+    async with transactions() as uow:
+        for number in range(3):
+            uow.events.append(AccountCredited(account_id=account_id), sequence=number)
+            uow.tasks.schedule(NewTask("write", str(number), group=str(account_id)))
+    await consumer.handle([replace(moved(account_id), value=b"{") for _ in range(3)])
+    async with transactions.engine.begin() as connection:
+        for table in ("outbox", "tasks", "dead_letters"):  # a row that is changed is a new one at the end of its table
+            await connection.exec_driver_sql(
+                f"update {table} set key = key where id = (select min(id) from {table})"  # noqa: S608 - our own names
+            )
+
+    known = (await client.get(f"/keys/{account_id}", headers=operator)).json()
+    listed = (await client.get("/dead-letters", headers=operator)).json()["items"]
+
+    times = [event["created_at"] for event in known["outbox"]]
+    ids = [letter["id"] for letter in known["dead_letters"]]
+    assert [task["key"] for task in known["tasks"]] == ["0", "1", "2"]
+    assert (len(times), times) == (3, sorted(times))
+    assert (len(ids), ids) == (3, sorted(ids))
+    assert [letter["id"] for letter in listed] == ids
+
+
 async def test_each_attempt_at_a_task_is_remembered_with_its_outcome(
     client: httpx.AsyncClient, operator: Headers, transactions: Transactions, worker: Worker[Any], account_id: UUID
 ) -> None:
@@ -141,6 +170,41 @@ async def test_a_letter_is_edited_and_replayed_once(
         409,
         f"dead letter {listed['id']} was already replayed",
     )
+
+
+PARAMETERS = {("/keys/{key}", "event_id"), ("/dead-letters", "status"), ("/dead-letters", "limit")}
+"""Each of them is tried in this file: it changes what is answered."""
+
+
+async def test_every_parameter_of_a_query_is_known_here(client: httpx.AsyncClient) -> None:
+    document = (await client.get("http://bank/openapi.json")).json()
+
+    found = {
+        (path.removeprefix("/operations"), each["name"])
+        for path, calls in document["paths"].items()
+        for call in calls.values()
+        for each in call.get("parameters", ())
+        if each["in"] == "query"
+    }
+
+    assert found == PARAMETERS, "try what it changes, and add it to PARAMETERS"
+
+
+async def test_letters_are_listed_by_status_and_no_more_than_asked_for(
+    client: httpx.AsyncClient, operator: Headers, consumer: BatchConsumer[Any]
+) -> None:
+    async def listed(**query: str | int) -> list[int]:
+        response = await client.get("/dead-letters", params=query, headers=operator)
+        return [item["id"] for item in response.json()["items"]]
+
+    await consumer.handle([replace(moved(), value=b"{") for _ in range(3)])
+    first, second, third = await listed()
+    await client.post(f"/dead-letters/{second}/discard", headers=operator)
+
+    assert await listed(status="open") == [first, third]
+    assert await listed(status="discarded") == [second]
+    assert await listed(status="replayed") == []
+    assert await listed(limit=1) == [first]
 
 
 async def test_each_change_leaves_a_line_that_says_who_made_it(
@@ -236,6 +300,6 @@ async def test_an_unknown_letter_is_not_found(client: httpx.AsyncClient, operato
 
 
 async def test_a_key_with_a_nul_is_nobodys(client: httpx.AsyncClient, operator: Headers) -> None:
-    response = await client.get("/keys/a%00b", headers=operator)
+    response = await client.get("/keys/a%00b", params={"event_id": "a\0b"}, headers=operator)
 
-    assert (response.status_code, response.json()["tasks"]) == (200, [])
+    assert (response.status_code, response.json()["tasks"], response.json()["handled"]) == (200, [], [])

@@ -1,10 +1,12 @@
 """Changes of the schema on tables that have rows."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from outboxed.messages import EventIdentity
-from outboxed.storage import Clock, schema
+from outboxed.storage import Clock, migrate, schema
 from outboxed.storage._inbox import SqlInbox
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -55,3 +57,35 @@ async def test_a_dead_letter_of_the_release_before_is_told_from_another_one_at_i
 
     written = [(await before.exec_driver_sql(AGAIN % value)).rowcount for value in ("'one'", "'two'", "'two'", "null")]
     assert written == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("part", ["key", "value", "headers"])
+async def test_a_record_is_another_one_if_any_of_its_parts_is(before: AsyncConnection, part: str) -> None:
+    await identities_are_added(before)
+
+    async def written(**parts: str) -> int:
+        values = {"key": "null", "value": "null", "headers": "'[]'", **parts}
+        columns = 'source, consumer_group, topic, partition, "offset", reason, key, value, headers'
+        row = f"'event', 'g', 't', 0, 7, 'why', {values['key']}, {values['value']}, {values['headers']}"
+        again = "on conflict on constraint dead_letters_position do nothing"
+        statement = f"insert into dead_letters ({columns}) values ({row}) {again}"  # noqa: S608 - our own values
+        return (await before.exec_driver_sql(statement)).rowcount
+
+    assert [await written() for _ in range(2)] == [1, 0]
+    assert [await written(**{part: "'another'"}) for _ in range(2)] == [1, 0]
+
+
+async def test_a_migration_may_rewrite_a_table_for_ten_minutes_and_waits_for_a_lock_for_seconds(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: dict[str, str] = {}
+
+    def upgrade(config: Any, _: str) -> None:
+        for name in ("statement_timeout", "lock_timeout"):
+            limits[name] = config.attributes["connection"].execute(sa.text(f"show {name}")).scalar_one()
+
+    monkeypatch.setattr("outboxed.storage._migrations.command.upgrade", upgrade)
+
+    await migrate(engine, "outboxed")
+
+    assert limits == {"statement_timeout": "10min", "lock_timeout": "5s"}
