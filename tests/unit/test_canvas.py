@@ -1,6 +1,7 @@
 """Each service's page says what the service really has: metrics, settings, commands, events, tasks; all in one form."""
 
 import re
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -49,6 +50,35 @@ def test_the_settings_are_those_that_the_service_reads(service: str) -> None:
     read = {settings.variable(field) for field in settings.model_fields}
 
     assert names(rf"`({service.upper()}_[A-Z_]+)`", section(service, "Settings")) == read
+
+
+def told_defaults(service: str) -> Iterator[tuple[str, str]]:
+    """Each variable with what the page says of its default; a line may have two of each."""
+    for line in re.findall(rf"^\| *(`{service.upper()}_.*)$", section(service, "Settings"), re.MULTILINE):
+        variables, default, *_ = (cell.strip() for cell in line.split(" | "))
+        of = re.findall(r"`([A-Z_]+)`", variables)
+        values = re.findall(r"`([^`]+)`", default) or [default] * len(of)
+        yield from zip(of, values, strict=True)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_defaults_are_those_that_the_page_tells(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sets nothing has them: an address that everybody reaches, or no limit, would be an open door."""
+    settings = import_module(f"{service}.settings").Settings
+    fields = {settings.variable(field): field for field in settings.model_fields}
+
+    for variable, told in told_defaults(service):
+        field = fields.pop(variable)
+        default = settings.model_fields[field].default
+        if told == "development's":
+            assert field in settings.development_only, variable
+        elif told in {"empty", "the system's"}:
+            assert not default, variable
+        else:
+            with monkeypatch.context() as patch:
+                patch.setenv(variable, told)
+                assert getattr(settings(), field) == default, variable
+    assert fields == {}, "say what each is if nobody sets it"
 
 
 @pytest.mark.parametrize("service", SERVICES)

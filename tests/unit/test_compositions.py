@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from outboxed.process import Figure, Service, Timing
+from outboxed.process import Service
 from outboxed.testing.tokens import KeyPair
 from outboxed.web import OPERATOR, TokenVerifier
 from shop_harness.services import SERVICES
@@ -53,12 +53,6 @@ async def service(name: str, root: ModuleType) -> AsyncIterator[Service[Any]]:
 
 
 # --- parts ---
-
-
-def test_the_figures_and_timings_of_a_service_are_told(service: Service[Any], root: ModuleType) -> None:
-    own = {each.name for each in vars(root).values() if isinstance(each, Figure | Timing)}
-
-    assert own <= {family.name for family in service.metrics.registry.collect()}
 
 
 def test_the_tables_that_a_service_prunes_are_given_to_its_pruner(service: Service[Any], name: str) -> None:
