@@ -11,8 +11,10 @@ from tools.mistakes.catalogue import (
     deployment,
     money,
     pipeline,
+    process,
     settings,
     tasks,
+    telling,
 )
 from tools.mistakes.mistake import Mistake
 
@@ -23,6 +25,8 @@ BY_PART: Mapping[str, Sequence[Mistake]] = {
     "callers": callers.MISTAKES,
     "consuming": consuming.MISTAKES,
     "tasks": tasks.MISTAKES,
+    "process": process.MISTAKES,
+    "telling": telling.MISTAKES,
     "database": database.MISTAKES,
     "settings": settings.MISTAKES,
     "deployment": deployment.MISTAKES,

@@ -253,4 +253,85 @@ MISTAKES = (
         OUTBOXED,
         (swap(AUTHENTICATION, "for key in self._public_keys:", "for key in self._public_keys[:1]:"),),
     ),
+    Mistake(
+        "registrations are not limited",
+        "Whoever has a list of addresses learns which of them have an account.",
+        ORDERS,
+        (swap(API, '    await needs.rate_limiter.check("register_user", _address(request))\n', ""),),
+    ),
+    Mistake(
+        "so many guesses a second, not a minute",
+        "A weak password is found in an hour.",
+        ORDERS,
+        (swap("services/orders/src/orders/rate_limit.py", "/minute", "/second"),),
+    ),
+    Mistake(
+        "so many logins an hour, not a minute",
+        "Whoever mistypes a password waits for an hour.",
+        ORDERS,
+        (swap("services/orders/src/orders/rate_limit.py", "/minute", "/hour"),),
+    ),
+    Mistake(
+        "a refusal for too many calls doesn't say when to come again",
+        "Clients come again at once.",
+        ORDERS,
+        (swap("services/orders/src/orders/rate_limit.py", ', headers={"Retry-After": "60"})', ")"),),
+    ),
+    Mistake(
+        "an answer with a token may be kept on its way",
+        "Whoever shares a cache shares the token.",
+        ORDERS,
+        (swap(API, '    response.headers["Cache-Control"] = "no-store"\n', ""),),
+    ),
+    Mistake(
+        "all tokens of a user have one id",
+        "Nobody can tell which one was stolen.",
+        ORDERS,
+        (
+            swap("services/orders/src/orders/tokens.py", '"jti": str(uuid4())', '"jti": str(user.id)'),
+            swap("services/orders/src/orders/tokens.py", "from uuid import uuid4\n", ""),
+        ),
+    ),
+    Mistake(
+        "a client's address is what it writes in a header",
+        "Whoever guesses passwords has as many addresses as they like.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/_compat/uvicorn.py", "        proxy_headers=False,\n", ""),),
+    ),
+    Mistake(
+        "anybody may list and show dead letters",
+        "They hold customers' data.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/web/_dead_letters.py",
+                ', responses={404: {"model": ErrorResponse}}, dependencies=[Depends(by)])',
+                ', responses={404: {"model": ErrorResponse}})',
+            ),
+        ),
+    ),
+    Mistake(
+        "a list of dead letters is of the open ones, whatever status is asked for",
+        "Who looks for what was replayed doesn't find it.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/web/_dead_letters.py",
+                "letters.list(status=status, limit=limit)",
+                "letters.list(limit=limit)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a list of dead letters has a hundred, whatever is asked for",
+        "Nobody sees the others.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/web/_dead_letters.py",
+                "letters.list(status=status, limit=limit)",
+                "letters.list(status=status)",
+            ),
+        ),
+    ),
 )

@@ -412,4 +412,44 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a pruner waits for rows that another one deletes",
+        "Of two workers one fails each minute.",
+        OUTBOXED,
+        (swap(RETENTION, ".with_for_update(skip_locked=True)", ".with_for_update()"),),
+    ),
+    Mistake(
+        "an event's id with a NUL reaches the database",
+        "Whoever asks what became of it gets a 500.",
+        OUTBOXED,
+        (swap(f"{OUTBOXED_SOURCES}/web/_operators.py", "[_text(one) for one in event_id]", "event_id"),),
+    ),
+    Mistake(
+        "the tasks of a key are shown in any order",
+        "The e-mail that holds up the others is somewhere among them.",
+        OUTBOXED,
+        (swap(f"{STORAGE}/_of_key.py", "sa.select(ids.c.id))).order_by(table.c.id))", "sa.select(ids.c.id))))"),),
+    ),
+    Mistake(
+        "the events of a key that wait are shown in any order",
+        "The one that holds up the others is somewhere among them.",
+        OUTBOXED,
+        (
+            swap(
+                f"{STORAGE}/_of_key.py", "where(table.c.key == key).order_by(table.c.id))", "where(table.c.key == key))"
+            ),
+        ),
+    ),
+    Mistake(
+        "the letters about a key are shown in any order",
+        "An operator replays the second before the first.",
+        OUTBOXED,
+        (swap(LETTERS, "where(sa.or_(*named_in)).order_by(self.columns.id)", "where(sa.or_(*named_in))"),),
+    ),
+    Mistake(
+        "a dead letter is known by its position and value, whatever its headers",
+        "Of two events that differ in their type one is dropped without a word.",
+        OUTBOXED,
+        (swap(f"{STORAGE}/schema.py", " || sha256(headers))", ")"),),
+    ),
 )

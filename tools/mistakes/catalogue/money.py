@@ -231,4 +231,34 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a confirmation has the time of the order's placing",
+        "Accounts books the sale on the wrong day.",
+        ORDERS,
+        (swap(f"{ORDERS_SOURCES}/events.py", "confirmed_at=order.history[-1].at", "confirmed_at=order.placed_at"),),
+    ),
+    Mistake(
+        "a refund has the time at which the payment was requested",
+        "Accounts books it on the wrong day.",
+        PAYMENTS,
+        (
+            swap(
+                f"{PAYMENTS_SOURCES}/events.py",
+                "refunded_at=payment.history[-1].at",
+                "refunded_at=payment.history[0].at",
+            ),
+        ),
+    ),
+    Mistake(
+        "reconcile asks about a whole page of payments at once",
+        "The gateway refuses us, and the charges of customers with us.",
+        PAYMENTS,
+        (
+            swap(
+                f"{PAYMENTS_SOURCES}/reconciliation.py",
+                "        async with limit:\n            charges = await",
+                "        if limit:\n            charges = await",
+            ),
+        ),
+    ),
 )

@@ -1,5 +1,6 @@
 """Knobs that do nothing, and defaults that are for development."""
 
+from tools.mistakes.levels import tests
 from tools.mistakes.mistake import NOTIFICATIONS, ORDERS, OUTBOXED, PAYMENTS, Mistake, swap
 from tools.scratch import Edit
 
@@ -8,6 +9,7 @@ SERVICE = "libs/outboxed/src/outboxed/settings/_service.py"
 KAFKA = "libs/outboxed/src/outboxed/settings/_kafka.py"
 CONSUMER = "libs/outboxed/src/outboxed/consuming/_kafka.py"
 ORDERS_APP, PAYMENTS_APP = "services/orders/src/orders/app.py", "services/payments/src/payments/app.py"
+JOINED_TASKS = "libs/outboxed/src/outboxed/joining/_tasks.py"
 NOTIFICATIONS_APP = "services/notifications/src/notifications/app.py"
 
 
@@ -196,5 +198,104 @@ MISTAKES = (
         "With a slow server another worker sends it, too.",
         NOTIFICATIONS,
         (swap(NOTIFICATIONS_APP, "smtp_timeout=settings.smtp_timeout_seconds)", "smtp_timeout=5)"),),
+    ),
+    Mistake(
+        "the limit of a project's own calls is not passed on",
+        "A knob that does nothing.",
+        OUTBOXED,
+        (swap(JOINED_TASKS, "                    limit=limit,\n", ""),),
+    ),
+    Mistake(
+        "the concurrency of a project's own calls is not passed on",
+        "A knob that does nothing.",
+        OUTBOXED,
+        (swap(JOINED_TASKS, "                    concurrency=concurrency,\n", ""),),
+    ),
+    Mistake(
+        "the concurrency of a project's own deadlines is not passed on",
+        "A knob that does nothing.",
+        OUTBOXED,
+        (swap(JOINED_TASKS, "_at_deadline(due), concurrency=concurrency)", "_at_deadline(due))"),),
+    ),
+    Mistake(
+        "the time for which an inbox remembers is always two weeks",
+        "Where Kafka keeps records for a month, old ones are handled again.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/joining/_inbox.py", '"handled_at", keep)', '"handled_at", KEEP)'),),
+    ),
+    Mistake(
+        "the options of a relay's client are not passed on",
+        "A cluster that asks for a login can't be reached.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/joining/_outbox.py", "_Servers(kafka, options)", "_Servers(kafka)"),),
+    ),
+    Mistake(
+        "the letters of a project are listed without regard to their status",
+        "What was discarded can't be found.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/__main__.py",
+                'names = ("status", "source", "key", "type_", "limit")',
+                'names = ("source", "key", "type_", "limit")',
+            ),
+        ),
+    ),
+    Mistake(
+        "a token says that it lives as long as is set, and lives an hour",
+        "A client is thrown out, or a stolen token works on.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/tokens.py",
+                "int((now + self._lifetime).timestamp())",
+                "int((now + timedelta(hours=1)).timestamp())",
+            ),
+        ),
+    ),
+    Mistake(
+        "the consumer logs in by another mechanism than is set",
+        "It is refused where Kafka knows one alone.",
+        OUTBOXED,
+        (swap(KAFKA, '"SCRAM-SHA-512": SASLScram512}', '"SCRAM-SHA-512": SASLScram256}'),),
+        check=tests("services/orders/tests/unit/test_settings.py"),
+    ),
+    Mistake(
+        "where TLS is asked for and no login, the consumer talks in the clear",
+        "Names and addresses can be read on the way.",
+        OUTBOXED,
+        (swap(KAFKA, "BaseSecurity(ssl_context=context, use_ssl=True)", "BaseSecurity(ssl_context=context)"),),
+        check=tests("services/orders/tests/unit/test_settings.py"),
+    ),
+    Mistake(
+        "an operator's address is not looked at",
+        "Nobody can log in with it, and the command says that all is well.",
+        ORDERS,
+        (swap("services/orders/src/orders/__main__.py", '        _check("--email", email, Email)\n', ""),),
+    ),
+    Mistake(
+        "a process listens to the whole network unless somebody sets it",
+        "Whoever is in the same network reads and writes on a developer's machine.",
+        OUTBOXED,
+        (swap(PROCESS, 'http_host: Host = "127.0.0.1"', 'http_host: Host = "0.0.0.0"'),),
+        check=tests("tests/unit/test_canvas.py"),
+    ),
+    Mistake(
+        "logins are not limited unless somebody sets it",
+        "A weak password is found in an hour.",
+        ORDERS,
+        (swap("services/orders/src/orders/settings.py", "Field(ge=0)] = 10", "Field(ge=0)] = 0"),),
+        check=tests("tests/unit/test_canvas.py"),
+    ),
+    Mistake(
+        "tokens live a day unless somebody sets it",
+        "A stolen one works until the next morning.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/settings.py", "Field(ge=60, le=DAY)] = 3600", "Field(ge=60, le=DAY)] = DAY"
+            ),
+        ),
+        check=tests("tests/unit/test_canvas.py"),
     ),
 )

@@ -1,0 +1,252 @@
+"""Mistakes in how a process is put together, goes through an outage, and ends."""
+
+from tools.mistakes.levels import tests
+from tools.mistakes.mistake import ORDERS, OUTBOXED, PAYMENTS, Mistake, swap
+
+SOURCES = "libs/outboxed/src/outboxed"
+COMPOSITION, SERVICE = f"{SOURCES}/process/_composition.py", f"{SOURCES}/process/_service.py"
+KAFKA, RELAY, WORKER = f"{SOURCES}/consuming/_kafka.py", f"{SOURCES}/relay/_relay.py", f"{SOURCES}/tasks/_worker.py"
+RETENTION = f"{SOURCES}/storage/_retention.py"
+COMPOSITIONS = tests("tests/unit/test_compositions.py")
+
+MISTAKES = (
+    # --- parts ---
+    Mistake(
+        "a process with the role relay has no relay",
+        "No event is sent where each role has a process of its own.",
+        OUTBOXED,
+        (swap(SERVICE, 'if role in {"all", "relay"}:', 'if role == "all":'),),
+    ),
+    Mistake(
+        "a process with the role api can't tell the others of its work",
+        "A new order waits for the relay's next look.",
+        OUTBOXED,
+        (
+            swap(
+                SERVICE,
+                "        if self.announcements is not None:\n",
+                '        if self.announcements is not None and role != "api":\n',
+            ),
+        ),
+    ),
+    Mistake(
+        "a worker has no more time to end than any other part",
+        "Each deployment cuts charges off, and makes them once more.",
+        OUTBOXED,
+        (
+            swap(
+                SERVICE,
+                "self._when_database_is_ready(self.worker.run), grace=self.worker.grace)",
+                "self._when_database_is_ready(self.worker.run))",
+            ),
+        ),
+    ),
+    Mistake(
+        "a service's own tables are not given to the pruner",
+        "Idempotency keys are kept for ever.",
+        OUTBOXED,
+        (swap(SERVICE, "self.transactions.clock, self.retentions)", "self.transactions.clock)"),),
+    ),
+    Mistake(
+        "a service's own tables are not passed on",
+        "Idempotency keys are kept for ever.",
+        OUTBOXED,
+        (swap(COMPOSITION, "        retentions=retentions,\n", ""),),
+    ),
+    Mistake(
+        "orders doesn't say which of its tables are pruned",
+        "Idempotency keys are kept for ever.",
+        ORDERS,
+        (swap("services/orders/src/orders/app.py", "        retentions=RETENTIONS,\n", ""),),
+        check=COMPOSITIONS,
+    ),
+    # --- the end ---
+    Mistake(
+        "the gateway's client isn't closed with its service",
+        "Calls that still run are cut off without a word.",
+        PAYMENTS,
+        (swap("services/payments/src/payments/app.py", "        closed=client.aclose,\n", ""),),
+        check=COMPOSITIONS,
+    ),
+    Mistake(
+        "the connections of the API stay open at the end",
+        "The server keeps them until it finds out.",
+        OUTBOXED,
+        (swap(SERVICE, "                group.start_soon(self.api_transactions.engine.dispose)\n", ""),),
+    ),
+    # --- outages ---
+    Mistake(
+        "an outage while rows are pruned ends the process",
+        "A restart of the database restarts each worker.",
+        OUTBOXED,
+        (swap(RETENTION, "if not is_transient(error):", "if error:"),),
+    ),
+    Mistake(
+        "a pruner prunes once",
+        "The inbox grows until the next deployment.",
+        OUTBOXED,
+        (
+            swap(
+                RETENTION,
+                "            async with at_most(EVERY_SECONDS):\n                await stop.wait()\n",
+                "            await stop.wait()\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a relay that failed tries again at once",
+        "During an outage it takes a whole processor.",
+        OUTBOXED,
+        (swap(RELAY, "                        await asyncio.sleep(OUTAGE_SECONDS)\n", ""),),
+    ),
+    Mistake(
+        "a worker that can't claim tries again at once",
+        "A database that comes back is met by all of them.",
+        OUTBOXED,
+        (
+            swap(
+                WORKER,
+                "            await asyncio.sleep(OUTAGE_SECONDS)\n            return []\n",
+                "            return []\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a consumer that failed tries the same batch again at once",
+        "A database that comes back is met by all of them.",
+        OUTBOXED,
+        (swap(KAFKA, "        await asyncio.sleep(seconds)\n", "        del seconds\n"),),
+    ),
+    Mistake(
+        "a consumer that can't start asks Kafka again at once",
+        "During an outage it takes a whole processor.",
+        OUTBOXED,
+        (
+            swap(
+                KAFKA,
+                "                with anyio.move_on_after(backoff(attempt, first=START_BACKOFF, cap=MAX_BACKOFF)):\n"
+                "                    await stop.wait()\n",
+                "                await anyio.sleep(0)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a process that waits for its database asks again at once",
+        "A database that comes back is met by all of them.",
+        OUTBOXED,
+        (
+            swap(
+                SERVICE,
+                "            with anyio.move_on_after(backoff(attempt, first=FIRST_BACKOFF, cap=MAX_BACKOFF)):\n"
+                "                await stop.wait()\n",
+                "            await anyio.sleep(0 * attempt)\n",
+            ),
+        ),
+    ),
+    # --- migrations ---
+    Mistake(
+        "a migration has as long as any statement",
+        "The one that rewrites a large table never ends.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/storage/_migrations.py",
+                "set local statement_timeout",
+                "set local application_name",
+            ),
+        ),
+    ),
+    Mistake(
+        "whoever migrates gives up as soon as anybody",
+        "The one that rewrites a large table never ends.",
+        OUTBOXED,
+        (
+            swap(
+                SERVICE,
+                "application_name=self.name, command_timeout=MIGRATION_SECONDS\n",
+                "application_name=self.name\n",
+            ),
+        ),
+    ),
+    # --- the command ---
+    Mistake(
+        "a process whose role died ends as if nothing was wrong",
+        "Nobody starts it again.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_cli.py",
+                'raise typer.Exit(self.execute(lambda service: service.run(role), log_level=""))',
+                'self.execute(lambda service: service.run(role), log_level="")',
+            ),
+        ),
+    ),
+    Mistake(
+        "a command leaves its service open when it fails",
+        "The server keeps its connections until it finds out.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_cli.py",
+                "            try:\n                return await use(service)\n"
+                "            finally:\n                await service.close()\n",
+                "            done = await use(service)\n            await service.close()\n            return done\n",
+            ),
+        ),
+    ),
+    # --- health ---
+    Mistake(
+        "health knows nothing of the consumer",
+        "A consumer that stands still is never started again.",
+        OUTBOXED,
+        (
+            swap(
+                SERVICE,
+                "            health.progress, health.lag = self.consumer.progress, lambda: consumer_role.lag\n",
+                "            health.lag = lambda: consumer_role.lag\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the consumer keeps to itself that Kafka is away",
+        "The process is ready, and handles nothing.",
+        OUTBOXED,
+        (
+            swap(
+                SERVICE,
+                "ConsumerRole(self.broker, self.subscriber, self.consumer, self.kafka_contact)",
+                "ConsumerRole(self.broker, self.subscriber, self.consumer)",
+            ),
+        ),
+    ),
+    Mistake(
+        "the relay keeps to itself that Kafka is away",
+        "The process is ready, and sends nothing.",
+        OUTBOXED,
+        (
+            swap(
+                COMPOSITION,
+                "transactions.events_appended, contact, metrics=metrics)",
+                "transactions.events_appended, metrics=metrics)",
+            ),
+        ),
+    ),
+    Mistake(
+        "the operators' calls wait for the connections of the roles",
+        "While a backlog is worked off nobody can look at it.",
+        OUTBOXED,
+        (
+            swap(
+                SERVICE,
+                "letters = DeadLetterQueue(self.api_transactions,",
+                "letters = DeadLetterQueue(self.transactions,",
+            ),
+            swap(
+                SERVICE,
+                "operators_router(letters, self.api_transactions.engine,",
+                "operators_router(letters, self.transactions.engine,",
+            ),
+        ),
+        check=tests("services/notifications/tests/integration/test_pools.py"),
+    ),
+)

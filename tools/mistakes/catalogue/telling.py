@@ -1,0 +1,236 @@
+"""Mistakes in what a process tells: metrics that nobody feeds, lines that nobody finds, secrets that all can read."""
+
+from tools.mistakes.levels import tests
+from tools.mistakes.mistake import NOTIFICATIONS, ORDERS, OUTBOXED, PAYMENTS, Mistake, swap
+from tools.scratch import Edit
+
+SOURCES = "libs/outboxed/src/outboxed"
+COMPOSITION, SERVICE = f"{SOURCES}/process/_composition.py", f"{SOURCES}/process/_service.py"
+METRICS = f"{SOURCES}/process/_metrics.py"
+API, ORDERS_APP = "services/orders/src/orders/api.py", "services/orders/src/orders/app.py"
+COMPOSITIONS = tests("tests/unit/test_compositions.py")
+CANVAS = tests("tests/unit/test_canvas.py")
+SECRETS = tests("tests/unit/test_secrets.py")
+
+MISTAKES = (
+    # --- metrics ---
+    Mistake(
+        "the age of the oldest event is that of before the outage",
+        "A dashboard shows a calm outbox while nobody can look.",
+        OUTBOXED,
+        (
+            swap(
+                METRICS,
+                "            self._outbox_oldest,\n            self._inbox_rows,",
+                "            self._inbox_rows,",
+            ),
+        ),
+    ),
+    Mistake(
+        "a service's own figure is that of before the outage",
+        "Overdue orders seem to be none while nobody can count them.",
+        OUTBOXED,
+        (swap(METRICS, "            *(gauge for gauge, _ in self._queries),\n", ""),),
+    ),
+    Mistake(
+        "the age of the oldest task is that of before the outage",
+        "An alarm goes on ringing, or never rings.",
+        OUTBOXED,
+        (
+            swap(
+                METRICS,
+                "for gauge in (self._tasks_due, self._tasks_oldest) for kind",
+                "for gauge in (self._tasks_due,) for kind",
+            ),
+        ),
+    ),
+    Mistake(
+        "the lag of the consumer is told by nobody",
+        "It is 0 for ever, and no alarm rings.",
+        OUTBOXED,
+        (swap(SERVICE, "            self.metrics.observe_lag(health.lag)\n", ""),),
+    ),
+    Mistake(
+        "requests are counted by nobody",
+        "No alarm tells of a service that answers each request with an error.",
+        OUTBOXED,
+        (
+            swap(
+                SERVICE,
+                "token_verifier=self.token_verifier, metrics=self.metrics\n",
+                "token_verifier=self.token_verifier\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "attempts at tasks are counted by nobody",
+        "The dashboards of tasks are empty.",
+        OUTBOXED,
+        (
+            swap(
+                COMPOSITION,
+                "            transactions.tasks_scheduled,\n            metrics,\n",
+                "            transactions.tasks_scheduled,\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "what the relay sends is counted by nobody",
+        "The dashboards of the relay are empty.",
+        OUTBOXED,
+        (
+            swap(
+                COMPOSITION,
+                "transactions.events_appended, contact, metrics=metrics)",
+                "transactions.events_appended, contact)",
+            ),
+        ),
+    ),
+    Mistake(
+        "nobody hears of commits",
+        "The share of declined payments is unknown, and its alarm can't ring.",
+        OUTBOXED,
+        (swap(COMPOSITION, "    transactions = replace(transactions, committed=metrics.committed)\n", ""),),
+    ),
+    Mistake(
+        "a service's own figures are not passed on",
+        "The alarm for overdue orders can't ring.",
+        OUTBOXED,
+        (Edit(COMPOSITION, r"    for figure in figures:\n        metrics\.observe\(figure\)\n", ""),),
+    ),
+    Mistake(
+        "orders tells no figure of overdue orders",
+        "Their alarm can't ring.",
+        ORDERS,
+        (swap(ORDERS_APP, "        figures=[OVERDUE],\n", ""),),
+        check=CANVAS,
+    ),
+    Mistake(
+        "orders tells nobody how long orders take",
+        "The panel of the shop's most important figure is empty.",
+        ORDERS,
+        (swap(ORDERS_APP, "        timings=[SETTLING],\n", ""),),
+        check=CANVAS,
+    ),
+    # --- log lines ---
+    Mistake(
+        "a request's lines have the fields of the request before",
+        "Whoever looks for an order finds what became of another one.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/web/_http.py", "        structlog.contextvars.clear_contextvars()\n", ""),),
+    ),
+    Mistake(
+        "libraries that were silenced while a consumer started stay silent",
+        "Nobody hears of what Kafka's client complains about.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/consuming/_kafka.py", "            logger.setLevel(level)\n", "            del level\n"),),
+    ),
+    Mistake(
+        "the line of a new order's request doesn't name it",
+        "`make logs ORDER=...` begins with the order's event.",
+        ORDERS,
+        (Edit(API, r"    add_log_fields\(order_id=answer[^\n]*\n", ""),),
+    ),
+    Mistake(
+        "the line of a request about an order doesn't name it",
+        "A customer's call can't be found.",
+        ORDERS,
+        (swap(API, '    add_log_fields(**{f"{what}_id": str(found)})\n', ""),),
+    ),
+    Mistake(
+        "the lines of a charge don't name its order",
+        "Whoever looks for an order finds no charge.",
+        PAYMENTS,
+        (
+            swap(
+                "services/payments/src/payments/tasks.py",
+                'limit, concurrency=16, log_as="order_id")',
+                "limit, concurrency=16)",
+            ),
+        ),
+        check=COMPOSITIONS,
+    ),
+    Mistake(
+        "an address is in the line of each registration",
+        "Logs are kept longer than accounts, and more people read them.",
+        ORDERS,
+        (
+            swap(
+                API,
+                '    await needs.rate_limiter.check("register_user", _address(request))\n',
+                '    await needs.rate_limiter.check("register_user", _address(request))\n'
+                "    add_log_fields(email=body.email)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the second outage of Kafka is told by no relay",
+        "The log has one outage, last week's.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/relay/_relay.py",
+                '                    if sent:\n                        said = ""\n',
+                "                    if sent:\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the second outage is told by no consumer, and waits as long as the first one did",
+        "The log has one outage, last week's.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/consuming/_kafka.py", "            failures.reset()\n", "            pass\n"),),
+    ),
+    # --- secrets ---
+    Mistake(
+        "Kafka's settings show their password",
+        "It is in the first error message that prints them.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/settings/_kafka.py", 'field(default="", repr=False)', 'field(default="")'),),
+        check=SECRETS,
+    ),
+    Mistake(
+        "a mail server shows its password",
+        "It is in the first error message that prints it.",
+        NOTIFICATIONS,
+        (
+            swap(
+                "services/notifications/src/notifications/smtp.py",
+                "password: str = field(repr=False)",
+                "password: str = field()",
+            ),
+        ),
+        check=SECRETS,
+    ),
+    Mistake(
+        "a service's settings show Kafka's password",
+        "It is in the first log line that has them.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/settings/_process.py",
+                'kafka_sasl_password: SecretStr = SecretStr("")',
+                'kafka_sasl_password: str = ""',
+            ),
+            swap(
+                f"{SOURCES}/settings/_process.py",
+                "self.kafka_sasl_password.get_secret_value()",
+                "self.kafka_sasl_password",
+            ),
+        ),
+        check=SECRETS,
+    ),
+    Mistake(
+        "the settings of orders show the operator's password",
+        "It is in the first log line that has them.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/settings.py",
+                'operator_password: SecretStr = SecretStr("")',
+                'operator_password: str = ""',
+            ),
+            swap("services/orders/src/orders/__main__.py", "operator_password.get_secret_value()", "operator_password"),
+        ),
+    ),
+)
