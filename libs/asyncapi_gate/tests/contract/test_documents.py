@@ -18,10 +18,6 @@ from fastapi import FastAPI
 from ..parcel import warehouse
 
 
-def file_in(folder: Path) -> Path:
-    return folder / "asyncapi" / "warehouse.json"
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Has the document of a parcel with a weight, checked in."""

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError as ClientError
 from backing_services.kafka import DISCONNECT, ApacheKafka, KafkaCluster, KafkaError, MockKafka, apache
 from backing_services.kafka import fetch as fetching
+from backing_services.plugin import not_available
 
 from ..is_running import assert_ends_with_its_parent
 
@@ -171,7 +172,7 @@ async def test_apache_kafka_does_what_the_mock_does(real_kafka_cluster: KafkaClu
 @pytest.fixture
 def needs_java() -> None:
     if reason := apache.why_unavailable():
-        pytest.skip(reason)
+        not_available("kafka", reason)
 
 
 @pytest.mark.usefixtures("needs_java")
