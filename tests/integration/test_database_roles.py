@@ -39,6 +39,27 @@ async def connect(server: EmbeddedPostgres, role: str, database: str) -> "asyncp
     return await asyncpg.connect(host="127.0.0.1", port=server.port, user=role, database=database)
 
 
+MEMBERSHIPS = """
+select count(*) from pg_auth_members join pg_roles on pg_roles.oid in (member, roleid) where rolname = $1
+"""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_a_service_has_nobody_elses_rights_and_nobody_has_its_own(server: EmbeddedPostgres, service: str) -> None:
+    async with server.administration() as connection:
+        memberships = await connection.fetchval(MEMBERSHIPS, service)
+
+    assert memberships == 0
+
+
+def test_no_password_is_told(server: EmbeddedPostgres, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_script(server) == 0
+
+    said = "".join(capfd.readouterr())
+    assert [password for password in PASSWORDS.values() if password in said] == []
+    assert said == ""
+
+
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_service_owns_its_database_and_nothing_more(server: EmbeddedPostgres, service: str) -> None:
     connection = await connect(server, service, service)

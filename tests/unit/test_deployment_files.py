@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,73 @@ def test_each_service_has_a_database_and_a_role_of_its_own(name: str) -> None:
     assert COMPOSE["services"][f"{name}-migrate"]["environment"] == environment
 
 
+VARIABLE = re.compile(r"\$\{(\w+):-(.*)\}")
+ENVIRONMENTS = {name: service.get("environment", {}) for name, service in COMPOSE["services"].items()}
+TRACES = {
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SDK_DISABLED",
+}
+"""The main ones of docs/reference/traces.md."""
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_setting_that_can_be_changed_from_here_has_the_services_own_default(name: str) -> None:
+    settings = import_module(f"{name}.settings").Settings
+    shared = {f"{name.upper()}_LOG_LEVEL", f"{name.upper()}_DATABASE_PASSWORD"}
+    for variable, value in ENVIRONMENTS[name].items():
+        if variable in shared or not (given := VARIABLE.fullmatch(str(value))):
+            continue
+        field = settings.model_fields[variable.partition("_")[2].lower()]
+        assert given[1] == variable, "a person looks for it under its own name"
+        assert float(given[2]) == field.default, f"{variable}: docker-compose.yml and the class differ"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_figure_is_no_fixed_one(name: str) -> None:
+    fixed = [variable for variable, value in ENVIRONMENTS[name].items() if re.fullmatch(r"[\d.]+", str(value))]
+
+    assert fixed == [], "it is read from here, and nobody can set it"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_variables_of_traces_are_passed_on_to_a_service(name: str) -> None:
+    assert {variable for variable in ENVIRONMENTS[name] if variable.startswith("OTEL_")} == TRACES
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_a_password_can_be_changed_and_no_server_does_without(name: str) -> None:
+    environment = ENVIRONMENTS[name]
+    secrets = [variable for variable in environment if re.search("PASSWORD|TOKEN|SECRET", variable)]
+
+    assert [one for one in secrets if environment[one] is not None and not VARIABLE.fullmatch(environment[one])] == []
+    assert "trust" not in environment.values()
+    assert "PASSWORD" in " ".join(environment) or "postgres:" not in COMPOSE["services"][name]["image"]
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_a_container_keeps_its_data_in_volumes_and_only_reads_files_of_this_folder(name: str) -> None:
+    for volume in COMPOSE["services"][name].get("volumes", []):
+        source, _, rest = volume.partition(":")
+        assert source in COMPOSE["volumes"] or (source.startswith("./deploy/") and rest.endswith(":ro")), volume
+
+
+@pytest.mark.parametrize("name", ["kafka", "postgres"])
+def test_a_server_with_data_may_end_what_it_writes(name: str) -> None:
+    assert int(COMPOSE["services"][name]["stop_grace_period"].removesuffix("s")) >= 30
+
+
+@pytest.mark.parametrize("name", [name for name in SERVERS if "postgres" in name])
+def test_a_database_is_ready_when_it_listens_to_the_network(name: str) -> None:
+    check = COMPOSE["services"][name]["healthcheck"]["test"]
+
+    assert check[check.index("--host") + 1] == "127.0.0.1", "by its socket it answers while it makes its databases"
+
+
 def test_the_console_asks_every_service() -> None:
     asked = json.loads(COMPOSE["services"]["console"]["environment"]["CONSOLE_SERVICES"])
 
@@ -272,6 +340,59 @@ def test_grafana_has_the_folder_of_dashboards_where_it_looks_for_them() -> None:
     assert f"./deploy/observability/dashboards:{provider['options']['path']}:ro" in grafana["volumes"]
     home = Path(grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert (OBSERVABILITY / "dashboards" / home.name).is_file()
+
+
+def test_grafana_lets_strangers_look_and_nobody_else_in() -> None:
+    environment = COMPOSE["services"]["grafana"]["environment"]
+
+    assert {name for name in environment if name.startswith(("GF_AUTH", "GF_USERS", "GF_SECURITY"))} == {
+        "GF_AUTH_ANONYMOUS_ENABLED",  # as a viewer, which is the default
+        "GF_SECURITY_ADMIN_PASSWORD",
+    }
+    assert [each["allowUiUpdates"] for each in observing("grafana/dashboards.yml")["providers"]] == [False]
+
+
+WINDOW = re.compile(r"\[(\d+)(ms|s|m|h)\]")
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def seconds(text: str) -> float:
+    number, unit = re.findall(r"(\d+)([a-z]+)", text)[0]
+    return int(number) * SECONDS[unit]
+
+
+def test_prometheus_keeps_a_months_budget_and_asks_often_enough_for_every_rule() -> None:
+    command = dict(
+        option.removeprefix("--").partition("=")[::2] for option in COMPOSE["services"]["prometheus"]["command"]
+    )
+    asking = observing("prometheus.yml")["global"]
+    windows = [seconds("".join(found)) for found in WINDOW.findall((OBSERVABILITY / "alerts.yml").read_text())]
+
+    assert seconds(command["storage.tsdb.retention.time"]) >= 30 * SECONDS["d"]
+    assert command["enable-feature"] == "exemplar-storage"
+    assert seconds(asking["scrape_interval"]) <= min(windows) / 4, "a rate needs some points in its window"
+    assert seconds(asking["evaluation_interval"]) <= 30
+    assert [
+        each["jsonData"]["timeInterval"]
+        for each in observing("grafana/datasources.yml")["datasources"]
+        if each["type"] == "prometheus"
+    ] == [asking["scrape_interval"]]
+
+
+def test_the_collector_uses_all_that_it_has_and_refuses_before_it_is_full() -> None:
+    settings = observing("otel-collector.yml")
+    pipelines = settings["service"]["pipelines"].values()
+
+    for part in ("receivers", "processors", "exporters"):
+        assert {name for each in pipelines for name in each[part]} == set(settings[part])
+    assert [each["processors"][0] for each in pipelines] == ["memory_limiter"]
+
+
+def test_the_alertmanager_keeps_services_apart() -> None:
+    settings = observing("alertmanager.yml")
+
+    assert {"alertname", "job"} <= set(settings["route"]["group_by"]), "an alarm would hide that of another service"
+    assert settings["route"]["receiver"] in {each["name"] for each in settings["receivers"]}
 
 
 def test_grafana_fetches_nothing_when_it_starts() -> None:

@@ -1,10 +1,14 @@
 """What the images must be: each line of a Dockerfile that nothing here would miss is a mistake that nobody sees."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 from shop_harness.services import SERVICES
+
+from tools.pythons.interpreters import SUPPORTED
 
 ROOT = Path(__file__).parents[2]
 OURS = {
@@ -12,6 +16,7 @@ OURS = {
     "sandbox": ROOT / "sandbox/Dockerfile",
     "console": ROOT / "console/Dockerfile",
 }
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|PRIVATE|CREDENTIAL", re.IGNORECASE)
 ROOTS = {"0", "root"}
 
@@ -65,6 +70,57 @@ def test_an_image_asks_whether_its_process_lives_not_whether_it_is_ready(name: s
 
     assert f"${name.upper()}_HTTP_PORT/health/live" in check
     assert {"--interval", "--timeout", "--start-period", "--retries"} <= set(re.findall(r"--[a-z-]+", check))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_image_runs_its_program_itself(name: str) -> None:
+    """Not by a shell, which would be the first process and pass no SIGTERM on: each stop would be a kill."""
+    [command] = [argument for word, argument in last_stage(name) if word == "CMD"]
+
+    assert json.loads(command)[:2] == ["python", "-m"]
+    assert [argument for word, argument in last_stage(name) if word == "ENTRYPOINT"] == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_image_has_its_code_compiled_and_loses_no_line_of_its_log(name: str) -> None:
+    """Compiled when it is built: a container may not write to its own image, and would compile at each start."""
+    built = " ".join(argument for word, argument in instructions(name) if word == "ENV")
+    runs = " ".join(argument for word, argument in last_stage(name) if word == "ENV")
+
+    assert {"UV_COMPILE_BYTECODE=1", "UV_LINK_MODE=copy", "UV_PYTHON_DOWNLOADS=never"} <= set(built.split())
+    assert {"PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1", "PATH=/app/.venv/bin:$PATH"} <= set(runs.split())
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_image_has_its_packages_as_they_are_installed_and_its_user_changes_none(name: str) -> None:
+    last_sync = [argument for word, argument in instructions(name) if word == "RUN" and "uv sync" in argument][-1]
+    copies = [argument for word, argument in last_stage(name) if word == "COPY"]
+
+    assert "--no-editable" in last_sync.split(), "an editable one would lead to a folder that isn't there"
+    assert copies
+    assert [copy for copy in copies if not copy.startswith("--from=build ") or "--chown" in copy] == []
+    assert [argument for word, argument in instructions(name) if "777" in argument or "o+w" in argument] == []
+    assert [argument for word, argument in last_stage(name) if word == "RUN" and "chmod" in argument] == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_image_exposes_what_its_program_listens_to(name: str) -> None:
+    [exposed] = [argument.split() for word, argument in last_stage(name) if word == "EXPOSE"]
+    container = "payment-gateway" if name == "sandbox" else name
+    published = [port.rpartition(":")[2] for port in COMPOSE[container]["ports"]]
+
+    assert set(published) <= set(exposed)
+    if name != "sandbox":
+        assert exposed == published
+        assert f"{name.upper()}_HTTP_PORT={published[0]}" in (OURS[name]).read_text()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_image_has_the_oldest_python_that_is_supported_and_nobody_logs_in(name: str) -> None:
+    text = OURS[name].read_text()
+
+    assert re.findall(r"^ARG PYTHON_IMAGE=python:(3\.\d+)-slim-\w+$", text, re.MULTILINE) == [SUPPORTED[0]]
+    assert "useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin service" in text
 
 
 @pytest.mark.parametrize("name", OURS)
