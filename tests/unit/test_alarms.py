@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 
 import pytest
-from shop_harness.services import ROOT
+from shop_harness.services import ROOT, SERVICES
 
 from tools.alarms.description import ALARMS, FEW, Alarm, Scale, rules
 from tools.alarms.faults import FAULTS
@@ -12,6 +15,8 @@ from tools.alarms.files import FILE, RUNBOOKS, text_of
 from tools.alarms.programs import ProgramMissingError, program
 from tools.alarms.trial import OWN_SECONDS, Trial, limit_of
 from tools.alarms.watching import Ringing
+
+from .test_dashboards import PROMETHEUS_OWN, metrics_in, series_of_all_processes
 
 NAMES = [alarm.name for alarm in ALARMS]
 SHARE = re.compile(r" / |histogram_quantile")
@@ -64,6 +69,89 @@ def test_an_alarm_cannot_promise_to_ring_before_its_rule_has_held(alarm: Alarm) 
 def test_a_share_rings_only_with_some_cases_behind_it(alarm: Alarm) -> None:
     for rule in filter(None, (alarm.rule, alarm.or_in_hours)):
         assert f" >= {FEW}" in rule
+
+
+# --- what the processes say ---
+
+
+@pytest.fixture(scope="module")
+async def exposed() -> set[str]:
+    return await series_of_all_processes()
+
+
+def rule_of(alarm: Alarm) -> str:
+    return Scale().rule(alarm)
+
+
+@pytest.mark.parametrize("alarm", ALARMS, ids=NAMES)
+def test_an_alarm_listens_to_what_a_process_exposes(alarm: Alarm, exposed: set[str]) -> None:
+    named = metrics_in(rule_of(alarm))
+
+    assert named
+    assert named - exposed - PROMETHEUS_OWN == set()
+
+
+def values_of(label: str) -> set[str]:
+    """What rules compare a label with: each value, or each pattern's own words."""
+    matcher = re.compile(rf'\b{label}(=~|!=|=)"([^"]*)"')
+    return {found[2] for alarm in ALARMS for found in matcher.finditer(rule_of(alarm))}
+
+
+@dataclass(frozen=True)
+class Known:
+    """Kinds of tasks, types of published events, and routes, of all services."""
+
+    kinds: set[str]
+    types: set[str]
+    routes: set[str]
+
+
+@pytest.fixture(scope="module")
+async def known() -> Known:
+    found = Known(set(), set(), {"other"})
+    for name in SERVICES:
+        service = import_module(f"{name}.app").build(import_module(f"{name}.settings").Settings())
+        found.kinds.update(kind.name for kind in service.worker.kinds)
+        found.types.update(event.type for event in service.published)
+        await service.close()
+        found.routes.update(re.findall(r'"(/[\w/{}-]+)"', (ROOT / f"services/{name}/src/{name}/api.py").read_text()))
+    return found
+
+
+def test_an_alarm_about_a_kind_of_tasks_a_type_of_events_or_a_route_names_one_that_there_is(known: Known) -> None:
+    assert values_of("kind") <= known.kinds
+    for label, there in (("type", known.types), ("route", known.routes)):
+        assert [each for each in values_of(label) if not any(re.fullmatch(each, one) for one in there)] == []
+
+
+SNAKE = re.compile(r"`([a-z]+(?:_[a-z]+)+)(?:\{[^`]*\})?`")
+OF_OTHERS = ("pg_", "kubernetes_")
+"""Names of PostgreSQL's and of Prometheus' own."""
+
+
+@pytest.fixture(scope="module")
+def words() -> set[str]:
+    """Every text in the code that runs: names of log lines, of headers and of errors are among them."""
+    files = (
+        file for folder in ("libs/outboxed", "services/*", "console") for file in ROOT.glob(f"{folder}/src/**/*.py")
+    )
+    return {word for file in files for word in re.findall(r'"([a-z]+(?:_[a-z]+)+)"', file.read_text())}
+
+
+PAGES = [
+    *RUNBOOKS.glob("*.md"),
+    *(ROOT / "docs/how-to" / name for name in ("find-out-what-is-wrong.md", "watch-it.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_tells_somebody_to_look_for_is_said_by_a_process(
+    page: Path, exposed: set[str], words: set[str], known: Known
+) -> None:
+    named = {name for name in SNAKE.findall(page.read_text()) if not name.startswith(OF_OTHERS)}
+    families = {re.sub("_(?:bucket|count|sum)$", "", name) for name in exposed}
+
+    assert named - exposed - families - words - known.kinds == set()
 
 
 # --- the scale ---

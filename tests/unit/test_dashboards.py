@@ -25,8 +25,7 @@ PANELS = [(dashboard, panel) for dashboard in DASHBOARDS for panel in dashboard.
 IDS = [f"{dashboard.uid}-{panel.title}" for dashboard, panel in PANELS]
 
 
-@pytest.fixture(scope="module")
-async def exposed() -> set[str]:
+async def series_of_all_processes() -> set[str]:
     """The names of all series that any process may expose."""
     names = set[str]()
     for name in SERVICES:
@@ -35,6 +34,11 @@ async def exposed() -> set[str]:
             names |= {f"{metric.name}{suffix}" for suffix in SUFFIXES.get(metric.type, ("",))}
         await service.close()
     return names
+
+
+@pytest.fixture(scope="module")
+async def exposed() -> set[str]:
+    return await series_of_all_processes()
 
 
 SUFFIXES: Mapping[str, tuple[str, ...]] = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}

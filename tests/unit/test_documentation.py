@@ -74,6 +74,24 @@ def test_every_python_snippet_is_python_and_imports_what_there_is(page: Path) ->
                     assert hasattr(imported, alias.name) or find_spec(f"{node.module}.{alias.name}"), alias.name
 
 
+VARIABLE = re.compile(rf"\b(?:{'|'.join(name.upper() for name in (*SERVICES, 'console'))})_[A-Z][A-Z_]*[A-Z]\b")
+OF_STORY = {"CONSOLE_URL", "CONSOLE_EMAIL", "CONSOLE_PASSWORD"}
+"""What `make story` reads, which is no process with settings."""
+
+
+@pytest.fixture(scope="module")
+def variables() -> set[str]:
+    """Those that a process reads, and those of docker-compose.yml."""
+    classes = [importlib.import_module(f"{package}.settings").Settings for package in (*SERVICES, "shop_console")]
+    read = {settings.variable(field) for settings in classes for field in settings.model_fields}
+    return read | OF_STORY | set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_variable_that_a_page_names_is_read_by_somebody(page: Path, variables: set[str]) -> None:
+    assert set(VARIABLE.findall(page.read_text())) - variables == set()
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
