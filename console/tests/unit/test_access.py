@@ -1,0 +1,144 @@
+"""Who may see and change what: of every page, so that a new one which forgets to ask is seen."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+from shop_console.browser import create_app
+from shop_console.guards import HEADERS
+from shop_console.pages import ROUTERS
+from shop_console.sessions import COOKIE
+from shop_console.settings import Settings
+from shop_console.teller import Teller
+
+OPEN = {"/", "/health/live", "/health/ready", "/login", "/static/{name}"}
+"""What a stranger may ask for: everything else is about orders and people."""
+VALUES = {"letter_id": "1", "name": "kill-payments", "service": "payments"}
+ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+
+
+def addresses(method: str) -> list[str]:
+    return [route.path for route in ROUTES if method in (route.methods or ()) and route.path not in OPEN]
+
+
+PAGES, FORMS = addresses("GET"), addresses("POST")
+
+
+def filled(address: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: VALUES.get(found[1], "x"), address)
+
+
+def answers(request: httpx.Request) -> httpx.Response:
+    """A service that gives anybody a token, and lets everybody in."""
+    token = {"access_token": "t", "expires_in": 600}
+    return httpx.Response(200, content=json.dumps(token if request.method == "POST" else {"items": []}))
+
+
+@pytest.fixture
+async def browser(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
+    """One that never follows; the parameter is the console's environment."""
+    settings = Settings(services={"orders": "http://orders"}, hosts=("console",)).model_copy(
+        update={"environment": getattr(request, "param", "development")}
+    )
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answers)) as http:
+        transport = httpx.ASGITransport(create_app(Teller.of(settings, http)))
+        async with httpx.AsyncClient(transport=transport, base_url="https://console") as browser:
+            yield browser
+
+
+async def log_in(browser: httpx.AsyncClient) -> httpx.Response:
+    return await browser.post("/login", data={"email": "op@example.com", "password": "secret"})
+
+
+def test_there_are_pages_and_forms() -> None:
+    assert len(PAGES) >= 15
+    assert len(FORMS) >= 5
+
+
+@pytest.mark.parametrize("address", PAGES)
+async def test_a_stranger_sees_no_page(browser: httpx.AsyncClient, address: str) -> None:
+    answer = await browser.get(filled(address))
+
+    assert answer.status_code == (401 if address.endswith(".json") else 303)
+    assert address.endswith(".json") or answer.headers["location"].startswith("/login")
+
+
+@pytest.mark.parametrize("address", FORMS)
+async def test_a_stranger_sends_no_form(browser: httpx.AsyncClient, address: str) -> None:
+    answer = await browser.post(filled(address), data={"csrf": "x"})
+
+    assert (answer.status_code, answer.headers.get("location")) == (303, "/login")
+
+
+@pytest.mark.parametrize("address", FORMS)
+@pytest.mark.parametrize("form", [{"sure": "true"}, {"csrf": "of another session"}])
+async def test_no_form_is_taken_but_that_of_the_sessions_own_page(
+    browser: httpx.AsyncClient, address: str, form: dict[str, str]
+) -> None:
+    await log_in(browser)
+
+    answer = await browser.post(filled(address), data=form)
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(("browser", "secure"), [("development", False), ("production", True)], indirect=["browser"])
+async def test_no_script_no_other_site_and_in_production_no_wire_sees_the_cookie(
+    browser: httpx.AsyncClient, *, secure: bool
+) -> None:
+    cookie = (await log_in(browser)).headers["Set-Cookie"]
+
+    attributes = {part.strip().lower() for part in cookie.split(";")[1:]}
+    assert cookie.startswith(f"{COOKIE}=")
+    assert {"httponly", "samesite=lax"} <= attributes
+    assert ("secure" in attributes) is secure
+
+
+async def test_who_logs_in_is_asked_for_where_the_setting_says() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        return answers(request)
+
+    services = {"orders": "http://orders", "people": "http://people"}
+    settings = Settings(services=services, tokens_from="people", hosts=("console",))
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        transport = httpx.ASGITransport(create_app(Teller.of(settings, http)))
+        async with httpx.AsyncClient(transport=transport, base_url="https://console") as browser:
+            await log_in(browser)
+
+    assert asked == ["people", "people"]
+
+
+async def test_who_logs_out_has_no_session_and_no_cookie(browser: httpx.AsyncClient) -> None:
+    await log_in(browser)
+    cookie = browser.cookies[COOKIE]
+    [csrf] = re.findall(r'name="csrf" value="([^"]+)"', (await browser.get("/orders")).text)[:1]
+
+    await browser.post("/logout", data={"csrf": csrf})
+
+    assert COOKIE not in browser.cookies
+    again = await browser.get("/orders", headers={"Cookie": f"{COOKIE}={cookie}"})
+    assert again.status_code == 303
+
+
+@pytest.mark.parametrize("address", ["/login", "/nothing", "/orders"])
+async def test_every_answer_says_what_a_browser_may_do_with_it(browser: httpx.AsyncClient, address: str) -> None:
+    headers = (await browser.get(address)).headers
+
+    assert {name: headers.get(name) for name in HEADERS} == HEADERS
+
+
+def test_no_page_may_be_framed_by_another_site_run_a_script_from_elsewhere_or_be_guessed() -> None:
+    policy = dict(part.split(" ", 1) for part in HEADERS["Content-Security-Policy"].split("; "))
+
+    assert policy["default-src"] == "'none'"
+    assert {policy[name] for name in ("script-src", "style-src", "connect-src", "form-action", "frame-ancestors")} == {
+        "'self'"
+    }
+    assert policy["base-uri"] == "'none'"
+    assert (HEADERS["X-Content-Type-Options"], HEADERS["Cache-Control"]) == ("nosniff", "no-store")

@@ -1,0 +1,128 @@
+"""Where the reading of the topics begins, and where it goes on: what was read before an outage isn't read again."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
+from backing_services.waiting import eventually
+from outboxed.settings import KafkaSettings, parse_bootstrap_servers
+from shop_console import topics
+from shop_console.index import Index
+from shop_console.topics import RECORDS_OF_AN_ORDER, Follower
+
+ORDERS = TopicPartition("orders", 0)
+SETTINGS = KafkaSettings(parse_bootstrap_servers("127.0.0.1:1"))
+
+
+def record(offset: int) -> Any:
+    return SimpleNamespace(
+        topic=ORDERS.topic,
+        partition=ORDERS.partition,
+        offset=offset,
+        key=str(offset).encode(),
+        value=b"{}",
+        headers=(("ce_type", b"order.placed.v1"),),
+        timestamp=1_700_000_000_000 + offset,
+    )
+
+
+class Kafka:
+    """A topic with some records, whose connection breaks after each batch until it is `calm`."""
+
+    def __init__(self, *, begin: int = 0, end: int) -> None:
+        self.begin, self.end = begin, end
+        self.sought: list[int] = []
+        self.batch, self.calm = 2, False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def assignment(self) -> set[TopicPartition]:
+        return {ORDERS}
+
+    async def beginning_offsets(self, _: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return {ORDERS: self.begin}
+
+    async def end_offsets(self, _: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return {ORDERS: self.end}
+
+    def seek(self, _: TopicPartition, offset: int) -> None:
+        self.sought.append(offset)
+        self._next, self._batches = offset, 0
+
+    async def getmany(self, **_: object) -> Mapping[TopicPartition, Sequence[Any]]:
+        await asyncio.sleep(0)
+        if self._batches and not self.calm:
+            raise KafkaConnectionError
+        self._batches += 1
+        given = range(self._next, min(self._next + self.batch, self.end))
+        self._next += len(given)
+        return {ORDERS: [record(offset) for offset in given]}
+
+
+async def followed(monkeypatch: pytest.MonkeyPatch, kafka: Kafka, *, kept: int = 100, until: int) -> Index:
+    """What a follower has read once it knows so many orders."""
+    monkeypatch.setattr(topics, "_consumer", lambda *_: kafka)
+    monkeypatch.setattr(topics, "AGAIN_SECONDS", 0)
+    index = Index(kept)
+    follower = Follower(SETTINGS, index, kept)
+    follower.follow(["orders"])
+    following = asyncio.create_task(follower.run())
+    try:
+        await eventually(lambda: len(index) >= until)
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+    return index
+
+
+async def test_after_an_outage_it_goes_on_behind_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = Kafka(end=5)
+
+    index = await followed(monkeypatch, kafka, until=5)
+
+    assert kafka.sought[:3] == [0, 2, 4]
+    assert index.version == 5, "each record was counted once"
+
+
+async def test_of_a_long_topic_the_newest_orders_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = Kafka(begin=3, end=1000)
+    kafka.calm = True
+
+    await followed(monkeypatch, kafka, kept=10, until=10)
+
+    assert kafka.sought == [1000 - 10 * RECORDS_OF_AN_ORDER - 1]
+
+
+async def test_a_topic_that_was_made_again_is_read_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = Kafka(end=4)
+    kafka.batch = 4
+
+    def again(*_: object) -> Kafka:
+        if kafka.sought:
+            kafka.end = 1
+        return kafka
+
+    monkeypatch.setattr(topics, "AGAIN_SECONDS", 0)
+    monkeypatch.setattr(topics, "_consumer", again)
+    index = Index(100)
+    follower = Follower(SETTINGS, index, 100)
+    follower.follow(["orders"])
+    following = asyncio.create_task(follower.run())
+
+    await eventually(lambda: len(kafka.sought) >= 2)
+
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
+    assert kafka.sought[:2] == [0, 0]
