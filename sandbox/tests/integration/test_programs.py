@@ -1,4 +1,5 @@
 import asyncio
+import ssl
 from pathlib import Path
 
 import aiosmtplib
@@ -59,6 +60,31 @@ async def test_sigterm_ends_the_mail_catcher_at_once_though_a_client_is_connecte
         assert await mail_catcher.stop() == 0
         with pytest.raises(aiosmtplib.SMTPServerDisconnected):
             await sending
+
+
+async def test_the_mail_catcher_keeps_as_many_mails_as_it_is_told() -> None:
+    async with running("mail_catcher", MAILBOX_MAX_MESSAGES="2") as mail_catcher:
+        smtp_port, http_port = mail_catcher.ports
+        async with aiosmtplib.SMTP(hostname="127.0.0.1", port=smtp_port) as client:
+            for _ in range(3):
+                await client.send_message(a_mail())
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}", trust_env=False) as http:
+            assert (await http.get("/api/v1/messages")).json()["total"] == 2
+
+
+async def test_the_mail_catcher_has_the_certificate_and_the_login_that_it_is_given(
+    certificate: tuple[Path, Path],
+) -> None:
+    login = {"MAILBOX_SMTP_USERNAME": "shop", "MAILBOX_SMTP_PASSWORD": "secret"}
+    tls = {"MAILBOX_TLS_CERTIFICATE": str(certificate[0]), "MAILBOX_TLS_KEY": str(certificate[1])}
+    async with running("mail_catcher", **login, **tls) as mail_catcher:
+        trusting = ssl.create_default_context(cafile=certificate[0])
+        client = aiosmtplib.SMTP(hostname="localhost", port=mail_catcher.ports[0], tls_context=trusting, start_tls=True)
+        async with client:
+            with pytest.raises(aiosmtplib.SMTPSenderRefused):
+                await client.send_message(a_mail())
+            await client.login("shop", "secret")
+            await client.send_message(a_mail())
 
 
 async def test_a_busy_port_is_one_clear_line_and_exit_status_1(tmp_path: Path) -> None:
