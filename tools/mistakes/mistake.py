@@ -29,6 +29,7 @@ PAYMENTS = Project("services/payments", ("payments",))
 NOTIFICATIONS = Project("services/notifications", ("notifications",))
 OUTBOXED = Project("libs/outboxed", ("outboxed",))
 SANDBOX = Project("sandbox", ("payment_gateway", "mail_catcher", "partner", "sandbox_process"))
+CONSOLE = Project("console", ("shop_console",))
 SHOP = Project("tests", ())
 """What belongs to no single service: compose, images, Makefile, workflows, pages."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tools.mistakes.catalogue import (
+    around,
     callers,
     consuming,
     contracts,
@@ -31,4 +32,5 @@ BY_PART: Mapping[str, Sequence[Mistake]] = {
     "settings": settings.MISTAKES,
     "deployment": deployment.MISTAKES,
     "pipeline": pipeline.MISTAKES,
+    "around": around.MISTAKES,
 }

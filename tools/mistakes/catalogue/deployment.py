@@ -7,6 +7,9 @@ COMPOSE = "docker-compose.yml"
 DOCKERFILES = "services/*/Dockerfile"
 SANDBOX_DOCKERFILE = "sandbox/Dockerfile"
 DATABASES, TOPICS = "deploy/postgres/create-databases.sh", "deploy/kafka/create-topics.sh"
+OBSERVABILITY = "deploy/observability"
+RULES = f"{OBSERVABILITY}/alerts*.yml"
+DESCRIPTION = "tools/alarms/description.py"
 
 
 def line(text: str) -> str:
@@ -248,5 +251,197 @@ MISTAKES = (
         "Half of the processes have nothing to do.",
         SHOP,
         (swap(COMPOSE, "TOPICS: orders=12 payments=12", "TOPICS: orders=12 payments=3"),),
+    ),
+    Mistake(
+        "the gateway's program is a shell's child",
+        "SIGTERM doesn't reach it: each stop is a kill.",
+        SHOP,
+        (swap(SANDBOX_DOCKERFILE, 'CMD ["python", "-m", "payment_gateway"]', "CMD python -m payment_gateway"),),
+    ),
+    Mistake(
+        "the log of a container comes when its buffer is full",
+        "The last lines before a crash are lost.",
+        SHOP,
+        (swap(SANDBOX_DOCKERFILE, " PYTHONUNBUFFERED=1", ""),),
+    ),
+    Mistake(
+        "the sandbox's packages are a link to a folder that isn't in its image",
+        "It doesn't start.",
+        SHOP,
+        (swap(SANDBOX_DOCKERFILE, " --no-editable", ""),),
+    ),
+    Mistake(
+        "the user of an image owns its program",
+        "Whoever gets in can change it.",
+        SHOP,
+        (swap(SANDBOX_DOCKERFILE, "COPY --from=build /app", "COPY --from=build --chown=10001 /app"),),
+    ),
+    Mistake(
+        "images have a Python that nobody tests",
+        "They break where the tests pass.",
+        SHOP,
+        (
+            swap("*/Dockerfile", "python:3.11-slim", "python:3.9-slim"),
+            swap(DOCKERFILES, "python:3.11-slim", "python:3.9-slim"),
+        ),
+    ),
+    Mistake(
+        "PostgreSQL lets everybody in",
+        "Whoever reaches its port has all data.",
+        SHOP,
+        (
+            swap(
+                COMPOSE,
+                "      POSTGRES_USER: postgres\n",
+                "      POSTGRES_USER: postgres\n      POSTGRES_HOST_AUTH_METHOD: trust\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a password of compose can't be changed",
+        "It is the one that everybody knows.",
+        SHOP,
+        (
+            swap(
+                COMPOSE,
+                "GF_SECURITY_ADMIN_PASSWORD: ${GRAFANA_PASSWORD:-grafana}",
+                "GF_SECURITY_ADMIN_PASSWORD: grafana",
+            ),
+        ),
+    ),
+    Mistake(
+        "a container has the engine's socket",
+        "Whoever gets in owns the machine.",
+        SHOP,
+        (
+            swap(
+                COMPOSE,
+                '["payment-gateway:/var/lib/payment-gateway"]',
+                '["payment-gateway:/var/lib/payment-gateway", "/var/run/docker.sock:/var/run/docker.sock"]',
+            ),
+        ),
+    ),
+    Mistake(
+        "a container may change a script of this folder",
+        "What it writes is run by the next one.",
+        SHOP,
+        (swap(COMPOSE, "create-topics.sh:/create-topics.sh:ro", "create-topics.sh:/create-topics.sh"),),
+    ),
+    Mistake(
+        "PostgreSQL is killed while it writes",
+        "Each stop ends in a recovery.",
+        SHOP,
+        (Edit(COMPOSE, r"(  postgres:\n.*?stop_grace_period: )30s", r"\g<1>1s"),),
+    ),
+    Mistake(
+        "PostgreSQL is ready while it makes its databases",
+        "The script that needs it fails once in a while.",
+        SHOP,
+        (swap(COMPOSE, "--quiet, --host, 127.0.0.1, --username, postgres", "--quiet, --username, postgres"),),
+    ),
+    Mistake(
+        "a setting of a service can't be changed in compose",
+        "A person sets it, and nothing happens.",
+        SHOP,
+        (swap(COMPOSE, "${ORDERS_PAYMENT_DEADLINE_SECONDS:-900}", '"900"'),),
+    ),
+    Mistake(
+        "a setting has another default in compose than in its service",
+        "The shop in containers is another one than on this machine.",
+        SHOP,
+        (swap(COMPOSE, "${PAYMENTS_GATEWAY_TIMEOUT_SECONDS:-2}", "${PAYMENTS_GATEWAY_TIMEOUT_SECONDS:-20}"),),
+    ),
+    Mistake(
+        "the login of the collector isn't passed on",
+        "Spans are refused, and only there.",
+        SHOP,
+        (swap(COMPOSE, "  OTEL_EXPORTER_OTLP_HEADERS:\n", ""),),
+    ),
+    Mistake(
+        "Prometheus forgets after three days",
+        "The month's budget is one of three days.",
+        SHOP,
+        (swap(COMPOSE, "retention.time=31d", "retention.time=3d"),),
+    ),
+    Mistake(
+        "Prometheus keeps no exemplars",
+        "No point of a histogram leads to its trace.",
+        SHOP,
+        (Edit(COMPOSE, line("exemplar-storage"), ""),),
+    ),
+    Mistake(
+        "Prometheus asks every five minutes",
+        "A rate of five minutes has one point, and no alarm rings.",
+        SHOP,
+        (swap(f"{OBSERVABILITY}/prometheus.yml", "scrape_interval: 5s", "scrape_interval: 5m"),),
+    ),
+    Mistake(
+        "whoever reaches Grafana is its administrator",
+        "They read what its sources hold.",
+        SHOP,
+        (
+            swap(
+                COMPOSE,
+                '      GF_AUTH_ANONYMOUS_ENABLED: "true"\n',
+                '      GF_AUTH_ANONYMOUS_ENABLED: "true"\n      GF_AUTH_ANONYMOUS_ORG_ROLE: Admin\n',
+            ),
+        ),
+    ),
+    Mistake(
+        "the collector takes spans until its memory is full",
+        "It is killed, and all that it holds is gone.",
+        SHOP,
+        (swap(f"{OBSERVABILITY}/otel-collector.yml", "[memory_limiter, batch]", "[batch]"),),
+    ),
+    Mistake(
+        "an alarm of one service hides that of another",
+        "The second one is seen when the first is over.",
+        SHOP,
+        (swap(f"{OBSERVABILITY}/alertmanager.yml", "group_by: [alertname, job]", "group_by: [alertname]"),),
+    ),
+    Mistake(
+        "a service's role may read all databases",
+        "One service reads another's tables.",
+        SHOP,
+        (
+            swap(
+                DATABASES,
+                "login password :'password';",
+                "login password :'password';\ngrant pg_read_all_data to :\"name\";",
+            ),
+        ),
+    ),
+    Mistake(
+        "the script of the databases says what it does",
+        "All passwords are in the log.",
+        SHOP,
+        (swap(DATABASES, "set -euo pipefail", "set -euxo pipefail"),),
+    ),
+    Mistake(
+        "an alarm listens to a figure that no process gives",
+        "It never rings.",
+        SHOP,
+        (
+            swap(DESCRIPTION, "(orders_overdue)", "(orders_late)"),
+            swap(RULES, "(orders_overdue)", "(orders_late)"),
+            swap(RULES, "series: orders_overdue{", "series: orders_late{"),
+        ),
+    ),
+    Mistake(
+        "an alarm is about a kind of tasks that there isn't",
+        "It never rings, and another one rings in its place.",
+        SHOP,
+        (
+            swap(DESCRIPTION, 'kind="refund"', 'kind="refunds"'),
+            swap(DESCRIPTION, 'kind!="refund"', 'kind!="refunds"'),
+            swap(RULES, 'kind="refund"', 'kind="refunds"'),
+            swap(RULES, 'kind!="refund"', 'kind!="refunds"'),
+        ),
+    ),
+    Mistake(
+        "a runbook names a line of the log that nobody writes",
+        "Whoever is woken looks for it in vain.",
+        SHOP,
+        (swap("docs/runbooks/outbox-stuck.md", "`kafka_refuses_topic`", "`kafka_refuses_the_topic`"),),
     ),
 )

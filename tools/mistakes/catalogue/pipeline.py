@@ -3,8 +3,9 @@
 from tools.mistakes.mistake import SHOP, Mistake, swap
 from tools.scratch import Edit
 
-MAKEFILE, CI = "Makefile", ".ci/run"
+MAKEFILE, CI, PYPROJECT = "Makefile", ".ci/run", "pyproject.toml"
 WORKFLOWS = ".github/workflows"
+SERVICES_LAYERS = "services/*/.importlinter"
 
 MISTAKES = (
     Mistake(
@@ -179,12 +180,355 @@ MISTAKES = (
         "a marker that nobody knows is taken",
         "A test with a typing error in its level is run by nobody.",
         SHOP,
-        (swap("pyproject.toml", '    "--strict-markers",\n', ""),),
+        (swap(PYPROJECT, '    "--strict-markers",\n', ""),),
     ),
     Mistake(
         "warnings are no errors",
         "A deprecation is seen when it is too late.",
         SHOP,
-        (swap("pyproject.toml", 'filterwarnings = ["error"]', "filterwarnings = []"),),
+        (swap(PYPROJECT, 'filterwarnings = ["error"]', "filterwarnings = []"),),
+    ),
+    Mistake(
+        "`make test` passes a folder over",
+        "Tests that nobody runs.",
+        SHOP,
+        (swap(MAKEFILE, '-m "not e2e" $(ARGS)\n', '-m "not e2e" --ignore=tests/model $(ARGS)\n'),),
+    ),
+    Mistake(
+        "`make test` only lists the tests",
+        "Tests that nobody runs.",
+        SHOP,
+        (swap(MAKEFILE, "\t@$(RUN) pytest -q -m e2e\n", "\t@$(RUN) pytest -q --collect-only -m e2e\n"),),
+    ),
+    Mistake(
+        "the command of each level runs the unit tests",
+        "CI's integration tests on Apache Kafka are none.",
+        SHOP,
+        (swap(MAKEFILE, "\t@$(RUN) pytest -m $@ $(ARGS)", "\t@$(RUN) pytest -m unit $(ARGS)"),),
+    ),
+    Mistake(
+        "a service's pipeline passes its contracts over",
+        "A field that a consumer needs is renamed.",
+        SHOP,
+        (
+            swap(
+                MAKEFILE,
+                "worksteal services/$(SERVICE) tests/unit/test_canvas.py",
+                "worksteal --ignore=services/$(SERVICE)/tests/contract services/$(SERVICE) tests/unit/test_canvas.py",
+            ),
+        ),
+    ),
+    Mistake(
+        "a service's pipeline goes on after a wrong type",
+        "A red check is green.",
+        SHOP,
+        (swap(MAKEFILE, "\t@$(RUN) mypy -p $(SERVICE)\n", "\t@$(RUN) mypy -p $(SERVICE) || true\n"),),
+    ),
+    Mistake(
+        "the drill makes other mistakes than those in the contracts",
+        "Nobody sees that a gate of the contracts is open.",
+        SHOP,
+        (swap(MAKEFILE, "drill: ARGS := --part contracts $(ARGS)", "drill: ARGS := --part money $(ARGS)"),),
+    ),
+    Mistake(
+        "published events are compared with themselves",
+        "A breaking event is merged.",
+        SHOP,
+        (swap(MAKEFILE, "AGAINST ?= $(if $(HEAD_IS_MAIN),HEAD~1,origin/main)", "AGAINST ?= HEAD"),),
+    ),
+    Mistake(
+        "CI forgives errors from its middle on",
+        "A red step is green.",
+        SHOP,
+        (swap(CI, 'step "make drill"\n', 'set +e\nstep "make drill"\n'),),
+    ),
+    Mistake(
+        "CI ends in its middle",
+        "Half of the steps are run by nobody.",
+        SHOP,
+        (swap(CI, 'step "make contract-matrix"\n', 'exit 0\nstep "make contract-matrix"\n'),),
+    ),
+    Mistake(
+        "CI forgives the journeys in containers",
+        "A red level is green.",
+        SHOP,
+        (swap(CI, '    make journey ARGS="-q"\n', '    make journey ARGS="-q" || true\n'),),
+    ),
+    Mistake(
+        "CI makes the drill only where somebody asks for it",
+        "Nobody sees that a gate is open.",
+        SHOP,
+        (Edit(CI, r"^make drill$", r'if [ -n "${NIGHTLY:-}" ]; then\n    make drill\nfi'),),
+    ),
+    Mistake(
+        "CI runs the pipeline of one service",
+        "Those of the others work by chance.",
+        SHOP,
+        (swap(CI, "for service in services/*/; do", "for service in services/payments/; do"),),
+    ),
+    Mistake(
+        "CI tries the libraries alone on Apache Kafka",
+        "What the services take for granted of it is tested by nobody.",
+        SHOP,
+        (swap(CI, 'make integration ARGS="-q services libs/outboxed"', 'make integration ARGS="-q libs/outboxed"'),),
+    ),
+    Mistake(
+        "CI looks at no script",
+        "A variable without quotes is seen on the day of its first space.",
+        SHOP,
+        (Edit(CI, r"^git grep[^\n]*shellcheck[^\n]*\n", ""),),
+    ),
+    Mistake(
+        "CI tells no more stories than a developer",
+        "A rare sequence of events is told by nobody.",
+        SHOP,
+        (swap(CI, "MODEL_EXAMPLES=2000 make model", "make model"),),
+    ),
+    Mistake(
+        "a pull request is tested by nobody",
+        "main is red.",
+        SHOP,
+        (Edit(f"{WORKFLOWS}/ci.yml", r"^  pull_request:\n", ""),),
+    ),
+    Mistake(
+        "a pull request of a stranger gets what main has",
+        "Their code reads our secrets.",
+        SHOP,
+        (Edit(f"{WORKFLOWS}/ci.yml", r"^  pull_request:\n", "  pull_request_target:\n"),),
+    ),
+    Mistake(
+        "a stranger's text is a part of a command",
+        "The name of a branch is run.",
+        SHOP,
+        (
+            swap(
+                f"{WORKFLOWS}/service.yml",
+                "- run: make ci SERVICE=${{ inputs.service }}",
+                "- run: make ci SERVICE=${{ inputs.service }} ARGS=${{ github.head_ref }}",
+            ),
+        ),
+    ),
+    Mistake(
+        "no workflow runs the steps of CI",
+        "All is green.",
+        SHOP,
+        (swap(f"{WORKFLOWS}/ci.yml", "      - run: bash .ci/run\n", ""),),
+    ),
+    Mistake(
+        "a service's pipeline may fail",
+        "A red pipeline is green.",
+        SHOP,
+        (
+            swap(
+                f"{WORKFLOWS}/service.yml",
+                "      - run: make ci SERVICE=${{ inputs.service }}\n",
+                "      - run: make ci SERVICE=${{ inputs.service }}\n        continue-on-error: true\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "nobody asks whether a version may be deployed",
+        "A consumer breaks in production.",
+        SHOP,
+        (swap(f"{WORKFLOWS}/deployment.yml", "if: inputs.moment == 'before'", "if: inputs.moment == 'beforehand'"),),
+    ),
+    Mistake(
+        "a service's checkout has no history",
+        "There is nothing to compare published events with, and all is well.",
+        SHOP,
+        (Edit(f"{WORKFLOWS}/service.yml", r" +fetch-depth: 0[^\n]*\n", ""),),
+    ),
+    Mistake(
+        "no pipeline knows where the Pact Broker is",
+        "Nothing is published or verified, and all is green.",
+        SHOP,
+        (Edit(f"{WORKFLOWS}/service.yml", r" +PACT_BROKER_BASE_URL: [^\n]*\n", ""),),
+    ),
+    Mistake(
+        "the services' workflows keep the broker's token to themselves",
+        "The broker refuses all pipelines.",
+        SHOP,
+        (Edit(f"{WORKFLOWS}/*s.yml", r"^      PACT_BROKER_TOKEN: \$\{\{ secrets[^\n]*\n", ""),),
+    ),
+    Mistake(
+        "an action is whatever is on its branch",
+        "A stranger's commit runs with our rights.",
+        SHOP,
+        (swap(f"{WORKFLOWS}/*.yml", "actions/checkout@v4", "actions/checkout@main"),),
+    ),
+    Mistake(
+        "lint forgives a sleep in a coroutine and a task that nobody holds",
+        "A process stands still, or its task is gone.",
+        SHOP,
+        (swap(PYPROJECT, '    "CPY",  ', '    "ASYNC",\n    "RUF006",\n    "CPY",  '),),
+    ),
+    Mistake(
+        "lint passes a service over",
+        "Its mistakes are seen by nobody.",
+        SHOP,
+        (
+            swap(
+                PYPROJECT,
+                'target-version = "py311"\n',
+                'target-version = "py311"\nextend-exclude = ["services/orders"]\n',
+            ),
+        ),
+    ),
+    Mistake(
+        "the types of a service may be wrong",
+        "An amount is given as a text.",
+        SHOP,
+        (
+            swap(
+                PYPROJECT,
+                '[[tool.mypy.overrides]]\nmodule = ["playwright.*"]',
+                '[[tool.mypy.overrides]]\nmodule = ["orders.*"]\nignore_errors = true\n\n'
+                '[[tool.mypy.overrides]]\nmodule = ["playwright.*"]',
+            ),
+        ),
+    ),
+    Mistake(
+        "an awaitable that nobody awaits is no error",
+        "A handler does nothing.",
+        SHOP,
+        (swap(PYPROJECT, 'enable_error_code = ["unused-awaitable"]', "enable_error_code = []"),),
+    ),
+    Mistake(
+        "a table of cases that is empty is skipped",
+        "A file moves, and its tests are none.",
+        SHOP,
+        (Edit(PYPROJECT, r"^empty_parameter_set_mark[^\n]*\n", ""),),
+    ),
+    Mistake(
+        "pytest passes a folder over",
+        "Tests that nobody runs.",
+        SHOP,
+        (swap(PYPROJECT, '    "--strict-markers",\n', '    "--strict-markers",\n    "--ignore=tests/model",\n'),),
+    ),
+    Mistake(
+        "a folder of tests is looked for nowhere",
+        "Tests that nobody runs.",
+        SHOP,
+        (swap(PYPROJECT, '"harness", "console", "demo", "tests"]\nasyncio', '"harness", "demo", "tests"]\nasyncio'),),
+    ),
+    Mistake(
+        "a test that hangs is waited for",
+        "A pipeline ends at its limit, and nobody knows where.",
+        SHOP,
+        (Edit(PYPROJECT, r"^timeout = 300", "timeout = 0"),),
+    ),
+    Mistake(
+        "one example of each rule is tried",
+        "It is always the simplest one.",
+        SHOP,
+        (swap("conftest.py", '"no_wall_clock", deadline=None,', '"no_wall_clock", max_examples=1, deadline=None,'),),
+    ),
+    Mistake(
+        "tests are skipped without a word",
+        "Tests that nobody runs.",
+        SHOP,
+        (Edit("services/payments/tests/unit/test_domain.py", r"^def test_", r"@pytest.mark.skip\ndef test_"),),
+    ),
+    Mistake(
+        "the name of a test has a typing error",
+        "A test that nobody runs.",
+        SHOP,
+        (Edit("services/payments/tests/unit/test_domain.py", r"^def test_", "def tets_"),),
+    ),
+    Mistake(
+        "a fixture for every test is one that nobody asks for",
+        "What it keeps away comes back.",
+        SHOP,
+        (swap("libs/outboxed/tests/unit/test_exporting.py", "@pytest.fixture(autouse=True)", "@pytest.fixture"),),
+    ),
+    Mistake(
+        "a test needs what CI's REQUIRE has another name for",
+        "Where it is missing the tests are skipped, and all is green.",
+        SHOP,
+        (swap("tests/e2e/conftest.py", 'not_available("containers"', 'not_available("docker"'),),
+    ),
+    Mistake(
+        "a module of a service is in no layer",
+        "It may import whatever it likes.",
+        SHOP,
+        (swap("services/notifications/.importlinter", "    (smtp)\n", ""),),
+    ),
+    Mistake(
+        "the layers let an import through",
+        "A handler knows SQLAlchemy.",
+        SHOP,
+        (
+            Edit(
+                SERVICES_LAYERS,
+                r"(contract:pure-domain\][^[]*?)(forbidden_modules =\n)",
+                r"\1ignore_imports =\n    orders.handlers -> sqlalchemy\n\2",
+            ),
+        ),
+    ),
+    Mistake(
+        "a library may know the console",
+        "Whoever installs it gets a shop.",
+        SHOP,
+        (
+            Edit(
+                ".importlinter",
+                r"(contract:libraries-and-shop\].*?    shop_harness\n)    shop_console\n",
+                r"\1",
+            ),
+        ),
+    ),
+    Mistake(
+        "a bound is raised, and the lock is of before",
+        "All tests run with a version that the project refuses.",
+        SHOP,
+        (swap("services/payments/pyproject.toml", '"httpx>=0.28"', '"httpx>=0.29"'),),
+    ),
+    Mistake(
+        "`make crash-points` ends well whatever happened",
+        "A step loses an event, and CI is green.",
+        SHOP,
+        (swap("tools/crash_points/__main__.py", "sys.exit(violations > 0)", "sys.exit(0)"),),
+    ),
+    Mistake(
+        "`make contract-matrix` ends well whatever was missed",
+        "The contracts hold nothing, and CI is green.",
+        SHOP,
+        (
+            swap(
+                "tools/contract_matrix/__main__.py",
+                "return 0 if caught and ours.passed >= 0.98 * ours.compatible else 1",
+                "return 0 if ours.passed >= 0.98 * ours.compatible else 1",
+            ),
+        ),
+    ),
+    Mistake(
+        "`make price` ends well whatever has grown",
+        "An order takes ten statements more, and CI is green.",
+        SHOP,
+        (swap("tools/price/__main__.py", "sys.exit(bool(grown))", "sys.exit(bool(grown and write))"),),
+    ),
+    Mistake(
+        "the demo ends well whatever was lost",
+        "An order is lost, and CI is green.",
+        SHOP,
+        (swap("demo/src/shop_demo/__main__.py", "return 1 if summary.broken else 0", "return 0"),),
+    ),
+    Mistake(
+        "a page names a variable that nobody reads",
+        "A person sets it, and nothing happens.",
+        SHOP,
+        (swap("docs/how-to/run-in-containers.md", "ORDERS_HTTP_PORT", "ORDERS_PORT"),),
+    ),
+    Mistake(
+        "the environment has what is newest on the day",
+        "Two developers have two versions of a library.",
+        SHOP,
+        (swap(MAKEFILE, "$(UV) sync --frozen", "$(UV) sync"),),
+    ),
+    Mistake(
+        "a service's own pipeline has the code of the others beside it",
+        "It imports from them, and can't be deployed alone.",
+        SHOP,
+        (Edit(MAKEFILE, r"\t\tfind services -mindepth 1[^\n]*\n", ""),),
     ),
 )
