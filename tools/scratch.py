@@ -21,6 +21,9 @@ ROOT = Path(__file__).parents[1]
 MEMBERS: Sequence[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
 """Where the projects of the workspace are: globs."""
 
+LONG_AGO = 10_000_000
+"""Seconds before now at which the times of edits begin: none is in the future, however fast they come."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -44,8 +47,8 @@ class Scratch:
 
     folder: Path
     _before: dict[Path, str] = field(default_factory=dict)
-    # Python and mypy tell a changed file by its size and the second of its last change
-    _seconds: Iterator[int] = field(default_factory=lambda: count(int(time.time()) + 1))
+    # Python and mypy tell a changed file by its size and the second of its last change; make warns of seconds to come
+    _seconds: Iterator[int] = field(default_factory=lambda: count(int(time.time()) - LONG_AGO))
 
     @property
     def environment(self) -> Mapping[str, str]:
