@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pact_faststream.broker.webhooks import EVENT, PAYLOAD
 from shop_harness.services import SERVICES
 
 from tools.pythons.interpreters import SUPPORTED
@@ -419,6 +420,14 @@ def test_a_deployment_asks_before_and_tells_after() -> None:
     assert WORKFLOWS["verification.yml"][True] == {
         "repository_dispatch": {"types": ["contract_requiring_verification_published"]}
     }
+
+
+def test_the_webhook_tells_what_the_workflow_asks_of_it() -> None:
+    asked = re.findall(r"client_payload\.(\w+)", (ROOT / ".github/workflows/verification.yml").read_text())
+
+    assert {"pact_url", "provider", "provider_version", "provider_branch"} == set(asked)
+    assert set(asked) <= PAYLOAD.keys()
+    assert WORKFLOWS["verification.yml"][True]["repository_dispatch"]["types"] == [EVENT]
 
 
 def test_what_runs_in_a_workflow_is_a_version_and_no_branch() -> None:

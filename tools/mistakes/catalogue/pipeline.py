@@ -531,4 +531,10 @@ MISTAKES = (
         SHOP,
         (Edit(MAKEFILE, r"\t\tfind services -mindepth 1[^\n]*\n", ""),),
     ),
+    Mistake(
+        "the broker's webhook names the branch as nobody asks for it",
+        "A verification is published under no branch, or another one.",
+        SHOP,
+        (swap("libs/pact_faststream/src/pact_faststream/broker/webhooks.py", '"provider_branch": ', '"branch": '),),
+    ),
 )
