@@ -17,6 +17,8 @@ from backing_services.waiting import eventually
 from shop_demo.running import VARIABLE
 from shop_harness.services import LISTENERS, ROOT
 
+from tools.uv import own_environment
+
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
@@ -89,7 +91,7 @@ async def test_what_it_prints_works_a_killed_service_comes_back_and_ctrl_c_leave
 
 def made(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = ["make", "--no-print-directory", "-C", str(ROOT), *arguments]
-    everything = {**os.environ, **environment}
+    everything = {**own_environment(), **environment}  # `make test ARGS=...` has arguments for the tests alone
     return subprocess.run(command, env=everything, capture_output=True, text=True, check=False)  # noqa: S603 - ours
 
 

@@ -26,7 +26,7 @@ class LongNumber:
 
 def unstorable(value: object) -> str | None:
     """Why no column can hold the value, or a value anywhere inside it; None if one can. Never repeats the value."""
-    check = _check_of(type(value))
+    check = _check_of(type(value))  # type: ignore[arg-type]  # mypy takes no type for hashable
     return check(value) if check else None
 
 
