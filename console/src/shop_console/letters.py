@@ -4,12 +4,14 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import httpx
 
 from shop_console.catalogue import Catalogue, Described
 from shop_console.facts import TIMEOUT_SECONDS, NotLoggedInError
+from shop_console.seen import instant
 
 Status = Literal["open", "replayed", "discarded"]
 LISTED = 200
@@ -39,6 +41,11 @@ class Letter:
     @property
     def original(self) -> "Text":
         return Text.of(self.raw["original"])
+
+    @property
+    def failed_at(self) -> datetime:
+        """A time, not its text: that of a whole second has no fraction, and would stand behind those of its second."""
+        return instant(str(self.raw["failed_at"])) or datetime.min.replace(tzinfo=UTC)
 
     @property
     def is_open(self) -> bool:
@@ -105,7 +112,7 @@ class Letters:
                 found.extend(Letter(service.name, raw) for raw in answer["items"])
 
         await asyncio.gather(*(of(service) for service in self.catalogue.services.values()))
-        return sorted(found, key=lambda letter: str(letter.raw["failed_at"]), reverse=True), missing
+        return sorted(found, key=lambda letter: letter.failed_at, reverse=True), missing
 
     async def get(self, service: str, letter_id: int) -> Letter:
         """Raises NoLetterError, RefusedError."""

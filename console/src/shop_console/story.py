@@ -168,7 +168,7 @@ def tell(key: str, records: Sequence[Seen], facts: Facts, catalogue: Catalogue) 
         records=records,
         trace_ids=tuple(dict.fromkeys(seen.trace_id for seen in records if seen.trace_id)),
         money=_money(facts.ledger),
-        mails=sorted(facts.mails, key=lambda mail: str(mail["Created"])),
+        mails=sorted(facts.mails, key=lambda mail: _time(mail["Created"])),
         services=facts.services,
         missing=facts.missing,
         participants=_participants(steps, catalogue),

@@ -21,6 +21,13 @@ def lines(story: Story) -> list[str]:
     return [f"{step.kind} {step.source}>{step.target} {step.what}" for step in story.steps]
 
 
+def test_e_mails_are_in_their_order_also_within_a_second() -> None:
+    """Their times are texts, in which a whole second has no fraction."""
+    first, second = ({**mail(), "Created": f"2026-01-15T12:00:00{fraction}Z"} for fraction in ("", ".5"))
+
+    assert told(seen(), mails=[second, first]).mails == [first, second]
+
+
 def test_a_story_is_in_the_order_of_time_whatever_its_sources() -> None:
     story = told(
         seen("payment.captured.v1", recorded=150),
