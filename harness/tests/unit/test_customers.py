@@ -48,3 +48,11 @@ async def test_a_refusal_is_an_answer() -> None:
 
     assert (await orders.place(b"no json", key="key", headers={})).status_code == 422
     assert len(asked) == 1
+
+
+def test_pauses_grow_up_to_a_cap_however_often_somebody_asks() -> None:
+    patience = Patience(within=60, first=1, cap=4)
+
+    assert 0.5 <= patience.pause(0) <= 1
+    assert 1 <= patience.pause(1) <= 2
+    assert all(2 <= patience.pause(attempt) <= 4 for attempt in (2, 3, 10, 10_000))

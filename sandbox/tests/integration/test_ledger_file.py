@@ -45,6 +45,25 @@ async def test_nobody_changes_what_is_in_the_ledger(tmp_path: Path, statement: s
         assert await gateway.outcomes() == ["succeeded"]
 
 
+def test_a_kill_leaves_a_ledger_whole(tmp_path: Path) -> None:
+    """By its log of what was written: a journal in memory is gone with the process, and half of a write stays."""
+    with closing(Ledger(tmp_path / "ledger")), closing(sqlite3.connect(tmp_path / "ledger")) as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_who_decides_is_alone_from_its_first_look_on(tmp_path: Path) -> None:
+    """Else two gateways find a key unused, and both charge it."""
+    with (
+        closing(Ledger(tmp_path / "ledger")) as ledger,
+        closing(sqlite3.connect(tmp_path / "ledger", timeout=0)) as other,
+    ):
+        with ledger.transaction():
+            ledger.of_key("key-1")
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+        other.execute("BEGIN IMMEDIATE")
+
+
 async def test_two_gateways_on_one_ledger_see_each_others_keys(tmp_path: Path) -> None:
     async with gateway_on(tmp_path / "ledger") as one, gateway_on(tmp_path / "ledger") as other:
         charged = await one.charge()

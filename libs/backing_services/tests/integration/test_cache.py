@@ -1,3 +1,4 @@
+import os
 import tempfile
 from pathlib import Path
 
@@ -30,6 +31,26 @@ def test_the_cache_is_a_temporary_folder_where_there_is_no_home(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     assert cache_folder().parent == tmp_path
+
+
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.mark.usefixtures("no_home")
+def test_a_temporary_cache_is_its_owners_alone() -> None:
+    """What is in it is run."""
+    assert cache_folder().stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.usefixtures("no_home")
+def test_a_temporary_cache_that_another_user_has_made_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # not the owner of what is made
+
+    with pytest.raises(PermissionError, match="belongs to another user; set BACKING_CACHE"):
+        cache_folder()
 
 
 def test_a_folder_is_built_once(tmp_path: Path) -> None:

@@ -167,6 +167,16 @@ seen.touch()
         await run()
 
 
+async def test_a_process_that_does_not_end_is_waited_for_as_long_as_the_supervisor_is_told(tmp_path: Path) -> None:
+    async with Supervisor(grace=0.1) as supervisor:
+        process = await supervisor.start(spec(tmp_path, STUBBORN))
+
+        async with asyncio.timeout(3):  # the default is 5 s
+            await supervisor.stop("orders")
+
+    assert not process.is_running
+
+
 async def test_processes_are_stopped_in_reverse_order(tmp_path: Path) -> None:
     ends = tmp_path / "ends"
     async with Supervisor() as supervisor:
