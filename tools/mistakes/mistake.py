@@ -30,6 +30,9 @@ NOTIFICATIONS = Project("services/notifications", ("notifications",))
 OUTBOXED = Project("libs/outboxed", ("outboxed",))
 SANDBOX = Project("sandbox", ("payment_gateway", "mail_catcher", "partner", "sandbox_process"))
 CONSOLE = Project("console", ("shop_console",))
+HARNESS = Project("harness", ("shop_harness",))
+DEMO = Project("demo", ("shop_demo",))
+BACKING_SERVICES = Project("libs/backing_services", ("backing_services",))
 SHOP = Project("tests", ())
 """What belongs to no single service: compose, images, Makefile, workflows, pages."""
 

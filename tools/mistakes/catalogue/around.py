@@ -1,6 +1,6 @@
-"""Mistakes in what stands around the services: the console, which operators use, and the sandbox, which judges."""
+"""Mistakes in what stands around the services: the console, which operators use, and what runs and judges them."""
 
-from tools.mistakes.mistake import CONSOLE, SANDBOX, SHOP, Mistake, swap
+from tools.mistakes.mistake import BACKING_SERVICES, CONSOLE, DEMO, HARNESS, SANDBOX, SHOP, Mistake, swap
 from tools.scratch import Edit
 
 PAGES = "console/src/shop_console/pages"
@@ -122,6 +122,90 @@ MISTAKES = (
                 "libs/backing_services/src/backing_services/postgres/embedded.py",
                 '"listen_addresses": "127.0.0.1" if',
                 '"listen_addresses": "*" if',
+            ),
+        ),
+    ),
+    Mistake(
+        "the console's dead letters come oldest first",
+        "What has just happened is on the last page.",
+        CONSOLE,
+        (swap("console/src/shop_console/letters.py", "letter.failed_at, reverse=True)", "letter.failed_at)"),),
+    ),
+    Mistake(
+        "the console takes the text of a time for the time",
+        "Within a second the last thing is shown first.",
+        CONSOLE,
+        (
+            swap(
+                "console/src/shop_console/letters.py",
+                "key=lambda letter: letter.failed_at",
+                'key=lambda letter: str(letter.raw["failed_at"])',
+            ),
+        ),
+    ),
+    Mistake(
+        "a replay from the console has as long as a page",
+        "The service goes on, and the operator is told that it failed.",
+        CONSOLE,
+        (
+            swap(
+                "console/src/shop_console/letters.py",
+                'TIMEOUT_SECONDS if method == "GET" else AN_EDIT_TAKES',
+                "TIMEOUT_SECONDS",
+            ),
+        ),
+    ),
+    Mistake(
+        "two gateways on one ledger look before they are alone",
+        "A key is charged twice by what is there to judge that.",
+        SANDBOX,
+        (swap("sandbox/src/payment_gateway/ledger.py", "BEGIN IMMEDIATE", "BEGIN"),),
+    ),
+    Mistake(
+        "the ledger's journal is in memory",
+        "A kill leaves half of a write in the ledger by which all is judged.",
+        SANDBOX,
+        (swap("sandbox/src/payment_gateway/ledger.py", "journal_mode = WAL", "journal_mode = MEMORY"),),
+    ),
+    Mistake(
+        "customers ask again without a cap of their pause",
+        "Nobody asks any more when the shop is back.",
+        HARNESS,
+        (swap("harness/src/shop_harness/customers.py", "min(self.cap, self.first", "max(self.cap, self.first"),),
+    ),
+    Mistake(
+        "the demo's members are none",
+        "No order of the demo has a member's discount.",
+        DEMO,
+        (swap("demo/src/shop_demo/customers.py", "        if line.is_member:\n", "        if not line.is_member:\n"),),
+    ),
+    Mistake(
+        "the cache of the programs that tests run is open to everybody",
+        "Another user's program runs as oneself.",
+        BACKING_SERVICES,
+        (swap("libs/backing_services/src/backing_services/_cache.py", "folder.mkdir(mode=0o700, ", "folder.mkdir("),),
+    ),
+    Mistake(
+        "a cache that another user has made is taken",
+        "Their programs run as oneself.",
+        BACKING_SERVICES,
+        (
+            swap(
+                "libs/backing_services/src/backing_services/_cache.py",
+                "if folder.stat().st_uid != os.getuid():",
+                "if folder.stat().st_uid < 0:",
+            ),
+        ),
+    ),
+    Mistake(
+        "a supervisor waits five seconds, whatever it is told",
+        "A process of a test that may end at once holds all the others up.",
+        BACKING_SERVICES,
+        (
+            swap(
+                "libs/backing_services/src/backing_services/processes/supervisor.py",
+                "self._grace = grace",
+                "self._grace = 5.0",
             ),
         ),
     ),
