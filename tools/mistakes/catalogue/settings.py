@@ -264,7 +264,7 @@ MISTAKES = (
         "where TLS is asked for and no login, the consumer talks in the clear",
         "Names and addresses can be read on the way.",
         OUTBOXED,
-        (swap(KAFKA, "BaseSecurity(ssl_context=context, use_ssl=True)", "BaseSecurity(ssl_context=context)"),),
+        (swap(KAFKA, "BaseSecurity(ssl_context=context, use_ssl=True) if context else None", "None"),),
         check=tests("services/orders/tests/unit/test_settings.py"),
     ),
     Mistake(
