@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from shop_harness.services import ROOT
 
-SOURCES = sorted(path for root in ("libs", "services") for path in ROOT.glob(f"{root}/*/src/**/*.py"))
-SECRET = re.compile(r"(?:\w+_)?(?:password|password_hash|secret|private_key|access_token)")
+SOURCES = sorted(ROOT.glob("*/src/**/*.py")) + sorted(ROOT.glob("*/*/src/**/*.py"))
+SECRET = re.compile(r"(?:\w+_)?(?:password|password_hash|secret|private_key|access_token|csrf)")
 
 
 def shown(source: str) -> Iterator[str]:

@@ -65,7 +65,7 @@ class Breaker:
 
     teller: Teller
     url: str
-    secret: str
+    secret: str = field(repr=False)
     watches: deque[Watch] = field(default_factory=lambda: deque(maxlen=KEPT))
     _watching: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -96,7 +96,7 @@ class Letters:
 
     http: httpx.AsyncClient
     catalogue: Catalogue
-    token: str
+    token: str = field(repr=False)
 
     async def list(self, status: Status) -> tuple[Sequence[Letter], Sequence[str]]:
         """The letters of a status, newest first, and a sentence for each service that didn't answer."""

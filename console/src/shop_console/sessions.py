@@ -17,11 +17,11 @@ EARLIER = 30.0
 class Session:
     """An operator's login; `csrf` comes back with each form of its pages, and no other site knows it."""
 
-    token: str
+    token: str = field(repr=False)
     email: str
     ends: float
-    id: str = field(default_factory=lambda: token_urlsafe(32))
-    csrf: str = field(default_factory=lambda: token_urlsafe(32))
+    id: str = field(default_factory=lambda: token_urlsafe(32), repr=False)
+    csrf: str = field(default_factory=lambda: token_urlsafe(32), repr=False)
 
     def sent(self, csrf: str) -> bool:
         """Whether a form is one of this session's."""

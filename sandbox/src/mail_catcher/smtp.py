@@ -6,7 +6,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -25,7 +25,7 @@ logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd writes a line 
 @dataclass(frozen=True)
 class Login:
     username: str
-    password: str
+    password: str = field(repr=False)
 
     def matches(self, given: LoginPassword) -> bool:
         username = hmac.compare_digest(given.login, self.username.encode())
