@@ -298,7 +298,7 @@ bench-saga: .venv ## the product beside a naive build and one with DBOS: CPU an 
 	@$(RUN) python -m tools.bench_saga $(ARGS)
 
 .PHONY: performance
-performance: .venv/plots ## run the benches, and write docs/performance.md and its plots of what they print; ARGS="load idle" some alone, ARGS='--given "load=--seconds 60"' one with arguments
+performance: .venv/plots ## run the benches, and write docs/performance.md, its plots and three figures of README of what they print; ARGS="load idle" some alone, ARGS='--given "load=--seconds 60"' one with arguments
 	@$(RUN) python -m tools.performance $(ARGS)
 
 .PHONY: upgrade-check

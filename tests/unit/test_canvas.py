@@ -49,15 +49,16 @@ def test_the_settings_are_those_that_the_service_reads(service: str) -> None:
     settings = import_module(f"{service}.settings").Settings
     read = {settings.variable(field) for field in settings.model_fields}
 
-    assert names(rf"`({service.upper()}_[A-Z_]+)`", section(service, "Settings")) == read
+    assert names(rf"`({service.upper()}_[A-Z0-9_]+)`", section(service, "Settings")) == read
 
 
 def told_defaults(service: str) -> Iterator[tuple[str, str]]:
     """Each variable with what the page says of its default; a line may have two of each."""
     for line in re.findall(rf"^\| *(`{service.upper()}_.*)$", section(service, "Settings"), re.MULTILINE):
-        variables, default, *_ = (cell.strip() for cell in line.split(" | "))
-        of = re.findall(r"`([A-Z_]+)`", variables)
+        variables, default, *_ = (*(cell.strip() for cell in line.split(" | ")), "")
+        of = re.findall(rf"`({service.upper()}_[A-Z0-9_]+)`", variables)
         values = re.findall(r"`([^`]+)`", default) or [default] * len(of)
+        assert len(of) == len(values) > 0, f"services/{service}/README.md: a default for each variable of: {line}"
         yield from zip(of, values, strict=True)
 
 

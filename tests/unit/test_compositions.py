@@ -86,7 +86,7 @@ async def test_each_client_of_httpx_is_closed_with_its_service(
 
     assert [client.is_closed for client in made] == [True] * len(made)
     calls = {field for field in type(service.settings).model_fields if field.endswith("_url")} - {"database_url"}
-    assert len(made) == len(calls), "one for each URL that is called"
+    assert len(made) == len(calls), f"a client for each of {sorted(calls)}; leave out here what isn't called"
 
 
 # --- who may call what ---

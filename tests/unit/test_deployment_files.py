@@ -13,6 +13,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from outboxed.tasks._worker import MAX_GRACE
 from outboxed.telemetry import exemplar
+from pydantic import TypeAdapter
 from shop_harness.services import ALL, SERVICES
 
 from tools.pythons.interpreters import SUPPORTED
@@ -212,13 +213,15 @@ TRACES = {
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_setting_that_can_be_changed_from_here_has_the_services_own_default(name: str) -> None:
     settings = import_module(f"{name}.settings").Settings
+    fields = {settings.variable(field): known for field, known in settings.model_fields.items()}
     shared = {f"{name.upper()}_LOG_LEVEL", f"{name.upper()}_DATABASE_PASSWORD"}
     for variable, value in ENVIRONMENTS[name].items():
         if variable in shared or not (given := VARIABLE.fullmatch(str(value))):
             continue
-        field = settings.model_fields[variable.partition("_")[2].lower()]
+        field = fields[variable]
         assert given[1] == variable, "a person looks for it under its own name"
-        assert float(given[2]) == field.default, f"{variable}: docker-compose.yml and the class differ"
+        told = TypeAdapter(field.annotation).validate_python(given[2])
+        assert told == field.default, f"{variable}: docker-compose.yml and the class differ"
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -230,7 +233,7 @@ def test_a_figure_is_no_fixed_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_variables_of_traces_are_passed_on_to_a_service(name: str) -> None:
-    assert {variable for variable in ENVIRONMENTS[name] if variable.startswith("OTEL_")} == TRACES
+    assert TRACES - ENVIRONMENTS[name].keys() == set(), f"docker-compose.yml: pass them on to {name}"
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])

@@ -72,28 +72,6 @@ def of(name: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("command", [name], indirect=True)
 
 
-GATES = {
-    "docs.site",
-    "shop_demo",
-    "tools.alarms",
-    "tools.broker_walkthrough",
-    "tools.console_check",
-    "tools.contract_coverage",
-    "tools.contract_matrix",
-    "tools.crash_points",
-    "tools.dashboards",
-    "tools.examples",
-    "tools.faults",
-    "tools.floors",
-    "tools.gate_matrix",
-    "tools.installed",
-    "tools.mistakes",
-    "tools.mutation",
-    "tools.new_service_check",
-    "tools.price",
-    "tools.pythons",
-    "tools.telemetry_check",
-}
 ELSEWHERE: Mapping[str, str] = {
     "asyncapi_gate": "libs/asyncapi_gate/tests/integration/test_command.py",
     "backing_services.faults.fetch": "libs/backing_services/tests/integration/test_faults.py",
@@ -108,12 +86,14 @@ ELSEWHERE: Mapping[str, str] = {
 def test_each_command_of_ci_is_tried_with_something_wrong() -> None:
     made = set(re.findall(r"^ *(?:[A-Z_]+=\S+ )*make ([a-z-]+)", CI, re.MULTILINE))
     recipes = {target: re.findall(rf"^{target}:[^\n]*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE) for target in made}
-    modules = {each for found in recipes.values() for recipe in found for each in re.findall(r"-m ([\w.]+\w)", recipe)}
+    modules = {
+        each for found in recipes.values() for recipe in found for each in re.findall(r"python -m ([\w.]+\w)", recipe)
+    }
 
-    assert {each for each in modules if "." in each or each.startswith("shop_")} <= GATES | ELSEWHERE.keys()
-    assert [file for file in ELSEWHERE.values() if not (ROOT / file).exists()] == []
     tried = set(re.findall(r'@of\("([\w.]+)"\)', Path(__file__).read_text()))
-    assert tried == GATES
+    untried = modules - tried - ELSEWHERE.keys()
+    assert untried == set(), "try it here with something wrong, or say in ELSEWHERE where that is done"
+    assert [file for file in ELSEWHERE.values() if not (ROOT / file).exists()] == []
 
 
 @of("tools.crash_points")
@@ -146,11 +126,13 @@ def test_faults_ends_with_1_for_a_rule_that_fell(command: Command, tmp_path: Pat
 
 CONTRACTS = BY_PART["contracts"]
 CAUGHT = Stop("unit", 0.1, ())
+FEW = sum(map(len, BY_PART.values())) // 20
+"""Five of a hundred."""
 
 
 @of("tools.mistakes")
 @pytest.mark.parametrize(
-    ("part", "missed", "status"), [("contracts", 0, 0), ("contracts", 1, 1), ("", 0, 0), ("", 15, 0), ("", 25, 1)]
+    ("part", "missed", "status"), [("contracts", 0, 0), ("contracts", 1, 1), ("", 0, 0), ("", FEW, 0), ("", FEW + 1, 1)]
 )
 def test_mistakes_ends_with_1_for_one_of_a_part_that_passed_and_for_some_of_all(
     command: Command, part: str, missed: int, status: int

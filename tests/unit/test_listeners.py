@@ -30,7 +30,7 @@ def test_a_program_listens_on_loopback_unless_it_is_told_otherwise(package: str)
     }
 
     assert hosts
-    assert set(hosts.values()) == {LOOPBACK}
+    assert set(hosts.values()) == {LOOPBACK}, "listen on loopback; a host that is asked has its line in ASKED"
 
 
 SOURCES = [

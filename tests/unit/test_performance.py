@@ -220,7 +220,7 @@ def test_each_bench_was_run() -> None:
 def test_the_readme_has_three_of_the_printed_figures() -> None:
     readme = README.read_text()
 
-    assert with_figures(readme, benches.printed()) == readme
+    assert with_figures(readme, benches.printed()) == readme, 'run `make performance ARGS="--page-only"`'
     assert "`make bench-saga`" in readme.partition("<!-- begin: figures -->")[2].partition("<!-- end: figures -->")[0]
 
 
@@ -241,4 +241,5 @@ def test_the_page_shows_the_same_hops_as_the_price_that_is_gated() -> None:
     shown = {(service, hop) for service, hop, often, _ in hops.rows if float(often) >= RARE}
     gated = read_baseline().counts.items()
 
-    assert shown == {(service, hop) for service, counts in gated for hop, often in counts.hops.items() if often >= RARE}
+    counted = {(service, hop) for service, counts in gated for hop, often in counts.hops.items() if often >= RARE}
+    assert shown == counted, """run `make performance ARGS='--given "price=--write-baseline" price'`"""

@@ -154,9 +154,13 @@ def test_the_environment_is_that_of_the_lock_and_is_made_again_with_it() -> None
     assert re.search(r"^\.venv: .*\buv\.lock\b", MAKEFILE, re.MULTILINE)
 
 
+AGAINST = "AGAINST ?= $(if $(HEAD_IS_MAIN),HEAD~1,origin/main)"
+
+
 @pytest.mark.parametrize("target", ["mutation-diff", "contracts-gate"])
 def test_a_command_that_compares_does_not_compare_with_itself(target: str) -> None:
     assert re.search(r"--against (origin/main|HEAD~1)\b", " ".join(recipe(target)))
+    assert AGAINST in MAKEFILE.splitlines(), "on main itself the commit before is what there is to compare with"
 
 
 HIDES_A_FAILURE = re.compile(
@@ -246,7 +250,9 @@ def test_ci_ends_at_the_first_error() -> None:
     assert "\nset -euo pipefail\n" in CI
     assert [line for line in made if re.search(r"\|\||;|&\s*$|&&", line)] == []
     assert not re.search(r"\bset \+|^\s*(?:exit|return)\b|\bif (?:false|!? ?make)\b", CI, re.MULTILINE)
-    assert {target for line in made for target in re.findall(r"^ +.*?make ([a-z-]+)", line)} == NOT_ALWAYS
+    assert {target for line in made for target in re.findall(r"^ +.*?make ([a-z-]+)", line)} == NOT_ALWAYS, (
+        "a command that doesn't always run has its line in NOT_ALWAYS"
+    )
 
 
 def test_ci_leaves_nothing_out_of_what_it_makes() -> None:
@@ -358,7 +364,9 @@ CONDITIONS = {
 
 
 def test_every_step_runs_and_may_fail() -> None:
-    assert {name: step["if"] for name, step in steps() if "if" in step} == CONDITIONS
+    assert {name: step["if"] for name, step in steps() if "if" in step} == CONDITIONS, (
+        "a step that doesn't always run has its line in CONDITIONS"
+    )
     assert [name for name, what in (*steps(), *jobs().items()) if "continue-on-error" in what] == []
     assert [name for name, step in steps() if HIDES_A_FAILURE.search(step.get("run", ""))] == []
     assert [name for name, job in jobs().items() if "if" in job] == [": ".join(PUBLISHES)]
@@ -372,7 +380,7 @@ def test_ci_runs_for_each_pull_request_and_whatever_comes_to_main() -> None:
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_no_strangers_code_gets_secrets_and_no_strangers_text_is_a_command(name: str) -> None:
     workflow = WORKFLOWS[name]
-    given = re.compile(r"\$\{\{ (?!inputs\.service \}\}|matrix\.python \}\})")
+    given = re.compile(r"\$\{\{(?!\s*(?:inputs\.service|matrix\.python)\s*\}\})")
 
     assert not {"pull_request_target", "workflow_run", "issue_comment"} & set(workflow[True])
     assert [step["run"] for job in workflow["jobs"].values() for step in job.get("steps", ())
@@ -430,12 +438,17 @@ def test_the_webhook_tells_what_the_workflow_asks_of_it() -> None:
     assert WORKFLOWS["verification.yml"][True]["repository_dispatch"]["types"] == [EVENT]
 
 
+VERSION = r"[0-9a-f]{40}|(?:release/)?v\d+(?:\.\d+)*"
+"""A commit, or a tag."""
+
+
 def test_what_runs_in_a_workflow_is_a_version_and_no_branch() -> None:
     used = {step["uses"] for _, step in steps() if "uses" in step}
     runners = {job["runs-on"] for job in jobs().values() if "runs-on" in job}
 
-    assert [name for name in used if not re.fullmatch(r"[\w-]+/[\w-]+@(?:v\d+|release/v\d+)", name)] == []
-    assert [name for name in runners if name.endswith("-latest")] == []
+    moving = [name for name in used if not re.fullmatch(rf"[\w./-]+@(?:{VERSION})", name)]
+    assert moving == [], "name a version or a commit: a branch is somebody else's next commit"
+    assert [name for name in runners if name.endswith("-latest")] == [], "name the release: it changes by itself"
 
 
 @pytest.mark.parametrize("service", SERVICES)

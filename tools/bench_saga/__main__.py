@@ -34,7 +34,8 @@ def main(
     with one_line_for_a_person("saga"), tempfile.TemporaryDirectory(prefix="bench-saga-") as folder:
         turns, harms = asyncio.run(_measured(Path(folder), orders, rounds))
     console = Console()
-    console.print(_costs(turns), end="\n\n")
+    console.print(_costs(turns))
+    print()
     console.print(_harm(harms, orders))
     if DBOS.name not in turns:
         print(f"{DBOS.needs} can't be installed here, and isn't measured")

@@ -22,6 +22,8 @@ from tools.measuring.system import OPEN, REST_WITHIN, SENT, MeasuredSystem
 
 MANY_LIVES = 10**6
 LOOK_EVERY = 0.1
+MADE_WITHIN = 300.0
+"""Seconds for an environment of a build's own: it may be downloaded."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,11 @@ class Build:
     def can_run(self) -> bool:
         """Whether there is an environment with what it needs, or one can be made."""
         command = [*self.python, "-c", ""]
-        return subprocess.run(command, check=False, capture_output=True, cwd=uv.ROOT).returncode == 0  # noqa: S603
+        try:
+            made = subprocess.run(command, check=False, capture_output=True, cwd=uv.ROOT, timeout=MADE_WITHIN)  # noqa: S603
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return made.returncode == 0
 
     def process(self, service: str) -> str:
         """The name of a service's process."""

@@ -67,9 +67,21 @@ def _tables(lines: Sequence[str]) -> Iterator[Table]:
             columns, *rows = map(_cells, filter(_is_row, lines[begin:number]))
             if wrapped := [row for row in rows if not row[0]]:
                 raise NotPrintedError(f"a cell goes over several lines: {', '.join(filter(None, wrapped[0]))}")
+            if _stands_below_another(lines, begin):
+                raise NotPrintedError("no empty line before a table: nobody knows whose the text between two is")
             # rich centres them above and below the box; nothing else that a bench prints is indented
             title, caption = _indented(reversed(lines[:begin])), _indented(lines[number + 1 :])
             yield Table(columns, rows, " ".join(reversed(title)), "; ".join(caption))
+
+
+def _stands_below_another(lines: Sequence[str], begin: int) -> bool:
+    """Whether what stands between a box and the one before is all text."""
+    for line in reversed(lines[:begin]):
+        if line.startswith(END):
+            return True
+        if not line or not line.startswith(" "):
+            return False
+    return False
 
 
 def _is_row(line: str) -> bool:

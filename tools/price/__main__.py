@@ -61,7 +61,8 @@ def _show(now: Measured) -> None:
     if now.processor is not None:
         tables.append(_processor(now.processor))
     for table in tables:
-        console.print(table, end="\n\n")
+        console.print(table)
+        print()
 
 
 def _counts(counted: Counted, title: str) -> Table:

@@ -297,7 +297,7 @@ async def test_a_pruner_passes_by_what_another_one_is_deleting(transactions: Tra
 
     async with transactions.engine.connect() as other:
         await other.execute(sa.delete(tables.inbox).where(tables.inbox.c.event_id == "1"))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             assert await Pruner(transactions.engine, transactions.clock).prune() == 2
 
 

@@ -142,5 +142,5 @@ def test_each_time_of_an_event_is_that_of_what_its_name_says() -> None:
     parts = [part for event in events for part in event if isinstance(part[1], datetime)]
     times = [(name, value) for name, value in parts if name in TIMES or name.endswith("_at")]
 
-    assert {event.type for event in events} == {event.type for event in PUBLISHED}
-    assert times == [(name, TIMES[name]) for name, _ in times]
+    assert {event.type for event in events} == {event.type for event in PUBLISHED}, "give a new event its line in TOLD"
+    assert times == [(name, TIMES.get(name)) for name, _ in times], "give a new time its line in TIMES"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
+from pydantic import SecretStr
 
 from outboxed.errors import ConfigurationError
 from outboxed.settings import ServiceSettings, load
@@ -17,6 +18,7 @@ MCowBQYDK2VwAyEAVfe1HxwnPIO4/YQRT3ljLVunFGENd2tE88kGnCXqOhE=
 """Not development's; nobody kept its private key."""
 SECRET = re.compile(r"password|secret|private_key|token")
 """In the name of a setting that nobody may read."""
+TEXTS = (str, SecretStr, str | None, SecretStr | None)
 LEGIBLE = 4
 """Characters: fewer may stand in a message by chance."""
 
@@ -73,7 +75,8 @@ class SettingsSuite:
         self, in_production: Callable[..., ServiceSettings]
     ) -> None:
         own = self.key[0].lower()  # it has a form of its own, and is set
-        secrets = [name for name in self.settings.model_fields if SECRET.search(name)]
+        texts = {name for name, field in self.settings.model_fields.items() if field.annotation in TEXTS}
+        secrets = [name for name in texts if SECRET.search(name)]
 
         settings = in_production(**{name.upper(): "canary" for name in secrets if name != own})
 
