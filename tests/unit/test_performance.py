@@ -70,6 +70,11 @@ def test_a_cell_over_several_lines_is_not_taken_for_a_row(line: str) -> None:
         read(PRINTED.replace("├─────────┼─────────┼─────────┤", line))
 
 
+def test_a_text_between_two_tables_that_could_be_of_either_is_refused() -> None:
+    with pytest.raises(NotPrintedError, match="no empty line before a table"):
+        read(PRINTED.replace("\n\n payments killed", "\n payments killed"))
+
+
 def test_a_part_of_the_page_has_tables_the_last_line_and_what_it_was_measured_on() -> None:
     page = "Before.\n\n<!-- begin: tasks -->\nold\n<!-- end: tasks -->\n\nAfter.\n"
     table = Table(["", "µs"], [["ours", "5"]], "tasks alone", "least of two")
