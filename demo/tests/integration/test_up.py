@@ -33,7 +33,7 @@ async def up(tmp_path: Path, environment: dict[str, str]) -> AsyncIterator[Manag
     process = ManagedProcess(spec)
     await process.start()
     yield process
-    await process.stop()
+    await process.stop(grace=30)
 
 
 async def pasted(output: str) -> list[str]:
@@ -161,7 +161,7 @@ async def test_what_a_killed_one_leaves_is_cleared_away_by_the_next(
     following = begun(2)
     await following.start()
     kept = folders()
-    await following.stop()
+    await following.stop(grace=30)
 
     assert {folder.name.partition("-")[0] for folder in left} == {"shop", "backing"}
     assert not left & kept
