@@ -184,7 +184,7 @@ class Watch:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Until the end of the block, which is followed by a last look."""
+        """Until the end of the block, which is followed by a last look at all that the topic has then."""
         async with (
             AIOKafkaConsumer(**self._options, auto_offset_reset="earliest") as reader,
             AIOKafkaConsumer(**self._options, group_id=self._group, enable_auto_commit=False) as member_of_nothing,
@@ -196,6 +196,9 @@ class Watch:
             finally:
                 looking.cancel()
                 await asyncio.gather(looking, return_exceptions=True)
+            ends = await reader.end_offsets(self._partitions)
+            while any([await reader.position(partition) < end for partition, end in ends.items()]):
+                await self._look(reader, member_of_nothing)
             await self._look(reader, member_of_nothing)
 
     async def _look_again_and_again(self, reader: Any, group: Any) -> None:
