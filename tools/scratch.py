@@ -20,12 +20,16 @@ from typing import TypeVar
 ROOT = Path(__file__).parents[1]
 MEMBERS: Sequence[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["workspace"]["members"]
 """Where the projects of the workspace are: globs."""
-
 LONG_AGO = 10_000_000
 """Seconds before now at which the times of edits begin: none is in the future, however fast they come."""
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def projects() -> list[Path]:
+    """The folders of the workspace's projects."""
+    return [file.parent for member in MEMBERS for file in sorted(ROOT.glob(f"{member}/pyproject.toml"))]
 
 
 class ScratchError(Exception):
@@ -176,4 +180,4 @@ def in_copies(items: Sequence[T], copies: Sequence[Scratch], do: Callable[[T, Sc
 
 
 def _sources() -> list[Path]:
-    return [path.relative_to(ROOT) for member in MEMBERS for path in sorted(ROOT.glob(f"{member}/src"))]
+    return [(folder / "src").relative_to(ROOT) for folder in projects()]

@@ -2,9 +2,13 @@
 
 import os
 import shutil
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+MADE_WITHIN = 300.0
+"""Seconds for an environment: it may be downloaded."""
 OF_A_CALLER = (
     *("VIRTUAL_ENV", "PYTHON", "UV_PROJECT"),
     *("PYTEST_", "TEST_", "BACKING_", "REQUIRE", "PACT_"),
@@ -16,6 +20,23 @@ OF_A_CALLER = (
 def program() -> str:
     """As the Makefile finds it: from the PATH, else the project's own."""
     return shutil.which("uv") or str(ROOT / ".tools" / "uv" / "bin" / "uv")
+
+
+def python_with(*packages: str) -> Sequence[str]:
+    """The beginning of a command for Python in this project's environment and some packages beside it."""
+    beside = ",".join(packages)
+    return (program(), "run", "--frozen", "--all-packages", "--no-sync", "--quiet", "--with", beside, "python")
+
+
+def can_run(python: Sequence[str]) -> bool:
+    """Whether there is such an environment, or one can be made within MADE_WITHIN."""
+    try:
+        made = subprocess.run(  # noqa: S603
+            [*python, "-c", ""], check=False, capture_output=True, cwd=ROOT, timeout=MADE_WITHIN
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return made.returncode == 0
 
 
 def own_environment() -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Every service's metrics, as Prometheus' own checker sees them: `promtool check metrics`."""
 
 import subprocess
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -11,6 +10,8 @@ from prometheus_client import generate_latest
 from shop_harness.services import SERVICES
 
 from tools.alarms.programs import ProgramMissingError, program
+
+from ..defaults import built
 
 
 def used(service: Service[Any]) -> bytes:
@@ -39,7 +40,7 @@ async def test_promtool_has_nothing_to_say_about_the_names(name: str) -> None:
         promtool = program("promtool")
     except ProgramMissingError as error:
         not_available("prometheus", str(error))
-    service = import_module(f"{name}.app").build(import_module(f"{name}.settings").Settings())
+    service = built(name)
     exposition = used(service)
     await service.close()
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from tools.alarms.programs import ProgramMissingError, program
 from tools.alarms.trial import OWN_SECONDS, Trial, limit_of
 from tools.alarms.watching import Ringing
 
+from ..defaults import built
 from .test_dashboards import PROMETHEUS_OWN, metrics_in, series_of_all_processes
 
 NAMES = [alarm.name for alarm in ALARMS]
@@ -110,7 +110,7 @@ class Known:
 async def known() -> Known:
     found = Known(set(), set(), {"other"})
     for name in SERVICES:
-        service = import_module(f"{name}.app").build(import_module(f"{name}.settings").Settings())
+        service = built(name)
         found.kinds.update(kind.name for kind in service.worker.kinds)
         found.types.update(event.type for event in service.published)
         found.routes.update(service.create_app().openapi()["paths"])

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any
 
 import pytest
 import typer
 from shop_harness.services import ROOT, SERVICES
+
+from ..defaults import built, fields_of, is_default, settings_of
 
 HEADINGS = ["Run and test it alone", "HTTP API", "Events", "Contracts", "Tasks", "Commands", "Settings", "Metrics"]
 
@@ -19,11 +20,6 @@ def section(service: str, heading: str) -> str:
 
 def names(pattern: str, text: str) -> set[str]:
     return set(re.findall(pattern, text))
-
-
-def built(service: str) -> Any:
-    app = import_module(f"{service}.app")
-    return app.build(import_module(f"{service}.settings").Settings())
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -46,10 +42,7 @@ async def test_the_metrics_are_those_that_the_service_exposes(service: str) -> N
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_settings_are_those_that_the_service_reads(service: str) -> None:
-    settings = import_module(f"{service}.settings").Settings
-    read = {settings.variable(field) for field in settings.model_fields}
-
-    assert names(rf"`({service.upper()}_[A-Z0-9_]+)`", section(service, "Settings")) == read
+    assert names(rf"`({service.upper()}_[A-Z0-9_]+)`", section(service, "Settings")) == fields_of(service).keys()
 
 
 def told_defaults(service: str) -> Iterator[tuple[str, str]]:
@@ -63,10 +56,9 @@ def told_defaults(service: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_defaults_are_those_that_the_page_tells(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_defaults_are_those_that_the_page_tells(service: str) -> None:
     """Who sets nothing has them: an address that everybody reaches, or no limit, would be an open door."""
-    settings = import_module(f"{service}.settings").Settings
-    fields = {settings.variable(field): field for field in settings.model_fields}
+    settings, fields = settings_of(service), fields_of(service)
 
     for variable, told in told_defaults(service):
         field = fields.pop(variable)
@@ -76,9 +68,7 @@ def test_the_defaults_are_those_that_the_page_tells(service: str, monkeypatch: p
         elif told in {"empty", "the system's"}:
             assert not default, variable
         else:
-            with monkeypatch.context() as patch:
-                patch.setenv(variable, told)
-                assert getattr(settings(), field) == default, variable
+            assert is_default(service, variable, told), variable
     assert fields == {}, "say what each is if nobody sets it"
 
 

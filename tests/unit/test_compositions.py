@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import httpx
@@ -12,6 +11,8 @@ from outboxed.testing.tokens import KeyPair
 from outboxed.web import OPERATOR, TokenVerifier
 from shop_harness.services import SERVICES
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ..defaults import built
 
 OF_ANYBODY = {
     "orders": {
@@ -41,13 +42,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def root(name: str) -> ModuleType:
-    return import_module(f"{name}.app")
-
-
-@pytest.fixture
-async def service(name: str, root: ModuleType) -> AsyncIterator[Service[Any]]:
-    service = root.build(import_module(f"{name}.settings").Settings())
+async def service(name: str) -> AsyncIterator[Service[Any]]:
+    service = built(name)
     yield service
     await service.close()
 
@@ -69,9 +65,7 @@ def test_the_lines_and_spans_of_a_task_name_what_those_of_its_events_name(servic
     assert {kind.name: kind.log_as for kind in service.worker.kinds if kind.log_as not in keys} == {}
 
 
-async def test_each_client_of_httpx_is_closed_with_its_service(
-    name: str, root: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_each_client_of_httpx_is_closed_with_its_service(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[httpx.AsyncClient] = []
 
     class Remembered(httpx.AsyncClient):
@@ -80,7 +74,7 @@ async def test_each_client_of_httpx_is_closed_with_its_service(
             made.append(self)
 
     monkeypatch.setattr(httpx, "AsyncClient", Remembered)
-    service = root.build(import_module(f"{name}.settings").Settings())
+    service = built(name)
 
     await service.close()
 

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from importlib import import_module
 
 import pytest
 from shop_harness.services import SERVICES
@@ -14,6 +13,8 @@ from tools.dashboards.__main__ import SHOWN
 from tools.dashboards.asking import Asked, filled, judged
 from tools.dashboards.description import DASHBOARDS, Dashboard, Panel
 from tools.dashboards.files import FOLDER, texts
+
+from ..defaults import built
 
 PROMETHEUS_OWN = {"up", "ALERTS"}
 NO_METRIC = re.compile(r'\{[^}]*\}|\[[^]]*\]|\b(?:by|on|without) \([^)]*\)|"[^"]*"')
@@ -29,7 +30,7 @@ async def series_of_all_processes() -> set[str]:
     """The names of all series that any process may expose."""
     names = set[str]()
     for name in SERVICES:
-        service = import_module(f"{name}.app").build(import_module(f"{name}.settings").Settings())
+        service = built(name)
         for metric in service.metrics.registry.collect():
             names |= {f"{metric.name}{suffix}" for suffix in SUFFIXES.get(metric.type, ("",))}
         await service.close()

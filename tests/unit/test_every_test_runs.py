@@ -11,10 +11,11 @@ import pytest
 from backing_services.levels import OTHER, level_of
 from hypothesis import HealthCheck, settings
 
-from tests.unit.test_pipelines import REQUIRED
-from tools.scratch import MEMBERS, ROOT
+from tools.scratch import ROOT, projects
 
-FOLDERS = [ROOT / "tests", *(path for member in MEMBERS for path in sorted(ROOT.glob(f"{member}/tests")))]
+from .test_pipelines import REQUIRED
+
+FOLDERS = [folder / "tests" for folder in (ROOT, *projects())]
 FILES = [file for folder in FOLDERS for file in sorted(folder.rglob("*.py"))]
 SUITES = sorted(ROOT.glob("libs/*/src/*/testing/**/*.py"))
 """Tests that a project's own tests inherit; they ask for fixtures of its conftest."""

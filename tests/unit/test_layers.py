@@ -9,10 +9,9 @@ import pytest
 from packaging.requirements import Requirement
 from shop_harness.services import SERVICES
 
-from tools.scratch import MEMBERS, ROOT
+from tools.scratch import ROOT, projects
 
-FOLDERS = [file.parent for member in MEMBERS for file in sorted(ROOT.glob(f"{member}/pyproject.toml"))]
-PROJECTS = {tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"]: folder for folder in FOLDERS}
+PROJECTS = {tomllib.loads((folder / "pyproject.toml").read_text())["project"]["name"]: folder for folder in projects()}
 INNER = "handlers"
 """From this layer on inwards no module knows a framework, but for the queries."""
 

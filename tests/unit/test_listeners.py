@@ -8,7 +8,7 @@ import pytest
 from pydantic_settings import BaseSettings
 from shop_harness.services import SERVICES
 
-from tools.scratch import MEMBERS, ROOT
+from tools.scratch import ROOT, projects
 
 LOOPBACK = "127.0.0.1"
 CLASSES = [*SERVICES, "shop_console", "payment_gateway", "mail_catcher", "partner"]
@@ -34,7 +34,7 @@ def test_a_program_listens_on_loopback_unless_it_is_told_otherwise(package: str)
 
 
 SOURCES = [
-    *(file for member in MEMBERS for file in sorted(ROOT.glob(f"{member}/src/**/*.py"))),
+    *(file for folder in projects() for file in sorted(folder.glob("src/**/*.py"))),
     *sorted(ROOT.glob("tools/*/*.py")),
 ]
 EVERYWHERE = re.compile(

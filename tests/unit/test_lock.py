@@ -10,9 +10,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from tools.scratch import MEMBERS, ROOT
+from tools.scratch import ROOT, projects
 
-PROJECTS = [ROOT, *(file.parent for member in MEMBERS for file in sorted(ROOT.glob(f"{member}/pyproject.toml")))]
+PROJECTS = [ROOT, *projects()]
 Wanted = tuple[str, frozenset[str], str]
 """A name, its extras, and the versions that will do, with the case in which it is wanted."""
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tools.scratch import MEMBERS, ROOT
+from tools.scratch import ROOT, projects
 
-SOURCES = [file for member in MEMBERS for file in sorted(ROOT.glob(f"{member}/src/**/*.py"))]
+SOURCES = [file for folder in projects() for file in sorted(folder.glob("src/**/*.py"))]
 SECRET = re.compile(r"(?:\w+_)?(?:password|password_hash|secret|private_key|token|csrf)")
 NO_SECRET = {"ClaimedTask.token", "StoredTask.token", "Task.token"}
 """It tells a worker's claim from the next one's, and opens nothing."""

@@ -1,7 +1,6 @@
 """The builds that are compared, on the same servers: only one of them runs at a time."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ from tools.measuring.system import OPEN, REST_WITHIN, SENT, MeasuredSystem
 
 MANY_LIVES = 10**6
 LOOK_EVERY = 0.1
-MADE_WITHIN = 300.0
-"""Seconds for an environment of a build's own: it may be downloaded."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +41,12 @@ class Build:
     @property
     def python(self) -> Sequence[str]:
         """The beginning of a command that runs a module of it."""
-        if not self.needs:
-            return (sys.executable,)
-        packages = f"{self.needs},sqlalchemy=={version('sqlalchemy')}"  # the version that the other builds have
-        return (uv.program(), "run", "--frozen", "--all-packages", "--no-sync", "--quiet", "--with", packages, "python")
+        ours = f"sqlalchemy=={version('sqlalchemy')}"  # as the other builds have it
+        return uv.python_with(self.needs, ours) if self.needs else (sys.executable,)
 
     @property
     def can_run(self) -> bool:
-        """Whether there is an environment with what it needs, or one can be made."""
-        command = [*self.python, "-c", ""]
-        try:
-            made = subprocess.run(command, check=False, capture_output=True, cwd=uv.ROOT, timeout=MADE_WITHIN)  # noqa: S603
-        except (OSError, subprocess.TimeoutExpired):
-            return False
-        return made.returncode == 0
+        return uv.can_run(self.python)
 
     def process(self, service: str) -> str:
         """The name of a service's process."""

@@ -27,7 +27,6 @@ from tools.measuring.unmeasured import one_line_for_a_person
 BY_HAND, SILENT, USUAL = "one by one, by hand", "outboxed, log at WARNING", "outboxed, log at INFO"
 LEVELS = {SILENT: "WARNING", USUAL: "INFO"}
 PROCRASTINATE = "procrastinate==3.10.0"
-WITH_PROCRASTINATE = ("run", "--frozen", "--all-packages", "--no-sync", "--quiet", "--with", PROCRASTINATE)
 NOT_PROMISED = "procrastinate records a job and ends it in two transactions: a crash in between does it again"
 GOAL, AT_MOST = 1.0, 6.0
 """Times the CPU of one by one, with the log as it is by default."""
@@ -78,7 +77,7 @@ def _measured(folder: Path, tasks: int, rounds: int) -> Turns:
         kinds = {BY_HAND: partial(turn, in_own_process, raw.work, url, tasks)}
         for name, level in LEVELS.items():
             kinds[name] = partial(turn, in_own_process, ours.work, url, tasks, Log(level, folder / "log"))
-        if _has_procrastinate():
+        if uv.can_run(uv.python_with(PROCRASTINATE)):
             kinds[PROCRASTINATE] = partial(turn, _by_procrastinate, url, tasks)
         return in_turns(kinds, rounds)
 
@@ -89,15 +88,9 @@ async def _filled(url: str, tasks: int) -> None:
             await database.execute(statement.replace("{tasks}", str(tasks)))
 
 
-def _has_procrastinate() -> bool:
-    """Whether there is an environment with it, or one can be made."""
-    command = [uv.program(), *WITH_PROCRASTINATE, "python", "-c", "import procrastinate"]
-    return subprocess.run(command, check=False, capture_output=True, cwd=uv.ROOT).returncode == 0  # noqa: S603
-
-
 def _by_procrastinate(url: str, tasks: int) -> Turn:
     program = "from tools.bench_tasks.with_procrastinate import main; main()"  # its app mustn't be in the main module
-    command = [uv.program(), *WITH_PROCRASTINATE, "python", "-c", program, url, str(tasks)]
+    command = [*uv.python_with(PROCRASTINATE), "-c", program, url, str(tasks)]
     run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=uv.ROOT)  # noqa: S603
     return Turn(**json.loads(run.stdout))
 

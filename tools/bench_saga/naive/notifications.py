@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID, uuid4
 
 import uvicorn
 from fastapi import FastAPI
 from faststream.kafka import KafkaBroker
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from tools.bench_saga.health import health
 from tools.bench_saga.naive.events import ORDER_CANCELLED, ORDER_CONFIRMED, OrderSettled
 from tools.bench_saga.outside import MailServer
 from tools.bench_saga.settings import Settings
+from tools.bench_saga.tables import Notification, NotificationsBase
 
 settings = Settings()
 engine = create_async_engine(settings.database_url)
@@ -21,23 +21,10 @@ broker = KafkaBroker(settings.kafka_bootstrap_servers)
 mail_server = MailServer(settings.smtp_host, settings.smtp_port, "naive.example.com")
 
 
-class Base(DeclarativeBase):
-    pass
-
-
-class Notification(Base):
-    __tablename__ = "notifications"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    order_id: Mapped[UUID] = mapped_column(index=True)
-    kind: Mapped[str]
-    status: Mapped[str] = mapped_column(default="PENDING")
-
-
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+        await connection.run_sync(NotificationsBase.metadata.create_all)
     await broker.start()
     yield
     await broker.stop()
@@ -46,11 +33,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
-
-
-@app.get("/health/ready")
-async def ready() -> dict[str, str]:
-    return {"status": "ok"}
+app.include_router(health)
 
 
 @broker.subscriber(ORDER_CONFIRMED, group_id="naive-notifications", auto_offset_reset="earliest")

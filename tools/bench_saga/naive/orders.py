@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from faststream.kafka import KafkaBroker
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
+from tools.bench_saga.health import health
 from tools.bench_saga.naive.events import (
     ORDER_CANCELLED,
     ORDER_CONFIRMED,
@@ -20,7 +21,16 @@ from tools.bench_saga.naive.events import (
     PaymentDone,
 )
 from tools.bench_saga.settings import Settings
-from tools.bench_saga.shop_front import CurrentUser, NewOrder, Order, OrderAnswer, Session, open_shop, priced, router
+from tools.bench_saga.shop_front import (
+    CurrentUser,
+    NewOrder,
+    Order,
+    OrderAnswer,
+    Session,
+    open_shop,
+    priced,
+    router,
+)
 
 settings = Settings()
 engine = create_async_engine(settings.database_url)
@@ -39,6 +49,7 @@ async def lifespan(started: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+app.include_router(health)
 app.include_router(router)
 
 
@@ -58,11 +69,6 @@ async def place_order(body: NewOrder, user: CurrentUser, opened: Session) -> Ord
     )
     await broker.publish(placed, ORDER_PLACED, key=order.id.bytes)
     return OrderAnswer.model_validate(order)
-
-
-@app.get("/health/ready")
-async def ready() -> dict[str, str]:
-    return {"status": "ok"}
 
 
 @broker.subscriber(PAYMENT_CAPTURED, group_id="naive-orders", auto_offset_reset="earliest")

@@ -6,18 +6,18 @@ not a message that comes again.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from decimal import Decimal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import uvicorn
 from fastapi import FastAPI
 from faststream.kafka import KafkaBroker
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from tools.bench_saga.health import health
 from tools.bench_saga.naive.events import ORDER_PLACED, PAYMENT_CAPTURED, PAYMENT_DECLINED, OrderPlaced, PaymentDone
 from tools.bench_saga.outside import Gateway
 from tools.bench_saga.settings import Settings
+from tools.bench_saga.tables import Payment, PaymentsBase
 
 settings = Settings()
 engine = create_async_engine(settings.database_url)
@@ -26,24 +26,10 @@ broker = KafkaBroker(settings.kafka_bootstrap_servers)
 gateway = Gateway(settings.gateway_url)
 
 
-class Base(DeclarativeBase):
-    pass
-
-
-class Payment(Base):
-    __tablename__ = "payments"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    order_id: Mapped[UUID] = mapped_column(index=True)
-    amount: Mapped[Decimal]
-    status: Mapped[str] = mapped_column(default="REQUESTED")
-    charge_id: Mapped[str | None]
-
-
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+        await connection.run_sync(PaymentsBase.metadata.create_all)
     await broker.start()
     yield
     await broker.stop()
@@ -52,11 +38,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
-
-
-@app.get("/health/ready")
-async def ready() -> dict[str, str]:
-    return {"status": "ok"}
+app.include_router(health)
 
 
 @broker.subscriber(ORDER_PLACED, group_id="naive-payments", auto_offset_reset="earliest")

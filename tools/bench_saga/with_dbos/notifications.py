@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import uvicorn
 from dbos import DBOS
 from fastapi import FastAPI
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from tools.bench_saga.health import health
 from tools.bench_saga.outside import MailServer
 from tools.bench_saga.settings import Settings
+from tools.bench_saga.tables import Notification, NotificationsBase
 from tools.bench_saga.with_dbos.durable import Durable
 
 settings = Settings()
@@ -21,23 +22,10 @@ durable = Durable("notifications", settings)
 mail_server = MailServer(settings.smtp_host, settings.smtp_port, "dbos.example.com")
 
 
-class Base(DeclarativeBase):
-    pass
-
-
-class Notification(Base):
-    __tablename__ = "notifications"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    order_id: Mapped[UUID] = mapped_column(index=True)
-    kind: Mapped[str]
-    status: Mapped[str] = mapped_column(default="PENDING")
-
-
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+        await connection.run_sync(NotificationsBase.metadata.create_all)
     async with durable.launched():
         yield
     mail_server.close()
@@ -45,11 +33,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
-
-
-@app.get("/health/ready")
-async def ready() -> dict[str, str]:
-    return {"status": "ok"}
+app.include_router(health)
 
 
 @DBOS.workflow(name="tell")  # type: ignore[untyped-decorator]  # unknown to mypy: see pyproject.toml

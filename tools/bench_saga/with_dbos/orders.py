@@ -11,8 +11,18 @@ from fastapi import FastAPI, Header
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
+from tools.bench_saga.health import health
 from tools.bench_saga.settings import Settings
-from tools.bench_saga.shop_front import CurrentUser, NewOrder, Order, OrderAnswer, Session, open_shop, priced, router
+from tools.bench_saga.shop_front import (
+    CurrentUser,
+    NewOrder,
+    Order,
+    OrderAnswer,
+    Session,
+    open_shop,
+    priced,
+    router,
+)
 from tools.bench_saga.with_dbos.durable import Durable
 
 settings = Settings()
@@ -31,6 +41,7 @@ async def lifespan(started: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+app.include_router(health)
 app.include_router(router)
 
 
@@ -49,11 +60,6 @@ async def place_order(
     with SetWorkflowID(f"{order['user_id']}:{idempotency_key}"):
         placed = await DBOS.start_workflow_async(place, order)
     return OrderAnswer.model_validate(await placed.get_result())
-
-
-@app.get("/health/ready")
-async def ready() -> dict[str, str]:
-    return {"status": "ok"}
 
 
 @DBOS.workflow(name="place")  # type: ignore[untyped-decorator]  # unknown to mypy: see pyproject.toml

@@ -3,17 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import uvicorn
 from dbos import DBOS
 from fastapi import FastAPI
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from tools.bench_saga.health import health
 from tools.bench_saga.outside import Gateway
 from tools.bench_saga.settings import Settings
+from tools.bench_saga.tables import Payment, PaymentsBase
 from tools.bench_saga.with_dbos.durable import Durable
 
 settings = Settings()
@@ -22,24 +23,10 @@ durable = Durable("payments", settings)
 gateway = Gateway(settings.gateway_url)
 
 
-class Base(DeclarativeBase):
-    pass
-
-
-class Payment(Base):
-    __tablename__ = "payments"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    order_id: Mapped[UUID] = mapped_column(unique=True)
-    amount: Mapped[Decimal]
-    status: Mapped[str] = mapped_column(default="REQUESTED")
-    charge_id: Mapped[str | None]
-
-
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
+        await connection.run_sync(PaymentsBase.metadata.create_all)
     async with durable.launched():
         yield
     await gateway.close()
@@ -47,11 +34,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
-
-
-@app.get("/health/ready")
-async def ready() -> dict[str, str]:
-    return {"status": "ok"}
+app.include_router(health)
 
 
 @DBOS.workflow(name="charge")  # type: ignore[untyped-decorator]  # unknown to mypy: see pyproject.toml

@@ -72,8 +72,7 @@ class SqlRepository(Generic[A]):
         """The aggregate, locked until the transaction ends; as this transaction last saved it."""
         if key in self._added:
             return self._added[key]
-        if key not in self._locked:
-            await self.lock([key])
+        await self.lock([key])
         return self._changed.get(key) or self._locked[key]
 
     async def find(self, key: UUID) -> A | None:
