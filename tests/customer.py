@@ -20,10 +20,10 @@ class Customer:
     http: httpx.AsyncClient
     headers: dict[str, str]
     subjects: Subjects
-    within: float = 15
+    within: float = 30
 
     @classmethod
-    async def registered(cls, http: httpx.AsyncClient, subjects: Subjects, *, within: float = 15) -> "Customer":
+    async def registered(cls, http: httpx.AsyncClient, subjects: Subjects, *, within: float = 30) -> "Customer":
         """A new one; `http` knows the base URL of orders' API."""
         email = f"customer{next(_numbers)}@example.com"
         api = OrdersApi(http)

@@ -14,7 +14,7 @@ from .test_documentation import IDS, PAGES, commands
 COMMAND = re.compile(r"(?:[A-Z_]+=\w+ )*(?:uv run (?:--package \w+ )?)?((?:make|python -m|docker|pip|pytest) .*)")
 NO_COMMAND = re.compile(r"curl |TOKEN=|ORDER=|-[dH] |\| sed |for _|sleep|done|export |no published event|.*_PORT=0|$")
 """Lines that belong to a command before or after them, and output."""
-CI = ".ci/run"
+CI, WORKFLOW = ".ci/run", ".github/workflows/ci.yml"
 BROKER = "tools/broker_walkthrough/story.py"
 RUN_BY = {
     r"make up$": ("demo/tests/integration/test_up.py", '"shop_demo", "up"'),
@@ -40,6 +40,7 @@ RUN_BY = {
     r"make release-check": (".github/workflows/release.yml", "make release-check"),
     r"make release-build": (".github/workflows/release.yml", "make release-build TAG="),
     r"make contracts-drop": ("libs/asyncapi_gate/tests/integration/test_command.py", '"--drop-forms"'),
+    r"make (drill|floors|pythons)": (WORKFLOW, r"run: make \1"),
     r"make (run SERVICE=payments ARGS=--help|[a-z-]+)": (CI, r"make \1"),
     r"docker compose up --wait$": ("tests/e2e/containers.py", '"up", "--wait"'),
     r"docker compose exec postgres psql": ("tests/e2e/test_journeys.py", '"postgres", "psql"'),

@@ -12,7 +12,7 @@ from shop_harness.services import SERVICES
 from tools.pythons.interpreters import SUPPORTED
 from tools.scratch import ROOT
 
-from .test_pipelines import CI, HIDES_A_FAILURE, PYPROJECT
+from .test_pipelines import HIDES_A_FAILURE, PYPROJECT
 
 WORKFLOWS = {file.name: yaml.safe_load(file.read_text()) for file in (ROOT / ".github/workflows").glob("*.yml")}
 PUBLISHES = "release.yml", "publish"
@@ -191,6 +191,16 @@ def test_the_oldest_and_the_newest_python_are_tested() -> None:
 def test_the_lowest_versions_are_tested_on_the_oldest_python() -> None:
     job = WORKFLOWS["ci.yml"]["jobs"]["floors"]
 
-    assert job["steps"][-1]["run"] == "make floors"
+    assert [step["run"] for step in job["steps"][2:]] == [
+        "make fetch-kafka",
+        "make floors ARGS='--level \"unit or integration\"'",
+    ]
     assert job["steps"][1]["with"]["python-version"] == SUPPORTED[0]
-    assert "\nmake floors ARGS='--level \"unit or integration\"'\n" in CI
+    assert job["env"]["REQUIRE"] == "kafka"
+
+
+def test_the_gates_are_tried_with_mistakes_by_a_job_that_has_what_they_need() -> None:
+    job = WORKFLOWS["ci.yml"]["jobs"]["drill"]
+
+    assert [step["run"] for step in job["steps"][2:]] == ["make fetch-kafka fetch-asyncapi-parser", "make drill"]
+    assert job["env"]["REQUIRE"] == "kafka,node"

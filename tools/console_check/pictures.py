@@ -67,9 +67,9 @@ async def _story(scene: Scene) -> str:
             story = (await http.get(f"/orders/{order}/story.json")).json()
             return len(story["mails"]) == number
 
-        await eventually(lambda: mails(1), within=30, every=0.2)
+        await eventually(lambda: mails(1), every=0.2)
         (await scene.api.cancel(order, headers=scene.headers)).raise_for_status()
-        await eventually(lambda: mails(MAILS_OF_A_REFUND), within=30, every=0.2)
+        await eventually(lambda: mails(MAILS_OF_A_REFUND), every=0.2)
     return order
 
 

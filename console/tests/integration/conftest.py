@@ -67,7 +67,7 @@ async def running(settings: Settings) -> AsyncIterator[Teller]:
         teller = Teller.of(settings, http)
         following = asyncio.create_task(teller.run())
         try:
-            await eventually(lambda: teller.follower.problem == "", within=20)
+            await eventually(lambda: teller.follower.problem == "")
             yield teller
         finally:
             following.cancel()
@@ -85,7 +85,7 @@ async def logged_in(teller: Teller, breaker: Breaker | None = None) -> AsyncIter
             # after a crash of PostgreSQL the first request of an API fails
             return bool((await http.post("/login", data=login)).headers.get("location") == "/orders")
 
-        await eventually(enters, within=10)
+        await eventually(enters)
         found = CSRF.search((await http.get("/orders")).text)
         assert found is not None
         yield Operator(http, found[1])

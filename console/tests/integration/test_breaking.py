@@ -79,7 +79,7 @@ async def test_orders_that_are_placed_while_kafka_is_away_settle(
     async def is_confirmed() -> bool:
         return bool((await operator.story(order_id))["state"] == "CONFIRMED")
 
-    await eventually(is_confirmed, within=30)
+    await eventually(is_confirmed)
 
 
 async def test_postgresql_crashes_and_everybody_recovers(operator: Operator, breaker: Breaker) -> None:
@@ -96,7 +96,7 @@ async def test_declined_cards_are_declined_until_that_is_ended(operator: Operato
         async def does() -> bool:
             return bool((await operator.story(order_id))["state"] == state)
 
-        await eventually(does, within=20)
+        await eventually(does)
 
     await operator.send("/break/decline-cards")
     await ends_as(await place(), "CANCELLED")
@@ -111,7 +111,7 @@ async def test_poison_becomes_a_dead_letter_of_each_reader(operator: Operator) -
         page = await operator.see("/letters")
         return ">orders " in page and ">notifications " in page and "payment.captured.v1: the value is no JSON" in page
 
-    await eventually(letters, within=20)
+    await eventually(letters)
 
 
 async def test_a_fault_goes_on_once(operator: Operator) -> None:

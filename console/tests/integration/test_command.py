@@ -47,7 +47,7 @@ async def test_a_story_is_told_in_the_terminal_as_json_and_in_mermaid(at: Mappin
         assert (status, error) == (0, "")
         return out if "Your order is confirmed" in out else ""
 
-    table = await eventually(told, within=30)
+    table = await eventually(told)
 
     assert table.startswith(f"{order_id}: CONFIRMED of ada@example.com")
     assert "task: charge, attempt 1" in table

@@ -40,7 +40,7 @@ def poison(system: System, operator: Operator) -> Poison:
             found = re.search(r'href="(/letters/payments/\d+)"', row)
             return found[1] if found else ""
 
-        return await eventually(letter, within=15)
+        return await eventually(letter)
 
     return send
 
@@ -94,7 +94,7 @@ async def test_a_letter_is_part_of_its_orders_story(operator: Operator, poison: 
         told = await operator.story(order_id)
         return told if sum(step["kind"] == "dead letter" for step in told["steps"]) == BOTH_READ_IT else {}
 
-    story = await eventually(in_both, within=15)
+    story = await eventually(in_both)
 
     assert {step["source"] for step in story["steps"] if step["kind"] == "dead letter"} == {"payments", "notifications"}
     assert f'href="{letter}"' in await operator.see(f"/orders/{order_id}")

@@ -107,7 +107,7 @@ async def test_the_mailbox_shows_an_e_mail_and_leads_to_its_order(operator: Oper
         mails = (await operator.story(order_id))["mails"]
         return str(mails[0]["ID"]) if mails else ""
 
-    found = await eventually(mail_id, within=20)
+    found = await eventually(mail_id)
 
     assert f"/mailbox/{found}" in await operator.see("/mailbox", q=f"message-id:{order_id}")
     page = await operator.see(f"/mailbox/{found}")

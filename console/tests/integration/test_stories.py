@@ -28,7 +28,7 @@ async def until_mails(operator: Operator, order_id: str, number: int, *, events:
         sent = [step for step in story["steps"] if step["what"].startswith("send_email") and step["note"] == "done"]
         return story if (len(story["mails"]), len(sent), len(read)) == (number, number, events) else {}
 
-    return await eventually(there, within=20)
+    return await eventually(there)
 
 
 async def test_a_paid_order_is_told_hop_by_hop_with_durations(operator: Operator, place: Place) -> None:

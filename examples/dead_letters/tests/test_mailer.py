@@ -40,7 +40,7 @@ async def test_a_message_that_nobody_can_read_is_mended_over_http_and_those_behi
         return await mails() == [UUID(int=2)]
 
     async with mailer.lifespan(mailer.app):
-        await eventually(second, within=15)
+        await eventually(second)
         transport = httpx.ASGITransport(app=mailer.app)
         headers = {"x-operator": "ada"}
         async with httpx.AsyncClient(transport=transport, base_url="http://mailer", headers=headers) as client:

@@ -8,6 +8,9 @@ from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
+PATIENCE = 20.0
+"""Seconds: a test that passes never waits so long, and a busy machine with a slow disk may need it."""
+
 
 class StillWaitingError(AssertionError, TimeoutError):
     """A condition did not come true in time."""
@@ -17,7 +20,7 @@ class StillWaitingError(AssertionError, TimeoutError):
 async def eventually(
     condition: Callable[[], Coroutine[Any, Any, T]],
     *,
-    within: float = 5.0,
+    within: float = PATIENCE,
     every: float = 0.01,
     describe: str | Callable[[], str] | None = None,
 ) -> T: ...
@@ -25,14 +28,14 @@ async def eventually(
 async def eventually(
     condition: Callable[[], T],
     *,
-    within: float = 5.0,
+    within: float = PATIENCE,
     every: float = 0.01,
     describe: str | Callable[[], str] | None = None,
 ) -> T: ...
 async def eventually(
     condition: Callable[[], Any],
     *,
-    within: float = 5.0,
+    within: float = PATIENCE,
     every: float = 0.01,
     describe: str | Callable[[], str] | None = None,
 ) -> Any:

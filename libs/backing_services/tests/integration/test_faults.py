@@ -53,7 +53,7 @@ class Client:
     async def of(cls, port: int) -> "Client":
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
-    async def hears(self, *, within: float = 5.0) -> bytes:
+    async def hears(self, *, within: float = 30.0) -> bytes:
         self.writer.write(b"hello\n")
         async with asyncio.timeout(within):
             return await self.reader.readline()

@@ -157,7 +157,7 @@ seen.touch()
         async with Supervisor() as supervisor:
             process = await supervisor.start(spec(tmp_path, dies_at_second_start))
             process.kill()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 reason = await supervisor.failure()
             assert "no such table" in str(reason)
 
@@ -207,9 +207,9 @@ async def test_the_number_of_lives_can_be_chosen(tmp_path: Path) -> None:
             process = await supervisor.start(spec(tmp_path))
             first = process.pid
             process.kill()
-            await eventually(lambda: process.pid not in {first, None}, within=5)
+            await eventually(lambda: process.pid not in {first, None})
             process.kill()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await supervisor.failure()
 
     with pytest.raises(

@@ -22,7 +22,7 @@ from outboxed.testing.topics import Topics
 from ..sample import AccountCredited
 from .conftest import Transactions, count, relay_of
 
-PATIENCE = 10
+PATIENCE = 30
 CUT = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'announcements'"
 
 

@@ -107,7 +107,7 @@ async def test_faststream_tells_of_its_client_and_of_the_tasks_that_it_cancels(o
         await eventually(lambda: bool(clients))
     finally:
         await broker.stop()
-    await asyncio.wait(running, timeout=5)
+    await asyncio.wait(running, timeout=30)
 
     assert clients == [client]
     assert [task.cancelled() for task in running] == [True]

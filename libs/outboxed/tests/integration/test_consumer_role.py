@@ -166,35 +166,35 @@ async def test_kafka_may_go_and_come_back_and_nothing_is_lost_or_done_twice(
         await own_topics.send(moved(account_id))
         await eventually(lambda: has(transactions, account_id, 1))
         own_kafka.set_down()
-        await eventually(lambda: own_role.lag is None, within=8)
+        await eventually(lambda: own_role.lag is None)
         assert own_role.contact.lost_for() > 0
         own_kafka.set_up()
         await own_topics.send(moved(account_id, "2.00"))
-        await eventually(lambda: has(transactions, account_id, 3), within=8)
-        await eventually(lambda: own_role.contact.lost_for() == 0, within=8)
+        await eventually(lambda: has(transactions, account_id, 3))
+        await eventually(lambda: own_role.contact.lost_for() == 0)
 
 
 async def test_a_consumer_that_never_found_kafka_says_so(own_role: ConsumerRole, own_kafka: MockKafka) -> None:
     own_kafka.set_down()
 
     async with running(own_role.run):
-        await eventually(lambda: own_role.contact.lost_for() > 0, within=8)
+        await eventually(lambda: own_role.contact.lost_for() > 0)
         own_kafka.set_up()
-        await eventually(lambda: own_role.contact.lost_for() == 0, within=8)
+        await eventually(lambda: own_role.contact.lost_for() == 0)
 
 
 async def test_a_consumer_without_partitions_says_that_kafka_went(
     transactions: Transactions, own_role: ConsumerRole, own_kafka: MockKafka, own_topics: Topics, account_id: UUID
 ) -> None:
     async with running(own_role.run):
-        await eventually(lambda: own_role.lag == 0, within=8)
+        await eventually(lambda: own_role.lag == 0)
         own_role._subscriber.consumer.assignment = set  # type: ignore[union-attr]  # noqa: SLF001 - it has some
         own_kafka.set_down()
-        await eventually(lambda: own_role.contact.lost_for() > 0, within=8)
+        await eventually(lambda: own_role.contact.lost_for() > 0)
         own_kafka.set_up()
-        await eventually(lambda: own_role.contact.lost_for() == 0, within=8)
+        await eventually(lambda: own_role.contact.lost_for() == 0)
         await own_topics.send(moved(account_id))  # and the client has found its way back before it is closed
-        await eventually(lambda: has(transactions, account_id, 1), within=8)
+        await eventually(lambda: has(transactions, account_id, 1))
 
 
 async def test_a_commit_that_fails_loses_nothing_and_the_next_one_makes_up_for_it(
@@ -205,7 +205,7 @@ async def test_a_commit_that_fails_loses_nothing_and_the_next_one_makes_up_for_i
         await own_topics.send(moved(account_id))
         await eventually(lambda: has(transactions, account_id, 1))
         await own_topics.send(moved(account_id, "2.00"))
-        await eventually(lambda: committed(own_topics, 2), within=8)
+        await eventually(lambda: committed(own_topics, 2))
 
     assert await balance(transactions, account_id) == 3
 
@@ -253,7 +253,7 @@ async def test_a_bad_deploy_halts_the_consumer_and_loses_nothing(
 
     started_again, _ = role_of(topics, transactions)
     async with running(started_again.run):
-        await eventually(lambda: committed(topics, 6), within=8)
+        await eventually(lambda: committed(topics, 6))
     assert await balance(transactions, account_id) == 1
 
 

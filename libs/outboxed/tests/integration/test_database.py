@@ -60,7 +60,7 @@ async def test_a_transaction_that_idles_too_long_is_ended_and_gives_its_locks_ba
     frozen = await impatient.connect()
     await frozen.execute(sa.text("lock table accounts"))
     try:
-        async with transactions.engine.begin() as successor, asyncio.timeout(2):
+        async with transactions.engine.begin() as successor, asyncio.timeout(30):
             await successor.execute(sa.text("lock table accounts"))
 
         # a client that has not yet read of its end says only that it is busy, and SQLAlchemy does not wrap that

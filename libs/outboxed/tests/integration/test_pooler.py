@@ -313,7 +313,7 @@ async def test_an_outage_behind_the_pooler_makes_no_dead_letter(start_pgbouncer:
         for _ in range(3):
             assert not await is_handled()
         server.start()
-        await eventually(is_handled, within=20)
+        await eventually(is_handled)
 
         assert await count(engine, tables.dead_letters) == 0
         assert any("server login has been failing" in each for each in said), said

@@ -92,7 +92,7 @@ async def test_an_appended_event_wakes_the_relay(
     monkeypatch.setattr(signals, "IDLE_POLL_SECONDS", 60)
     monkeypatch.setattr(signals, "POLL_SECONDS", 60)
 
-    async with asyncio.timeout(5), running(relay.run):
+    async with asyncio.timeout(30), running(relay.run):
         await append(transactions, uuid4())
         await topics.read("accounts", 1)
         await append(transactions, uuid4())

@@ -87,7 +87,7 @@ async def serving(app: App, **limits: Any) -> AsyncIterator[Connect]:
     """A function that connects; what isn't said is long."""
     chosen = HttpLimits(**{"head": LONG, "body": LONG, "unread": LONG, "keep_alive": 60, "connections": 100, **limits})
     listener = bind("127.0.0.1", 0)
-    async with asyncio.timeout(10), AsyncExitStack() as closed:
+    async with asyncio.timeout(30), AsyncExitStack() as closed:
 
         async def connect() -> Client:
             # before it is connected: a small window makes the server wait for its client soon

@@ -52,7 +52,7 @@ async def test_an_offset_out_of_range_loses_no_event_and_doubles_none(
     await commit(topics, BEYOND)
 
     async with running(role.run):
-        await eventually(lambda: _has(transactions, account_id, 3), within=8)
+        await eventually(lambda: _has(transactions, account_id, 3))
 
     assert await count(transactions.engine, tables.inbox) == 2
     assert await count(transactions.engine, tables.dead_letters) == 0
@@ -67,11 +67,11 @@ async def test_a_schema_that_changes_under_a_running_consumer_makes_no_dead_lett
     async with running(role.run):
         for number, change in enumerate(CHANGES, start=1):
             await topics.send(moved(account_id))
-            await eventually(lambda number=number: committed(topics, number), within=8)  # type: ignore[misc]
+            await eventually(lambda number=number: committed(topics, number))  # type: ignore[misc]
             async with transactions.engine.begin() as person:
                 await person.execute(sa.text(change))
         await topics.send(moved(account_id))
-        await eventually(lambda: committed(topics, len(CHANGES) + 1), within=8)
+        await eventually(lambda: committed(topics, len(CHANGES) + 1))
 
     async with transactions.engine.begin() as person:
         assert await person.scalar(sa.text("select balance from accounts")) == len(CHANGES) + 1

@@ -45,7 +45,7 @@ async def test_a_row_that_somebody_holds_is_passed_over_and_not_waited_for(
 ) -> None:
     await schedule(transactions, NewTask("call", "held"), NewTask("call", "free"))
 
-    async with transactions.engine.begin() as holder, asyncio.timeout(2):
+    async with transactions.engine.begin() as holder, asyncio.timeout(30):
         held = sa.select(tables.tasks).where(tables.tasks.c.key == "held").with_for_update()
         await holder.execute(held)
 

@@ -79,7 +79,7 @@ async def test_a_group_with_members_is_not_rewound(real_kafka_cluster: KafkaClus
     async with AIOKafkaConsumer(
         topic, bootstrap_servers=real_kafka_cluster.bootstrap_servers, group_id=group, enable_auto_commit=False
     ) as member:
-        await eventually(lambda: bool(member.assignment()), within=10)
+        await eventually(lambda: bool(member.assignment()))
 
         with pytest.raises(CommitFailedError):
             await rewind(real_kafka_cluster.bootstrap_servers, group, topics, to=datetime.now(UTC))

@@ -231,5 +231,5 @@ async def test_a_commit_that_a_single_statement_made_wakes_who_waits_for_it(tran
         waiting = woken.subscribe()
         await place(transactions, Account(uuid4()), task=NewTask("remind", str(uuid4())))
 
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             assert await waiting.wait(60)

@@ -110,7 +110,7 @@ async def test_a_consumer_without_kafka_and_database_is_live_tells_its_metrics_a
     port = free_port()
     consumer = process("consumer", port=port, DATABASE_URL=url, KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{nobody}")
     await consumer.spawn()
-    await eventually(lambda: "waiting_for_database" in consumer.output(), within=10)
+    await eventually(lambda: "waiting_for_database" in consumer.output())
 
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
         paths = ["/health/live", "/health/ready", "/metrics", "/asyncapi.json", "/api/v1/notifications"]
@@ -154,15 +154,15 @@ async def test_a_service_that_starts_before_everything_else_says_what_it_waits_f
     )
 
     await service.spawn()
-    await eventually(lambda: "waiting_for_database" in service.output(), within=10)
+    await eventually(lambda: "waiting_for_database" in service.output())
     if first == "postgresql":
         own_postgres.start()
-        await eventually(lambda: "waiting_for_kafka" in service.output(), within=10)
+        await eventually(lambda: "waiting_for_kafka" in service.output())
         own_kafka.set_up()
     else:
         own_kafka.set_up()
         own_postgres.start()
-    await eventually(lambda: len(mailbox.store) == 1, within=15, describe=service.output)
+    await eventually(lambda: len(mailbox.store) == 1, describe=service.output)
 
     told = [line for line in map(json.loads, service.output().splitlines()) if line["level"] != "info"]
     events = list(dict.fromkeys(line["event"] for line in told))  # a database that starts has more than one reason
@@ -187,7 +187,7 @@ async def test_a_worker_prunes_in_the_background(
     async def is_pruned() -> bool:
         return await SqlBackend(transactions).inbox() == {EventIdentity("/orders", "just now")}
 
-    await eventually(is_pruned, within=10)
+    await eventually(is_pruned)
 
 
 async def test_a_busy_port_is_one_clear_line(process: Start) -> None:

@@ -23,7 +23,7 @@ from outboxed.tasks import CallThread
 from ..factories import EMAIL
 from .conftest import Mailbox, mailbox_on_loopback
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 30.0  # seconds
 LOGIN: dict[str, Any] = {"username": "shop", "password": "secret"}
 
 

@@ -22,7 +22,7 @@ from backing_services.processes.temporary import TemporaryFolder
 LOOPBACK = "127.0.0.1"
 SYSTEM_PROGRAMS = "/usr/sbin"
 """Debian's place for it, which is on root's PATH only."""
-START_LIMIT = 10.0  # seconds
+START_LIMIT = 30.0  # seconds
 STOP_LIMIT = 5.0  # seconds
 POLL = 0.005  # seconds
 LISTEN_BACKLOG = "1024"

@@ -32,7 +32,7 @@ class ProcessSpec:
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: Readiness | None = None
-    ready_within: float = 15.0
+    ready_within: float = 30.0
     directory: Path | None = None
 
 

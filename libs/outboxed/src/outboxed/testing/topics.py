@@ -16,7 +16,7 @@ from outboxed.settings import KafkaSettings, parse_bootstrap_servers
 
 PARTITIONS = 4
 PREFIX = "test-"
-READ_SECONDS = 5.0
+READ_SECONDS = 20.0
 EMBEDDED: Mapping[str, Any] = {"session_timeout_ms": 2000, "fetch_max_wait_ms": 20}
 """KafkaSettings for MockKafka. The mock gives a group's partitions to the next member only after the session. It
 answers an empty fetch only after the fetch's wait, even if a record arrives meanwhile."""

@@ -408,7 +408,7 @@ async def test_on_a_running_broker_a_poisoned_record_is_kept_and_replayed_and_no
         return await sent(project, engine) == [2] and len(await letters()) == 1
 
     await broker.start()
-    await eventually(is_handled, within=15)
+    await eventually(is_handled)
     project.problems.clear()
     [letter] = await letters()
     await queue.replay(letter.id)

@@ -290,7 +290,7 @@ async def test_over_kafka_a_crash_before_the_offset_is_committed_repeats_nothing
 
         async with broker:
             await broker.start()
-            await eventually(lambda: _has(engine, until), within=10)
+            await eventually(lambda: _has(engine, until))
 
     def at(number: int) -> Any:
         return ConsumerRecord("moves", 0, 0, 0, 0, b"k", b'{"number": %d}' % number, None, 0, 0, ())

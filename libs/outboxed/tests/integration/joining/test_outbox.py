@@ -117,7 +117,7 @@ async def test_what_is_published_commits_with_the_state_and_is_sent_at_once(
             session.add(project.task(id=order_id))
             event_id = await project.outbox.publish(session, OrderPlaced(order_id=order_id))
             await session.commit()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             [record] = await topics.read("accounts", 1)
 
     headers = {name: raw.decode() for name, raw in record.headers}
@@ -258,7 +258,7 @@ async def test_a_session_that_is_not_asynchronous_publishes_and_the_relay_is_tol
             session.add(project.task(id=uuid4()))
             project.outbox.publish_sync(session, OrderPlaced(order_id=uuid4()), headers={"x": "ü"})
 
-    async with project.outbox.relay(sync_engine, topics.kafka), asyncio.timeout(5):
+    async with project.outbox.relay(sync_engine, topics.kafka), asyncio.timeout(30):
         await asyncio.sleep(0)
         await asyncio.to_thread(in_a_thread)
         [record] = await topics.read("accounts", 1)
@@ -324,7 +324,7 @@ async def test_tables_of_any_name_and_schema_are_sent_and_refused_rows_set_aside
 
     async with project.outbox.relay(engine, topics.kafka):
         await topics.read("accounts", 1)
-        await eventually(lambda: _has_one(engine, project.outbox.dead_letters), within=15)
+        await eventually(lambda: _has_one(engine, project.outbox.dead_letters))
 
     assert await _is_empty(engine, project.outbox.table)
 

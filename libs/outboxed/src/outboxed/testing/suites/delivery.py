@@ -74,7 +74,7 @@ class DeliverySuite:
         assert not await self.is_handled(transactions, event)
 
         async with running(consumer_role().run):
-            await eventually(lambda: self.is_handled(transactions, event), within=8)
+            await eventually(lambda: self.is_handled(transactions, event))
             await eventually(lambda: self._are_committed(topics, 1))
 
     async def _are_committed(self, topics: Topics, count: int) -> bool:

@@ -154,7 +154,7 @@ class RepositorySuite:
         async with transactions() as writing, transactions() as reading:
             await self.repository_of(writing).get(aggregate.id)
             self.repository_of(writing).save(changed)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(30):
                 seen = await self.repository_of(reading).find(aggregate.id)
 
         assert seen == aggregate

@@ -172,7 +172,7 @@ class Session:
 
 @asynccontextmanager
 async def tracked(
-    *participants: Participant, bus: Bus | None = None, within: float = 10.0, logs: Sequence[Path] = ()
+    *participants: Participant, bus: Bus | None = None, within: float = 30.0, logs: Sequence[Path] = ()
 ) -> AsyncIterator[Session]:
     """Act in the block; at its end the system has come to rest, and the session tells what happened.
 
