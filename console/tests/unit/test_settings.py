@@ -3,6 +3,7 @@ from outboxed.errors import ConfigurationError
 from outboxed.settings import load
 from shop_console.settings import Settings
 
+PRODUCTION = {"ENVIRONMENT": "production", "KAFKA_SECURITY_PROTOCOL": "SSL"}
 SERVICES = '{"orders": "http://127.0.0.1:8000"}'
 
 
@@ -18,8 +19,12 @@ SERVICES = '{"orders": "http://127.0.0.1:8000"}'
         ({"SERVICES": SERVICES, "HTTP_PORT": "x"}, "CONSOLE_HTTP_PORT: "),
         ({"SERVICES": SERVICES, "KAFKA_TOPIC_PREFIX": "a b"}, "CONSOLE_KAFKA_TOPIC_PREFIX: "),
         (
-            {"SERVICES": SERVICES, "ENVIRONMENT": "production", "BREAKING_URL": "http://127.0.0.1:1"},
+            {"SERVICES": SERVICES, **PRODUCTION, "BREAKING_URL": "http://127.0.0.1:1"},
             "CONSOLE_BREAKING_URL must not be set in production",
+        ),
+        (
+            {"SERVICES": SERVICES, "ENVIRONMENT": "production"},
+            "CONSOLE_KAFKA_SECURITY_PROTOCOL must be SSL or SASL_SSL in production, not PLAINTEXT",
         ),
         ({"SERVICES": SERVICES, "/PACT_BROKER_BASE_URL": "broker"}, "PACT_BROKER_BASE_URL: must be a URL"),
         (

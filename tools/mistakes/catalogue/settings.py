@@ -68,7 +68,7 @@ MISTAKES = (
         (
             Edit(
                 SERVICE,
-                r"        for name in sorted\(self\.development_only\):\n.*?\n(        if self\.kafka_security)",
+                r"        for name in sorted\(self\.development_only\):\n.*?\n(        return self\n\n    @staticmethod)",
                 r"\1",
             ),
         ),
@@ -77,7 +77,7 @@ MISTAKES = (
         "production talks to Kafka in the clear",
         "Names and addresses can be read on the way.",
         OUTBOXED,
-        (swap(SERVICE, 'if self.kafka_security_protocol in {"PLAINTEXT", "SASL_PLAINTEXT"}:', "if False:"),),
+        (swap(PROCESS, ' and self.kafka_security_protocol in {"PLAINTEXT", "SASL_PLAINTEXT"}:', " and False:"),),
     ),
     Mistake(
         "production takes the key that signs tokens in development",

@@ -87,6 +87,13 @@ class ProcessSettings(BaseSettings):
         return "SSL" in self.kafka_security_protocol and self.kafka_ssl_ca_file is None
 
     @model_validator(mode="after")
+    def _refuse_kafka_in_the_clear_in_production(self) -> Self:
+        if self.environment == "production" and self.kafka_security_protocol in {"PLAINTEXT", "SASL_PLAINTEXT"}:
+            name = self.variable("kafka_security_protocol")
+            raise ValueError(f"{name} must be SSL or SASL_SSL in production, not {self.kafka_security_protocol}")
+        return self
+
+    @model_validator(mode="after")
     def _check_authorities(self) -> Self:
         if self.trusts_the_system:
             check_system_authorities()

@@ -55,9 +55,6 @@ class ServiceSettings(ProcessSettings):
         for name in sorted(self.development_only):
             if self._secrets(getattr(self, name)) & self._secrets(type(self).model_fields[name].default):
                 raise ValueError(f"{self.variable(name)} must be set in production: its default is no secret")
-        if self.kafka_security_protocol in {"PLAINTEXT", "SASL_PLAINTEXT"}:
-            name = self.variable("kafka_security_protocol")
-            raise ValueError(f"{name} must be SSL or SASL_SSL in production, not {self.kafka_security_protocol}")
         return self
 
     @staticmethod

@@ -65,13 +65,17 @@ async def test_a_process_sends_what_others_commit_and_ends_at_sigterm(
         async with engine.begin() as connection:
             await connection.run_sync(outbox.metadata.create_all)
         process = await run(project, "shop:outbox", "--database", url, "--kafka", own_kafka.bootstrap_servers)
-        async with AsyncSession(engine) as session, session.begin():
-            await outbox.publish(session, {"a": 1})
-        await topics.read("accounts", 1, within=60)  # a new process has to import everything first
-        await engine.dispose()
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
-            assert await process.wait() == 0
+        try:
+            async with AsyncSession(engine) as session, session.begin():
+                await outbox.publish(session, {"a": 1})
+            await topics.read("accounts", 1, within=60)  # a new process has to import everything first
+            await engine.dispose()
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(30):
+                assert await process.wait() == 0
+        finally:
+            if process.returncode is None:  # the test has failed: nothing of it stays
+                process.kill()
 
 
 @pytest.mark.parametrize(
