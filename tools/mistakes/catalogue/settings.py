@@ -68,7 +68,7 @@ MISTAKES = (
         (
             Edit(
                 SERVICE,
-                r"        for name in sorted\(self\.development_only\):\n.*?\n(        return self\n\n    @staticmethod)",
+                r"        for name in sorted\(self\.development_only\):\n.*?\n(        return self\n\n    @static)",
                 r"\1",
             ),
         ),
