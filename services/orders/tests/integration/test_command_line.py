@@ -467,7 +467,11 @@ def test_a_program_knows_nothing_of_libpqs_variables(monkeypatch: pytest.MonkeyP
             "orders: OUTBOXED_FAILPOINT=relay.send:now: must be a step and a side",
         ),
         (
-            {"OUTBOXED_FAILPOINT": "relay.send:after", "ORDERS_ENVIRONMENT": "production"},
+            {
+                "OUTBOXED_FAILPOINT": "relay.send:after",
+                "ORDERS_ENVIRONMENT": "production",
+                "ORDERS_KAFKA_SECURITY_PROTOCOL": "SSL",
+            },
             "orders: OUTBOXED_FAILPOINT must not be set in production",
         ),
     ],
