@@ -270,11 +270,12 @@ async def _call(kind: TaskKind[Any], task: Task, seconds: float) -> object:
         # an event loop that is late finds the time over and the answer there: the answer counts
         for patience in (seconds, IF_THE_ANSWER_IS_THERE):
             await asyncio.wait({call}, timeout=patience)
-        if call.done():
-            return call.result()
+            if call.done():
+                return call.result()
     finally:
-        call.cancel()
-        await asyncio.wait({call})
+        if not call.done():
+            call.cancel()
+            await asyncio.wait({call})
     if call.cancelled():
         raise TimeoutError(f"no answer within {kind.limit.total_seconds():g} s")
     return call.result()
