@@ -40,6 +40,7 @@ def pages(site: Path) -> Iterator[tuple[Path, int]]:
         yield page, source.read_text().count("```mermaid\n")
 
 
+@pytest.mark.timeout(900)  # it builds the site, and opens each of its pages twice
 async def test_the_site_is_whole_without_the_internet_wide_or_narrow_light_or_dark(
     browser: Chromium, subtests: pytest.Subtests
 ) -> None:

@@ -46,9 +46,9 @@ async def test_every_new_connection_has_its_time_outs(engine: AsyncEngine, name:
 
 @pytest.fixture
 async def impatient(isolation: DatabaseIsolation, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[AsyncEngine]:
-    monkeypatch.setitem(database.SESSION_SETTINGS, "idle_in_transaction_session_timeout", "20ms")
-    monkeypatch.setitem(database.SESSION_SETTINGS, "lock_timeout", "20ms")
-    monkeypatch.setitem(database.SESSION_SETTINGS, "statement_timeout", "40ms")
+    monkeypatch.setitem(database.SESSION_SETTINGS, "idle_in_transaction_session_timeout", "100ms")
+    monkeypatch.setitem(database.SESSION_SETTINGS, "lock_timeout", "100ms")
+    monkeypatch.setitem(database.SESSION_SETTINGS, "statement_timeout", "500ms")
     engine = create_engine(isolation.url, application_name="tests")
     yield engine
     await engine.dispose()
