@@ -35,8 +35,11 @@ def database_of(url: URL) -> str | None:
 
 
 def sqlstate_of(error: object) -> str:
-    """PostgreSQL's error code, from asyncpg's error or its wrapper; empty for any other error."""
-    return str(getattr(error, "sqlstate", None) or "")
+    """PostgreSQL's error code, from a driver's error or its wrapper; empty for any other error.
+
+    asyncpg and psycopg name it `sqlstate`, psycopg2 `pgcode`.
+    """
+    return str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
 
 
 _OF_STATEMENTS = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")

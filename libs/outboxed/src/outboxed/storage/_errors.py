@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy.exc import DBAPIError, DisconnectionError, PendingRollbackError
+from sqlalchemy.exc import DataError, DBAPIError, DisconnectionError, PendingRollbackError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from outboxed._compat.sqlalchemy import error_of_asyncpg, sqlstate_of
@@ -29,6 +29,8 @@ _STATEMENT_OF_ANOTHER = ("26000", "42P05")
 _OF_THE_SESSION = ("25006", *_STATEMENT_OF_ANOTHER)
 """SQLSTATE: also a server that became a replica and takes no writes. Another session may be with another server."""
 _CLIENT = "InterfaceError", "InternalClientError"
+_VALUE_NOT_SENT = (DataError, ProgrammingError)
+"""What psycopg and psycopg2 raise without a state: of a value that has no form in SQL, before the server sees it."""
 _POOL = (PoolTimeoutError, DisconnectionError, PendingRollbackError)
 """The last one: a connection was lost earlier in the transaction, and the caller went on."""
 
@@ -66,7 +68,10 @@ def _is_of_the_connection(error: BaseException) -> bool:
         return False
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    return not sqlstate_of(_original(error)).startswith(OF_THE_ITEM)  # asyncpg's own errors have no state
+    state = sqlstate_of(_original(error))
+    if not state and isinstance(error, _VALUE_NOT_SENT):
+        return False
+    return not state.startswith(OF_THE_ITEM)  # asyncpg's own errors have no state
 
 
 def is_of_the_session(error: BaseException) -> bool:
