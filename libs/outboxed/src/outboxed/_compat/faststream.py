@@ -4,6 +4,8 @@
   A custom parser is public, but FastStream doesn't promise that handlers get the `raw_message` that the parser sets.
 - `KafkaBroker.stop()` cancels a hanging handler without waiting for its end, but the handler's transaction must end.
   Only the subscriber's `tasks` tell when a handler has ended.
+- What no policy acknowledges comes again: a message says by `committed` that it was answered for, and has its
+  `consumer`.
 - Lag comes from aiokafka's client, which FastStream offers only as `consumer` of a subscriber or of a message.
 - `process_message` lets tests feed a raw record, and a person handle a dead letter again. `broker.publish` under
   TestKafkaBroker adds headers of its own and refuses null ones. A subscriber of a broker that isn't started, as in a
@@ -12,14 +14,17 @@
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
+from faststream.message import AckStatus
 
 from outboxed.messages import Record
 
@@ -48,6 +53,21 @@ async def stop_and_wait(broker: KafkaBroker, subscriber: Subscriber) -> None:
     await broker.stop()
     if consuming:
         await asyncio.wait(consuming)
+
+
+def read_again(message: Any, records: Sequence[Any]) -> None:
+    """Let the consumer go back to the first of these records in each partition, and commit no offset behind them.
+
+    FastStream's `nack` does so, but not where the policy has acknowledged the message before its handler.
+    """
+    earliest: dict[TopicPartition, int] = {}
+    for record in records:
+        partition = TopicPartition(record.topic, record.partition)
+        earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
+    for partition, offset in earliest.items():
+        with contextlib.suppress(IllegalStateError):  # another member has the partition, and begins before them
+            message.consumer.seek(partition, offset)
+    message.committed = AckStatus.NACKED
 
 
 async def handle_again(broker: KafkaBroker, group: str, record: Record) -> bool:

@@ -61,9 +61,10 @@ class DeadLetters:
         """For `KafkaBroker(middlewares=[...])`: a record that no handler takes becomes a dead letter.
 
         Of a batch that is refused each record is handled by itself. An error of the connection to the database, OSError
-        and TimeoutError make no letter, nor does one for which `transient` is true: the subscriber's `ack_policy`
-        decides, so give it `AckPolicy.NACK_ON_ERROR`. Where handlers refuse more than twenty records of a topic within
-        a minute, and a tenth of them, no more letters are made, and the records come again until a handler takes them.
+        and TimeoutError make no letter, nor does one for which `transient` is true: the record comes again. Where
+        handlers refuse more than twenty records of a topic within a minute, and a tenth of them, no more letters are
+        made, and the records come again until a handler takes them. They do so with each `ack_policy`; only with
+        `AckPolicy.NACK_ON_ERROR` after a crash, too.
 
         Raises MissingExtraError without FastStream.
         """

@@ -30,7 +30,7 @@ class _Inbox(Protocol):
 def records_of(message: Any) -> Sequence[Any]:
     """The records of a message of FastStream, of one record of aiokafka, or of a plain id."""
     raw = getattr(message, "raw_message", message)
-    return raw if isinstance(raw, tuple) else (raw,)
+    return raw if isinstance(raw, tuple | list) else (raw,)  # TestKafkaBroker has a batch as a list
 
 
 def once(inbox: _Inbox, handler: H, *, sessions: Sessions | None, parameter: str, name: str | None) -> H:

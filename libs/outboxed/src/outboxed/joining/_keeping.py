@@ -1,6 +1,7 @@
 """A FastStream middleware: what no handler takes becomes a dead letter, and the records behind it go on."""
 
 import asyncio
+import contextlib
 import copy
 import json
 import time
@@ -11,11 +12,12 @@ from typing import Any
 
 import sqlalchemy as sa
 from faststream import BaseMiddleware
-from faststream.exceptions import IgnoredException
+from faststream.exceptions import AckMessage, IgnoredException, RejectMessage, SkipMessage
 from faststream.message import AckStatus
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from outboxed._compat.faststream import read_again
 from outboxed._last_minute import LastMinute
 from outboxed._logs import get_logger
 from outboxed.joining._handlers import records_of
@@ -29,6 +31,8 @@ AGAIN_SECONDS = 0.5
 """So long a record waits that FastStream is to give again at once."""
 UNREADABLE = (ValidationError, UnicodeDecodeError, json.JSONDecodeError)
 """Such an error says nothing of the handler: twenty of them are no bad deploy."""
+DONE = (AckMessage, RejectMessage, SkipMessage)
+"""By these a handler says that it is done with a record."""
 
 replaying: ContextVar[bool] = ContextVar("outboxed_replaying", default=False)
 """Whether this message is a dead letter that a person handles again."""
@@ -86,6 +90,15 @@ class Keeping(BaseMiddleware):
         if replaying.get():
             msg.committed = AckStatus.ACKED  # a replay moves no offset
             return await call_next(msg)
+        committed = msg.committed
+        try:
+            return await self._handled(call_next, msg)
+        except Exception as error:
+            if not isinstance(error, IgnoredException) and msg.committed == committed:
+                read_again(msg, records_of(msg))  # most of FastStream's policies would pass them by
+            raise
+
+    async def _handled(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         try:
             returned = await call_next(msg)
         except Exception as error:
@@ -101,8 +114,7 @@ class Keeping(BaseMiddleware):
         """See FastStream. What its parser can't read, such as a header that is null, never comes to `consume_scope`."""
         unread = isinstance(exc_val, Exception) and not isinstance(exc_val, IgnoredException) and not self._read
         if unread and not replaying.get() and isinstance(exc_val, Exception):
-            records = self.msg if isinstance(self.msg, tuple) else (self.msg,)
-            await self._keeper.keep(records, self._group, exc_val)
+            await self._keeper.keep(records_of(self.msg), self._group, exc_val)
             return True
         return await super().after_processed(exc_type, exc_val, exc_tb)
 
@@ -116,8 +128,8 @@ class Keeping(BaseMiddleware):
             return None
         for place in range(len(records)):
             alone = _alone(msg, place)
-            with self.context.scope("message", alone):
-                await self.consume_scope(call_next, alone)
+            with self.context.scope("message", alone), contextlib.suppress(*DONE):  # done with this one alone
+                await self._handled(call_next, alone)
         return None
 
     async def _keep(self, record: Any, error: Exception) -> None:

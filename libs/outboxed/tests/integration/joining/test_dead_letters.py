@@ -1,6 +1,6 @@
 """Dead letters in a project that has its own subscribers: what no handler takes is kept, and the rest goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import httpx
@@ -10,9 +10,10 @@ import structlog
 from backing_services.waiting import eventually
 from fastapi import FastAPI, HTTPException, Request
 from faststream import AckPolicy
-from faststream.exceptions import NackMessage
+from faststream.exceptions import AckMessage, NackMessage, RejectMessage, SkipMessage
 from faststream.kafka import KafkaBroker, TestKafkaBroker
 from outboxed import DeadLetters, Inbox, Outbox, Tasks
+from outboxed import _last_minute as last_minute
 from outboxed._last_minute import MAX_REFUSALS
 from outboxed.joining import JoinedDeadLetterQueue
 from outboxed.joining import _keeping as keeping
@@ -30,6 +31,25 @@ class Mail(BaseModel):
     number: int
 
 
+async def _nothing(_: list[Mail]) -> None: ...
+
+
+class Mended(dict[int, Exception]):
+    """Problems that are gone after so many refusals."""
+
+    left = 0
+
+    @classmethod
+    def after(cls, refusals: int, problems: dict[int, Exception]) -> "Mended":
+        mended = cls(problems)
+        mended.left = refusals
+        return mended
+
+    def get(self, number: int, default: Any = None) -> Any:
+        self.left -= 1
+        return default if self.left < 0 else super().get(number, default)
+
+
 class Project:
     """A team's tables and broker; `bad` are the numbers that its handler refuses."""
 
@@ -41,6 +61,7 @@ class Project:
         self.tasks = Tasks(metadata=self.metadata)
         self.letters = DeadLetters(metadata=self.metadata, outbox=self.outbox, tasks=self.tasks)
         self.problems: dict[int, Exception] = {}
+        self.before: Callable[[list[Mail]], Awaitable[None]] = _nothing
 
     def broker(self, engine: AsyncEngine | sa.Engine, sessions: async_sessionmaker[AsyncSession], **more: Any) -> Any:
         """With one subscriber: of single messages, or of batches with `batch=True`."""
@@ -53,6 +74,7 @@ class Project:
             await session.execute(sa.insert(self.sent).values(number=mail.number))
 
         async def note_all(mails: list[Mail], session: AsyncSession) -> None:
+            await self.before(mails)
             for mail in mails:
                 await note(mail, session)
 
@@ -206,6 +228,68 @@ async def test_a_handler_that_refuses_many_gets_them_again_instead(
 
     assert len(await kept(queue)) == MAX_REFUSALS - 1
     assert [line["event"] for line in logs if line["log_level"] == "critical"] == ["consumer_halted"]
+
+
+# FastStream says of REJECT_ON_ERROR that it is ACK
+@pytest.mark.parametrize("policy", sorted({*AckPolicy} - {AckPolicy.REJECT_ON_ERROR}))
+@pytest.mark.parametrize(("batch", "problem"), [(False, RuntimeError("a bad deploy")), (True, OSError("no route"))])
+@pytest.mark.parametrize("topics", [(TOPIC,)], indirect=True)
+async def test_what_is_no_letter_comes_again_whatever_the_subscribers_policy_is(
+    project: Project,
+    engine: AsyncEngine,
+    sessions: async_sessionmaker[AsyncSession],
+    topics: Topics,
+    monkeypatch: pytest.MonkeyPatch,
+    policy: AckPolicy,
+    problem: Exception,
+    batch: bool,
+) -> None:
+    monkeypatch.setattr(keeping, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(last_minute, "MAX_REFUSALS", 3)
+    numbers = range(6)
+    project.problems = Mended.after(8, dict.fromkeys(numbers, problem))
+    address = topics.kafka.client_options()["bootstrap_servers"]
+    more = {"topic": topics.kafka.topic(TOPIC), "group_id": topics.group, "auto_offset_reset": "earliest"}
+    broker = project.broker(engine, sessions, address=address, ack_policy=policy, batch=batch, **more)
+    await topics.send(*map(record, numbers))
+
+    async def is_everything_somewhere() -> bool:
+        letters = [int((letter.key or b"").removeprefix(b"k")) for letter in await project.letters.queue(engine).list()]
+        return sorted([*letters, *await sent(project, engine)]) == list(numbers)
+
+    await broker.start()
+    await eventually(is_everything_somewhere)
+    await broker.stop()
+
+
+@pytest.mark.parametrize("done", [AckMessage(), RejectMessage(), SkipMessage()], ids=repr)
+async def test_a_handler_that_is_done_with_one_record_of_a_batch_is_given_the_others(
+    project: Project, engine: AsyncEngine, batches: Any, queue: JoinedDeadLetterQueue, done: Exception
+) -> None:
+    project.problems = {3: RuntimeError("unlucky")}
+    asked = iter([done])
+
+    async def once_alone(mails: list[Mail]) -> None:
+        if [mail.number for mail in mails] == [1]:
+            raise next(asked)
+
+    project.before = once_alone
+    await given(batches, (record(1), record(2), record(3), record(4)))
+
+    assert await sent(project, engine) == [2, 4]
+    assert [offset for offset, _ in await kept(queue)] == [3]
+
+
+async def test_a_batch_that_faststreams_own_double_gives_is_kept_too(
+    project: Project, engine: AsyncEngine, batches: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    project.problems = {1: RuntimeError("unlucky")}
+
+    async with TestKafkaBroker(batches):
+        await batches.publish_batch({"number": 1}, {"number": 2}, topic=TOPIC)
+
+    assert await sent(project, engine) == [2]
+    assert [reason for _, reason in await kept(queue)] == ["RuntimeError: unlucky"]
 
 
 async def test_any_number_of_records_that_nobody_can_read_halts_nobody(

@@ -224,6 +224,15 @@ async def test_a_batch_handler_gets_what_is_new(
     assert await sent(engine) == [1, 2, 3]
 
 
+async def test_a_batch_that_faststreams_own_double_gives_is_handled(
+    broker: KafkaBroker, batches: list[list[int]], engine: AsyncEngine
+) -> None:
+    async with TestKafkaBroker(broker):
+        await broker.publish_batch({"number": 1}, topic="mails")
+
+    assert (batches, await sent(engine)) == ([[1]], [1])
+
+
 async def test_each_handler_handles_an_event_once(
     broker: KafkaBroker, sessions: async_sessionmaker[AsyncSession], engine: AsyncEngine
 ) -> None:
