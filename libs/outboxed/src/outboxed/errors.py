@@ -16,7 +16,7 @@ class TransientError(Exception):
 
 
 class EventTooLargeError(ValueError):
-    """An event's value is over `MAX_VALUE_BYTES`; the event was not appended."""
+    """An event's value is over `MAX_VALUE_BYTES`, or its key over `MAX_KEY_BYTES`; the event was not appended."""
 
 
 class TaskConflictError(Exception):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from outboxed.errors import EventTooLargeError, UndecodableRecordError
 from outboxed.messages import NOT_READ, Event, OutgoingRecord, Record, attributes_of, decode, encode, encode_versions
-from outboxed.messages._envelope import MAX_VALUE_BYTES
+from outboxed.messages._envelope import MAX_KEY_BYTES, MAX_VALUE_BYTES
 
 from ..sample import NOW, AccountCredited, MoneyMoved, moved, raw
 
@@ -25,7 +25,7 @@ class Renamed(Event, type="account.credited.v2", topic="accounts", key_field="ac
     account_id: UUID
 
 
-def encoded(event: AccountCredited, **changes: Any) -> OutgoingRecord:
+def encoded(event: Event, **changes: Any) -> OutgoingRecord:
     parts = {"source": "/accounts", "sequence": 3, "time": NOW, "traceparent": TRACEPARENT, **changes}
     return encode(event, **parts)
 
@@ -105,6 +105,15 @@ def test_an_event_of_512_kib_can_be_sent_and_a_larger_one_is_refused_when_it_is_
     assert len(encoded(event.model_copy(update={"owner": "a" * room})).value) == 512 * 1024
     with pytest.raises(EventTooLargeError, match="524289 bytes"):
         encoded(event.model_copy(update={"owner": "a" * (room + 1)}))
+
+
+def test_a_key_that_no_index_takes_is_refused_when_its_event_is_appended() -> None:
+    class FileStored(Event, type="file.stored.v1", topic="files", key_field="path"):
+        path: str
+
+    assert len(encoded(FileStored(path="x" * MAX_KEY_BYTES)).key) == MAX_KEY_BYTES
+    with pytest.raises(EventTooLargeError, match="has a key of 2050 bytes, the limit is 2048"):
+        encoded(FileStored(path="ü" * (MAX_KEY_BYTES // 2 + 1)))
 
 
 def test_the_limit_counts_bytes_and_not_characters() -> None:

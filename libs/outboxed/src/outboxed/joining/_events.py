@@ -1,6 +1,7 @@
 """Any event as a record: a pydantic model, a dict, a dataclass or bytes; with CloudEvents' attributes where wanted."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from outboxed.errors import EventTooLargeError
-from outboxed.messages import MAX_VALUE_BYTES, OutgoingRecord, rfc3339
+from outboxed.messages import MAX_VALUE_BYTES, OutgoingRecord, check_key, rfc3339, unstorable
 
 Topic = str | Callable[[Any], str]
 """A topic, or a rule that gives the topic of an event."""
@@ -17,6 +18,10 @@ Key = str | Callable[[Any], object]
 """The field whose value is the record's key, or a rule that gives it."""
 
 JSON, BYTES = "application/json", "application/octet-stream"
+NO_JSON = b"NaN", b"Infinity"
+"""What `to_json` writes of a number that JSON doesn't know."""
+MAX_TOPIC_CHARACTERS = 249
+"""Kafka's `Topic.validate`."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ def record_of(  # noqa: PLR0913 - a record has that many parts
     """The record of an event; without a key it goes by its id. `headers` replace ours of the same name.
 
     With a `source` it has CloudEvents' attributes. Raises ValueError for an event without a topic or a key that it
-    should have, EventTooLargeError, and pydantic's PydanticSerializationError for what isn't JSON.
+    should have, or with a part that no row can hold, TypeError for a header that is no text, EventTooLargeError, and
+    pydantic's PydanticSerializationError for what isn't JSON.
     """
     value, content_type = _body(event)
     name = address.type or type(event).__name__
@@ -76,15 +82,39 @@ def record_of(  # noqa: PLR0913 - a record has that many parts
     if traceparent:
         made["traceparent"] = traceparent
     made |= headers or {}
-    return OutgoingRecord(topic=_topic(event, address.topic, name), key=text, value=value, headers=made)
+    record = OutgoingRecord(topic=_topic(event, address.topic, name), key=text, value=value, headers=made)
+    _check(record, name)
+    return record
+
+
+def _check(record: OutgoingRecord, name: str) -> None:
+    """Refuse what PostgreSQL would refuse, and so end the caller's transaction, or what the relay could not send."""
+    for header, value in record.headers.items():
+        if not (isinstance(header, str) and isinstance(value, str)):
+            raise TypeError(f"{name}'s header {header!r} is {type(value).__name__}: headers are texts by their names")
+    parts = {"topic": record.topic, "key": record.key, **{f"header {each!r}": each for each in record.headers}}
+    parts |= {f"value of the header {each!r}": value for each, value in record.headers.items()}
+    for part, text in parts.items():
+        if problem := unstorable(text):
+            raise ValueError(f"{name}'s {part} {problem}, which PostgreSQL can't hold")
+    if len(record.topic) > MAX_TOPIC_CHARACTERS:
+        raise ValueError(f"{name}'s topic has {len(record.topic)} characters, Kafka takes {MAX_TOPIC_CHARACTERS}")
+    check_key(record.key, name)
 
 
 def _body(event: object) -> tuple[bytes, str]:
     if isinstance(event, bytes | bytearray | memoryview):
         return bytes(event), BYTES
     if dataclasses.is_dataclass(event) or isinstance(event, Mapping) or hasattr(event, "model_dump_json"):
-        return to_json(event), JSON
+        body = to_json(event)
+        if any(each in body for each in NO_JSON):
+            json.loads(body, parse_constant=_refuse_constant)
+        return body, JSON
     raise TypeError(f"an event is a pydantic model, a mapping, a dataclass or bytes, not a {type(event).__name__}")
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"an event has {constant}, which JSON doesn't know")
 
 
 def _topic(event: object, topic: Topic | None, name: str) -> str:

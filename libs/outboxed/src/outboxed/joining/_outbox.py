@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
@@ -95,7 +95,7 @@ class Outbox:
         type: str | None = None,  # noqa: A002 - CloudEvents' own word
         topic: str | None = None,
         key: object = None,
-        id: str | None = None,  # noqa: A002 - CloudEvents' own word
+        id: str | UUID | None = None,  # noqa: A002 - CloudEvents' own word
         headers: Mapping[str, str] | None = None,
     ) -> str:
         """Write an event into the session's transaction; returns its id.
@@ -103,7 +103,7 @@ class Outbox:
         The session is flushed first: so the event's place in the order of its key is that of the row that was changed.
         Raises ValueError, TypeError and EventTooLargeError for an event that can't be sent.
         """
-        event_id = id or str(uuid4())
+        event_id = str(id or uuid4())
         values = self._values(event, Address(type, topic), event_id, key=key, headers=headers)
         await (await self._committed.joined(session)).execute(self._insertion, values)
         return event_id
@@ -116,11 +116,11 @@ class Outbox:
         type: str | None = None,  # noqa: A002 - CloudEvents' own word
         topic: str | None = None,
         key: object = None,
-        id: str | None = None,  # noqa: A002 - CloudEvents' own word
+        id: str | UUID | None = None,  # noqa: A002 - CloudEvents' own word
         headers: Mapping[str, str] | None = None,
     ) -> str:
         """The same for a session that isn't asynchronous, as of Flask, a script, or a function in FastAPI's threads."""
-        event_id = id or str(uuid4())
+        event_id = str(id or uuid4())
         values = self._values(event, Address(type, topic), event_id, key=key, headers=headers)
         self._committed.joined_sync(session).execute(self._insertion, values)
         return event_id

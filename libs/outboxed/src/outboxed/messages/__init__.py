@@ -2,6 +2,7 @@
 
 from outboxed.messages._asyncapi import document
 from outboxed.messages._envelope import (
+    MAX_KEY_BYTES,
     MAX_VALUE_BYTES,
     NOT_READ,
     Attributes,
@@ -11,6 +12,7 @@ from outboxed.messages._envelope import (
     Received,
     Record,
     attributes_of,
+    check_key,
     decode,
     encode,
     encode_versions,
@@ -28,8 +30,10 @@ from outboxed.messages._events import (
     rfc3339,
 )
 from outboxed.messages._reasons import raised_at, reason_of, summary
+from outboxed.messages._storable import unstorable
 
 __all__ = [
+    "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
     "NOT_READ",
     "Amount",
@@ -48,6 +52,7 @@ __all__ = [
     "Record",
     "Timestamp",
     "attributes_of",
+    "check_key",
     "decode",
     "document",
     "encode",
@@ -56,4 +61,5 @@ __all__ = [
     "reason_of",
     "rfc3339",
     "summary",
+    "unstorable",
 ]

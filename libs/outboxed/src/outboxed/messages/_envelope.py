@@ -20,6 +20,10 @@ from outboxed.messages._reasons import summary
 MAX_VALUE_BYTES = 512 * 1024
 """Half of Kafka's default record limit, so that every outbox row can be sent."""
 
+MAX_KEY_BYTES = 2048
+"""In UTF-8. An index of the outbox has topic, key and id of a row that Kafka refused, and PostgreSQL takes 2704 bytes:
+the relay could neither keep nor send a row of a longer key."""
+
 MAX_ID_CHARACTERS = 255
 
 _IDENTIFYING = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{0,{MAX_ID_CHARACTERS}}}")
@@ -119,11 +123,12 @@ def encode(  # noqa: PLR0913 - an envelope has that many parts
     """Put an event into its envelope, under a new id unless `event_id` is given.
 
     `sequence` is the version of the aggregate after the change; `source` is a path such as `/warehouse`.
-    Raises EventTooLargeError over MAX_VALUE_BYTES.
+    Raises EventTooLargeError over MAX_VALUE_BYTES or MAX_KEY_BYTES.
     """
     value = event.model_dump_json().encode()
     if len(value) > MAX_VALUE_BYTES:
         raise EventTooLargeError(f"{event.type} of {event.key} has {len(value)} bytes, the limit is {MAX_VALUE_BYTES}")
+    check_key(event.key, event.type)
     headers = {
         "ce_specversion": "1.0",
         "ce_id": event_id or str(uuid4()),
@@ -137,6 +142,12 @@ def encode(  # noqa: PLR0913 - an envelope has that many parts
     if traceparent:
         headers["traceparent"] = traceparent
     return OutgoingRecord(topic=event.topic, key=event.key, value=value, headers=headers)
+
+
+def check_key(key: str, name: str) -> None:
+    """Raise EventTooLargeError for a key over MAX_KEY_BYTES; `name` says whose it is."""
+    if len(key) * 4 > MAX_KEY_BYTES < (size := len(key.encode())):
+        raise EventTooLargeError(f"{name} has a key of {size} bytes, the limit is {MAX_KEY_BYTES}")
 
 
 def encode_versions(

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from outboxed import _wakeups as signals
 from outboxed.errors import EventTooLargeError
 from outboxed.joining import _outbox as joining_outbox
 from outboxed.joining import _running as running
+from outboxed.messages import MAX_KEY_BYTES
 from outboxed.relay import Relay
 from outboxed.testing.topics import Topics
 from pydantic import BaseModel
@@ -327,6 +329,20 @@ async def test_tables_of_any_name_and_schema_are_sent_and_refused_rows_set_aside
         await eventually(lambda: _has_one(engine, project.outbox.dead_letters))
 
     assert await _is_empty(engine, project.outbox.table)
+
+
+async def test_a_refused_row_of_the_longest_names_is_set_aside_and_holds_up_nobody(
+    project: Project, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], topics: Topics
+) -> None:
+    """An index has both names; what repeats itself it could shorten."""
+    longest = "".join(hashlib.sha512(bytes([number])).hexdigest() for number in range(16))
+    async with sessions.begin() as session:
+        await project.outbox.publish(session, {"a": 1}, topic=f" {longest[:248]}", key=longest[:MAX_KEY_BYTES])
+        await project.outbox.publish(session, OrderPlaced(order_id=uuid4()))
+
+    async with project.outbox.relay(engine, topics.kafka):
+        await topics.read("accounts", 1)
+        await eventually(lambda: _has_one(engine, project.outbox.dead_letters))
 
 
 async def _has_one(engine: AsyncEngine, table: sa.Table) -> bool:

@@ -1,0 +1,89 @@
+"""What a project may publish; what can't become a row or a record is refused before the session hears of it."""
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from outboxed import Outbox
+from outboxed.errors import EventTooLargeError
+from outboxed.messages import MAX_KEY_BYTES
+
+
+class Kept:
+    """A transaction that keeps what is executed, on a connection that has one."""
+
+    connection = SimpleNamespace(dbapi_connection=SimpleNamespace(autocommit=False))
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+
+    def execute(self, _: Any, params: Any) -> None:
+        """Keep the parameters."""
+        self.rows.append(params)
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    value: float
+
+
+@pytest.fixture
+def session() -> Any:
+    return Kept()
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"headers": {"x": 7}}, TypeError, "header 'x' is int"),
+        ({"headers": {"x": None}}, TypeError, "header 'x' is NoneType"),
+        ({"headers": {"x": b"raw"}}, TypeError, "header 'x' is bytes"),
+        ({"headers": {7: "x"}}, TypeError, "header 7"),
+        ({"headers": {"x": "a\0b"}}, ValueError, "value of the header 'x' has a NUL"),
+        ({"headers": {"a\0b": "x"}}, ValueError, "has a NUL"),
+        ({"headers": {"x": "\ud800"}}, ValueError, "a lone surrogate"),
+        ({"key": "a\0b"}, ValueError, "key has a NUL"),
+        ({"key": "\ud800"}, ValueError, "key has a lone surrogate"),
+        ({"topic": "a\0b"}, ValueError, "topic has a NUL"),
+        ({"topic": "x" * 250}, ValueError, "topic has 250 characters"),
+        ({"type": "a\0b"}, ValueError, "ce_type"),
+        ({"id": "a\0b"}, ValueError, "ce_id"),
+        ({"key": "x" * (MAX_KEY_BYTES + 1)}, EventTooLargeError, "key of 2049 bytes, the limit is 2048"),
+        ({"key": "ü" * (MAX_KEY_BYTES // 2 + 1)}, EventTooLargeError, "key of 2050 bytes"),
+        ({"event": {"value": float("nan")}}, ValueError, "NaN, which JSON doesn't know"),
+        ({"event": Measured(float("-inf"))}, ValueError, "-Infinity, which JSON doesn't know"),
+    ],
+)
+def test_what_cannot_be_a_record_is_refused_and_the_transaction_hears_nothing(
+    session: Any, given: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    outbox = Outbox(source="/shop", topic="orders")
+
+    with pytest.raises(error, match=says):
+        outbox.publish_sync(session, **{"event": {"a": 1}, "key": "7", **given})
+
+    assert session.rows == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"key": "x" * MAX_KEY_BYTES},
+        {"key": ""},
+        {"topic": "x" * 249},
+        {"event": {"text": "NaN and Infinity"}},
+        {"headers": {"ä": "ü", "": ""}},
+    ],
+)
+def test_what_looks_odd_and_can_be_a_record_is_taken(session: Any, given: dict[str, Any]) -> None:
+    Outbox(source="/shop", topic="orders").publish_sync(session, **{"event": {"a": 1}, "key": "7", **given})
+
+    assert len(session.rows) == 1
+
+
+def test_an_id_may_be_a_uuid(session: Any) -> None:
+    published = Outbox(source="/shop", topic="orders").publish_sync(session, {"a": 1}, id=UUID(int=7))
+
+    assert published == str(UUID(int=7)) == session.rows[0]["new_headers"][0]["ce_id"]
