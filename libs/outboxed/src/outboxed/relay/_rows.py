@@ -84,11 +84,12 @@ class _Statements:
         of_the_table = sa.literal_column(f"('{name}'::regclass::oid::bigint - 2147483648)::int", sa.Integer)
         is_the_default = (outbox.name, outbox.schema) == (tables.outbox.name, None)
         ids: tuple[Any, ...] = (LOCK_ID,) if is_the_default else (OTHER_LOCKS, of_the_table)
-        sequence = sa.Table(f"{outbox.name}_id_seq", sa.MetaData(), schema=outbox.schema)  # as PostgreSQL names it
+        # not by its name: a table that was renamed keeps its sequence, and the next one of the old name gets another
+        sequence = f"pg_get_serial_sequence('{name}', 'id')::regclass"
         return sa.select(
             sa.func.pg_try_advisory_xact_lock(*ids),
             sa.exists().where(outbox.c.retry_at.is_not(None)),
-            sa.literal_column(f"(select last_value from {named(sequence)})", sa.BigInteger),  # noqa: S608 - quoted
+            sa.literal_column(f"coalesce(pg_sequence_last_value({sequence}), 0)", sa.BigInteger),
         )
 
     def behind(self, *, refused_alone: bool = False) -> sa.ColumnElement[bool]:

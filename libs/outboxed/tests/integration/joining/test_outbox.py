@@ -345,6 +345,29 @@ async def test_a_refused_row_of_the_longest_names_is_set_aside_and_holds_up_nobo
         await eventually(lambda: _has_one(engine, project.outbox.dead_letters))
 
 
+async def test_a_table_that_was_renamed_is_sent_and_so_is_the_next_one_of_its_name(
+    project: Project, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], topics: Topics
+) -> None:
+    """Its sequence keeps the old name, and the next table's sequence gets a number behind it."""
+    renamed = Outbox(table="former_outbox", topic="moves")
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("alter table outboxed_outbox rename to former_outbox"))
+        for index in ("free", "held"):
+            await connection.execute(sa.text(f"drop index outboxed_outbox_{index}"))
+        await connection.execute(sa.text("alter table former_outbox drop constraint pk_outboxed_outbox"))
+        await connection.run_sync(project.metadata.create_all)
+    async with sessions.begin() as session:
+        await renamed.publish(session, {"a": 1})
+        await project.outbox.publish(session, OrderPlaced(order_id=uuid4()))
+
+    async with renamed.relay(engine, topics.kafka):
+        await topics.read("moves", 1)
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("drop table former_outbox"))
+    async with project.outbox.relay(engine, topics.kafka):
+        await topics.read("accounts", 1)
+
+
 async def _has_one(engine: AsyncEngine, table: sa.Table) -> bool:
     return len(await rows(engine, table)) == 1
 
