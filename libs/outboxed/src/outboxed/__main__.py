@@ -17,6 +17,7 @@ from outboxed._extras import MissingExtraError
 from outboxed._printable import edit_of, lines_of, object_of, position, printable, text_of
 from outboxed.errors import ConfigurationError
 from outboxed.joining import DeadLetters, JoinedDeadLetterQueue, Outbox
+from outboxed.settings import parse_bootstrap_servers
 from outboxed.storage import DeadLetterError, is_transient, reason_of
 
 DATABASE, KAFKA = "DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS"
@@ -81,6 +82,10 @@ def _add_letter_commands(letters: argparse.ArgumentParser) -> None:
 def _run_relay(arguments: argparse.Namespace) -> None:
     if not arguments.kafka:
         _refuse(f"give --kafka, or set {KAFKA}")
+    try:
+        parse_bootstrap_servers(arguments.kafka)
+    except ValueError as error:
+        _refuse(f"Kafka's address {error}")
     outbox = _named(arguments.outbox, Outbox)  # whose module may set a provider of its own
     with exported_spans("outboxed-relay"):
         asyncio.run(_relay(outbox, arguments.database, arguments.kafka))

@@ -1,6 +1,6 @@
 """The outbox of a project of one's own: published in its own transactions, sent by a relay beside it."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from outboxed.joining._running import (
     in_background,
 )
 from outboxed.relay import KafkaClient, Relay
+from outboxed.settings import parse_bootstrap_servers
 from outboxed.storage import insertion_into, rows_of, tables
 
 C = TypeVar("C", bound=type)
@@ -28,14 +29,28 @@ C = TypeVar("C", bound=type)
 class _Servers:
     """Kafka by its addresses; `options` are those of `aiokafka.AIOKafkaProducer`."""
 
-    addresses: str
+    addresses: Sequence[str]
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def topic(self, name: str) -> str:
         return name
 
     def client_options(self) -> dict[str, Any]:
-        return {"bootstrap_servers": self.addresses, **self.options}
+        return {"bootstrap_servers": list(self.addresses), **self.options}
+
+
+def _client(kafka: KafkaClient | str | Sequence[str], options: Mapping[str, Any]) -> KafkaClient:
+    if not isinstance(kafka, str | Sequence):
+        if options:
+            raise TypeError(f"{', '.join(options)}: a KafkaClient has its options itself")
+        return kafka
+    if "bootstrap_servers" in options:
+        raise TypeError("bootstrap_servers: the relay's second argument says where Kafka is")
+    try:
+        addresses = parse_bootstrap_servers(kafka if isinstance(kafka, str) else ",".join(kafka))
+    except ValueError as error:
+        raise ValueError(f"Kafka's address {error}") from None
+    return _Servers(addresses, options)
 
 
 class Outbox:
@@ -141,18 +156,23 @@ class Outbox:
         return rows_of([record])
 
     @asynccontextmanager
-    async def relay(self, engine: AnyEngine, kafka: KafkaClient | str, **options: Any) -> AsyncIterator[None]:
+    async def relay(
+        self, engine: AnyEngine, kafka: KafkaClient | str | Sequence[str], **options: Any
+    ) -> AsyncIterator[None]:
         """Send what was committed while the block runs, as in an app's lifespan.
 
         Any number of processes may do so: one at a time sends, and the others stand by. `engine` is the project's own;
         of one that isn't asynchronous, and of a URL, the relay makes an asynchronous one by asyncpg, which comes with
         `outboxed[asyncpg]` (else MissingExtraError, a ModuleNotFoundError, says so). `kafka` is
-        `host:port,...`, and `options` are those of `aiokafka.AIOKafkaProducer`, such as `security_protocol`.
+        `host:port,...`, and `options` are those of `aiokafka.AIOKafkaProducer`, such as `security_protocol`. The relay
+        has some of its own, such as `acks`. Raises ValueError for a wrong address, and TypeError for an option that
+        aiokafka doesn't know or the relay doesn't take.
 
         No error ends the block. One that nobody foresaw is logged, and the relay begins again after five seconds.
         """
-        servers = _Servers(kafka, options) if isinstance(kafka, str) else kafka
+        client = _client(kafka, options)
         async with asynchronous(engine) as own:
-            relay = Relay(own, servers, self._committed.wakeup, outbox=self.table, letters=self.dead_letters)
+            relay = Relay(own, client, self._committed.wakeup, outbox=self.table, letters=self.dead_letters)
+            await relay.check()
             async with in_background(relay, self._committed, name="relay"):
                 yield

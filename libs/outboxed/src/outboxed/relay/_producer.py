@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -19,6 +19,21 @@ REQUEST_SECONDS = 3.0
 """aiokafka tries a batch again for so long, then one last time; after that the batch has an outcome."""
 FOUND_SECONDS = 1.0
 """So long a topic's partitions are taken to be what they were. A question costs as much as ten rows."""
+OWN_OPTIONS: Mapping[str, Any] = {
+    "acks": "all",
+    "linger_ms": 0,
+    "max_batch_size": 4 * WINDOW,  # we end our batches ourselves
+    "request_timeout_ms": int(REQUEST_SECONDS * 1000),
+}
+NOT_OURS = (
+    *OWN_OPTIONS,
+    # an idempotent producer can't go on after a refused batch, and no row is sent in a transaction of Kafka's
+    *("enable_idempotence", "transactional_id", "transaction_timeout_ms"),
+    # a row has its bytes and its partition already
+    *("key_serializer", "value_serializer", "partitioner"),
+    "loop",
+)
+"""Options of aiokafka's producer that a relay doesn't take."""
 _NEVER: tuple[float, Sequence[TopicPartition]] = float("-inf"), ()
 
 Outcome = tuple[Batch, BaseException | None]
@@ -58,6 +73,17 @@ class BatchProducer:
     def is_waiting(self) -> bool:
         """Whether Kafka owes an answer to a batch or to a question about a topic."""
         return bool(self._sent or self._lookups)
+
+    async def check(self) -> None:
+        """Look at the client's options, without a connection.
+
+        Raises TypeError for one that aiokafka doesn't know or a relay doesn't take, and what aiokafka raises for a
+        value.
+        """
+        for name in NOT_OURS:
+            if name in self._kafka.client_options():
+                raise TypeError(f"a relay doesn't take the option {name}: leave it out")
+        await close_without_flushing(self._made(), within=CLOSE_SECONDS)
 
     async def locate(
         self, topics: Collection[str], *, within: float
@@ -164,19 +190,16 @@ class BatchProducer:
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is not None:
             return self._producer
-        producer = AIOKafkaProducer(
-            **self._kafka.client_options(),
-            acks="all",
-            linger_ms=0,
-            max_batch_size=4 * WINDOW,  # we end our batches ourselves
-            request_timeout_ms=int(REQUEST_SECONDS * 1000),
-        )
+        producer = self._made()
         try:
             await start_or_close(producer, within=START_SECONDS, close_within=CLOSE_SECONDS)
         except TimeoutError:
             raise KafkaTimeoutError("no broker answers") from None
         self._producer = producer
         return producer
+
+    def _made(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(**self._kafka.client_options(), **OWN_OPTIONS)
 
     def _take_outcomes(self) -> Iterator[Outcome]:
         for partition, (batch, future, span) in list(self._sent.items()):

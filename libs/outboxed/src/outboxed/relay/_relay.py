@@ -82,6 +82,10 @@ class Relay:
         self._look_at = self._release_at = self._start_at = clock()
         self._had_answers = self._is_quiet = False
 
+    async def check(self) -> None:
+        """Raises TypeError or ValueError for options of Kafka's client that no producer takes."""
+        await self._producer.check()
+
     async def run(self, stop: Stop) -> None:
         """Send until `stop`; a repeated error is logged once."""
         said = ""

@@ -85,7 +85,8 @@ async def test_a_process_sends_what_others_commit_and_ends_at_sigterm(
         (("shop:outbox", "--database", "postgresql://h/d"), "outboxed: give --kafka, or set KAFKA_BOOTSTRAP_SERVERS"),
         (("shop:nothing", "--database", "x", "--kafka", "y"), "outboxed: shop:nothing: there is no Outbox"),
         (("shops:outbox", "--database", "x", "--kafka", "y"), "outboxed: shops:outbox: No module named 'shops'"),
-        (("shop:outbox", "--database", "x", "--kafka", "y"), "outboxed: "),
+        (("shop:outbox", "--database", "x", "--kafka", "y"), "outboxed: the database's URL: "),
+        (("shop:outbox", "--database", "x", "--kafka", "y:z"), "outboxed: Kafka's address must be host:port"),
     ],
 )
 async def test_a_wrong_argument_is_one_line(project: Path, arguments: tuple[str, ...], line: str) -> None:

@@ -24,6 +24,7 @@ from outboxed.joining import _outbox as joining_outbox
 from outboxed.joining import _running as running
 from outboxed.messages import MAX_KEY_BYTES
 from outboxed.relay import Relay
+from outboxed.settings import KafkaSettings
 from outboxed.testing.topics import Topics
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import (
@@ -438,6 +439,42 @@ async def test_a_relay_whose_tables_are_not_there_yet_begins_when_they_are(
         async with sessions.begin() as session:
             await project.outbox.publish(session, OrderPlaced(order_id=uuid4()))
         await topics.read("accounts", 1)
+
+
+@pytest.mark.parametrize(
+    ("kafka", "options", "says"),
+    [
+        ("kafka:x", {}, "Kafka's address must be host:port"),
+        ("", {}, "Kafka's address"),
+        (["a:9092", "kafka://b:9092"], {}, "Kafka's address must be host:port"),
+        ("kafka:9092", {"acks": "all"}, "doesn't take the option acks"),
+        ("kafka:9092", {"enable_idempotence": True}, "doesn't take the option enable_idempotence"),
+        ("kafka:9092", {"bootstrap_servers": "b:9092"}, "second argument says where Kafka is"),
+        ("kafka:9092", {"security_protocl": "SSL"}, "unexpected keyword argument 'security_protocl'"),
+        ("kafka:9092", {"security_protocol": "TLS"}, "security_protocol"),
+        (KafkaSettings(("kafka:9092",)), {"client_id": "shop"}, "client_id: a KafkaClient has its options"),
+    ],
+)
+async def test_an_address_or_an_option_that_no_relay_could_use_is_refused_at_once(
+    project: Project, engine: AsyncEngine, kafka: Any, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=says):
+        async with project.outbox.relay(engine, kafka, **options):
+            pass
+
+
+@pytest.mark.parametrize("options", [{}, {"compression_type": "gzip", "client_id": "shop"}])
+async def test_a_relay_takes_kafkas_addresses_as_a_text_or_a_list_and_aiokafkas_options(
+    project: Project, engine: AsyncEngine, topics: Topics, options: dict[str, Any]
+) -> None:
+    async with AsyncSession(engine) as session, session.begin():
+        await project.outbox.publish(session, {"a": 1}, topic=topics.kafka.topic("accounts"))
+    addresses = topics.kafka.client_options()["bootstrap_servers"]
+
+    async with project.outbox.relay(engine, addresses if options else ",".join(addresses), **options):
+        [record] = await topics.read("accounts", 1)
+
+    assert record.value == b'{"a":1}'
 
 
 async def test_a_relay_that_ends_by_an_error_nobody_foresaw_is_logged_and_begins_again(
