@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -162,16 +162,32 @@ class Tasks:
             yield
 
     async def run_due(self, engine: AnyEngine, sessions: Sessions | None = None) -> int:
-        """Do each task once that is due now, and return their number: for tests, and for a cron job."""
-        async with self._worker(engine, sessions) as worker:
-            return await worker.run_due()
+        """Do each task once that is due now, one after the other: for tests, and for a cron job. Returns their number.
+
+        What fails, and what a task schedules, is for the next time.
+        """
+        async with asynchronous(engine) as own:
+            async with own.connect() as connection:
+                due_by = (await connection.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
+            # one at a time: the lease of one that waits for others would end
+            kinds = [replace(kind, concurrency=1) for kind in self._kinds.values()]
+            queue = SqlTaskQueue(own, Clock(), self._statements, due_by=due_by)
+            worker = self._worker_of(kinds, queue, sessions or _sessions_on(engine, own))
+            number = 0
+            while done := await worker.run_due():
+                number += done
+            return number
 
     @asynccontextmanager
     async def _worker(self, engine: AnyEngine, sessions: Sessions | None) -> "AsyncIterator[Worker[_Joined]]":
         async with asynchronous(engine) as own:
             queue = SqlTaskQueue(own, Clock(), self._statements)
-            transactions = _Transactions(opener_of(sessions or _sessions_on(engine, own)))
-            yield Worker(list(self._kinds.values()), queue, transactions, self._committed.wakeup)
+            yield self._worker_of(list(self._kinds.values()), queue, sessions or _sessions_on(engine, own))
+
+    def _worker_of(
+        self, kinds: "Sequence[TaskKind[_Joined]]", queue: SqlTaskQueue, sessions: Sessions
+    ) -> "Worker[_Joined]":
+        return Worker(kinds, queue, _Transactions(opener_of(sessions)), self._committed.wakeup)
 
     def scheduling(self, tasks: Sequence[tuple[NewTask, str | None]]) -> Steps[None]:
         """The statements that schedule tasks, each with its trace."""
@@ -243,12 +259,16 @@ def _sessions_on(engine: AnyEngine, own: AsyncEngine) -> Sessions:
 
 
 def _as_async(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """A `def` runs in a thread."""
-    if inspect.iscoroutinefunction(function):
+    """A `def` runs in a thread; where it returns something to wait for, that is awaited here.
+
+    Such a one is what a decorator makes of an `async def`, or a lambda that calls one.
+    """
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 - an object's own
         return function
 
     async def called(*args: Any) -> Any:
-        return await asyncio.to_thread(function, *args)
+        returned = await asyncio.to_thread(function, *args)
+        return await returned if inspect.isawaitable(returned) else returned
 
     return called
 

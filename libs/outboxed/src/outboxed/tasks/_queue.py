@@ -140,12 +140,15 @@ _SHORTER = "500ms"
 _LETTER = ("source", "topic", "key", "value", "headers", "reason", "failed_at")
 
 
-def _claim(table: sa.Table) -> ReturningUpdate[Any]:
+_DUE_BY = sa.bindparam("due_by", type_=sa.DateTime(timezone=True))
+
+
+def _claim(table: sa.Table, due_by: sa.ColumnElement[datetime] | sa.ScalarSelect[datetime]) -> ReturningUpdate[Any]:
     older = table.alias("older")
     behind = sa.exists().where(older.c.task_group == table.c.task_group, older.c.id < table.c.id)
     due = (
         sa.select(table.c.id)
-        .where(table.c.kind == sa.bindparam("of_kind"), table.c.due_at <= _NOW)
+        .where(table.c.kind == sa.bindparam("of_kind"), table.c.due_at <= due_by)
         .where(sa.or_(table.c.leased_until.is_(None), table.c.leased_until <= _NOW))
         .where(sa.or_(table.c.task_group.is_(None), ~behind))
         .order_by(table.c.due_at)
@@ -197,7 +200,8 @@ class TaskStatements:
     """What is done with tasks and their dead letters; the statements are made once for a table."""
 
     def __init__(self, table: sa.Table, dead_letters: sa.Table) -> None:
-        self.claim = Statement(_claim(table))
+        self.claim = Statement(_claim(table, _NOW))
+        self.claim_due_by = Statement(_claim(table, _DUE_BY))
         self.next_due_in = Statement(_next_due_in(table))
         self.delete = Statement(_delete(table))
         self.delete_many = Statement(_delete_many(table))
@@ -217,19 +221,28 @@ class InTransaction(Locks, Protocol):
 
 
 class SqlTaskQueue:
-    """The tasks table; every time is computed in SQL."""
+    """The tasks table; every time is computed in SQL. With `due_by` only what was due by then is claimed."""
 
-    def __init__(self, engine: AsyncEngine, clock: Clock, statements: TaskStatements = _OF_THE_SERVICE) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        clock: Clock,
+        statements: TaskStatements = _OF_THE_SERVICE,
+        *,
+        due_by: datetime | None = None,
+    ) -> None:
         self._engine = single_statements(engine)
         self._clock = clock
         self._statements = statements
+        self._claim = statements.claim if due_by is None else statements.claim_due_by
+        self._due_by = {} if due_by is None else {"due_by": due_by}
 
     @failpoint("task.claim")
     async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
         """See TaskQueue."""
-        values = {"of_kind": kind, "most": limit, "lease": lease, "offset": self._clock.offset}
+        values = {"of_kind": kind, "most": limit, "lease": lease, "offset": self._clock.offset, **self._due_by}
         async with self._engine.begin() as connection:
-            rows = await self._statements.claim.mappings(connection, values)
+            rows = await self._claim.mappings(connection, values)
         return [_task(row) for row in sorted(rows, key=lambda row: row["id"])]
 
     async def next_due_in(self, kind: str) -> float:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from outboxed import Outbox, Tasks
 from outboxed.errors import TaskConflictError
 from outboxed.joining import _running as running
 from outboxed.tasks import Task, Worker
+from outboxed.tasks import _queue as queue
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
@@ -137,8 +139,75 @@ async def test_tasks_of_a_group_are_done_one_after_the_other(project: Project, e
     project.tasks.call("mail")(project.answered)
     await scheduled(project, engine, "a", "b", group="ada")
 
-    assert [await project.tasks.run_due(engine) for _ in range(3)] == [1, 1, 0]
+    assert [await project.tasks.run_due(engine) for _ in range(2)] == [2, 0]
     assert [task.key for task in project.calls] == ["a", "b"]
+
+
+async def test_all_that_is_due_is_done_once_however_much_it_is(project: Project, engine: AsyncEngine) -> None:
+    project.tasks.call("mail", record=project.noted, concurrency=2)(project.answered)
+    await scheduled(project, engine, *map(str, range(5)))
+
+    assert await project.tasks.run_due(engine) == 5
+    assert sorted(task.key for task in project.calls) == list("01234")
+
+
+async def test_what_a_task_schedules_and_what_fails_is_for_the_next_time(
+    project: Project, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "FIRST_BACKOFF", 0.0)
+    project.problem = RefusedError()
+    project.tasks.call("mail")(project.answered)
+    due: list[str] = []
+
+    @project.tasks.deadline("again")
+    async def again(task: Task, session: AsyncSession) -> None:
+        due.append(task.key)
+        await project.tasks.schedule(session, "again", key=task.key)
+
+    await scheduled(project, engine, "a")
+    async with AsyncSession(engine) as session, session.begin():
+        await project.tasks.schedule(session, "again", key="b")
+
+    assert [await project.tasks.run_due(engine) for _ in range(2)] == [2, 2]
+    assert (len(project.calls), due) == (2, ["b", "b"])
+
+
+class Gateway:
+    """Has a call as an object, as a client of somebody's may be."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+
+    async def __call__(self, task: Task) -> str:
+        return await self.project.answered(task)
+
+
+def decorated(call: Callable[[Task], Any]) -> Callable[[Task], Any]:
+    """What a decorator that knows nothing of `async` makes of a function."""
+
+    def wrapper(task: Task) -> Any:
+        return call(task)
+
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        Gateway,
+        lambda project: decorated(project.answered),
+        lambda project: partial(Gateway.__call__, Gateway(project)),
+    ],
+    ids=["an object", "a decorated function", "a part of a function"],
+)
+async def test_a_call_that_is_awaited_may_look_like_none(
+    project: Project, engine: AsyncEngine, call: Callable[[Project], Callable[[Task], Any]]
+) -> None:
+    project.tasks.call("mail", record=project.noted)(call(project))
+    await scheduled(project, engine, "a")
+
+    assert await project.tasks.run_due(engine) == 1
+    assert await column(engine, project.sent.c.receipt) == ["a to ada"]
 
 
 async def test_a_call_that_fails_comes_again_and_what_was_written_with_it_is_gone(
