@@ -1,16 +1,16 @@
 """The inbox of a project of one's own: a FastStream handler takes effect once in its database."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 from outboxed.joining._handlers import Sessions, once, records_of
+from outboxed.joining._running import AnyEngine, Committed, asynchronous, in_background
 from outboxed.messages import EventIdentity
 from outboxed.storage import Clock, InboxStatements, Pruner, Retention, run_steps, run_steps_sync, tables
 
@@ -79,16 +79,16 @@ class Inbox:
         return bool(self.new_sync(session, records_of(message), name))
 
     @asynccontextmanager
-    async def pruned(self, engine: AsyncEngine, *, keep: timedelta = KEEP) -> AsyncIterator[None]:
-        """Forget what was handled before `keep`, each minute while the block runs, as in an app's lifespan."""
-        committed = engine.execution_options(isolation_level="READ COMMITTED")
-        pruner, stop = Pruner(committed, Clock(), own=[Retention(self.table, "handled_at", keep)]), asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(pruner.run(stop))
-            try:
+    async def pruned(self, engine: AnyEngine, *, keep: timedelta = KEEP) -> AsyncIterator[None]:
+        """Forget what was handled before `keep`, each minute while the block runs, as in an app's lifespan.
+
+        `engine` is as for `Outbox.relay`. No error ends the block. One that nobody foresaw is logged, and pruning
+        begins again after five seconds.
+        """
+        async with asynchronous(engine) as own:
+            pruner = Pruner(own, Clock(), own=[Retention(self.table, "handled_at", keep)])
+            async with in_background(pruner, Committed(), name="pruner"):
                 yield
-            finally:
-                stop.set()
 
     def identity_of(self, record: Any, name: str) -> EventIdentity:
         """What the inbox knows a record by, for the handler `name`."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -38,6 +39,9 @@ OWN_RETENTIONS = (
 
 class Pruner:
     """Prunes beside the worker; several pruners at once do no harm."""
+
+    grace: ClassVar[float] = 1.0
+    """Seconds for the current step to end after `stop`."""
 
     def __init__(
         self,

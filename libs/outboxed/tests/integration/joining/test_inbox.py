@@ -12,7 +12,8 @@ from backing_services.waiting import eventually
 from faststream import AckPolicy, Depends
 from faststream.kafka import KafkaBroker, KafkaMessage, TestKafkaBroker
 from outboxed import Inbox
-from outboxed.storage import tables
+from outboxed.joining import _running as running
+from outboxed.storage import Pruner, tables
 from outboxed.testing.topics import Topics
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -356,6 +357,41 @@ async def test_what_is_older_than_its_time_is_forgotten(
 
     async with INBOX.pruned(engine):
         await eventually(lambda: _claimed(engine, 1))
+
+
+async def test_a_project_with_a_sync_engine_forgets_too(
+    sync_engine: sa.Engine, sync_sessions: sessionmaker[Session], engine: AsyncEngine
+) -> None:
+    with sync_sessions.begin() as session:
+        INBOX.claim_sync(session, "old", name="send")
+        session.execute(sa.update(INBOX.table).values(handled_at=sa.text("now() - interval '15 days'")))
+
+    async with INBOX.pruned(sync_engine):
+        await eventually(lambda: _claimed(engine, 0))
+
+
+async def test_an_error_of_the_pruning_is_logged_and_does_not_end_the_app(
+    engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "AGAIN_SECONDS", 0.01)
+    errors = iter([RuntimeError("unforeseen")])
+    prune = Pruner.prune
+
+    async def fail_once(pruner: Pruner) -> int:
+        for error in errors:
+            raise error
+        return await prune(pruner)
+
+    monkeypatch.setattr(Pruner, "prune", fail_once)
+    async with sessions.begin() as session:
+        await INBOX.claim(session, "old", name="send")
+        await session.execute(sa.update(INBOX.table).values(handled_at=sa.text("now() - interval '15 days'")))
+
+    with structlog.testing.capture_logs() as logs:
+        async with INBOX.pruned(engine):
+            await eventually(lambda: _claimed(engine, 0))
+
+    assert [(line["event"], line["error"]) for line in logs] == [("pruner_ended", "RuntimeError('unforeseen')")]
 
 
 async def _claimed(engine: AsyncEngine, number: int) -> bool:
