@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from faststream.kafka import KafkaBroker, TestKafkaBroker
 from outboxed.testing.records import consumer_record
+from sqlalchemy.orm import Session
 
 from libs.backing_services.tests.canary import canary
 
@@ -182,3 +183,10 @@ def test_alembic_works_on_one_thing_a_process() -> None:
 
     with pytest.raises(KeyError), first, second:
         pass
+
+
+@canary("sqlalchemy", breaks="no listener of a session can publish", mend="outboxed/_compat/sqlalchemy.py")
+def test_sqlalchemy_tells_that_a_session_is_being_flushed() -> None:
+    session: Any = Session()
+
+    assert session._flushing is False  # noqa: SLF001 - whether it's there is the point

@@ -9,6 +9,7 @@
   `_rows`, the dialect's `_invalidate_schema_cache`, and the connection's `_handle_dbapi_exception`, `dispatch` and
   `_echo`; of the driver's connection `isolation_level`, `readonly`,
   `deferrable`, `autocommit` and `_execute_mutex`.
+- A session that is being flushed can't be flushed, and nothing public says that it is. Used: `Session._flushing`.
 - The lowest versions leave the database's name in a URL as it's written, the newest decode it.
 """
 
@@ -20,6 +21,7 @@ from urllib.parse import unquote
 import sqlalchemy as sa
 from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import Session
 
 DECODES_NAMES = make_url("postgresql:///a%2Fb").database == "a/b"
 
@@ -40,6 +42,12 @@ def sqlstate_of(error: object) -> str:
     asyncpg and psycopg name it `sqlstate`, psycopg2 `pgcode`.
     """
     return str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
+
+
+def is_flushing(session: Session) -> bool:
+    """Whether one of its listeners asks, such as `before_flush` or `after_flush`."""
+    inside: Any = session
+    return bool(inside._flushing)  # noqa: SLF001 - see above
 
 
 _OF_STATEMENTS = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 
+from outboxed._compat.sqlalchemy import is_flushing
 from outboxed._logs import get_logger
 from outboxed._stopping import Stop, at_most, shielded, turns_until
 from outboxed._wakeups import Wakeup
@@ -51,10 +52,11 @@ class Committed:
         return own
 
     def joined_sync(self, session: SyncTransaction) -> Session | sa.Connection:
-        """The same for a session that isn't asynchronous."""
+        """The same for a session that isn't asynchronous; also for its listeners while it is being flushed."""
         own: Session | sa.Connection = session() if isinstance(session, scoped_session) else session
         if isinstance(own, Session):
-            own.flush()
+            if not is_flushing(own):
+                own.flush()
             self._tell_after(own)
         return own
 

@@ -280,6 +280,27 @@ def test_a_scoped_session_that_is_not_asynchronous_publishes_too(project: Projec
     assert found == 1
 
 
+@pytest.mark.parametrize("hook", ["before_flush", "after_flush", "after_flush_postexec", "before_commit"])
+async def test_what_a_listener_of_the_session_publishes_commits_with_it_and_is_sent(
+    project: Project, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], topics: Topics, hook: str
+) -> None:
+    """As projects do that collect the events of their aggregates."""
+    events = [OrderPlaced(order_id=uuid4())]
+
+    def publish_all(session: Session, *_: Any) -> None:
+        while events:
+            project.outbox.publish_sync(session, events.pop())
+
+    async with project.outbox.relay(engine, topics.kafka):
+        async with sessions() as session:
+            sa.event.listen(session.sync_session, hook, publish_all)
+            session.add(project.task(id=uuid4()))
+            await session.commit()
+        [record] = await topics.read("accounts", 1)
+
+    assert json.loads(record.value)["total"] == 1
+
+
 async def test_the_relay_runs_on_psycopg_too(project: Project, url: str, topics: Topics) -> None:
     engine = create_async_engine(sync_url(url, "psycopg"))
     async with project.outbox.relay(engine, topics.kafka):
