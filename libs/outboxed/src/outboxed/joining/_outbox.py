@@ -20,7 +20,7 @@ from outboxed.joining._running import (
 )
 from outboxed.relay import KafkaClient, Relay
 from outboxed.settings import parse_bootstrap_servers
-from outboxed.storage import insertion_into, rows_of, tables
+from outboxed.storage import insertion_into, rows_of, tables, translated
 
 C = TypeVar("C", bound=type)
 
@@ -172,7 +172,9 @@ class Outbox:
         """
         client = _client(kafka, options)
         async with asynchronous(engine) as own:
-            relay = Relay(own, client, self._committed.wakeup, outbox=self.table, letters=self.dead_letters)
+            outbox, letters = translated(self.table, own), translated(self.dead_letters, own)
+            plain = own.execution_options(schema_translate_map=None)
+            relay = Relay(plain, client, self._committed.wakeup, outbox=outbox, letters=letters)
             await relay.check()
             async with in_background(relay, self._committed, name="relay"):
                 yield

@@ -20,7 +20,7 @@ class _Statements:
     """What the floor asks of two tables."""
 
     def __init__(self, outbox: sa.Table, letters: sa.Table) -> None:
-        name = named(outbox).replace("'", "''")
+        name = named(outbox).replace("'", "''").replace(":", r"\:")  # else it is a parameter
         self.writers = Statement(sa.text(_WRITERS.replace("OUTBOX", name)))
         self.lowest = Statement(
             sa.select(

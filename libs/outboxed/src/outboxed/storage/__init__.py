@@ -37,6 +37,7 @@ from outboxed.storage._statements import (
     run_steps_sync,
     single_statements,
     storable,
+    translated,
 )
 from outboxed.storage._unit_of_work import (
     SqlTransactions,
@@ -108,6 +109,7 @@ __all__ = [
     "single_statements",
     "storable",
     "task_of",
+    "translated",
     "waiting_events",
 ]
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from outboxed.messages import Record
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage._headers import dump_headers, load_headers
-from outboxed.storage._statements import named, storable
+from outboxed.storage._statements import named, storable, translated
 
 TYPE = "ce_type"
 GROUP = "group"
@@ -246,8 +246,9 @@ class Letters(ABC):
 async def return_to_outbox(connection: AsyncConnection, letter: DeadLetter, outbox: sa.Table) -> None:
     """Put a row back to its old place. Raises DeadLetterError for one that no column holds after an edit."""
     # the relay sends by id, so the old id is the old place
+    name = named(translated(outbox, connection)).replace(":", r"\:")  # else it is a parameter
     back = sa.text(
-        f"insert into {named(outbox)} (id, topic, key, value, headers) overriding system value"  # noqa: S608 - a table's name
+        f"insert into {name} (id, topic, key, value, headers) overriding system value"  # noqa: S608 - a table's name
         " values (:id, :topic, :key, :value, :headers)"
     ).bindparams(sa.bindparam("headers", type_=JSONB))
     headers = {name: _text(letter, f"the header {name!r}", raw) for name, raw in letter.headers}

@@ -29,6 +29,21 @@ def single_statements(engine: AsyncEngine) -> AsyncEngine:
     return engine if pooled else engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
+def translations_of(connection: AsyncConnection | AsyncEngine) -> Mapping[str | None, str | None]:
+    """The schemas that stand for others there: SQLAlchemy's `schema_translate_map`."""
+    inside = connection.sync_connection if isinstance(connection, AsyncConnection) else connection
+    found = inside.get_execution_options().get("schema_translate_map") if inside is not None else None
+    return found or {}
+
+
+def translated(table: sa.Table, connection: AsyncConnection | AsyncEngine) -> sa.Table:
+    """The table under the schema that it really has there."""
+    translations = translations_of(connection)
+    if table.schema not in translations:
+        return table
+    return table.to_metadata(sa.MetaData(schema=translations[table.schema]), schema=None)  # type: ignore[arg-type]
+
+
 def storable(text: str) -> str:
     """Text as PostgreSQL takes it: without NUL and lone surrogates, which an error's message may hold."""
     return text.replace("\0", "").encode(errors="replace").decode()
@@ -120,7 +135,11 @@ class Statement:
         )
 
     def _is_direct(self, connection: AsyncConnection) -> bool:
-        return connection.dialect.driver == DIALECT.driver and not is_watched(connection)
+        return (
+            connection.dialect.driver == DIALECT.driver
+            and not is_watched(connection)
+            and not translations_of(connection)  # `text` has the schemas as they were declared
+        )
 
     async def rows(
         self,
@@ -197,7 +216,9 @@ async def rows_in(
     if isinstance(transaction, AsyncConnection):
         return await statement.rows(transaction, values)
     if isinstance(transaction, AsyncSession):
-        return await statement.rows(await transaction.connection(), values)
+        # a session may have several engines, and find the statement's by its tables
+        connection = await transaction.connection(bind_arguments={"clause": statement.sql})
+        return await statement.rows(connection, values)
     return await asyncio.to_thread(_rows, transaction, statement, values)
 
 

@@ -1,0 +1,124 @@
+"""Engines and sessions as projects have them: a schema for each tenant, several engines, names that look like SQL."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from backing_services.waiting import eventually
+from outboxed import DeadLetters, Inbox, Outbox, Tasks
+from outboxed.relay import _floor as floor
+from outboxed.tasks import Task
+from outboxed.testing.topics import Topics
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+TENANT = "tenant"
+
+
+class Project:
+    """All that a team may have of outboxed, in one MetaData."""
+
+    def __init__(self, table: str | None = None, dead_letters_table: str | None = None) -> None:
+        self.metadata = sa.MetaData()
+        self.inbox = Inbox(metadata=self.metadata)
+        self.outbox = Outbox(
+            topic="accounts", metadata=self.metadata, table=table, dead_letters_table=dead_letters_table
+        )
+        self.tasks = Tasks(metadata=self.metadata, dead_letters_table=dead_letters_table)
+        self.letters = DeadLetters(outbox=self.outbox, tasks=self.tasks, table=dead_letters_table)
+        self.called: list[str] = []
+        self.tasks.call("charge")(self.charge)
+
+    async def charge(self, task: Task) -> None:
+        """The call to the outside."""
+        self.called.append(task.key)
+
+
+async def created(engine: AsyncEngine, metadata: sa.MetaData) -> None:
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+
+
+@pytest.fixture
+async def of_tenant(engine: AsyncEngine) -> AsyncEngine:
+    """An engine on which the tables without a schema are in that of a tenant."""
+    async with engine.begin() as connection:
+        await connection.execute(sa.text(f"create schema {TENANT}"))
+    return engine.execution_options(schema_translate_map={None: TENANT})
+
+
+async def sent_and_refused(project: Project, engine: AsyncEngine, topics: Topics) -> None:
+    """A row is sent, another one refused, set aside, and replayed to its place."""
+    async with AsyncSession(engine) as session, session.begin():
+        await project.outbox.publish(session, {"a": 1})
+        await project.outbox.publish(session, {"a": 2}, topic="no topic")
+    queue = project.letters.queue(engine)
+
+    async def is_refused() -> bool:
+        return bool(await queue.list())
+
+    async with project.outbox.relay(engine, topics.kafka):
+        await topics.read("accounts", 1)
+        await eventually(is_refused)
+    [letter] = await queue.list()
+    await queue.replay(letter.id)
+
+    async with engine.connect() as connection:
+        assert (await connection.execute(sa.select(project.outbox.table.c.topic))).scalars().all() == ["no topic"]
+
+
+NAMES: dict[str, dict[str, str]] = {
+    "plain": {},
+    "a parameter": {"table": "out :box", "dead_letters_table": "dead :letters"},
+    "a format": {"table": "out%sbox", "dead_letters_table": "dead%(letters)s"},
+    "an escape": {"table": "out\\:box\\", "dead_letters_table": "dead\\letters"},
+}
+
+
+@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+async def test_a_name_may_look_like_something_else(
+    engine: AsyncEngine, topics: Topics, monkeypatch: pytest.MonkeyPatch, names: dict[str, str]
+) -> None:
+    monkeypatch.setattr(floor, "EVERY_ROWS", 0)
+    project = Project(**names)
+    await created(engine, project.metadata)
+
+    await sent_and_refused(project, engine, topics)
+
+
+async def test_a_translated_schema_is_where_everything_is(
+    of_tenant: AsyncEngine, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(floor, "EVERY_ROWS", 0)
+    project = Project()
+    await created(of_tenant, project.metadata)
+
+    await sent_and_refused(project, of_tenant, topics)
+    async with AsyncSession(of_tenant) as session, session.begin():
+        assert [await project.inbox.claim(session, "a", name="send") for _ in range(2)] == [True, False]
+        await project.tasks.schedule(session, "charge", key=1)
+    assert await project.tasks.run_due(of_tenant) == 1
+    assert project.called == ["1"]
+
+
+Use = Callable[[Project, AsyncSession], Awaitable[Any]]
+USES: dict[str, Use] = {
+    "publish": lambda project, session: project.outbox.publish(session, {"a": 1}),
+    "claim": lambda project, session: project.inbox.claim(session, "a", name="send"),
+    "schedule": lambda project, session: project.tasks.schedule(session, "charge", key=1),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+async def test_a_session_of_several_engines_finds_that_of_the_table(engine: AsyncEngine, use: Use) -> None:
+    project = Project()
+    await created(engine, project.metadata)
+    sessions = async_sessionmaker(binds=dict.fromkeys(project.metadata.tables.values(), engine))
+
+    async with sessions.begin() as session:
+        await use(project, session)
+
+    async with engine.connect() as connection:
+        tables = (project.outbox.table, project.inbox.table, project.tasks.table)
+        numbers = [len((await connection.execute(sa.select(table))).all()) for table in tables]
+    assert sorted(numbers) == [0, 0, 1]
