@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
 from outboxed.joining._handlers import Sessions, once, records_of
-from outboxed.joining._running import AnyEngine, Committed, asynchronous, in_background
+from outboxed.joining._running import (
+    AnyEngine,
+    Committed,
+    asynchronous,
+    in_background,
+    refuse_autocommit,
+    refuse_autocommit_sync,
+)
 from outboxed.messages import EventIdentity
 from outboxed.storage import Clock, InboxStatements, Pruner, Retention, run_steps, run_steps_sync, tables
 
@@ -109,11 +116,17 @@ class Inbox:
         return self._statements.insertion([self.identity_of(each, name) for each in records], timedelta(0))
 
     async def new(self, session: AsyncSession | AsyncConnection, records: Sequence[Any], name: str) -> list[int]:
-        """The places of those records that are new to the handler `name`, without copies among them."""
+        """The places of those records that are new to the handler `name`, without copies among them.
+
+        Raises ConfigurationError for a session that commits each statement by itself: after an error of the handler
+        the event would be handled.
+        """
+        await refuse_autocommit(session, self._statements.sql)
         return self._places(await run_steps(session, self._insertion(records, name)), records, name)
 
     def new_sync(self, session: Session | sa.Connection, records: Sequence[Any], name: str) -> list[int]:
         """The same for a session that isn't asynchronous."""
+        refuse_autocommit_sync(session, self._statements.sql)
         return self._places(run_steps_sync(session, self._insertion(records, name)), records, name)
 
     def _places(self, new: set[EventIdentity], records: Sequence[Any], name: str) -> list[int]:

@@ -116,11 +116,13 @@ class Outbox:
         """Write an event into the session's transaction; returns its id.
 
         The session is flushed first: so the event's place in the order of its key is that of the row that was changed.
-        Raises ValueError, TypeError and EventTooLargeError for an event that can't be sent.
+        Raises ValueError, TypeError and EventTooLargeError for an event that can't be sent, and ConfigurationError for
+        a session that commits each statement by itself.
         """
         event_id = str(id or uuid4())
         values = self._values(event, Address(type, topic), event_id, key=key, headers=headers)
-        await (await self._committed.joined(session)).execute(self._insertion, values)
+        joined = await self._committed.joined(session, self._insertion)
+        await joined.execute(self._insertion, values)
         return event_id
 
     def publish_sync(  # noqa: PLR0913 - as above
@@ -137,7 +139,7 @@ class Outbox:
         """The same for a session that isn't asynchronous, as of Flask, a script, or a function in FastAPI's threads."""
         event_id = str(id or uuid4())
         values = self._values(event, Address(type, topic), event_id, key=key, headers=headers)
-        self._committed.joined_sync(session).execute(self._insertion, values)
+        self._committed.joined_sync(session, self._insertion).execute(self._insertion, values)
         return event_id
 
     def _values(

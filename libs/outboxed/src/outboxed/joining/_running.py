@@ -14,6 +14,7 @@ from outboxed._compat.sqlalchemy import is_flushing
 from outboxed._logs import get_logger
 from outboxed._stopping import Stop, at_most, shielded, turns_until
 from outboxed._wakeups import Wakeup
+from outboxed.errors import ConfigurationError
 
 log = get_logger()
 
@@ -40,24 +41,27 @@ class Committed:
         self.wakeup = Wakeup()
         self._loops: set[asyncio.AbstractEventLoop] = set()
 
-    async def joined(self, session: AsyncTransaction) -> AsyncSession | AsyncConnection:
-        """The transaction in which rows are written: flushed, and they are woken when it ends.
+    async def joined(self, session: AsyncTransaction, statement: sa.Executable) -> AsyncSession | AsyncConnection:
+        """The transaction in which rows are written by a statement: flushed, and they are woken when it ends.
 
-        So a row's place is that of the project's rows that were changed before it.
+        So a row's place is that of the project's rows that were changed before it. Raises ConfigurationError where each
+        statement commits by itself.
         """
         own: AsyncSession | AsyncConnection = session() if isinstance(session, async_scoped_session) else session
         if isinstance(own, AsyncSession):
             await own.flush()
             self._tell_after(own.sync_session)
+        await refuse_autocommit(own, statement)
         return own
 
-    def joined_sync(self, session: SyncTransaction) -> Session | sa.Connection:
+    def joined_sync(self, session: SyncTransaction, statement: sa.Executable) -> Session | sa.Connection:
         """The same for a session that isn't asynchronous; also for its listeners while it is being flushed."""
         own: Session | sa.Connection = session() if isinstance(session, scoped_session) else session
         if isinstance(own, Session):
             if not is_flushing(own):
                 own.flush()
             self._tell_after(own)
+        refuse_autocommit_sync(own, statement)
         return own
 
     def _tell_after(self, session: Session) -> None:
@@ -81,6 +85,29 @@ class Committed:
             for loop in list(self._loops):
                 with contextlib.suppress(RuntimeError):  # its thread has closed it
                     loop.call_soon_threadsafe(self.wakeup.notify)
+
+
+async def refuse_autocommit(transaction: AsyncSession | AsyncConnection, statement: sa.Executable) -> None:
+    """Raise ConfigurationError where a statement would be committed at once, whatever becomes of those around it."""
+    if isinstance(transaction, AsyncSession):
+        transaction = await transaction.connection(bind_arguments={"clause": statement})
+    if transaction.sync_connection is not None:  # else it's closed, and says so itself
+        _refuse_autocommit(transaction.sync_connection)
+
+
+def refuse_autocommit_sync(transaction: Session | sa.Connection, statement: sa.Executable) -> None:
+    """The same for a session that isn't asynchronous."""
+    if isinstance(transaction, Session):
+        transaction = transaction.connection(bind_arguments={"clause": statement})
+    _refuse_autocommit(transaction)
+
+
+def _refuse_autocommit(connection: sa.Connection) -> None:
+    if getattr(connection.connection.dbapi_connection, "autocommit", False):
+        raise ConfigurationError(
+            "this session commits each statement by itself (isolation_level AUTOCOMMIT): give one that commits them"
+            " together"
+        )
 
 
 @asynccontextmanager

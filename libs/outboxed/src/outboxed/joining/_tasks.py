@@ -130,11 +130,11 @@ class Tasks:
         """Write a task into the session's transaction, unless one of this kind and key waits already.
 
         `payload` is a mapping, a dataclass or a pydantic model; the task has it as JSON. Tasks of one `group` are done
-        one at a time, in their order. Raises ValueError for a kind that nobody has declared, and TaskConflictError if
-        the one that waits has another payload or group.
+        one at a time, in their order. Raises ValueError for a kind that nobody has declared, TaskConflictError if the
+        one that waits has another payload or group, and ConfigurationError as `Outbox.publish` does.
         """
         steps = self._steps(kind, key, payload, delay, group)
-        await run_steps(await self._committed.joined(session), steps)
+        await run_steps(await self._committed.joined(session, self._scheduled.sql), steps)
 
     def schedule_sync(  # noqa: PLR0913 - as above
         self,
@@ -148,7 +148,7 @@ class Tasks:
     ) -> None:
         """The same for a session that isn't asynchronous."""
         steps = self._steps(kind, key, payload, delay, group)
-        run_steps_sync(self._committed.joined_sync(session), steps)
+        run_steps_sync(self._committed.joined_sync(session, self._scheduled.sql), steps)
 
     @asynccontextmanager
     async def worker(self, engine: AnyEngine, sessions: Sessions | None = None) -> AsyncIterator[None]:

@@ -33,6 +33,11 @@ class InboxStatements:
         self._ids = self._claim(self._new_ids())
         self._namesakes = self._claim(self._new_namesakes())
 
+    @property
+    def sql(self) -> sa.Executable:
+        """The statement by which events are claimed."""
+        return self._ids.sql  # type: ignore[no-any-return]  # a Statement takes any
+
     def insertion(self, events: Iterable[EventIdentity], offset: timedelta) -> Insertion:
         """Returns the events that were new.
 

@@ -30,6 +30,11 @@ class SchedulingStatements:
         self.form = WriteForm(_TYPES, partial(_insertion, table), may_miss=True)
         """How they are written with other rows; the rows are `rows_of_tasks`."""
 
+    @property
+    def sql(self) -> sa.Executable:
+        """The statement by which tasks are written."""
+        return self._insert.sql  # type: ignore[no-any-return]  # a Statement takes any
+
     def scheduling(self, tasks: Sequence[tuple[NewTask, str | None]], offset: timedelta) -> Steps[None]:
         """Schedule tasks, each with its trace. Raises TaskConflictError."""
         rows = rows_of_tasks(tasks, offset)

@@ -7,10 +7,12 @@ import pytest
 import sqlalchemy as sa
 from backing_services.waiting import eventually
 from outboxed import DeadLetters, Inbox, Outbox, Tasks
+from outboxed.errors import ConfigurationError
 from outboxed.relay import _floor as floor
 from outboxed.tasks import Task
 from outboxed.testing.topics import Topics
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
 
 TENANT = "tenant"
 
@@ -122,3 +124,43 @@ async def test_a_session_of_several_engines_finds_that_of_the_table(engine: Asyn
         tables = (project.outbox.table, project.inbox.table, project.tasks.table)
         numbers = [len((await connection.execute(sa.select(table))).all()) for table in tables]
     assert sorted(numbers) == [0, 0, 1]
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+async def test_a_session_that_commits_each_statement_is_refused(url: str, use: Use, driver: str) -> None:
+    """What is published would be sent though its transaction rolls back, and what fails would count as handled."""
+    of_driver = sa.make_url(url).set(drivername=f"postgresql+{driver}")
+    engine = create_async_engine(of_driver, isolation_level="AUTOCOMMIT")
+    project = Project()
+    await created(engine, project.metadata)
+
+    async with AsyncSession(engine) as session:
+        with pytest.raises(ConfigurationError, match="commits each statement by itself"):
+            await use(project, session)
+    await engine.dispose()
+
+
+SyncUse = Callable[[Project, Session | sa.Connection], Any]
+SYNC_USES: dict[str, SyncUse] = {
+    "publish": lambda project, session: project.outbox.publish_sync(session, {"a": 1}),
+    "claim": lambda project, session: project.inbox.claim_sync(session, "a", name="send"),
+    "schedule": lambda project, session: project.tasks.schedule_sync(session, "charge", key=1),
+}
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+@pytest.mark.parametrize("use", SYNC_USES.values(), ids=SYNC_USES)
+def test_a_sync_session_that_commits_each_statement_is_refused(url: str, use: SyncUse, driver: str) -> None:
+    engine = sa.create_engine(sa.make_url(url).set(drivername=f"postgresql+{driver}"))
+    project = Project()
+    project.metadata.create_all(engine)
+    committing = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    with Session(committing) as session, pytest.raises(ConfigurationError, match="AUTOCOMMIT"):
+        use(project, session)
+    with committing.connect() as connection, pytest.raises(ConfigurationError, match="AUTOCOMMIT"):
+        use(project, connection)
+    with Session(engine) as session, session.begin():
+        use(project, session)
+    engine.dispose()

@@ -313,12 +313,12 @@ async def test_the_relay_runs_on_psycopg_too(project: Project, url: str, topics:
 
 @pytest.mark.parametrize("isolation_level", ["AUTOCOMMIT", "SERIALIZABLE"])
 async def test_the_relay_locks_whatever_isolation_the_projects_engine_has(
-    project: Project, url: str, topics: Topics, isolation_level: str
+    project: Project, url: str, sessions: async_sessionmaker[AsyncSession], topics: Topics, isolation_level: str
 ) -> None:
     engine = create_async_engine(url, isolation_level=isolation_level)
     async with project.outbox.relay(engine, topics.kafka), project.outbox.relay(engine, topics.kafka):
         for _ in range(5):
-            async with async_sessionmaker(engine).begin() as session:
+            async with sessions.begin() as session:
                 await project.outbox.publish(session, OrderPlaced(order_id=UUID(int=1)))
         await eventually(lambda: _is_empty(engine, project.outbox.table))
     records = await topics.read("accounts", 5)
