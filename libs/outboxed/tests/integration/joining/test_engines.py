@@ -1,7 +1,8 @@
 """Engines and sessions as projects have them: a schema for each tenant, several engines, names that look like SQL."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -164,3 +165,34 @@ def test_a_sync_session_that_commits_each_statement_is_refused(url: str, use: Sy
     with Session(engine) as session, session.begin():
         use(project, session)
     engine.dispose()
+
+
+@pytest.fixture
+async def of_another_role(engine: AsyncEngine, url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine of a role that may use the tables, and nothing else."""
+    role = f"role_{uuid4().hex}"
+    async with engine.begin() as connection:
+        await connection.execute(sa.text(f"create role {role} login password 'secret'"))
+        await connection.execute(sa.text(f"grant usage on schema public to {role}"))
+        defaults = f"alter default privileges grant select, insert, update, delete on tables to {role}"
+        await connection.execute(sa.text(defaults))
+    own = create_async_engine(sa.make_url(url).set(username=role, password="secret"))
+    yield own
+    await own.dispose()
+    async with engine.begin() as connection:
+        await connection.execute(sa.text(f"drop owned by {role}"))
+        await connection.execute(sa.text(f"drop role {role}"))
+
+
+async def test_rights_on_the_tables_are_enough(
+    engine: AsyncEngine, of_another_role: AsyncEngine, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(floor, "EVERY_ROWS", 0)
+    project = Project()
+    await created(engine, project.metadata)
+
+    await sent_and_refused(project, of_another_role, topics)
+    async with AsyncSession(of_another_role) as session, session.begin():
+        for use in USES.values():
+            await use(project, session)
+    assert await project.tasks.run_due(of_another_role) == 1
