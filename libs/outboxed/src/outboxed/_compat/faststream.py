@@ -90,6 +90,8 @@ async def handle_again(broker: KafkaBroker, group: str, record: Record) -> bool:
 
 def _reads(subscriber: Any, topic: str) -> bool:
     names = subscriber.topic_names
+    if not subscriber.pattern and any(each.topic == topic for each in subscriber.partitions):
+        return True  # its names have the partitions' numbers behind them
     return any(re.fullmatch(name, topic) for name in names) if subscriber.pattern else topic in names
 
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -21,11 +22,13 @@ from outboxed.joining._running import (
 from outboxed.messages import EventIdentity
 from outboxed.storage import Clock, InboxStatements, Pruner, Retention, run_steps, run_steps_sync, tables
 
+MAX_BYTES = 1300
+"""Of an id and of a source, in UTF-8: an index has both, and PostgreSQL takes 2704 bytes."""
 KEEP = timedelta(days=14)
 """Twice Kafka's default retention: no event that can still be read again is forgotten."""
 
-Identify = str | Callable[[Any], str | None]
-"""The header that has an event's id, or a rule `record -> id`; a record is aiokafka's."""
+Identify = str | Callable[[Any], object]
+"""The header that has an event's id, or a rule `record -> id or None`; a record is aiokafka's."""
 H = TypeVar("H", bound=Callable[..., Any])
 
 
@@ -99,15 +102,16 @@ class Inbox:
 
     def identity_of(self, record: Any, name: str) -> EventIdentity:
         """What the inbox knows a record by, for the handler `name`."""
-        if isinstance(record, str):
-            return EventIdentity("", f"{name} {record}")
+        if not hasattr(record, "headers"):
+            return EventIdentity("", _storable(f"{name} {record}"))
         headers = {each: raw.decode(errors="backslashreplace") for each, raw in record.headers if raw is not None}
         own = self._own_id(record, headers)
+        own = None if own is None else str(own)
         source = headers.get("ce_source", "") if self._identify is None and own else ""
         place = f"{record.topic}/{record.partition}/{record.offset}"
         return EventIdentity(_storable(source), _storable(f"{name} {own or place}"))
 
-    def _own_id(self, record: Any, headers: Mapping[str, str]) -> str | None:
+    def _own_id(self, record: Any, headers: Mapping[str, str]) -> object:
         if callable(self._identify):
             return self._identify(record)
         return headers.get(self._identify or "ce_id")
@@ -137,5 +141,6 @@ class Inbox:
 
 
 def _storable(text: str) -> str:
-    """Without control characters: one of them separates the parts of a namesake's key."""
-    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
+    """Without control characters: one of them separates the parts of a namesake's key. What is too long is hashed."""
+    shown = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
+    return shown if len(raw := shown.encode()) <= MAX_BYTES else f"sha256 {sha256(raw).hexdigest()}"

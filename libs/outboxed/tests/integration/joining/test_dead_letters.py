@@ -11,7 +11,7 @@ from backing_services.waiting import eventually
 from fastapi import FastAPI, HTTPException, Request
 from faststream import AckPolicy
 from faststream.exceptions import AckMessage, NackMessage, RejectMessage, SkipMessage
-from faststream.kafka import KafkaBroker, TestKafkaBroker
+from faststream.kafka import KafkaBroker, KafkaRouter, TestKafkaBroker, TopicPartition
 from outboxed import DeadLetters, Inbox, Outbox, Tasks
 from outboxed import _last_minute as last_minute
 from outboxed._last_minute import MAX_REFUSALS
@@ -442,22 +442,35 @@ async def test_a_letter_whose_subscriber_is_gone_stays_open_and_says_so(
         await queue.replay(letter.id)
 
 
-async def test_a_subscriber_of_a_pattern_is_found(
-    project: Project, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], broker: Any
+@pytest.mark.parametrize(
+    ("topics", "prefix", "more"),
+    [((), "", {"pattern": "mai.*"}), ((), "", {"partitions": [TopicPartition(TOPIC, 0)]}), (("ls",), "mai", {})],
+    ids=["a pattern", "partitions", "a router's prefix"],
+)
+async def test_a_subscriber_is_found_however_it_names_its_topic(
+    project: Project,
+    engine: AsyncEngine,
+    sessions: async_sessionmaker[AsyncSession],
+    broker: Any,
+    topics: tuple[str, ...],
+    prefix: str,
+    more: dict[str, Any],
 ) -> None:
     project.problems[1] = RuntimeError("unlucky")
     await given(broker, record(1))
     project.problems.clear()
-    by_pattern = KafkaBroker(middlewares=[project.letters.middleware(engine)])
+    another = KafkaBroker(middlewares=[project.letters.middleware(engine)])
+    router: Any = KafkaRouter(prefix=prefix)
 
-    @by_pattern.subscriber(pattern="mai.*", group_id=GROUP)
-    @project.inbox.once(sessions)
     async def note(mail: Mail, session: AsyncSession) -> None:
         await session.execute(sa.insert(project.sent).values(number=mail.number))
 
-    queue = project.letters.queue(engine, by_pattern)
+    router.subscriber(*topics, group_id=GROUP, **more)(project.inbox.once(sessions)(note))
+
+    another.include_router(router)
+    queue = project.letters.queue(engine, another)
     [letter] = await queue.list()
-    async with TestKafkaBroker(by_pattern):
+    async with TestKafkaBroker(another):
         await queue.replay(letter.id)
 
     assert await sent(project, engine) == [1]

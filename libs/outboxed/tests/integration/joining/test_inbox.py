@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from hashlib import sha512
 from typing import Annotated, Any
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +15,7 @@ from faststream import AckPolicy, Depends
 from faststream.kafka import KafkaBroker, KafkaMessage, TestKafkaBroker
 from outboxed import Inbox
 from outboxed.joining import _running as running
+from outboxed.joining._inbox import MAX_BYTES
 from outboxed.storage import Pruner, tables
 from outboxed.testing.topics import Topics
 from pydantic import BaseModel
@@ -88,6 +91,42 @@ async def test_events_of_two_sources_with_one_id_are_two(
     assert await sent(engine) == [1, 2]
 
 
+LONG = "".join(sha512(bytes([number])).hexdigest() for number in range(100))
+"""What no index takes, and no compression makes shorter."""
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"ce_id": f"{LONG}1"}, {"ce_id": f"{LONG}2"}),
+        ({"ce_id": "a", "ce_source": f"/{LONG}1"}, {"ce_id": "a", "ce_source": f"/{LONG}2"}),
+    ],
+    ids=["ids", "sources"],
+)
+async def test_events_are_told_apart_by_the_last_character_of_a_long_name(
+    broker: KafkaBroker, by_sessions: Any, engine: AsyncEngine, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    both = record(1, **first), record(2, offset=1, **second)
+    async with TestKafkaBroker(broker):
+        await given(by_sessions, *both, *both)
+
+    assert await sent(engine) == [1, 2]
+
+
+async def test_the_longest_names_that_are_kept_fit_into_the_index(sessions: async_sessionmaker[AsyncSession]) -> None:
+    def known(number: int) -> Any:
+        return record(number, ce_id=LONG[:-number][: MAX_BYTES - 5], ce_source=f"{LONG[: MAX_BYTES - 1]}{number}")
+
+    async with sessions.begin() as session:
+        assert [await INBOX.claim(session, known(number), name="send") for number in (1, 2, 1)] == [True, True, False]
+
+
+@pytest.mark.parametrize("known", ["a", 7, UUID(int=7)])
+async def test_an_id_of_any_type_is_claimed(sessions: async_sessionmaker[AsyncSession], known: Any) -> None:
+    async with sessions.begin() as session:
+        assert [await INBOX.claim(session, known, name="send") for _ in range(2)] == [True, False]
+
+
 async def test_a_record_without_an_id_is_known_by_its_place(
     broker: KafkaBroker, by_sessions: Any, engine: AsyncEngine
 ) -> None:
@@ -97,7 +136,14 @@ async def test_a_record_without_an_id_is_known_by_its_place(
     assert await sent(engine) == [1, 2]
 
 
-@pytest.mark.parametrize("identify", ["x-id", lambda record: dict(record.headers)["x-id"].decode()])
+@pytest.mark.parametrize(
+    "identify",
+    [
+        "x-id",
+        lambda record: dict(record.headers)["x-id"].decode(),
+        lambda record: uuid5(NAMESPACE_URL, str(dict(record.headers)["x-id"])),
+    ],
+)
 async def test_a_project_says_by_what_its_events_are_known(
     broker: KafkaBroker, sessions: async_sessionmaker[AsyncSession], engine: AsyncEngine, identify: Any
 ) -> None:
