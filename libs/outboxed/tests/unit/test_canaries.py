@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import uvicorn
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.record import default_records, memory_records
 from alembic.config import Config
@@ -183,6 +184,11 @@ def test_alembic_works_on_one_thing_a_process() -> None:
 
     with pytest.raises(KeyError), first, second:
         pass
+
+
+@canary("aiokafka", breaks="a start that is cancelled leaves a connection open", mend=AIOKAFKA_PRODUCER)
+def test_aiokafka_has_its_first_connection_under_the_name_that_is_looked_for() -> None:
+    assert "bootstrap_conn" in AIOKafkaClient.bootstrap.__code__.co_varnames
 
 
 @canary("sqlalchemy", breaks="no listener of a session can publish", mend="outboxed/_compat/sqlalchemy.py")
