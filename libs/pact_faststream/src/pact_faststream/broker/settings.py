@@ -34,11 +34,25 @@ class BrokerSettings(BaseSettings):
     @field_validator("broker_base_url")
     @classmethod
     def _check_base_url(cls, value: str) -> str:
+        value = value.strip()  # a secret of CI often ends with a line break
         if not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         if "@" in value:
             raise ValueError("must hold no password: use PACT_BROKER_USERNAME and PACT_BROKER_PASSWORD")
+        if "?" in value or "#" in value:
+            raise ValueError("must end with the broker's path, without ? and #")
         return value.rstrip("/")
+
+    @field_validator("broker_token")
+    @classmethod
+    def _check_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        token = value.get_secret_value().strip()
+        # what can't stand in a header would be shown by the error that says so
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise ValueError("holds a space or another character that a token can't have")
+        return SecretStr(token)
 
     @model_validator(mode="after")
     def _check_login(self) -> Self:
