@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -50,7 +51,7 @@ class Broker:
         self.post("/contracts/publish", {**body, "contracts": [contract]})
 
     def verify(self, pact: str, version: str, branch: str, *, success: bool) -> None:
-        self.ask("PUT", f"/pacticipants/orders/branches/{branch}/versions/{version}")
+        self.ask("PUT", f"/pacticipants/orders/branches/{quote(branch, safe='')}/versions/{version}")
         body = {"providerApplicationVersion": version, "success": success}
         self.post(self.links(pact)["pb:publish-verification-results"]["href"], body)
 
@@ -262,10 +263,20 @@ def test_a_webhook_by_http_is_refused(broker: Broker) -> None:
 
 def test_a_branch_is_deleted_without_a_word(broker: Broker) -> None:
     with_a_feature(broker)
-    answers = [broker.ask("DELETE", "/pacticipants/payments/branches/feat/x") for _ in range(2)]
+    answers = [broker.ask("DELETE", "/pacticipants/payments/branches/feat%2Fx") for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [204, 404]
     assert not answers[0].content  # a server refuses to send the content of a 204, and logs a traceback
+
+
+@pytest.mark.parametrize("path", ["/pacticipants/payments/branches/feat/x", "/nothing", "/pacticipants/nobody"])
+def test_what_is_not_there_is_told_as_the_real_one_tells_it(broker: Broker, path: str) -> None:
+    with_a_feature(broker)
+    [unknown] = recorded("record-unknown-version")
+
+    answer = broker.ask("GET" if path != "/pacticipants/payments/branches/feat/x" else "DELETE", path)
+
+    assert (answer.status_code, answer.json()) == (404, unknown.response)
 
 
 def test_the_index_names_what_the_real_one_names(broker: Broker) -> None:

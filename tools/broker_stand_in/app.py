@@ -5,13 +5,15 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tools.broker_stand_in.documents import Document, Documents
 from tools.broker_stand_in.matrix import Question, QuestionError, Selector, answer
@@ -83,7 +85,7 @@ def create_app(*, may_write: bool = True) -> Starlette:
             call = Call(
                 state,
                 Documents(str(request.base_url).rstrip("/"), state),
-                request.path_params,
+                {name: unquote(part) if isinstance(part, str) else part for name, part in request.path_params.items()},
                 parse_qsl(request.url.query),
                 json.loads(sent) if sent else {},
             )
@@ -98,12 +100,34 @@ def create_app(*, may_write: bool = True) -> Starlette:
 
         return Route(path, endpoint, methods=[method])
 
-    return Starlette(routes=[route(*each) for each in _routes()])
+    async def not_found(_request: Request, _error: Exception) -> Response:
+        return JSONResponse(_missing().content, 404)
+
+    return Starlette(
+        routes=[route(*each) for each in _routes()],
+        middleware=[Middleware(_AsItCame)],
+        exception_handlers={404: not_found},
+    )
+
+
+class _AsItCame:
+    """Finds the resource by the address as it came: a slash within a name is %2F there, and no other one will do.
+
+    So does the real broker, which splits the address first, then decodes each part: `identifier_from_path` in
+    pact_broker's lib/pact_broker/api/resources/base_resource.rb.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        as_it_came = scope["raw_path"].decode("ascii")
+        await self._app({**scope, "path": as_it_came}, receive, send)
 
 
 def _routes() -> Iterator[tuple[str, str, Handler]]:
     version = "/pacticipants/{name}/versions/{number}"
-    branch = "/pacticipants/{name}/branches/{branch:path}"
+    branch = "/pacticipants/{name}/branches/{branch}"
     pacts = "/pacts/provider/{provider}/consumer/{consumer}"
     results = f"{pacts}/pact-version/{{sha}}/verification-results"
     yield "GET", "/", lambda call: call.documents.index()
@@ -276,7 +300,9 @@ def _question(call: Call) -> Question:
     if "environment" in others and environment is None:
         raise QuestionError(f"Environment with name '{others['environment']}' does not exist")
     ignored = [value for name, value in call.query if name == "ignore[][pacticipant]"]
-    return Question(selectors, environment, others.get("mainBranch") == "true", ignored)
+    return Question(
+        selectors, environment, others.get("mainBranch") == "true", ignored, int(others.get("limit", 0)) or None
+    )
 
 
 def _put_webhook(call: Call) -> tuple[int, Document]:

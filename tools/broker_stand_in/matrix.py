@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from tools.broker_stand_in.state import Content, Environment, Participant, Publication, State, Verification, Version
 
 ALL_IS_WELL = "All required verification results are published and successful"
+MOST_ROWS = 100
+"""Of an answer, unless the question names another limit. What is cut off doesn't count, but a consumer's provider
+without any row makes the answer unknown. See `parse_query.rb` and `deployment_status_summary.rb` in pact_broker's
+lib/pact_broker/matrix."""
 NOTHING_NEEDED = "There are no missing dependencies"
 
 
@@ -30,6 +34,7 @@ class Question:
     environment: Environment | None = None
     main_branches: bool = False
     ignored: Sequence[str] = ()
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,12 +81,22 @@ def answer(state: State, question: Question) -> Answer:
             return Answer(
                 deployable=False, reasons=[f"No pacts or verifications have been published for {missing}"], rows=[]
             )
-    rows = list(_Rows(state, question).found())
+    found = list(_Rows(state, question).found())
+    rows = found[: question.limit or MOST_ROWS]
     considered = [_success(row) for row in rows if not row.is_ignored]
+    if _required(question, found) - _required(question, rows):
+        considered.append(None)
     deployable = None if None in considered else all(considered)
     bad = list(dict.fromkeys(reason for row in _failed_first(rows) if (reason := row.reason)))
     good = [ALL_IS_WELL if considered else NOTHING_NEEDED]
     return Answer(deployable, (good if deployable else []) + bad, rows)
+
+
+def _required(question: Question, rows: Sequence[Row]) -> set[tuple[str, str]]:
+    """The pacts of the consumers that the question names: they need their providers."""
+    named = {selector.participant for selector in question.selectors}
+    considered = (row.content for row in rows if not row.is_ignored)
+    return {(content.consumer, content.provider) for content in considered if content.consumer in named}
 
 
 def _success(row: Row) -> bool | None:

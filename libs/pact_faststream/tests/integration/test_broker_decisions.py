@@ -137,6 +137,35 @@ def test_two_instances_of_a_service_must_both_be_fitting() -> None:
     assert any("pact of payments 1.1.0 with orders: not verified; next:" in line for line in lines)
 
 
+@pytest.fixture
+def three_consumers(broker: InMemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All in production, at a broker that decides on two of them; the first one is broken by orders 2.0.0."""
+    monkeypatch.setattr("tools.broker_stand_in.matrix.MOST_ROWS", 2)
+    del broker
+    for consumer in ("payments", "notifications", "reports"):
+        published(pact(consumer, "orders", consumer))
+        deployed(consumer)
+    verified("orders", "2.0.0", breaks=["payments 1.0.0"])
+
+
+@pytest.mark.usefixtures("three_consumers")
+def test_a_yes_is_about_all_consumers_however_many_there_are() -> None:
+    head, *_ = ask("orders", "2.0.0")
+
+    assert head == "no: orders 2.0.0 can not be deployed to production"
+
+
+@pytest.mark.usefixtures("three_consumers")
+def test_a_yes_that_may_lack_a_consumer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pact_faststream.broker.decisions.MOST_ROWS", 2)
+    as_build("2.0.0")
+
+    done = run("can-i-deploy", "orders")
+
+    assert (done.status, done.out) == (1, "")
+    assert done.err == "contracts: the broker says yes by 2 rows, and has more: a no may be among the others\n"
+
+
 # --- the first deployment ---
 
 

@@ -176,7 +176,8 @@ def test_a_publication_that_the_broker_never_answers_is_unknown_rather_than_done
     [exchange] = recorded("publish")
     [contract] = exchange.request.body["contracts"]
     pact.write_bytes(base64.b64decode(contract["content"]))
-    broker.answer(Exchange(Request("GET", "/pacticipants/payments/versions/1.0.0"), 404))
+    [unknown] = recorded("record-unknown-version")
+    broker.answer(replace(unknown, request=Request("GET", "/pacticipants/payments/versions/1.0.0")))
     broker.answer(Exchange(exchange.request, SILENCE))
 
     done = run("publish", "payments")
@@ -236,10 +237,25 @@ def test_no_command_begins_with_a_broker_that_is_unavailable(broker: RecordedBro
         (Exchange(INDEX, 200, {}, '{"_links": {"pb:environments": "/x"}}'), "is no Pact Broker"),
         (Exchange(INDEX, 200, {}, '{"_links": {}}'), "names no pb:environments"),
         (Exchange(INDEX, 200, {}, ""), "is no Pact Broker"),
-        (Exchange(INDEX, 302, {"location": "/login"}), "sends elsewhere (302 Found, to /login): is there a login"),
+        (Exchange(INDEX, 302, {"location": "/login?to=x"}), "sends elsewhere (302 Found, to /login): is there a login"),
+        (Exchange(INDEX, 304), "answered 304 Not Modified"),
+        (Exchange(INDEX, 404, {"content-type": "text/html"}, "<h1>"), "is no Pact Broker (404 Not Found, it sent text"),
+        (Exchange(INDEX, 404, {}, '{"message": "no route"}'), "is no Pact Broker (404 Not Found, it sent no content"),
         (Exchange(INDEX, 500, {}, "<html>\n" * 100), "answered 500 Internal Server Error"),
     ],
-    ids=["html", "a list", "null", "a text", "no links", "empty", "login page", "error page"],
+    ids=[
+        "html",
+        "a list",
+        "null",
+        "a text",
+        "no links",
+        "empty",
+        "login page",
+        "nowhere",
+        "no page",
+        "no route",
+        "error page",
+    ],
 )
 def test_nonsense_is_told_in_one_line(broker: RecordedBroker, answer: Exchange, problem: str) -> None:
     broker.answer(answer)
@@ -269,6 +285,58 @@ def test_several_lines_of_the_broker_become_one(broker: RecordedBroker) -> None:
     done = run("can-i-deploy", "payments")
 
     assert done.err == f"contracts: the Pact Broker at {broker.url} answered 400 Bad Request: this and; that\n"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        (
+            {"errors": {"name": ["is short", "is odd"], "url": ["is no address"]}},
+            "name is short; name is odd; url is no",
+        ),
+        ({"errors": {"request": {"url": ["is no address"]}}}, "request.url is no address"),
+        ({"errors": {"name": "is short"}}, "name is short"),
+        ({"errors": ["Pacticipant x not found", "Pacticipant x not found"]}, "Pacticipant x not found\n"),
+        ({"error": "Error parsing JSON"}, "Error parsing JSON"),
+        (
+            {"error": {"message": "It failed. The reference is abc", "reference": "abc"}},
+            "It failed. The reference is abc\n",
+        ),
+        ({"title": "Server error", "status": 400, "detail": "It failed"}, "It failed\n"),
+        (
+            {"title": "Validation errors", "errors": [{"title": "Invalid", "detail": "name is short"}]},
+            "name is short\n",
+        ),
+        ({"title": "Server error"}, "Server error\n"),
+    ],
+    ids=["fields", "nested", "one text", "list", "error", "failure", "problem", "problems", "title"],
+)
+def test_each_form_of_a_refusal_is_read(broker: RecordedBroker, refusal: object, told: str) -> None:
+    broker.answer(Exchange(Request("GET", "/environments"), 400, {}, refusal))
+
+    done = run("can-i-deploy", "payments")
+
+    assert (done.status, done.out) == (1, "")
+    assert f"answered 400 Bad Request: {told}" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("refusal", ["", "[]", '{"errors": null}', '{"errors": 1}', '{"error": {}}'])
+def test_a_refusal_without_a_reason_is_a_status(broker: RecordedBroker, refusal: str) -> None:
+    broker.answer(Exchange(Request("GET", "/environments"), 400, {}, refusal))
+
+    assert run("can-i-deploy", "payments").err.endswith("answered 400 Bad Request\n")
+
+
+def test_a_right_that_is_missing_is_no_wrong_password(broker: RecordedBroker) -> None:
+    broker.answer(Exchange(Request("GET", "/environments"), 403, {}, {"error": "Only administrators may"}))
+
+    done = run("can-i-deploy", "payments")
+
+    assert done.err == (
+        f"contracts: the Pact Broker at {broker.url} forbids this (403 Forbidden): Only administrators may: "
+        "do the credentials give the right to do it?\n"
+    )
 
 
 def test_a_yes_is_nothing_but_true(broker: RecordedBroker) -> None:

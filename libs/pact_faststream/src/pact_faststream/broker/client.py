@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from pact_faststream.broker.answers import Answer, BrokerError, ConflictError, Link, Resource, read_answer
+from pact_faststream.broker.refusals import ADDRESS, is_the_brokers_own, refusal, sent, status_of
 from pact_faststream.broker.settings import BrokerSettings
 
 __all__ = ["Broker", "BrokerError"]
@@ -39,6 +40,8 @@ class Broker:
     def __init__(self, settings: BrokerSettings, index: Resource) -> None:
         self._settings = settings
         self.index = index
+        own = index.links.get("self")
+        self._home = own.href.rstrip("/") if isinstance(own, Link) else settings.broker_base_url
 
     @classmethod
     def connect(cls, settings: BrokerSettings) -> Self:
@@ -46,13 +49,15 @@ class Broker:
         seconds = settings.broker_timeout
         where = f"the Pact Broker at {settings.broker_base_url}"
         try:
-            response = _answer(settings, HTTPMethod.GET, settings.broker_base_url, is_read=True)
+            response = _answer(settings, HTTPMethod.GET, f"{settings.broker_base_url}/", is_read=True)
         except (TimeoutError, httpx.TimeoutException):
             raise BrokerError(f"{where} did not answer within {seconds:g} s (PACT_BROKER_TIMEOUT)") from None
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: no such host name
-            raise BrokerError(f"{where} can't be reached: {error}") from None
+            raise BrokerError(f"{where} can't be reached: {error}{_untrusted(error)}") from None
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            raise _no_broker(response, settings.broker_base_url)
         if response.status_code != HTTPStatus.OK:
-            raise BrokerError(f"{where} {_refusal(settings, response)}")
+            raise BrokerError(f"{where} {refusal(settings, response)}")
         index = _index(response, settings.broker_base_url)
         return cls(settings, index)
 
@@ -83,25 +88,41 @@ class Broker:
     def delete(self, link: Link) -> bool:
         """Delete a resource; returns whether it was there. Raises BrokerError."""
         response = self._send(HTTPMethod.DELETE, link)
-        return response.status_code != HTTPStatus.NOT_FOUND and bool(self._checked(response))
+        return not self._is_missing(response) and bool(self._checked(response))
 
     def at(self, path: str) -> Link:
         """A resource that the index doesn't name, such as `/matrix`."""
-        return Link(href=f"{self._settings.broker_base_url}{path}")
+        return Link(href=f"{self._home}{path}")
 
     def _at_home(self, href: str) -> str:
-        """The same address at the host that was configured.
+        """The same address below the one that was configured.
 
-        A broker behind a proxy may link to another host or to http, but the credentials go to the configured host only.
+        A broker behind a proxy may link to another host, to http, or without the path under which the proxy serves it.
+        The credentials go to the configured host only.
         """
-        base = httpx.URL(self._settings.broker_base_url)
-        return str(base.copy_with(raw_path=httpx.URL(href).raw_path))
+        base, own = httpx.URL(self._settings.broker_base_url), httpx.URL(self._home)
+        path, prefix = httpx.URL(href).raw_path, own.raw_path.rstrip(b"/")
+        if path.startswith(prefix + b"/"):
+            path = base.raw_path.rstrip(b"/") + path.removeprefix(prefix)
+        return str(base.copy_with(raw_path=path))
 
     def _read(self, model: type[A], response: httpx.Response) -> A:
         return read_answer(model, self._checked(response).content, str(self))
 
     def _found(self, model: type[A], response: httpx.Response) -> A | None:
-        return None if response.status_code == HTTPStatus.NOT_FOUND else self._read(model, response)
+        return None if self._is_missing(response) else self._read(model, response)
+
+    def _is_missing(self, response: httpx.Response) -> bool:
+        """Whether the broker says that it has no such thing. Raises BrokerError if something else says so."""
+        if response.status_code != HTTPStatus.NOT_FOUND:
+            return False
+        if not is_the_brokers_own(response):
+            path = response.request.url.raw_path.decode().partition("?")[0]
+            raise BrokerError(
+                f"{self} answered {status_of(response)} to {path}, but not as a Pact Broker does ({sent(response)}): "
+                "does a proxy before it refuse this address?"
+            )
+        return True
 
     def _send(self, method: HTTPMethod, link: Link, body: Any = None, *, is_read: bool = False) -> httpx.Response:
         is_read = is_read or method is HTTPMethod.GET
@@ -119,7 +140,7 @@ class Broker:
         if response.is_success:
             return response
         error = ConflictError if response.status_code == HTTPStatus.CONFLICT else BrokerError
-        raise error(f"{self} {_refusal(self._settings, response)}")
+        raise error(f"{self} {refusal(self._settings, response)}")
 
     def __str__(self) -> str:
         return f"the Pact Broker at {self._settings.broker_base_url}"
@@ -140,6 +161,10 @@ def _answer(
                 raise
         time.sleep(wait)
     return _sent(settings, method, url, body, ends)
+
+
+def _untrusted(error: Exception) -> str:
+    return "; SSL_CERT_FILE names the authorities to trust" if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
 
 
 def _may_pass(response: httpx.Response) -> bool:
@@ -193,43 +218,13 @@ def _index(response: httpx.Response, base_url: str) -> Resource:
     try:
         index = read_answer(Resource, response.content, base_url)
     except BrokerError:
-        kind = response.headers.get("content-type", "no content type")
-        raise BrokerError(f"what answers at {base_url} is no Pact Broker (it sent {kind})") from None
+        raise _no_broker(response, base_url) from None
     for relation in NEEDED:
         if relation not in index.links:
             raise BrokerError(f"what answers at {base_url} is no Pact Broker, or an old one: it names no {relation}")
     return index
 
 
-def _refusal(settings: BrokerSettings, response: httpx.Response) -> str:
-    status = f"{response.status_code} {response.reason_phrase}".rstrip()
-    match response.status_code:
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            return (
-                f"refuses the credentials ({status}): "
-                "check PACT_BROKER_TOKEN, or PACT_BROKER_USERNAME and PACT_BROKER_PASSWORD"
-            )
-        case HTTPStatus.BAD_REQUEST if settings.token and not response.content:
-            return (
-                f"refuses the token ({status}): one with user and password takes no token, "
-                "only PACT_BROKER_USERNAME and PACT_BROKER_PASSWORD"
-            )
-        case _ if response.is_redirect:
-            target = httpx.URL(response.headers["location"])
-            return (
-                f"sends elsewhere ({status}, to {target.copy_with(query=None)}): is there a login before the broker, "
-                "or has it moved? PACT_BROKER_BASE_URL is the address that answers as the broker itself"
-            )
-        case _:
-            return f"answered {status}{_errors(response)}"
-
-
-def _errors(response: httpx.Response) -> str:
-    """The errors in a refusal: {"errors": {"field": ["message"]}}, or {"errors": [...]}."""
-    try:
-        errors = response.json()["errors"]
-        fields = errors.items() if isinstance(errors, dict) else [("", errors)]
-        lines = [f"{field} {message}".strip() for field, messages in fields for message in messages]
-    except (ValueError, TypeError, KeyError):
-        return ""
-    return f": {'; '.join(lines)}"
+def _no_broker(response: httpx.Response, base_url: str) -> BrokerError:
+    answer = sent(response) if response.is_success else f"{status_of(response)}, {sent(response)}"
+    return BrokerError(f"what answers at {base_url} is no Pact Broker ({answer}): {ADDRESS}")

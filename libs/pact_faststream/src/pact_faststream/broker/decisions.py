@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from pact_faststream.broker.answers import Matrix, Row
+from pact_faststream.broker.answers import BrokerError, Matrix, Row
 from pact_faststream.broker.client import Broker
 from pact_faststream.broker.deployments import environment_named
 from pact_faststream.broker.revision import version_in_use
@@ -13,6 +13,10 @@ from pact_faststream.broker.settings import BrokerSettings
 from pact_faststream.broker.versions import known_version
 
 Query = Sequence[tuple[str, str]]
+MOST_ROWS = 1000
+"""Of an answer. Without a limit the broker decides on 100 rows and drops the others: a provider with more consumers in
+an environment would hear yes though one of the others fails. See `lib/pact_broker/matrix/parse_query.rb` of pact_broker
+and issue 53 of pact_broker-client."""
 NOT_THERE = "where two wait for each other, one goes first with --ignore"
 
 
@@ -81,7 +85,9 @@ class _Question:
     def answered(self, others: Query, ignored: Sequence[str]) -> Decision:
         known_version(self.broker, self.service, self.version)
         asked = [*_one(self.service, self.version), *others, *(("ignore[][pacticipant]", name) for name in ignored)]
-        answer = self._matrix(asked)
+        answer = self._matrix([*asked, ("limit", str(MOST_ROWS))])
+        if answer.summary.deployable is True and len(answer.matrix) >= MOST_ROWS:
+            raise BrokerError(f"the broker says yes by {MOST_ROWS} rows, and has more: a no may be among the others")
         reasons = [f"  {line.strip()}" for line in answer.summary.reason.splitlines() if line.strip()]
         version = f"{self.service} {self.version}"
         if answer.summary.deployable is True:
