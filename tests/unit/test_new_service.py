@@ -23,6 +23,8 @@ SHAPES: Mapping[str, tuple[str, str, str]] = {
     "only publishes": ("trial_four", "", "trialed.changed"),
     "the words of the template": ("trial_five", "order.placed", "task.requested,event.refused,class.done"),
     "one verb twice": ("trial_six", "order.placed", "trialed.sent,tried.sent"),
+    "a layer's name": ("storage", "order.placed", "room.given"),
+    "a verb that is the end of another's name": ("trial_seven", "", "a.sent,b.sent,c.a_sent"),
     "the longest names": (LONG, "order.placed,payment.refunded", f"{LONG}.{LONG},{LONG}.{LONG[::-1]}"),
     "the longest names alone": (LONG, "", f"{LONG}.{LONG}"),
 }
@@ -64,6 +66,11 @@ def test_what_is_put_into_the_static_files_is_taken_out_without_a_trace(given: t
         assert entry.take(put, wiring) == before
 
 
+@pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES)
+def test_no_file_that_is_there_is_written_over(given: tuple[str, str, str]) -> None:
+    assert [name for name in rendering.rendered(asked(*given)) if (ROOT / name).exists()] == []
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
@@ -82,6 +89,11 @@ def test_what_is_put_into_the_static_files_is_taken_out_without_a_trace(given: t
         (("outboxed", "order.placed", ""), "NAME=outboxed: something here is called outboxed already"),
         (("kafka", "order.placed", ""), "NAME=kafka: something here is called kafka already"),
         (("gateway", "order.placed", ""), "NAME=gateway: something here is called gateway already"),
+        (("prometheus", "order.placed", ""), "NAME=prometheus: something here is called prometheus already"),
+        (("pact-broker", "order.placed", ""), "NAME=pact-broker: something here is called pact_broker already"),
+        (("ci", "order.placed", ""), "NAME=ci: something here is called ci already"),
+        (("release", "order.placed", ""), "NAME=release: something here is called release already"),
+        (("on", "order.placed", ""), "NAME=on: is no text in YAML"),
         (("template1", "order.placed", ""), "NAME=template1: something here is called template1 already"),
         (
             ("trial", "order.exploded", ""),
@@ -96,6 +108,7 @@ def test_what_is_put_into_the_static_files_is_taken_out_without_a_trace(given: t
         (("trial", "", "order.placed.v2"), "PUBLISHES=order.placed: orders publishes it already"),
         (("trial", "", "dispatched"), "PUBLISHES=dispatched: an event is called like shipment.dispatched"),
         (("trial", "", "Trialed.Dispatched"), "PUBLISHES=Trialed.Dispatched: an event is called like"),
+        (("trial", "", "a.b_c,a_b.c"), "PUBLISHES=a_b.c: a.b_c has the same class ABC"),
         (("trial", "", "a.b,a.b.v2"), "PUBLISHES=a.b,a.b.v2: names an event twice"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -158,6 +171,11 @@ def test_a_view_has_a_type_for_each_form() -> None:
         (("trial_five", "", "task.done"), "task_entry"),
         (("trial_five", "", "class.done"), "class_entry"),
         (("trial_five", "", "list.done"), "list_entry"),
+        (("trial_five", "", "detail.done"), "detail_entry"),
+        (("trial_five", "", "a.done"), "a_entry"),
+        (("trial_five", "", "mapping.done"), "mapping_entry"),
+        (("trial_five", "", "status_change.done"), "status_change_entry"),
+        (("trial_five", "", "exception.done"), "exception_entry"),
     ],
 )
 def test_what_a_service_keeps_is_called_after_its_first_event_unless_the_word_is_taken(
@@ -180,6 +198,7 @@ def test_several_are_called_so(noun: str, several: str) -> None:
         ("a.sent,a.arrived", ["REQUESTED", "SENT", "ARRIVED", "REFUSED"]),
         ("a.requested,a.refused", ["BEGUN", "REQUESTED", "REFUSED", "GIVEN_UP"]),
         ("a.sent,b.sent", ["REQUESTED", "A_SENT", "B_SENT", "REFUSED"]),
+        ("a.sent,b.sent,c.a_sent", ["REQUESTED", "A_SENT", "B_SENT", "C_A_SENT", "REFUSED"]),
     ],
 )
 def test_each_event_is_a_status_and_no_two_have_one_name(publishes: str, statuses: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from shop_harness.services import SERVICES
 
@@ -17,7 +17,7 @@ def main() -> int:
     try:
         shape = asked(os.environ.get("NAME", ""), os.environ.get("READS", ""), os.environ.get("PUBLISHES", ""))
     except WrongArgumentError as error:
-        print(f"new-service: {error}", file=sys.stderr)
+        print(f"new-service: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     try:
         return _make(shape)
@@ -36,6 +36,7 @@ def asked(name: str, reads: str, publishes: str) -> Shape:
         _check_new(event, offered)
     if len({event.short for event in own}) < len(own):
         raise WrongArgumentError(f"PUBLISHES={publishes}: names an event twice")
+    _check_classes([*(event.name for event in events_read), *own])
     return shape_of(service, events_read, own)
 
 
@@ -43,6 +44,15 @@ def _check_new(event: EventName, offered: Mapping[str, Published]) -> None:
     for other in offered.values():
         if other.name.short == event.short:
             raise WrongArgumentError(f"PUBLISHES={event.short}: {other.producer} publishes it already")
+
+
+def _check_classes(events: Sequence[EventName]) -> None:
+    """Each event is a class, which is called after both parts of its name."""
+    names: dict[str, str] = {}
+    for event in events:
+        other = names.setdefault(event.camel, event.short)
+        if other != event.short:
+            raise WrongArgumentError(f"PUBLISHES={event.short}: {other} has the same class {event.camel}")
 
 
 def _make(shape: Shape) -> int:

@@ -16,6 +16,9 @@ LONGEST = 24
 
 OTHER_PROGRAMS = {"kafka", "mailbox", "postgres", "sandbox", "template0", "template1", *LISTENERS} - {*SERVICES}
 """What runs beside the services, and the databases that every server has."""
+YAML_WORDS = {"false", "n", "no", "null", "off", "on", "true", "y", "yes"}
+COMPOSE_KEY = re.compile(r"(?m)^  ([a-z][a-z0-9-]*):$")
+"""A program of docker-compose.yml, or a volume."""
 
 
 class WrongArgumentError(ValueError):
@@ -41,9 +44,14 @@ class EventName:
         return f"{self.short}.v{self.version}"
 
     @property
+    def full(self) -> str:
+        """Thing and what happened, as one name."""
+        return f"{self.thing}_{self.what}"
+
+    @property
     def camel(self) -> str:
         """The name of its class."""
-        return camel(f"{self.thing}_{self.what}")
+        return camel(self.full)
 
 
 def camel(name: str) -> str:
@@ -68,7 +76,9 @@ def service_name(text: str) -> str:
         raise WrongArgumentError(f"NAME={text}: is a module of Python's standard library")
     if name in SERVICES or (ROOT / "services" / name).exists():
         raise WrongArgumentError(f"NAME={text}: there is a service {name} already")
-    if name in _packages():
+    if name in YAML_WORDS:
+        raise WrongArgumentError(f"NAME={text}: is no text in YAML, where it would stand in docker-compose.yml")
+    if name in _taken():
         raise WrongArgumentError(f"NAME={text}: something here is called {name} already")
     return name
 
@@ -92,9 +102,12 @@ def event_name(variable: str, text: str) -> EventName:
     return EventName(thing, what, int(version or 1))
 
 
-def _packages() -> set[str]:
-    """What can be imported here: a service of that name would hide it, or be hidden."""
+def _taken() -> set[str]:
+    """What can be imported here, a service of that name would hide it or be hidden; what runs, and CI's workflows."""
     from importlib.metadata import packages_distributions  # noqa: PLC0415 - slow, and the last question of all
 
     own = {path.name for pattern in ("libs/*/src/*", "*/src/*", "*") for path in ROOT.glob(pattern) if path.is_dir()}
-    return own | set(packages_distributions()) | OTHER_PROGRAMS
+    workflows = {path.stem for path in ROOT.glob(".github/workflows/*.yml")}
+    programs = COMPOSE_KEY.findall((ROOT / "docker-compose.yml").read_text())
+    named = {name.replace("-", "_") for name in (*workflows, *programs)}
+    return own | set(packages_distributions()) | OTHER_PROGRAMS | named

@@ -8,9 +8,8 @@ from pathlib import Path
 import jinja2
 from shop_harness.services import ALL, ROOT
 
-from tools.new_service.shape import Shape
+from tools.new_service.shape import TEMPLATE, Shape
 
-TEMPLATE = Path(__file__).parent / "template"
 LIKE = "payments"
 """The service of whose Dockerfile and workflow a new one's are copies: tests hold all of them to that."""
 

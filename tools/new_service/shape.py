@@ -5,8 +5,9 @@ import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
+from pathlib import Path
 
 from shop_harness.services import ALL, LISTENERS, ROOT, SERVICES
 
@@ -26,6 +27,7 @@ RESERVED = frozenset(
     for part in line.split()
 )
 """Words that the template uses otherwise."""
+TEMPLATE = Path(__file__).parent / "template"
 OTHER_PORTS = frozenset({8025, 8090, 8091})
 FIRST_PORT = 8000
 
@@ -44,7 +46,7 @@ class Read:
     @property
     def var(self) -> str:
         version = self.event.name.version
-        return f"{self.event.name.thing}_{self.event.name.what}" + (f"_v{version}" if version > 1 else "")
+        return self.event.name.full + (f"_v{version}" if version > 1 else "")
 
     @property
     def handler(self) -> str:
@@ -111,7 +113,7 @@ class Step:
 
     @property
     def var(self) -> str:
-        return f"{self.name.thing}_{self.name.what}" if self.name else ""
+        return self.name.full if self.name else ""
 
     @property
     def state(self) -> str:
@@ -147,10 +149,9 @@ class Shape:
         if not self.events:
             return [Step("DONE")]
         whats = [event.what for event in self.events]
-        return [
-            Step((event.what if whats.count(event.what) == 1 else f"{event.thing}_{event.what}").upper(), event)
-            for event in self.events
-        ]
+        short = [what if whats.count(what) == 1 else event.full for what, event in zip(whats, self.events, strict=True)]
+        names = short if len(set(short)) == len(short) else [event.full for event in self.events]
+        return [Step(name.upper(), event) for name, event in zip(names, self.events, strict=True)]
 
     @property
     def begun(self) -> str:
@@ -180,7 +181,7 @@ class Shape:
     def noun(self) -> str:
         """What the service keeps, such as a shipment."""
         wanted = self.events[0].thing if self.events else f"{self.name}_entry"
-        taken = wanted in RESERVED or keyword.iskeyword(wanted) or hasattr(builtins, wanted)
+        taken = any(_is_taken(word) for word in (wanted, plural(wanted)))
         return f"{wanted}_entry" if taken or wanted == self.name else wanted
 
     @property
@@ -314,6 +315,20 @@ class Shape:
 
     def _unused(self, *words_: str) -> str:
         return next(word for word in words_ if word not in {step.status for step in self.steps})
+
+
+def _is_taken(word: str) -> bool:
+    """Whether the template, or Python, uses a word otherwise: as it is, or as the name of a class."""
+    means_something = any(keyword.iskeyword(one) or hasattr(builtins, one) for one in (word, camel(word)))
+    return means_something or word in RESERVED or camel(word) in _classes_of_the_template()
+
+
+@cache
+def _classes_of_the_template() -> frozenset[str]:
+    """The names that the code to be made defines or imports in the form of a class."""
+    texts = (file.read_text() for file in TEMPLATE.rglob("*.py.jinja"))
+    lines = (line for text in texts for line in text.splitlines() if re.match(r" *(class|from|import) ", line))
+    return frozenset(name for line in lines for name in re.findall(r"\b[A-Z]\w+", line))
 
 
 def plural(noun: str) -> str:

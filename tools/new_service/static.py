@@ -149,21 +149,31 @@ def _job(wiring: Wiring) -> str:
 # --- .importlinter: a service stands in each list that has the others ---
 
 
+LISTED = re.compile(r"(?m)^(root_packages|forbidden_modules) =\n((?:    .*\n)+)")
+
+
 def _put_into_layers(text: str, wiring: Wiring) -> str:
-    if f"    {wiring.name}\n" in text:
+    lists = [found[2].split() for found in LISTED.finditer(text)]
+    if [wiring.name, "outboxed"] in lists:  # its own file
         return text
-    services = "|".join(wiring.before)
-    lists = re.compile(rf"(?m)^(?:root_packages|forbidden_modules) =\n(?:    .*\n)*?(?:    (?:{services})\n)+")
-    return lists.sub(lambda found: found[0] + ("" if _is_own(found[0]) else f"    {wiring.name}\n"), text)
 
+    def with_it(found: re.Match[str]) -> str:
+        listed = found[2].split()
+        last = max((listed.index(one) for one in wiring.before if one in listed), default=None)
+        if last is None or wiring.name in listed or listed[1:] == ["outboxed"]:  # the roots of another service
+            return found[0]
+        return _list(found[1], [*listed[: last + 1], wiring.name, *listed[last + 1 :]])
 
-def _is_own(listed: str) -> bool:
-    """The roots in a service's own file are itself and outboxed: the others are no roots there."""
-    return listed.startswith("root_packages") and listed.count("\n") == 2
+    return LISTED.sub(with_it, text)
 
 
 def _take_out_of_layers(text: str, wiring: Wiring) -> str:
-    return re.sub(rf"(?m)^    {wiring.name}\n", "", text)
+    """From the lists that have services: a layer may have the same name."""
+    return LISTED.sub(lambda found: _list(found[1], [one for one in found[2].split() if one != wiring.name]), text)
+
+
+def _list(name: str, listed: Sequence[str]) -> str:
+    return f"{name} =\n" + "".join(f"    {one}\n" for one in listed)
 
 
 # --- pages ---
