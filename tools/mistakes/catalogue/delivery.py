@@ -299,8 +299,8 @@ MISTAKES = (
         (
             Edit(
                 f"{OUTBOXED}/storage/_errors.py",
-                r"return not sqlstate_of\(_original\(error\)\)\.startswith\(OF_THE_ITEM\)[^\n]*",
-                'return sqlstate_of(_original(error)).startswith(("08", "40", "53", "55", "57"))',
+                r"return not state\.startswith\(OF_THE_ITEM\)[^\n]*",
+                'return state.startswith(("08", "40", "53", "55", "57"))',
             ),
         ),
         check=tests("libs/outboxed/tests/integration/test_blame.py"),

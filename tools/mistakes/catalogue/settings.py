@@ -227,7 +227,7 @@ MISTAKES = (
         "the options of a relay's client are not passed on",
         "A cluster that asks for a login can't be reached.",
         OUTBOXED,
-        (swap("libs/outboxed/src/outboxed/joining/_outbox.py", "_Servers(kafka, options)", "_Servers(kafka)"),),
+        (swap("libs/outboxed/src/outboxed/joining/_outbox.py", "_Servers(addresses, options)", "_Servers(addresses)"),),
     ),
     Mistake(
         "the letters of a project are listed without regard to their status",

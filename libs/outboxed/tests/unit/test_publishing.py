@@ -1,4 +1,4 @@
-"""What a project may publish; what can't become a row or a record is refused before the session hears of it."""
+"""What a project may publish and schedule; what no row can hold is refused before the session hears of it."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -6,9 +6,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from outboxed import Outbox
+from outboxed import Outbox, Tasks
 from outboxed.errors import EventTooLargeError
 from outboxed.messages import MAX_KEY_BYTES
+from outboxed.tasks import Task
+from sqlalchemy.orm import Session
 
 
 class Kept:
@@ -19,9 +21,10 @@ class Kept:
     def __init__(self) -> None:
         self.rows: list[Any] = []
 
-    def execute(self, _: Any, params: Any) -> None:
-        """Keep the parameters."""
+    def execute(self, _: Any, params: Any) -> Any:
+        """Keep the parameters; one row is written."""
         self.rows.append(params)
+        return SimpleNamespace(returns_rows=True, all=lambda: [(1,)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +35,17 @@ class Measured:
 @pytest.fixture
 def session() -> Any:
     return Kept()
+
+
+@pytest.fixture
+def tasks() -> Tasks:
+    tasks = Tasks()
+
+    @tasks.deadline("expire")
+    def expire(_: Task, session: Session) -> None:
+        """Nobody does it."""
+
+    return tasks
 
 
 @pytest.mark.parametrize(
@@ -87,3 +101,32 @@ def test_an_id_may_be_a_uuid(session: Any) -> None:
     published = Outbox(source="/shop", topic="orders").publish_sync(session, {"a": 1}, id=UUID(int=7))
 
     assert published == str(UUID(int=7)) == session.rows[0]["new_headers"][0]["ce_id"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"key": "a\0b"}, "key has a NUL"),
+        ({"key": "\ud800"}, "key has a lone surrogate"),
+        ({"key": "ü" * (MAX_KEY_BYTES // 2 + 1)}, "key has 2050 bytes, the limit is 2048"),
+        ({"group": "a\0b"}, "group has a NUL"),
+        ({"group": "x" * (MAX_KEY_BYTES + 1)}, "group has 2049 bytes"),
+        ({"payload": {"a": "a\0b"}}, "payload has a NUL"),
+        ({"payload": {"a\0b": 1}}, "payload has a NUL"),
+        ({"payload": {"a": [{"b": "\ud800"}]}}, "payload has a lone surrogate"),
+        ({"payload": {"a": float("nan")}}, "payload has a number that JSON doesn't know"),
+    ],
+)
+def test_what_cannot_be_a_task_is_refused_and_the_transaction_hears_nothing(
+    session: Any, tasks: Tasks, given: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        tasks.schedule_sync(session, "expire", **{"key": "7", **given})
+
+    assert session.rows == []
+
+
+def test_a_payload_may_have_any_integer(session: Any, tasks: Tasks) -> None:
+    tasks.schedule_sync(session, "expire", key=7, payload={"a": [2**70, None, True, 1.5, "ä"]})
+
+    assert session.rows[0]["new_payload"] == [{"a": [2**70, None, True, 1.5, "ä"]}]

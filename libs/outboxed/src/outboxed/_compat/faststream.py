@@ -55,18 +55,21 @@ async def stop_and_wait(broker: KafkaBroker, subscriber: Subscriber) -> None:
         await asyncio.wait(consuming)
 
 
-def read_again(message: Any, records: Sequence[Any]) -> None:
+async def read_again(message: Any, records: Sequence[Any]) -> None:
     """Let the consumer go back to the first of these records in each partition, and commit no offset behind them.
 
-    FastStream's `nack` does so, but not where the policy has acknowledged the message before its handler.
+    FastStream's `nack` does so, but not where the policy has acknowledged the message before its handler. It never goes
+    forward: another worker of the subscriber may have gone back further.
     """
     earliest: dict[TopicPartition, int] = {}
     for record in records:
         partition = TopicPartition(record.topic, record.partition)
         earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
+    consumer = message.consumer
     for partition, offset in earliest.items():
         with contextlib.suppress(IllegalStateError):  # another member has the partition, and begins before them
-            message.consumer.seek(partition, offset)
+            if not isinstance(consumer, AIOKafkaConsumer) or await consumer.position(partition) > offset:
+                consumer.seek(partition, offset)
     message.committed = AckStatus.NACKED
 
 

@@ -95,12 +95,12 @@ class Keeping(BaseMiddleware):
             return await self._handled(call_next, msg)
         except Exception as error:
             if not isinstance(error, IgnoredException) and msg.committed == committed:
-                read_again(msg, records_of(msg))  # most of FastStream's policies would pass them by
+                await read_again(msg, records_of(msg))  # most of FastStream's policies would pass them by
             raise
 
     async def _handled(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         try:
-            returned = await call_next(msg)
+            returned = await _called(call_next, msg)
         except Exception as error:
             if isinstance(error, IgnoredException):
                 raise
@@ -144,6 +144,21 @@ class Keeping(BaseMiddleware):
     @property
     def _group(self) -> str:
         return str(getattr(self.context.get("handler_"), "group_id", None) or "")
+
+
+async def _called(call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+    """Call the handler. Raises RuntimeError where it was cancelled though nobody cancels the consumer.
+
+    So it is when what it waits for was cancelled elsewhere. FastStream's consumer would end by that, and say nothing.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        return await call_next(msg)
+    except asyncio.CancelledError as error:
+        if task is None or task.cancelling() > before:
+            raise
+        raise RuntimeError("the handler waited for something that was cancelled") from error
 
 
 def _alone(msg: Any, place: int) -> Any:

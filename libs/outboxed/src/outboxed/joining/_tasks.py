@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,6 +23,7 @@ from outboxed.joining._running import (
     asynchronous,
     in_background,
 )
+from outboxed.messages import MAX_KEY_BYTES, unstorable
 from outboxed.ports import NewTask
 from outboxed.storage import Clock, SchedulingStatements, Steps, run_steps, run_steps_sync, tables
 from outboxed.tasks import SqlTaskQueue, Task, TaskKind, TaskStatements, Worker
@@ -130,8 +131,9 @@ class Tasks:
         """Write a task into the session's transaction, unless one of this kind and key waits already.
 
         `payload` is a mapping, a dataclass or a pydantic model; the task has it as JSON. Tasks of one `group` are done
-        one at a time, in their order. Raises ValueError for a kind that nobody has declared, TaskConflictError if the
-        one that waits has another payload or group, and ConfigurationError as `Outbox.publish` does.
+        one at a time, in their order. Raises ValueError for a kind that nobody has declared and for what PostgreSQL
+        can't hold, TaskConflictError if the one that waits has another payload or group, and ConfigurationError as
+        `Outbox.publish` does.
         """
         steps = self._steps(kind, key, payload, delay, group)
         await run_steps(await self._committed.joined(session, self._scheduled.sql), steps)
@@ -206,7 +208,31 @@ class Tasks:
         if not isinstance(made, Mapping):
             raise TypeError(f"a task's payload is a mapping, a dataclass or a model, not a {type(payload).__name__}")
         task = NewTask(kind, str(key), made, delay, None if group is None else str(group))
+        _check(task)
         return self.scheduling([(task, current_traceparent())])
+
+
+def _check(task: NewTask) -> None:
+    """Refuse what PostgreSQL would refuse, and so end the caller's transaction."""
+    for part, text in (("key", task.key), ("group", task.group or "")):
+        if problem := unstorable(text):
+            raise ValueError(f"a task's {part} {problem}, which PostgreSQL can't hold")
+        if len(text.encode()) > MAX_KEY_BYTES:
+            raise ValueError(f"a task's {part} has {len(text.encode())} bytes, the limit is {MAX_KEY_BYTES}")
+    if problem := next(filter(None, map(unstorable, _leaves(task.payload))), None):
+        raise ValueError(f"a task's payload {problem}, which PostgreSQL can't hold")
+
+
+def _leaves(value: object) -> Iterator[object]:
+    """The texts and the fractions of JSON; of its integers each fits."""
+    if isinstance(value, str | float):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in (*value, *value.values()):
+            yield from _leaves(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _leaves(each)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Dead letters in a project that has its own subscribers: what no handler takes is kept, and the rest goes on."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -260,6 +261,65 @@ async def test_what_is_no_letter_comes_again_whatever_the_subscribers_policy_is(
     await broker.start()
     await eventually(is_everything_somewhere)
     await broker.stop()
+
+
+@pytest.mark.parametrize("topics", [(TOPIC,)], indirect=True)
+async def test_of_several_workers_none_passes_what_another_one_wants_again(
+    project: Project,
+    engine: AsyncEngine,
+    sessions: async_sessionmaker[AsyncSession],
+    topics: Topics,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeping, "AGAIN_SECONDS", 0.1)
+    numbers = range(20)
+    project.problems = Mended.after(12, dict.fromkeys(numbers, OSError("no route")))
+    address = topics.kafka.client_options()["bootstrap_servers"]
+    more = {"topic": topics.kafka.topic(TOPIC), "group_id": topics.group, "auto_offset_reset": "earliest"}
+    policy = AckPolicy.ACK_FIRST  # FastStream has no workers of one partition with another one
+    broker = project.broker(engine, sessions, address=address, ack_policy=policy, max_workers=4, **more)
+    await topics.send(*map(record, numbers))
+
+    async def is_everything_sent() -> bool:
+        return await sent(project, engine) == list(numbers)
+
+    await broker.start()
+    await eventually(is_everything_sent)
+    await broker.stop()
+
+
+async def test_a_handler_that_waits_for_what_was_cancelled_is_refused_and_ends_no_consumer(
+    project: Project, batches: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    async def wait_for_it(_: list[Mail]) -> None:
+        elsewhere = asyncio.get_running_loop().create_future()
+        elsewhere.cancel()
+        await elsewhere
+
+    project.before = wait_for_it
+    await given(batches, (record(1), record(2)))
+
+    reason = "RuntimeError: the handler waited for something that was cancelled"
+    assert await kept(queue) == [(1, reason), (2, reason)]
+
+
+async def test_a_consumer_that_is_cancelled_keeps_no_letter(
+    project: Project, batches: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    begun = asyncio.Event()
+
+    async def hang(_: list[Mail]) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    project.before = hang
+    consuming = asyncio.create_task(given(batches, (record(1), record(2))))
+    await begun.wait()
+    consuming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await consuming
+
+    assert await kept(queue) == []
 
 
 @pytest.mark.parametrize("done", [AckMessage(), RejectMessage(), SkipMessage()], ids=repr)
