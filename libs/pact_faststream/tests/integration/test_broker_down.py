@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -65,17 +66,19 @@ def dribbling_address() -> Iterator[str]:
     ended = Event()
 
     def dribble(server: socket.socket) -> None:
-        connection, _ = server.accept()
-        with connection:
-            connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
-            while not ended.wait(0.02):
-                connection.send(b"x")
+        with suppress(OSError):  # the test ends, and nobody has come
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+                while not ended.wait(0.02):
+                    connection.send(b"x")
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = Thread(target=dribble, args=(server,))
         thread.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
         ended.set()
+        server.shutdown(socket.SHUT_RDWR)
         thread.join()
 
 
