@@ -108,6 +108,8 @@ def test_no_file_that_is_there_is_written_over(given: tuple[str, str, str]) -> N
         (("trial", "", "order.placed.v2"), "PUBLISHES=order.placed: orders publishes it already"),
         (("trial", "", "dispatched"), "PUBLISHES=dispatched: an event is called like shipment.dispatched"),
         (("trial", "", "Trialed.Dispatched"), "PUBLISHES=Trialed.Dispatched: an event is called like"),
+        (("trial", "", "b.sent,b.status"), "PUBLISHES=b.status: status says nothing that happened to a b"),
+        (("trial", "", "b.event"), "PUBLISHES=b.event: event says nothing that happened to a b"),
         (("trial", "", "a.b_c,a_b.c"), "PUBLISHES=a_b.c: a.b_c has the same class ABC"),
         (("trial", "", "a.b,a.b.v2"), "PUBLISHES=a.b,a.b.v2: names an event twice"),
     ],

@@ -338,7 +338,14 @@ def plural(noun: str) -> str:
 
 
 def shape_of(name: str, events_read: Sequence[Published], events: Sequence[EventName]) -> Shape:
-    """Raises WrongArgumentError where there is nothing to do, or no port left."""
+    """Raises WrongArgumentError where there is nothing to do, or where an event's class is another one, too."""
     if not events_read and not events:
         raise WrongArgumentError(f"READS or PUBLISHES is needed: which event does {name} read, which does it publish?")
-    return Shape(name, events_read, events)
+    shape = Shape(name, events_read, events)
+    taken = {f"{shape.Noun}{end}" for end in ("Event", "Input", "Request", "Response", "Status")}
+    for event in events:
+        if event.camel in taken:
+            raise WrongArgumentError(
+                f"PUBLISHES={event.short}: {event.what} says nothing that happened to {shape.a_noun}"
+            )
+    return shape
