@@ -30,6 +30,13 @@ class LastMinute:
         """Note an event that its handler refused."""
         self._refused.append((self._clock(), Counter([event_type])))
 
+    def take_back(self, event_type: str) -> None:
+        """Forget the last refusal of an event: it comes again, and is noted then."""
+        for place in reversed(range(len(self._refused))):
+            if event_type in self._refused[place][1]:
+                del self._refused[place]
+                return
+
     def problem(self) -> str | None:
         """What looks like a bad deploy, in words."""
         handled = self._sum(self._handled)

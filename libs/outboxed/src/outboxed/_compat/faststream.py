@@ -24,7 +24,6 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
-from faststream.message import AckStatus
 
 from outboxed.messages import Record
 
@@ -55,8 +54,8 @@ async def stop_and_wait(broker: KafkaBroker, subscriber: Subscriber) -> None:
         await asyncio.wait(consuming)
 
 
-async def read_again(message: Any, records: Sequence[Any]) -> None:
-    """Let the consumer go back to the first of these records in each partition, and commit no offset behind them.
+async def read_again(consumer: Any, records: Sequence[Any]) -> None:
+    """Let a consumer go back to the first of these records in each partition; a test's double of one has no position.
 
     FastStream's `nack` does so, but not where the policy has acknowledged the message before its handler. It never goes
     forward: another worker of the subscriber may have gone back further.
@@ -65,12 +64,10 @@ async def read_again(message: Any, records: Sequence[Any]) -> None:
     for record in records:
         partition = TopicPartition(record.topic, record.partition)
         earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
-    consumer = message.consumer
     for partition, offset in earliest.items():
         with contextlib.suppress(IllegalStateError):  # another member has the partition, and begins before them
             if not isinstance(consumer, AIOKafkaConsumer) or await consumer.position(partition) > offset:
                 consumer.seek(partition, offset)
-    message.committed = AckStatus.NACKED
 
 
 async def handle_again(broker: KafkaBroker, group: str, record: Record) -> bool:

@@ -82,7 +82,7 @@ class Keeping(BaseMiddleware):
     def __init__(self, msg: Any, /, *, context: Any, keeper: Keeper) -> None:
         super().__init__(msg, context=context)
         self._keeper = keeper
-        self._read = False
+        self._read = self._is_refused = False
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         """See FastStream."""
@@ -95,7 +95,8 @@ class Keeping(BaseMiddleware):
             return await self._handled(call_next, msg)
         except Exception as error:
             if not isinstance(error, IgnoredException) and msg.committed == committed:
-                await read_again(msg, records_of(msg))  # most of FastStream's policies would pass them by
+                await read_again(msg.consumer, records_of(msg))  # most of FastStream's policies would pass them by
+                msg.committed = AckStatus.NACKED
             raise
 
     async def _handled(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
@@ -114,12 +115,27 @@ class Keeping(BaseMiddleware):
         """See FastStream. What its parser can't read, such as a header that is null, never comes to `consume_scope`."""
         unread = isinstance(exc_val, Exception) and not isinstance(exc_val, IgnoredException) and not self._read
         if unread and not replaying.get() and isinstance(exc_val, Exception):
-            await self._keeper.keep(records_of(self.msg), self._group, exc_val)
+            await self._keep_unread(records_of(self.msg), exc_val)
             return True
         return await super().after_processed(exc_type, exc_val, exc_tb)
 
+    async def publish_scope(self, call_next: Callable[[Any], Awaitable[Any]], cmd: Any) -> Any:
+        """See FastStream. It would publish an empty answer of a handler that gave none."""
+        return None if self._is_refused else await call_next(cmd)
+
+    async def _keep_unread(self, records: Sequence[Any], error: Exception) -> None:
+        try:
+            await self._keeper.keep(records, self._group, error)
+        except Exception:
+            await asyncio.sleep(AGAIN_SECONDS)
+            # FastStream can't answer for what it couldn't read
+            consumer = getattr(self.msg, "consumer", None) or getattr(self.context.get("handler_"), "consumer", None)
+            if consumer is not None:
+                await read_again(consumer, records)
+            raise
+
     async def _refused(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any, error: Exception) -> Any:
-        records = records_of(msg)
+        records, self._is_refused = records_of(msg), True
         if self._keeper.comes_again(error):
             await asyncio.sleep(AGAIN_SECONDS)
             raise error
@@ -139,7 +155,12 @@ class Keeping(BaseMiddleware):
             log.critical("consumer_halted", problem=problem, remedy="deploy a handler that takes them: they come again")
             await asyncio.sleep(AGAIN_SECONDS)
             raise error
-        await self._keeper.keep([record], self._group, error)
+        try:
+            await self._keeper.keep([record], self._group, error)
+        except Exception:
+            self._keeper.last_minute.take_back(record.topic)  # else an outage would look like a bad deploy
+            await asyncio.sleep(AGAIN_SECONDS)
+            raise
 
     @property
     def _group(self) -> str:

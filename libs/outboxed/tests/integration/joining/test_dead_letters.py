@@ -303,6 +303,71 @@ async def test_a_handler_that_waits_for_what_was_cancelled_is_refused_and_ends_n
     assert await kept(queue) == [(1, reason), (2, reason)]
 
 
+@pytest.mark.parametrize(("policy", "batch"), [(AckPolicy.ACK_FIRST, False), (AckPolicy.NACK_ON_ERROR, True)])
+@pytest.mark.parametrize("topics", [(TOPIC,)], indirect=True)
+async def test_what_cannot_be_kept_while_the_database_is_away_is_kept_later(
+    project: Project,
+    engine: AsyncEngine,
+    sessions: async_sessionmaker[AsyncSession],
+    topics: Topics,
+    monkeypatch: pytest.MonkeyPatch,
+    policy: AckPolicy,
+    batch: bool,
+) -> None:
+    """And one record that comes again all the while is no bad deploy."""
+    monkeypatch.setattr(keeping, "AGAIN_SECONDS", 0.001)
+    monkeypatch.setattr(last_minute, "MAX_REFUSALS", 3)
+    outage = iter([OSError("no route")] * 9)
+    keep = keeping.Keeper.keep
+
+    async def keep_later(keeper: Any, *arguments: Any) -> None:
+        for error in outage:
+            raise error
+        await keep(keeper, *arguments)
+
+    monkeypatch.setattr(keeping.Keeper, "keep", keep_later)
+    project.problems = {1: RuntimeError("unlucky")}
+    address = topics.kafka.client_options()["bootstrap_servers"]
+    more = {"topic": topics.kafka.topic(TOPIC), "group_id": topics.group, "auto_offset_reset": "earliest"}
+    broker = project.broker(engine, sessions, address=address, ack_policy=policy, batch=batch, **more)
+    await topics.send(record(1), record(2, odd=None))
+
+    async def keys() -> list[bytes]:
+        return sorted(letter.key or b"" for letter in await project.letters.queue(engine).list())
+
+    async def are_both_kept() -> bool:
+        return await keys() == [b"k1", b"k2"]
+
+    await broker.start()
+    await eventually(are_both_kept)
+    await broker.stop()
+
+
+async def test_what_is_kept_has_no_answer(project: Project, engine: AsyncEngine, queue: JoinedDeadLetterQueue) -> None:
+    """FastStream publishes an empty record for a handler that returned nothing."""
+    broker = KafkaBroker(middlewares=[project.letters.middleware(engine)])
+    answers: list[Any] = []
+
+    @broker.subscriber("answers")
+    async def note(answer: Any) -> None:
+        answers.append(answer)
+
+    @broker.publisher("answers")
+    @broker.subscriber(TOPIC, group_id=GROUP, ack_policy=AckPolicy.NACK_ON_ERROR)
+    async def double(mail: Mail) -> Mail:
+        if problem := project.problems.get(mail.number):
+            raise problem
+        return Mail(number=2 * mail.number)
+
+    project.problems[1] = RuntimeError("unlucky")
+    async with TestKafkaBroker(broker):
+        for number in (1, 2):
+            await broker.publish({"number": number}, topic=TOPIC)
+
+    assert answers == [{"number": 4}]
+    assert len(await kept(queue)) == 1
+
+
 async def test_a_consumer_that_is_cancelled_keeps_no_letter(
     project: Project, batches: Any, queue: JoinedDeadLetterQueue
 ) -> None:
