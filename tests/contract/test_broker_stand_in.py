@@ -269,12 +269,15 @@ def test_a_branch_is_deleted_without_a_word(broker: Broker) -> None:
     assert not answers[0].content  # a server refuses to send the content of a 204, and logs a traceback
 
 
-@pytest.mark.parametrize("path", ["/pacticipants/payments/branches/feat/x", "/nothing", "/pacticipants/nobody"])
-def test_what_is_not_there_is_told_as_the_real_one_tells_it(broker: Broker, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("DELETE", "/pacticipants/payments/branches/feat/x"), ("GET", "/nothing"), ("GET", "/pacticipants/nobody")],
+)
+def test_what_is_not_there_is_told_as_the_real_one_tells_it(broker: Broker, method: str, path: str) -> None:
     with_a_feature(broker)
     [unknown] = recorded("record-unknown-version")
 
-    answer = broker.ask("GET" if path != "/pacticipants/payments/branches/feat/x" else "DELETE", path)
+    answer = broker.ask(method, path)
 
     assert (answer.status_code, answer.json()) == (404, unknown.response)
 

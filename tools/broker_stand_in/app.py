@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tools.broker_stand_in.documents import Document, Documents
-from tools.broker_stand_in.matrix import Question, QuestionError, Selector, answer
+from tools.broker_stand_in.matrix import MOST_ROWS, Question, QuestionError, Selector, answer
 from tools.broker_stand_in.selection import selected
 from tools.broker_stand_in.state import ConflictError, Content, Environment, Participant, Placement, State, Version
 
@@ -300,9 +300,8 @@ def _question(call: Call) -> Question:
     if "environment" in others and environment is None:
         raise QuestionError(f"Environment with name '{others['environment']}' does not exist")
     ignored = [value for name, value in call.query if name == "ignore[][pacticipant]"]
-    return Question(
-        selectors, environment, others.get("mainBranch") == "true", ignored, int(others.get("limit", 0)) or None
-    )
+    limit = int(others.get("limit", MOST_ROWS))
+    return Question(selectors, environment, others.get("mainBranch") == "true", ignored, limit)
 
 
 def _put_webhook(call: Call) -> tuple[int, Document]:

@@ -34,7 +34,7 @@ class Question:
     environment: Environment | None = None
     main_branches: bool = False
     ignored: Sequence[str] = ()
-    limit: int | None = None
+    limit: int = MOST_ROWS
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def answer(state: State, question: Question) -> Answer:
                 deployable=False, reasons=[f"No pacts or verifications have been published for {missing}"], rows=[]
             )
     found = list(_Rows(state, question).found())
-    rows = found[: question.limit or MOST_ROWS]
+    rows = found[: question.limit]
     considered = [_success(row) for row in rows if not row.is_ignored]
     if _required(question, found) - _required(question, rows):
         considered.append(None)

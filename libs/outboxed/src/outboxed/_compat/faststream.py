@@ -54,17 +54,22 @@ async def stop_and_wait(broker: KafkaBroker, subscriber: Subscriber) -> None:
         await asyncio.wait(consuming)
 
 
+def first_offsets(records: Sequence[Any]) -> dict[TopicPartition, int]:
+    """Where the first of these records is in each partition."""
+    first: dict[TopicPartition, int] = {}
+    for record in records:
+        partition = TopicPartition(record.topic, record.partition)
+        first[partition] = min(record.offset, first.get(partition, record.offset))
+    return first
+
+
 async def read_again(consumer: Any, records: Sequence[Any]) -> None:
     """Let a consumer go back to the first of these records in each partition; a test's double of one has no position.
 
     FastStream's `nack` does so, but not where the policy has acknowledged the message before its handler. It never goes
     forward: another worker of the subscriber may have gone back further.
     """
-    earliest: dict[TopicPartition, int] = {}
-    for record in records:
-        partition = TopicPartition(record.topic, record.partition)
-        earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
-    for partition, offset in earliest.items():
+    for partition, offset in first_offsets(records).items():
         with contextlib.suppress(IllegalStateError):  # another member has the partition, and begins before them
             if not isinstance(consumer, AIOKafkaConsumer) or await consumer.position(partition) > offset:
                 consumer.seek(partition, offset)

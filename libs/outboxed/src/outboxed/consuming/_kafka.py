@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import anyio
 import structlog
-from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener
 from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
@@ -16,7 +16,7 @@ from faststream.kafka.annotations import KafkaMessage
 
 from outboxed._backoff import backoff
 from outboxed._compat.aiokafka import read_any_batch
-from outboxed._compat.faststream import Subscriber, parsed_as_it_came, stop_and_wait
+from outboxed._compat.faststream import Subscriber, first_offsets, parsed_as_it_came, stop_and_wait
 from outboxed._contact import KafkaContact
 from outboxed._stopping import turns_until
 from outboxed.consuming._batch import BatchConsumer
@@ -174,11 +174,7 @@ class _Failures:
 
 def _rewind(consumer: Any, records: Sequence[Any]) -> None:
     """Go back to these records; skip a partition that belongs to another member now."""
-    earliest: dict[TopicPartition, int] = {}
-    for record in records:
-        partition = TopicPartition(record.topic, record.partition)
-        earliest[partition] = min(record.offset, earliest.get(partition, record.offset))
-    for partition, offset in earliest.items():
+    for partition, offset in first_offsets(records).items():
         try:
             consumer.seek(partition, offset)
         except IllegalStateError:

@@ -117,6 +117,16 @@ def record(number: int, *, value: bytes | None = None, **headers: bytes | None) 
     return consumer_record(TOPIC, body, key=b"k%d" % number, headers=raw.items(), offset=number)
 
 
+def reading(topics: Topics) -> dict[str, Any]:
+    """For `Project.broker`: a subscriber that reads the topic of this test's Kafka from its beginning."""
+    return {
+        "address": topics.kafka.client_options()["bootstrap_servers"],
+        "topic": topics.kafka.topic(TOPIC),
+        "group_id": topics.group,
+        "auto_offset_reset": "earliest",
+    }
+
+
 async def given(broker: Any, *records: Any) -> None:
     async with TestKafkaBroker(broker):
         for each in records:
@@ -249,9 +259,7 @@ async def test_what_is_no_letter_comes_again_whatever_the_subscribers_policy_is(
     monkeypatch.setattr(last_minute, "MAX_REFUSALS", 3)
     numbers = range(6)
     project.problems = Mended.after(8, dict.fromkeys(numbers, problem))
-    address = topics.kafka.client_options()["bootstrap_servers"]
-    more = {"topic": topics.kafka.topic(TOPIC), "group_id": topics.group, "auto_offset_reset": "earliest"}
-    broker = project.broker(engine, sessions, address=address, ack_policy=policy, batch=batch, **more)
+    broker = project.broker(engine, sessions, ack_policy=policy, batch=batch, **reading(topics))
     await topics.send(*map(record, numbers))
 
     async def is_everything_somewhere() -> bool:
@@ -274,10 +282,8 @@ async def test_of_several_workers_none_passes_what_another_one_wants_again(
     monkeypatch.setattr(keeping, "AGAIN_SECONDS", 0.1)
     numbers = range(20)
     project.problems = Mended.after(12, dict.fromkeys(numbers, OSError("no route")))
-    address = topics.kafka.client_options()["bootstrap_servers"]
-    more = {"topic": topics.kafka.topic(TOPIC), "group_id": topics.group, "auto_offset_reset": "earliest"}
     policy = AckPolicy.ACK_FIRST  # FastStream has no workers of one partition with another one
-    broker = project.broker(engine, sessions, address=address, ack_policy=policy, max_workers=4, **more)
+    broker = project.broker(engine, sessions, ack_policy=policy, max_workers=4, **reading(topics))
     await topics.send(*map(record, numbers))
 
     async def is_everything_sent() -> bool:
@@ -327,9 +333,7 @@ async def test_what_cannot_be_kept_while_the_database_is_away_is_kept_later(
 
     monkeypatch.setattr(keeping.Keeper, "keep", keep_later)
     project.problems = {1: RuntimeError("unlucky")}
-    address = topics.kafka.client_options()["bootstrap_servers"]
-    more = {"topic": topics.kafka.topic(TOPIC), "group_id": topics.group, "auto_offset_reset": "earliest"}
-    broker = project.broker(engine, sessions, address=address, ack_policy=policy, batch=batch, **more)
+    broker = project.broker(engine, sessions, ack_policy=policy, batch=batch, **reading(topics))
     await topics.send(record(1), record(2, odd=None))
 
     async def keys() -> list[bytes]:
@@ -615,10 +619,7 @@ async def test_a_project_with_sync_sessions_keeps_and_lists_as_well(
 async def test_on_a_running_broker_a_poisoned_record_is_kept_and_replayed_and_no_offset_is_lost(
     project: Project, engine: AsyncEngine, sessions: async_sessionmaker[AsyncSession], topics: Topics
 ) -> None:
-    name = topics.kafka.topic(TOPIC)
-    address = topics.kafka.client_options()["bootstrap_servers"]
-    more = {"topic": name, "group_id": topics.group, "auto_offset_reset": "earliest"}
-    broker = project.broker(engine, sessions, address=address, **more)
+    broker = project.broker(engine, sessions, **reading(topics))
     queue = project.letters.queue(engine, broker)
     project.problems[1] = RuntimeError("unlucky")
     await topics.send(record(1), record(2))
