@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CommitFailedError
 from backing_services.kafka import KafkaCluster
 from backing_services.waiting import eventually
@@ -53,6 +53,25 @@ async def test_lag_is_what_a_group_has_not_committed(kafka_cluster: KafkaCluster
         await consumer.commit()
 
     assert (before, await lag(kafka_cluster.bootstrap_servers, group, topics)) == (3, 2)
+
+
+async def test_an_offset_of_a_topic_that_was_made_again_hides_no_lag(kafka_cluster: KafkaCluster) -> None:
+    topics, group = {f"log-{uuid4().hex}": 2}, uuid4().hex
+    (topic,) = topics
+    await kafka_cluster.create_topics(topics)
+    async with AIOKafkaConsumer(
+        bootstrap_servers=kafka_cluster.bootstrap_servers, group_id=group, enable_auto_commit=False
+    ) as consumer:
+        consumer.assign([TopicPartition(topic, 0)])
+        await consumer.commit({TopicPartition(topic, 0): 3})
+
+    lags = [await lag(kafka_cluster.bootstrap_servers, group, topics)]
+    async with AIOKafkaProducer(bootstrap_servers=kafka_cluster.bootstrap_servers) as producer:
+        for partition in (1, 1, 1, 0):
+            await producer.send_and_wait(topic, b"", partition=partition)
+            lags.append(await lag(kafka_cluster.bootstrap_servers, group, topics))
+
+    assert lags == [0, 1, 2, 3, 4]
 
 
 async def test_a_group_that_is_rewound_goes_on_from_the_first_records_since_then(

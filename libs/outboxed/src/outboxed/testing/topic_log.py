@@ -57,13 +57,19 @@ async def read_topics(bootstrap_servers: str, topics: Mapping[str, int]) -> list
 
 
 async def lag(bootstrap_servers: str, group: str, topics: Mapping[str, int]) -> int:
-    """How many records a group has yet to read. Raises KafkaError."""
+    """How many records a group has yet to read. Raises KafkaError.
+
+    An offset behind the end of its partition is of a topic that was deleted: of the new one nothing is read.
+    """
     async with AIOKafkaConsumer(
         bootstrap_servers=_brokers(bootstrap_servers), group_id=group, enable_auto_commit=False
     ) as consumer:
         partitions = _partitions(topics)
         ends = await consumer.end_offsets(partitions)
-        return sum([end - (await consumer.committed(partition) or 0) for partition, end in ends.items()])
+        committed = {partition: await consumer.committed(partition) or 0 for partition in ends}
+        return sum(
+            end - (committed[partition] if committed[partition] <= end else 0) for partition, end in ends.items()
+        )
 
 
 async def rewind(bootstrap_servers: str, group: str, topics: Mapping[str, int], *, to: datetime) -> None:
