@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from math import inf
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,7 +16,7 @@ from backing_services.postgres import DatabaseIsolation
 from outboxed._compat import sqlalchemy
 from outboxed.errors import TaskConflictError
 from outboxed.ports import EventDeadLetter, NewTask
-from outboxed.storage import ConcurrentInsertError, _statements, create_engine, tables
+from outboxed.storage import ConcurrentInsertError, _clock, _statements, create_engine, tables
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -35,6 +36,8 @@ async def engine(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 async def said(transactions: Transactions, monkeypatch: pytest.MonkeyPatch) -> Said:
     """What the server hears from the engine's one connection: statements by their first word, BEGIN and COMMIT."""
+    monkeypatch.setattr(_clock, "ASKED_EVERY", inf)
+    monkeypatch.setattr(_clock, "PRECISE", inf)  # on a slow machine, too
     async with transactions() as uow:  # the time of the database is known from now on
         assert uow.now
     return await hear(transactions.engine, monkeypatch)
