@@ -226,7 +226,7 @@ release-build: .venv ## build the library of a tag into dist/: TAG=outboxed-v0.1
 	@$(RUN) python -m tools.release_check.tagged "$$TAG"
 
 .PHONY: flake
-flake: .venv ## all levels that need no Docker, ARGS="--runs 100" times, in another order each time: does any test fail?
+flake: .venv ## all levels that need no Docker, again and again, in other orders and on slow cores: does any test fail? ARGS="--runs 100"
 	@$(RUN) python -m tools.flake $(ARGS)
 
 .PHONY: history-check

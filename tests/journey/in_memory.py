@@ -19,6 +19,7 @@ from orders.pricing import PricingService
 from orders.rate_limit import RateLimiter
 from orders.settings import Settings
 from outboxed.storage import Clock
+from outboxed.testing.memory import SteadyClock
 from outboxed.testing.services import always
 from outboxed.testing.tracking import InMemoryParticipant
 from payments.gateway import HttpPaymentGateway
@@ -37,7 +38,7 @@ GATEWAY_SECONDS = 5
 @asynccontextmanager
 async def open_shop_in_memory() -> AsyncIterator[Shop]:
     """Nothing runs by itself: a tracked session moves it."""
-    clock = Clock()
+    clock = SteadyClock()
     databases = in_memory_orders(clock), in_memory_payments(clock), in_memory_notifications(clock)
     async with databases[0]() as uow:
         await uow.products.put([ProductFactory.create(sku="ABC")])

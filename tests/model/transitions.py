@@ -16,8 +16,7 @@ from notifications.domain import Kind
 from orders import handlers as orders_handlers
 from orders.domain import OrderStatus
 from outboxed.messages import OutgoingRecord
-from outboxed.storage import Clock
-from outboxed.testing.memory import State
+from outboxed.testing.memory import State, SteadyClock
 from outboxed.testing.records import sent_record
 from payments import handlers as payments_handlers
 from payments.domain import Charge, payment_id_of
@@ -65,7 +64,7 @@ class Transitions:
     """Runs steps: puts a state into the real services' databases, and takes the next one out of them."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = SteadyClock()
         self.services = Services(self.clock)
         self.databases = self.services.databases
         self.gateway = GatewayPort(Gateway(accepts=True))

@@ -54,7 +54,7 @@ NOT_IN_CI = {
     "release-check": "release.yml runs it before it publishes; its parts, examples and installed, are in CI",
 }
 """Why a command isn't run by CI; the benchmarks measure, too."""
-REQUIRED = {"kafka", "node", "containers", "faults", "pgbouncer", "prometheus", "chromium"}
+REQUIRED = {"kafka", "node", "containers", "faults", "pgbouncer", "prometheus", "chromium", "flake"}
 """What a machine may lack, so that tests are skipped there: CI must have it. `pythons` is for the workflow's matrix."""
 
 

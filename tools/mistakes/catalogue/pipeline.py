@@ -78,7 +78,7 @@ MISTAKES = (
         "CI requires nothing",
         "Where Kafka is missing its tests are skipped, and all is green.",
         SHOP,
-        (swap(CI, "REQUIRE=kafka,node,containers,faults,pgbouncer,prometheus,chromium make test", "make test"),),
+        (swap(CI, "REQUIRE=kafka,node,containers,faults,pgbouncer,prometheus,flake,chromium make test", "make test"),),
     ),
     Mistake(
         "CI doesn't require containers",
@@ -87,8 +87,8 @@ MISTAKES = (
         (
             swap(
                 CI,
-                "REQUIRE=kafka,node,containers,faults,pgbouncer,prometheus,chromium make test",
-                "REQUIRE=kafka,node,faults,pgbouncer,prometheus,chromium make test",
+                "REQUIRE=kafka,node,containers,faults,pgbouncer,prometheus,flake,chromium make test",
+                "REQUIRE=kafka,node,faults,pgbouncer,prometheus,flake,chromium make test",
             ),
         ),
     ),

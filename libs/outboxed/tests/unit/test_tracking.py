@@ -11,10 +11,9 @@ from outboxed.consuming import Route
 from outboxed.messages import ConsumedEvent, Event, OutgoingRecord
 from outboxed.ports import NewTask
 from outboxed.settings import KafkaSettings
-from outboxed.storage import Clock
 from outboxed.tasks import TaskKind
 from outboxed.telemetry import http_call
-from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork
+from outboxed.testing.memory import InMemoryDatabase, InMemoryUnitOfWork, SteadyClock
 from outboxed.testing.records import sent_record
 from outboxed.testing.tracking import (
     Bus,
@@ -49,7 +48,7 @@ class Diner:
     """The two services; `refuses` is raised by the kitchen's handler, `oven` by its task."""
 
     def __init__(self) -> None:
-        clock = Clock()
+        clock = SteadyClock()
         self.refuses: Exception | None = None
         self.oven: list[Exception] = []
         self.orders_out = False

@@ -24,7 +24,7 @@ from outboxed.relay import Relay
 from outboxed.storage import Clock, SqlTransactions, create_engine
 from outboxed.testing import services
 from outboxed.testing.adapters import Backend, InMemoryBackend, SqlBackend
-from outboxed.testing.memory import InMemoryDatabase
+from outboxed.testing.memory import InMemoryDatabase, SteadyClock
 from outboxed.testing.services import engine_of_test, service_isolation
 from outboxed.testing.topics import Topics
 
@@ -64,7 +64,7 @@ class ServiceUnderTest:
 @pytest.fixture
 def clock() -> Clock:
     """The test's own clock; move it to reach deadlines and retries."""
-    return Clock()
+    return SteadyClock()
 
 
 @pytest.fixture(scope="session")

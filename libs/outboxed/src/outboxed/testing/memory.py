@@ -20,6 +20,7 @@ from outboxed.errors import TaskConflictError, WrittenWhileReadingError
 from outboxed.messages import EventIdentity, OutgoingRecord, Record
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.storage import Aggregate, Clock, ConcurrentInsertError, StaleAggregateError
+from outboxed.storage._clock import elapsed
 from outboxed.storage._unit_of_work import PendingEvents, PendingTasks
 from outboxed.tasks import LeaseLostError, Task
 
@@ -145,6 +146,18 @@ class InMemoryUnitOfWork:
 U = TypeVar("U", bound=InMemoryUnitOfWork)
 
 
+class SteadyClock(Clock):
+    """From this host's time on, whatever becomes of the host's clock: as with a database, which carries its time on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun, self._at = datetime.now(UTC), elapsed()
+
+    def now(self) -> datetime:
+        """The time in UTC."""
+        return self._begun + timedelta(seconds=elapsed() - self._at) + self.offset
+
+
 class StoppedClock(Clock):
     """At one instant, until its offset is changed."""
 
@@ -164,7 +177,7 @@ class InMemoryDatabase(Generic[U]):
 
     def __init__(self, make: Callable[..., U], *, source: str, clock: Clock | None = None) -> None:
         self.state = State()
-        self.clock = clock or Clock()
+        self.clock = clock or SteadyClock()
         self.events_appended = Wakeup()
         self.tasks_scheduled = Wakeup()
         self._make = make

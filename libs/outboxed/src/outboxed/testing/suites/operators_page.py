@@ -26,7 +26,7 @@ INTRUDERS: Mapping[str, Callable[[KeyPair], Mapping[str, str]]] = {
     "another scheme": lambda _: {"Authorization": "Basic YTpi"},
     "no JWT": lambda _: {"Authorization": "Bearer nonsense"},
     "another key": lambda keys: _another_pair(keys).bearer(),
-    "expired": lambda keys: keys.bearer(exp=datetime.now(UTC) - timedelta(seconds=1)),
+    "expired": lambda keys: keys.bearer(exp=datetime.now(UTC) - timedelta(hours=1)),
     "another audience": lambda keys: keys.bearer(aud="warehouse"),
     "another issuer": lambda keys: keys.bearer(iss="somebody-else"),
     "an unknown role": lambda keys: keys.bearer("root"),
