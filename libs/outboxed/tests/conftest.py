@@ -6,16 +6,24 @@ from pathlib import Path
 
 import pytest
 from backing_services.postgres import DatabaseIsolation, PostgresServer
+from backing_services.postgres.plans import Plans
 from outboxed.storage import Clock, SqlTransactions, create_engine, tables
-from outboxed.testing.fixtures import clock, engine, new_id
+from outboxed.testing.fixtures import READ_WHOLE, clock, engine, new_id, plans
 from outboxed.testing.services import engine_of_test
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from . import sample
 
-__all__ = ["clock", "engine"]
+__all__ = ["clock", "engine", "plans"]
 
 account_id = new_id
+
+OF_TESTS = (
+    "EXISTS (SELECT * FROM outbox WHERE outbox.id >",
+    "FROM outbox WHERE outbox.retry_at IS NULL",
+    "outbox.attempts >",
+)
+"""Parts of statements that only tests execute."""
 
 
 def _fingerprint() -> str:
@@ -44,8 +52,9 @@ async def isolation(postgres_server: PostgresServer) -> AsyncIterator[DatabaseIs
 
 @pytest.fixture
 async def transactions(
-    request: pytest.FixtureRequest, engine: AsyncEngine, isolation: DatabaseIsolation, clock: Clock
+    request: pytest.FixtureRequest, engine: AsyncEngine, isolation: DatabaseIsolation, plans: Plans, clock: Clock
 ) -> AsyncIterator[SqlTransactions[sample.SqlAccounts]]:
     """The sample's transactions on PostgreSQL; the database is empty again afterwards."""
     async with engine_of_test(isolation, engine, request.node) as engine_here:
         yield SqlTransactions(engine_here, sample.SqlAccounts, source="/accounts", clock=clock)
+    await plans.refuse_whole_reads([*READ_WHOLE, *OF_TESTS])

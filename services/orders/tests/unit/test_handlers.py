@@ -127,6 +127,16 @@ async def test_a_user_who_is_no_longer_active_cannot_log_in(database: Database) 
     assert await handlers.authenticate(retired.email, "correct horse", database, PlainPasswords()) is None
 
 
+async def test_how_long_it_takes_says_nothing_about_who_has_an_account(database: Database) -> None:
+    active, retired = UserFactory.create(), UserFactory.create(is_active=False)
+    await stored(database, users=[active, retired])
+    passwords = PlainPasswords()
+
+    for number, address in enumerate((active.email, retired.email, "nobody@example.com"), start=1):
+        assert await handlers.authenticate(address, "wrong horse", database, passwords) is None
+        assert passwords.hashed == number, address
+
+
 def test_the_deadline_comes_from_the_settings(settings: Settings) -> None:
     assert settings.payment_deadline_seconds == 900
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from backing_services.kafka import KafkaCluster
 from backing_services.postgres import DatabaseIsolation, PostgresServer
+from backing_services.postgres.plans import Plans
 from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,6 +23,7 @@ from outboxed.consuming import BatchConsumer, ConsumerRole, Subscriber, create_b
 from outboxed.process import Metrics
 from outboxed.relay import Relay
 from outboxed.storage import Clock, SqlTransactions, create_engine
+from outboxed.storage.tables import dead_letters
 from outboxed.testing import services
 from outboxed.testing.adapters import Backend, InMemoryBackend, SqlBackend
 from outboxed.testing.memory import InMemoryDatabase, SteadyClock
@@ -41,16 +43,24 @@ __all__ = [
     "http",
     "in_memory",
     "isolation",
+    "plans",
     "relay",
     "subscriber",
     "topics",
     "transactions",
 ]
 
+READ_WHOLE = ("FROM outbox WHERE outbox.key = ",)
+"""Statements of this library that may read a large table to its end: what waits of one key, for a person who asks."""
+
 
 @dataclass(frozen=True)
 class ServiceUnderTest:
-    """What the fixtures know of a service; `topics` are all topics that it reads or publishes to."""
+    """What the fixtures know of a service.
+
+    `topics` are all topics that it reads or publishes to. `reads_whole` are parts of statements that may read a large
+    table to its end.
+    """
 
     name: str
     settings: Any
@@ -59,6 +69,7 @@ class ServiceUnderTest:
     topics: Sequence[str]
     create_app: Callable[[Any], FastAPI]
     in_memory: Callable[[Clock], InMemoryDatabase[Any]]
+    reads_whole: Sequence[str] = ()
 
 
 @pytest.fixture
@@ -76,25 +87,38 @@ async def isolation(postgres_server: PostgresServer, service: ServiceUnderTest) 
 
 
 @pytest.fixture(scope="session")
-async def engine(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+async def plans(isolation: DatabaseIsolation) -> AsyncIterator[Plans]:
+    """What PostgreSQL would do if the tables were large; dead letters are for people, and never many."""
+    async with Plans.of(isolation, small=[dead_letters.name]) as plans:
+        yield plans
+
+
+@pytest.fixture(scope="session")
+async def engine(isolation: DatabaseIsolation, plans: Plans) -> AsyncIterator[AsyncEngine]:
     """The session's engine; a test that doesn't give a connection back fails."""
     engine = create_engine(isolation.url, application_name="tests")
     isolation.watch(engine)
+    plans.hear(engine)
     yield engine
     await engine.dispose()
 
 
 @pytest.fixture
-async def transactions(
+async def transactions(  # noqa: PLR0913, PLR0917 - other fixtures
     request: pytest.FixtureRequest,
     engine: AsyncEngine,
     isolation: DatabaseIsolation,
+    plans: Plans,
     clock: Clock,
     service: ServiceUnderTest,
 ) -> AsyncIterator[SqlTransactions[Any]]:
-    """The service's transactions on PostgreSQL; the database is empty again afterwards."""
+    """The service's transactions on PostgreSQL; the database is empty again afterwards.
+
+    The test fails where a statement would read a large table to its end, unless `service.reads_whole` lets it through.
+    """
     async with engine_of_test(isolation, engine, request.node) as engine_here:
         yield SqlTransactions(engine_here, service.unit_of_work, source=f"/{service.name}", clock=clock)
+    await plans.refuse_whole_reads([*READ_WHOLE, *service.reads_whole])
 
 
 @pytest.fixture

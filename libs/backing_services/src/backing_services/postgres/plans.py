@@ -1,0 +1,180 @@
+"""Does a statement read a large table to its end? PostgreSQL's plan for it says so, before the table is large.
+
+`Plans` is a database like the test's own, in which the planner takes every table for one of a million rows, all of them
+different. It hears what the tests' engine executes, and asks for the plan of each statement.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from backing_services.postgres.isolation import DatabaseIsolation
+from backing_services.postgres.server import connected, quoted
+
+if TYPE_CHECKING:
+    import asyncpg
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from backing_services.postgres.server import Connection
+
+ROWS = 1_000_000
+MAY_PRETEND = "select rolsuper from pg_roles where rolname = current_user"
+HEARD = "set log_statement = 'all'; set log_parameter_max_length = -1; set client_min_messages = 'log'"
+"""What has the server send each statement back to the connection, with its values."""
+EXECUTED = re.compile(
+    r"(?:statement|execute [^:]*): \s*((?:select|with|insert|update|delete|merge)\b.*)", re.DOTALL | re.IGNORECASE
+)
+VALUE = re.compile(r"\$\d+ = (NULL|'(?:[^']|'')*')")
+CONDITION = re.compile(r"\b(?:where|join|on conflict)\b", re.IGNORECASE)
+OWN = "nspname not in ('pg_catalog', 'information_schema') and nspname !~ '^pg_(toast|temp)'"
+CONSTRAINTS = f"""
+select nspname, relname, conname from pg_constraint
+join pg_class on pg_class.oid = conrelid join pg_namespace on pg_namespace.oid = relnamespace
+where contype in ('c', 'f') and {OWN}
+"""  # noqa: S608 - our own text
+COLUMNS = f"""
+select nspname, relname, attname, typname, typcategory::text,
+  attnotnull and not atthasdef and attidentity = '' and attgenerated = '' as needed
+from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+join pg_attribute on attrelid = pg_class.oid join pg_type on pg_type.oid = atttypid
+where relkind = 'r' and not relispartition and attnum > 0 and not attisdropped and {OWN}
+"""  # noqa: S608 - our own text
+PRETEND = f"""
+update pg_class set reltuples = {ROWS}, relpages = 1 from pg_namespace
+where pg_namespace.oid = relnamespace and relkind in ('r', 'i') and {OWN}
+"""  # noqa: S608 - our own text
+LARGE = f"select relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace where {OWN}"  # noqa: S608
+PARTIAL = "select indexrelid::regclass::text from pg_index where indpred is not null"
+A_VALUE: Mapping[str, str] = {
+    "uuid": "gen_random_uuid()",
+    "json": "'{}'",
+    "jsonb": "'{}'",
+    "bytea": "''",
+    "S": "''",
+    "N": "0",
+    "D": "now()",
+    "B": "false",
+    "A": "'{}'",
+    "T": "'0'",
+}
+"""Of a type, by its name or its category in pg_type."""
+ENDS_SOON = 0.01
+"""The share of rows that must be right for a scan to end soon when some have been found."""
+READS_ALL_FIRST = {"Sort", "Incremental Sort", "Aggregate", "Group", "WindowAgg", "Hash", "ModifyTable", "Materialize"}
+"""Nodes that read all that is below them before they give a row: a limit above them saves nothing."""
+
+
+class WholeReadError(AssertionError):
+    """A statement with a condition would read a large table to its end."""
+
+
+class Plans:
+    """See the module, and `of`."""
+
+    def __init__(self, connection: "Connection | None", large: Collection[str], partial: Collection[str]) -> None:
+        self._connection = connection
+        self._large = large
+        self._partial = partial
+        self._heard: dict[str, Sequence[str]] = {}
+        self._judged: set[str] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, isolation: DatabaseIsolation, *, small: Collection[str] = ()) -> AsyncIterator[Self]:
+        """A database like the isolation's, dropped afterwards; the tables `small` may be read whole.
+
+        Only a superuser may pretend rows. With another role nothing is heard, and nothing refused.
+        """
+        async with isolation.private() as url, connected(url) as connection:
+            if not await connection.fetchval(MAY_PRETEND):
+                yield cls(None, (), ())
+                return
+            await _pretend(connection)
+            large = {table for [table] in await connection.fetch(LARGE)} - set(small)
+            yield cls(connection, large, {index for [index] in await connection.fetch(PARTIAL)})
+
+    def hear(self, engine: "AsyncEngine") -> None:
+        """Have the server say what the new connections of an asyncpg engine execute."""
+        import sqlalchemy as sa  # noqa: PLC0415 - this module is loaded where no SQLAlchemy is used
+
+        if self._connection:
+            sa.event.listen(engine.sync_engine, "connect", lambda raw, _: raw.run_async(self._listen_to))
+
+    async def refuse_whole_reads(self, let_through: Collection[str] = ()) -> None:
+        """Raises WholeReadError for what was heard since the last call; a part of a statement lets it through.
+
+        What has neither a condition nor a join asks for the whole table, and is let through, too.
+        """
+        for statement in [one for one in self._heard if one not in self._judged]:
+            self._judged.add(statement)
+            text = " ".join(statement.split())
+            if not CONDITION.search(text) or any(part in text for part in let_through):
+                continue
+            if whole := await self.read_whole(statement, self._heard[statement]):
+                raise WholeReadError(
+                    f"with {ROWS:,} rows in each table, this reads {' and '.join(whole)} to the end: {text}\n"
+                    "Add an index, or change the condition: one with a function like clock_timestamp() is tried on "
+                    "each row, unless it is a query of its own, (select clock_timestamp())."
+                )
+
+    async def read_whole(self, statement: str, values: Sequence[str] = ()) -> Sequence[str]:
+        """The large tables that are read to their end, with how; `values` are SQL's literals for $1, $2 and so on."""
+        if not self._connection:
+            return ()
+        await self._connection.execute(f"prepare looked_at as {statement}")
+        try:
+            how = f"execute looked_at({', '.join(values)})" if values else "execute looked_at"
+            found = await self._connection.fetchval(f"explain (format json) {how}")
+        finally:
+            await self._connection.execute("deallocate looked_at")
+        return sorted(set(self._whole(json.loads(found)[0]["Plan"], limited=False)))
+
+    async def _listen_to(self, connection: "Connection") -> None:
+        connection.add_log_listener(self._told)
+        await connection.execute(HEARD)
+
+    def _told(self, _: Any, message: "asyncpg.PostgresLogMessage") -> None:
+        if executed := EXECUTED.fullmatch(str(message.message)):
+            self._heard.setdefault(executed[1], VALUE.findall(str(message.detail or "")))
+
+    def _whole(self, plan: Mapping[str, Any], *, limited: bool) -> Iterator[str]:
+        """Below a limit, and in a query for one value, a scan ends soon if many rows are right.
+
+        A partial index is as small as what it is for.
+        """
+        kind, table = plan["Node Type"], plan.get("Relation Name")
+        by_index = kind in {"Index Scan", "Index Only Scan"} and "Index Cond" not in plan
+        whole = kind == "Seq Scan" or (by_index and plan["Index Name"] not in self._partial)
+        ends_soon = limited and plan["Plan Rows"] > ROWS * ENDS_SOON
+        if whole and table in self._large and not ends_soon:
+            yield f"{table} ({kind}{', ' + plan['Filter'] if 'Filter' in plan else ''})"
+        for below in plan.get("Plans", ()):
+            goes_on = limited and kind not in READS_ALL_FIRST
+            one = below.get("Parent Relationship") == "InitPlan"
+            yield from self._whole(below, limited=kind == "Limit" or one or goes_on)
+
+
+async def _pretend(connection: "Connection") -> None:
+    """A row in each table, which the planner then takes for one of ROWS, all of them different.
+
+    Without a page on the disk a table has no row for the planner. Without `analyze` many rows meet each condition.
+    """
+    await connection.execute("set session_replication_role = replica")  # no triggers
+    for schema, table, constraint in await connection.fetch(CONSTRAINTS):
+        await connection.execute(f"alter table {quoted(schema)}.{quoted(table)} drop constraint {quoted(constraint)}")
+    needed: dict[str, dict[str, str]] = {}
+    for schema, table, column, kind, category, needs in await connection.fetch(COLUMNS):
+        values = needed.setdefault(f"{quoted(schema)}.{quoted(table)}", {})
+        if needs and (value := A_VALUE.get(kind) or A_VALUE.get(category)):
+            values[quoted(column)] = value
+        elif needs:
+            await connection.execute(
+                f"alter table {quoted(schema)}.{quoted(table)} alter {quoted(column)} drop not null"
+            )
+    for table, values in needed.items():
+        row = f"({', '.join(values)}) values ({', '.join(values.values())})" if values else "default values"
+        await connection.execute(f"insert into {table} {row}")
+    await connection.execute("analyze")
+    await connection.execute(PRETEND)
