@@ -1,4 +1,4 @@
-"""A worker whose calls, records and counts a test sees, and the spans that somebody records."""
+"""A worker whose calls, records and counts a test sees, the spans that somebody records, and programs of their own."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ from outboxed.storage import Clock
 from outboxed.tasks import TaskKind, Worker
 from outboxed.testing.memory import InMemoryTaskQueue
 
+from ..only_installed import Programs
 from ..sample import in_memory_accounts
 from ..spans import Spans, recording
 from ..workers import Counts, Database, MakeWorker, Outside, Records
@@ -51,3 +52,9 @@ def spans() -> Iterator[Spans]:
     provider, exporter = recording()
     with recorded_by(provider):
         yield exporter
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    with Programs() as programs:
+        yield programs

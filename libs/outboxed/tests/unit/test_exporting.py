@@ -2,8 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Callable
 
 import pytest
 from opentelemetry import trace
@@ -11,8 +10,9 @@ from outboxed import _exporting
 from outboxed._exporting import exported_spans
 from outboxed.errors import ConfigurationError
 
-from ..only_installed import run_with
+from ..only_installed import Done, Programs
 
+Run = Callable[..., Done]
 TO_CONSOLE = """
 from opentelemetry import trace
 from outboxed._exporting import exported_spans
@@ -51,12 +51,10 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def run(code: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+@pytest.fixture
+def run(programs: Programs) -> Run:
     """In a process of its own: a provider can be set only once."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    return subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code], env={**environment, **variables}, check=False, capture_output=True, text=True
-    )
+    return lambda code, **variables: programs.run(code, {**os.environ, **variables})
 
 
 @pytest.mark.parametrize(
@@ -76,8 +74,8 @@ def test_without_an_exporter_there_is_no_provider(variables: dict[str, str], mon
         assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
-def test_off_is_without_the_sdk() -> None:
-    done = run_with(frozenset({"telemetry"}), OFF)
+def test_off_is_without_the_sdk(programs: Programs) -> None:
+    done = programs.run_with(frozenset({"telemetry"}), OFF)
 
     assert (done.stdout.split(), done.stderr) == (["00-", "False"], "")
 
@@ -89,14 +87,14 @@ def test_off_is_without_the_sdk() -> None:
         ("sys.modules['opentelemetry.sdk'] = None", "OTEL_TRACES_EXPORTER needs opentelemetry, which isn't installed"),
     ],
 )
-def test_an_exporter_without_its_extra_says_what_to_install(without: str, told: str) -> None:
-    done = run_with(frozenset({"service"}), f"{without}\n{ASKED}")
+def test_an_exporter_without_its_extra_says_what_to_install(programs: Programs, without: str, told: str) -> None:
+    done = programs.run_with(frozenset({"service"}), f"{without}\n{ASKED}")
 
     assert done.stderr == ""
     assert done.stdout == f'ConfigurationError: {told}: pip install "outboxed[otlp]"\n'
 
 
-def test_the_variables_say_what_the_service_is_called() -> None:
+def test_the_variables_say_what_the_service_is_called(run: Run) -> None:
     done = run(TO_CONSOLE, OTEL_TRACES_EXPORTER="console")
     named = run(
         TO_CONSOLE,
@@ -112,7 +110,7 @@ def test_the_variables_say_what_the_service_is_called() -> None:
     assert theirs["deployment.environment.name"] == "test"
 
 
-def test_a_provider_of_the_processs_own_stays() -> None:
+def test_a_provider_of_the_processs_own_stays(run: Run) -> None:
     code = f"""
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -126,7 +124,7 @@ assert trace.get_tracer_provider() is mine
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
-def test_a_share_of_nothing_is_nothing() -> None:
+def test_a_share_of_nothing_is_nothing(run: Run) -> None:
     done = run(
         TO_CONSOLE,
         OTEL_TRACES_EXPORTER="console",
@@ -224,7 +222,7 @@ def test_what_can_not_be_used_is_one_line_that_names_the_variable(
 
 
 @pytest.mark.parametrize("headers", ["authorization=Bearer%20x", "api-key=a b==, tenant = shop", "a=1,"])
-def test_headers_that_the_exporter_reads_are_taken(headers: str) -> None:
+def test_headers_that_the_exporter_reads_are_taken(run: Run, headers: str) -> None:
     done = run(
         EXPORTED, OTEL_TRACES_EXPORTER="otlp", OTEL_TRACES_SAMPLER="always_off", OTEL_EXPORTER_OTLP_HEADERS=headers
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ..only_installed import installed_by, requirements, run_with
+from ..only_installed import Programs, installed_by, requirements
 
 NOTHING: frozenset[str] = frozenset()
 CORE = """
@@ -41,28 +41,28 @@ def test_outboxed_alone_asks_for_three_libraries() -> None:
     assert {name for name, _ in requirements("outboxed")} == {"aiokafka", "pydantic", "sqlalchemy"}
 
 
-def test_the_outbox_the_inbox_and_their_relay_need_no_extra() -> None:
-    done = run_with(NOTHING, CORE)
+def test_the_outbox_the_inbox_and_their_relay_need_no_extra(programs: Programs) -> None:
+    done = programs.run_with(NOTHING, CORE)
 
     assert done.stderr == ""
 
 
-def test_they_import_nothing_of_an_extra_where_it_is_installed() -> None:
-    done = run_with(frozenset({"service"}), f"{CORE}\nprint(*set(sys.modules) & set({HEAVY!r}))")
+def test_they_import_nothing_of_an_extra_where_it_is_installed(programs: Programs) -> None:
+    done = programs.run_with(frozenset({"service"}), f"{CORE}\nprint(*set(sys.modules) & set({HEAVY!r}))")
 
     assert (done.stdout.split(), done.stderr) == ([], "")
 
 
 @pytest.mark.parametrize("extra", PARTS)
-def test_a_part_needs_its_extra_and_no_other(extra: str) -> None:
-    done = run_with(frozenset({extra}), "\n".join(PARTS[extra]))
+def test_a_part_needs_its_extra_and_no_other(programs: Programs, extra: str) -> None:
+    done = programs.run_with(frozenset({extra}), "\n".join(PARTS[extra]))
 
     assert done.stderr == ""
 
 
-def test_a_missing_extra_is_one_line_that_names_it() -> None:
+def test_a_missing_extra_is_one_line_that_names_it(programs: Programs) -> None:
     parts = {code: extra for extra, codes in PARTS.items() for code in codes}
-    done = run_with(NOTHING, "".join(map(attempt, parts)))
+    done = programs.run_with(NOTHING, "".join(map(attempt, parts)))
 
     lines = done.stdout.splitlines()
     assert done.stderr == ""
@@ -71,8 +71,8 @@ def test_a_missing_extra_is_one_line_that_names_it() -> None:
     assert [line.rpartition(", ")[2] for line in lines] == wanted
 
 
-def test_the_relay_of_a_url_names_the_driver_that_is_missing() -> None:
-    done = run_with(NOTHING, RELAY)
+def test_the_relay_of_a_url_names_the_driver_that_is_missing(programs: Programs) -> None:
+    done = programs.run_with(NOTHING, RELAY)
 
     [line] = done.stderr.splitlines()
     assert done.returncode == 2
