@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from shop_harness.services import LISTENERS, ROOT, SERVICES
 
@@ -102,6 +103,7 @@ def event_name(variable: str, text: str) -> EventName:
     return EventName(thing, what, int(version or 1))
 
 
+@cache
 def _taken() -> set[str]:
     """What can be imported here, a service of that name would hide it or be hidden; what runs, and CI's workflows."""
     from importlib.metadata import packages_distributions  # noqa: PLC0415 - slow, and the last question of all

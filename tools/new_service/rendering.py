@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -22,8 +23,9 @@ def rendered(shape: Shape) -> Mapping[str, str]:
     return files
 
 
+@cache
 def environment(folder: Path) -> jinja2.Environment:
-    """Of the templates in a folder; a word that nobody has given is an error."""
+    """Of the templates in a folder, each of which is compiled once; a word that nobody has given is an error."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
