@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import cache
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from shop_console.browser import create_app
 from shop_console.guards import HEADERS
@@ -37,16 +39,29 @@ def answers(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, content=json.dumps(token if request.method == "POST" else {"items": []}))
 
 
-@pytest.fixture
-async def browser(request: pytest.FixtureRequest) -> AsyncIterator[httpx.AsyncClient]:
-    """One that never follows; the parameter is the console's environment."""
-    settings = Settings(services={"orders": "http://orders"}, hosts=("console",)).model_copy(
-        update={"environment": getattr(request, "param", "development")}
-    )
+@pytest.fixture(scope="module")
+async def console() -> AsyncIterator[Callable[[str], FastAPI]]:
+    """The app by its environment: a new one looks at all its routes again. Each browser has a session of its own."""
     async with httpx.AsyncClient(transport=httpx.MockTransport(answers)) as http:
-        transport = httpx.ASGITransport(create_app(Teller.of(settings, http)))
-        async with httpx.AsyncClient(transport=transport, base_url="https://console") as browser:
-            yield browser
+
+        @cache
+        def app(environment: str) -> FastAPI:
+            settings = Settings(services={"orders": "http://orders"}, hosts=("console",)).model_copy(
+                update={"environment": environment}
+            )
+            return create_app(Teller.of(settings, http))
+
+        yield app
+
+
+@pytest.fixture
+async def browser(
+    console: Callable[[str], FastAPI], request: pytest.FixtureRequest
+) -> AsyncIterator[httpx.AsyncClient]:
+    """One that never follows; the parameter is the console's environment."""
+    transport = httpx.ASGITransport(console(getattr(request, "param", "development")))
+    async with httpx.AsyncClient(transport=transport, base_url="https://console") as browser:
+        yield browser
 
 
 async def log_in(browser: httpx.AsyncClient) -> httpx.Response:
