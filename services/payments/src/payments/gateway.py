@@ -85,9 +85,10 @@ def _proxy(url: str) -> str | None:
         raise ConfigurationError(f"{_spelled(kind)}: must be a proxy's URL such as http://proxy:3128") from None
 
 
-def _authorities(url: str) -> ssl.SSLContext | bool:
+def _authorities(url: str) -> ssl.SSLContext:
+    """Where no certificate will be asked for, none is trusted: reading the system's authorities takes a while."""
     if not url.startswith("https://"):
-        return True
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         check_system_authorities()
     except ValueError as error:

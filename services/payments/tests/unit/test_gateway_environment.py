@@ -123,3 +123,15 @@ def test_the_environments_authorities_are_those_of_a_far_gateway(
     [context] = [options["verify"] for options in built]
     assert isinstance(context, ssl.SSLContext)
     assert len(context.get_ca_certs()) == 1
+
+
+def test_a_gateway_without_tls_needs_no_authorities_and_trusts_none(
+    environment: SetEnvironment, built: list[dict[str, object]]
+) -> None:
+    environment({})
+
+    create_client(FAR, timeout=1)
+
+    [context] = [options["verify"] for options in built]
+    assert isinstance(context, ssl.SSLContext)
+    assert (context.verify_mode, context.check_hostname, context.get_ca_certs()) == (ssl.CERT_REQUIRED, True, [])
