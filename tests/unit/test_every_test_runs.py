@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
 from pathlib import Path
@@ -52,6 +52,7 @@ def idle(name: str, source: str, others: AbstractSet[str] = NONE, above: Abstrac
     `others` are the words of its neighbours, `above` those of fixtures which may ask for the ones of this file.
     """
     tree = ast.parse(source)
+    nodes = list(ast.walk(tree))
     own = [node for node in tree.body if isinstance(node, (*A_FUNCTION, ast.ClassDef))]
     is_collected = re.fullmatch(r"test_\w+\.py", Path(name).name) is not None
     if not is_collected:
@@ -59,14 +60,14 @@ def idle(name: str, source: str, others: AbstractSet[str] = NONE, above: Abstrac
     elif level_of(Path(name)) == OTHER:
         yield "it is in no level's folder, so no level runs it"
     if is_collected or name.endswith("conftest.py"):
-        words, asked = WORD.findall(source), {*_asked_for(tree), *above}
+        words, asked = WORD.findall(source), {*_asked_for(nodes), *above}
         for node in (node for node in own if _needs_a_user(node)):
             is_fixture = is_collected and any("fixture" in one for one in decorators(node))
             is_named = words.count(node.name) > 1 or node.name in others
             if not is_named or (is_fixture and node.name not in asked):
                 yield f"nobody uses {node.name}"
-    may_skip = {inner for node in ast.walk(tree) if _has_nobody_to_keep(node) for inner in ast.walk(node)}
-    for problem in (problem for node in ast.walk(tree) if node not in may_skip for problem in _problems(node)):
+    may_skip = {inner for node in nodes if _has_nobody_to_keep(node) for inner in ast.walk(node)}
+    for problem in (problem for node in nodes if node not in may_skip for problem in _problems(node)):
         if problem != BY_ITSELF or name not in SKIPS:
             yield problem
 
@@ -82,9 +83,9 @@ def _has_nobody_to_keep(node: ast.AST) -> bool:
     return isinstance(node, ast.ExceptHandler) and node.type is not None and ast.unparse(node.type) == "NoPactsError"
 
 
-def _asked_for(tree: ast.AST) -> Iterator[str]:
+def _asked_for(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Names of parameters, and texts: a fixture is asked for by one of them."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.arg):
             yield node.arg
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
