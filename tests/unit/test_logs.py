@@ -7,8 +7,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import typer
 from shop_demo.running import LOGS, VARIABLE, up_file
+from typer.testing import CliRunner, Result
 
+from tools.logs.__main__ import main
 from tools.logs.story import Line, read_lines, story_of, told
 
 ORDER, OTHER = str(uuid4()), str(uuid4())
@@ -71,9 +74,12 @@ def test_a_line_is_told_with_its_service_its_level_and_what_else_it_says() -> No
 # --- the command ---
 
 
-def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "tools.logs", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+APP = typer.Typer()
+APP.command()(main)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(APP, arguments)
 
 
 @pytest.fixture
@@ -88,15 +94,24 @@ def test_the_command_reads_the_logs_of_what_runs(logs: Path) -> None:
         up.write({LOGS: str(logs)})
         done, as_json, unknown = run(ORDER), run(ORDER, "--json"), run(OTHER)
 
-    assert (done.returncode, done.stdout.split()) == (0, ["1", "orders", "request"])
+    assert (done.exit_code, done.stdout.split()) == (0, ["1", "orders", "request"])
     assert json.loads(as_json.stdout)["order_id"] == ORDER
-    assert (unknown.returncode, unknown.stderr) == (1, f"logs: none of 1 lines names {OTHER!r}\n")
+    assert (unknown.exit_code, unknown.stderr) == (1, f"logs: none of 1 lines names {OTHER!r}\n")
+
+
+def test_the_command_is_a_module_that_runs(logs: Path) -> None:
+    command = [sys.executable, "-m", "tools.logs", ORDER]
+    with up_file() as up:
+        up.write({LOGS: str(logs)})
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["1", "orders", "request"], "")
 
 
 def test_without_make_up_the_command_says_so_in_one_line(logs: Path) -> None:
     done = run(ORDER)
 
-    assert (done.returncode, done.stderr) == (
+    assert (done.exit_code, done.stderr) == (
         2,
         "logs: `make up` isn't running: start it, or say ARGS=--compose for the logs of the containers\n",
     )
@@ -108,7 +123,7 @@ def test_the_last_logs_of_a_killed_one_are_read_and_that_is_said(logs: Path) -> 
 
     done = run(ORDER)
 
-    assert (done.returncode, "request" in done.stdout) == (0, True)
+    assert (done.exit_code, "request" in done.stdout) == (0, True)
     assert done.stderr.startswith("logs: `make up` was killed; these are its last logs")
 
 
@@ -117,7 +132,7 @@ def test_logs_that_went_with_a_killed_one_are_one_line(logs: Path) -> None:
 
     done = run(ORDER)
 
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
     assert "its logs are gone" in done.stderr
 
 
@@ -126,7 +141,7 @@ def test_no_order_is_in_no_line(logs: Path) -> None:
         up.write({LOGS: str(logs)})
         done = run("")
 
-    assert (done.returncode, done.stderr) == (1, "logs: none of 1 lines names ''\n")
+    assert (done.exit_code, done.stderr) == (1, "logs: none of 1 lines names ''\n")
 
 
 def test_what_docker_says_last_is_the_one_line_where_it_fails(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +152,7 @@ def test_what_docker_says_last_is_the_one_line_where_it_fails(logs: Path, monkey
 
     done = run(ORDER, "--compose")
 
-    assert (done.returncode, done.stderr) == (2, "logs: docker compose logs failed: no configuration file provided\n")
+    assert (done.exit_code, done.stderr) == (2, "logs: docker compose logs failed: no configuration file provided\n")
 
 
 def test_where_docker_is_not_installed_compose_is_one_line(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +160,7 @@ def test_where_docker_is_not_installed_compose_is_one_line(logs: Path, monkeypat
 
     done = run(ORDER, "--compose")
 
-    assert (done.returncode, done.stderr) == (
+    assert (done.exit_code, done.stderr) == (
         2,
         "logs: docker isn't installed: where `make up` runs, leave --compose out\n",
     )
