@@ -42,13 +42,16 @@ def normalized(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
+installed = cache(packages_distributions)
+
+
 @cache
 def refused(name: str, extras: frozenset[str]) -> Sequence[str]:
     """The packages that installing `name` with these extras doesn't bring."""
     allowed = installed_by(name, extras)
     return sorted(
         package
-        for package, distributions in packages_distributions().items()
+        for package, distributions in installed().items()
         if not allowed & {normalized(each) for each in distributions}
     )
 

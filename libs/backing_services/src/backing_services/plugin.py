@@ -84,7 +84,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     tasks_guard: Any = config.pluginmanager.get_plugin(TASKS_GUARD)
     for item in items:
-        if (level := level_of(_in_project(item.path, config))) in LEVELS:
+        level = item.stash[LEVEL_OF_TEST] = level_of(_in_project(item.path, config))
+        if level in LEVELS:
             item.add_marker(level)
         if "real_kafka_cluster" in getattr(item, "fixturenames", ()):
             item.add_marker(REAL_KAFKA)
@@ -140,6 +141,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 ATTEMPTS = pytest.StashKey[list[str]]()
+LEVEL_OF_TEST = pytest.StashKey[str]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -268,5 +270,5 @@ def _running(cluster: "KafkaCluster") -> "Iterator[KafkaCluster]":
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    setattr(report, LEVEL, level_of(_in_project(item.path, item.config)))
+    setattr(report, LEVEL, item.stash[LEVEL_OF_TEST])
     return report

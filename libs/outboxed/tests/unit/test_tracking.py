@@ -173,8 +173,8 @@ async def test_a_missing_or_second_event_fails_with_the_story(diner: Diner) -> N
 async def test_a_system_that_never_rests_fails_with_the_story_and_with_what_is_left(diner: Diner) -> None:
     diner.again = True
 
-    with pytest.raises(NotAtRestError, match=r"(?s)not at rest within 0\.5 s\..*dish\.sold\.v1.*Left to do:") as caught:
-        async with tracked(*diner.parts, within=0.5):
+    with pytest.raises(NotAtRestError, match=r"(?s)not at rest within 0\.2 s\..*dish\.sold\.v1.*Left to do:") as caught:
+        async with tracked(*diner.parts, within=0.2):
             await diner.sell()
 
     assert "dish.cooked.v1" in str(caught.value)
