@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,6 @@ SKIPS: Mapping[str, str] = {
 SKIP = re.compile(r"pytest\.(?:mark\.)?(?:skip|skipif|xfail|importorskip)")
 BY_ITSELF = "it skips by itself: ask backing_services.plugin.not_available, which obeys REQUIRE"
 WORD = re.compile(r"\w+")
-NONE: frozenset[str] = frozenset()
 A_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -46,10 +45,12 @@ def words_of(file: Path) -> frozenset[str]:
     return frozenset(WORD.findall(file.read_text()))
 
 
-def idle(name: str, source: str, others: AbstractSet[str] = NONE, above: AbstractSet[str] = NONE) -> Iterator[str]:
+def idle(
+    name: str, source: str, others: Sequence[AbstractSet[str]] = (), above: Sequence[AbstractSet[str]] = ()
+) -> Iterator[str]:
     """What a file of tests has that pytest never runs, or that never fails.
 
-    `others` are the words of its neighbours, `above` those of fixtures which may ask for the ones of this file.
+    `others` are the words of each neighbour, `above` those of fixtures which may ask for the ones of this file.
     """
     tree = ast.parse(source)
     nodes = list(ast.walk(tree))
@@ -60,11 +61,12 @@ def idle(name: str, source: str, others: AbstractSet[str] = NONE, above: Abstrac
     elif level_of(Path(name)) == OTHER:
         yield "it is in no level's folder, so no level runs it"
     if is_collected or name.endswith("conftest.py"):
-        words, asked = WORD.findall(source), {*_asked_for(nodes), *above}
+        words, asked = WORD.findall(source), set(_asked_for(nodes))
         for node in (node for node in own if _needs_a_user(node)):
             is_fixture = is_collected and any("fixture" in one for one in decorators(node))
-            is_named = words.count(node.name) > 1 or node.name in others
-            if not is_named or (is_fixture and node.name not in asked):
+            is_named = words.count(node.name) > 1 or any(node.name in each for each in (*others, *above))
+            is_asked_for = node.name in asked or any(node.name in each for each in above)
+            if not is_named or (is_fixture and not is_asked_for):
                 yield f"nobody uses {node.name}"
     may_skip = {inner for node in nodes if _has_nobody_to_keep(node) for inner in ast.walk(node)}
     for problem in (problem for node in nodes if node not in may_skip for problem in _problems(node)):
@@ -115,8 +117,8 @@ def _problems(node: ast.AST) -> Iterator[str]:
 def test_nothing_in_a_file_of_tests_is_idle(file: Path) -> None:
     fixtures = [*SUITES, *(folder / "conftest.py" for folder in file.parents if (folder / "conftest.py").exists())]
     neighbours = file.parent.rglob("*.py") if file.name == "conftest.py" else file.parent.glob("*.py")
-    above = NONE.union(*(words_of(each) for each in fixtures if each != file))
-    others = above.union(*(words_of(each) for each in neighbours if each != file))
+    above = [words_of(each) for each in fixtures if each != file]
+    others = [words_of(each) for each in neighbours if each != file]
 
     assert list(idle(told(file), file.read_text(), others, above)) == []
 
