@@ -1,7 +1,8 @@
 """Every command in README and docs is run by CI or by a test, or it is said here why not."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -98,13 +99,16 @@ NOT_RUN = {
 """A command, and why it is run by hand only."""
 
 
-def _documented(page: Path) -> Iterator[str]:
+@cache
+def _documented(page: Path) -> Sequence[str]:
+    documented = []
     for line in commands(page):
         command = line.split("  #")[0].strip()
         if found := COMMAND.fullmatch(command):
-            yield found[1]
+            documented.append(found[1])
         else:
             assert NO_COMMAND.match(command), f"is `{command}` a command?"
+    return documented
 
 
 def _is_run(file: str, text: str) -> bool:
