@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import anyio
 import pytest
@@ -102,6 +102,14 @@ async def test_a_role_that_does_not_stop_is_cut_after_its_own_grace() -> None:
     assert cut
 
 
+@pytest.fixture
+def frozen_again() -> Iterator[None]:
+    """What pytest has imported and left to itself stays so: else each full collection for other tests visits it."""
+    yield
+    gc.freeze()
+
+
+@pytest.mark.usefixtures("frozen_again")
 def test_the_garbage_collector_passes_by_what_a_process_begins_with() -> None:
     stays = [object()]
 
