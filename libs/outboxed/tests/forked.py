@@ -3,6 +3,7 @@
 It imports nothing that may be refused: neither outboxed nor what an extra brings is here before a fork.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -54,6 +55,8 @@ def become_a_program(outputs: Sequence[int], environment: dict[str, str]) -> Non
         os.dup2(output, stream.fileno())
     os.environ.clear()
     os.environ.update(environment)
+    gc.disable()  # it ends before any garbage matters
+    atexit.register(gc.freeze)  # neither does its end look for any
 
 
 if __name__ == "__main__":
