@@ -85,7 +85,7 @@ def in_memory_orders(clock: Clock | None = None) -> InMemoryDatabase[InMemoryOrd
 
 
 class PlainPasswords:
-    """Instant, and as blunt as its name: argon2id has tests of its own. `hashed` counts what argon2id takes long for."""
+    """Instant, and as blunt as its name: argon2id has tests of its own. `hashed` counts what it takes long for."""
 
     def __init__(self) -> None:
         self.hashed = 0

@@ -202,6 +202,19 @@ async def test_what_anybody_may_have_done_is_limited_and_says_when_to_come_again
         assert (*error_of(second), second.headers.get("Retry-After")) == (429, "RATE_LIMITED", "60"), path
 
 
+async def test_who_called_too_often_shuts_out_no_other_address(app: FastAPI, dependencies: api.Dependencies) -> None:
+    limited = api.Dependencies(**{**vars(dependencies), "rate_limiter": RateLimiter(per_minute=1)})
+    app.dependency_overrides[api.dependencies] = always(limited)
+
+    for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1"):
+        transport = httpx.ASGITransport(app, client=(address, 40000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://orders/api/v1") as client:
+            guess = WRITTEN_BY_ANYBODY["/api/v1/tokens"]
+            statuses = [(await client.post("/tokens", **guess)).status_code for _ in range(2)]
+
+        assert statuses == [401, 429], address
+
+
 async def test_so_many_a_minute_are_neither_so_many_a_second_nor_so_many_an_hour(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
