@@ -40,9 +40,12 @@ def main(
             stops = dict(_made(chosen, copies))
     except ScratchError as error:
         _end(f"mistakes: {error}")
-    right = [stop for mistake, stop in stops.items() if stop and mistake.gate in {"", stop.level}]
+    right = [stop for one, stop in stops.items() if isinstance(stop, Stop) and one.gate in {"", stop.level}]
+    unjudged = sum(isinstance(stop, ScratchError) for stop in stops.values())
     _tell_what_passed(stops)
     print(_line(right, len(chosen)))
+    if unjudged:
+        _end(f"mistakes: {unjudged} could not be judged")
     sys.exit(len(right) < len(chosen) * (1 if part or only else ENOUGH))
 
 
@@ -56,29 +59,31 @@ def _refuse_if_caught_anyway(mistakes: Sequence[Mistake], copies: Sequence[Scrat
     sound = {(one.project, one.check): Mistake("no mistake", "", one.project, (), check=one.check) for one in mistakes}
     for mistake, stop in _made(list(sound.values()), copies, quiet=True):
         if stop:
-            raise ScratchError(f"without any mistake, {mistake.project.folder} is stopped by {_told(stop)}")
+            raise ScratchError(f"without any mistake, {mistake.project.folder}: {_told_of(mistake, stop)}")
     print("without a mistake: every level passes\n", flush=True)
 
 
 def _made(
     mistakes: Sequence[Mistake], copies: Sequence[Scratch], *, quiet: bool = False
-) -> Iterator[tuple[Mistake, Stop | None]]:
-    """Make each mistake; yields them as they end. Raises ScratchError."""
+) -> Iterator[tuple[Mistake, Stop | ScratchError | None]]:
+    """Make each mistake; yields them as they end, with what caught it, or why that can't be said."""
     for number, (mistake, stop) in enumerate(in_copies(mistakes, copies, _stop_of), start=1):
         if not quiet:
             print(f"{number}. {mistake.project.folder}: {mistake.title}\n   {_told_of(mistake, stop)}\n", flush=True)
         yield mistake, stop
 
 
-def _stop_of(mistake: Mistake, copy: Scratch) -> Stop | None:
+def _stop_of(mistake: Mistake, copy: Scratch) -> Stop | ScratchError | None:
     try:
         with copy.with_edits(mistake.edits):
             return caught(mistake, copy)
-    except ScratchError as error:
-        raise ScratchError(f"{mistake.title}: {error}") from None
+    except ScratchError as error:  # hours of the others aren't lost for it
+        return error
 
 
-def _told_of(mistake: Mistake, stop: Stop | None) -> str:
+def _told_of(mistake: Mistake, stop: Stop | ScratchError | None) -> str:
+    if isinstance(stop, ScratchError):
+        return f"NOT JUDGED: {stop}"
     if stop is None:
         return f"NOT CAUGHT: {mistake.harm}"
     if mistake.gate not in {"", stop.level}:
@@ -90,9 +95,12 @@ def _told(stop: Stop) -> str:
     return "\n     ".join([f"{stop.level}, {stop.seconds:.1f} s", *stop.message])
 
 
-def _tell_what_passed(stops: dict[Mistake, Stop | None]) -> None:
-    for mistake in (mistake for mistake, stop in stops.items() if stop is None):
-        print(f"NOT CAUGHT: {mistake.title}: {mistake.harm}")
+def _tell_what_passed(stops: dict[Mistake, Stop | ScratchError | None]) -> None:
+    for mistake, stop in stops.items():
+        if stop is None:
+            print(f"NOT CAUGHT: {mistake.title}: {mistake.harm}")
+        elif isinstance(stop, ScratchError):
+            print(f"NOT JUDGED: {mistake.title}")
 
 
 def _line(right: Sequence[Stop], made: int) -> str:

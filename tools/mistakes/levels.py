@@ -33,6 +33,8 @@ LEVELS = (
 )
 OF_THE_CATALOGUE = "tests/unit/test_planted_mistakes.py"
 """It sees that each edit finds its code, so it fails for every mistake, and would seem to catch them all."""
+OF_A_TEST = re.compile(r"(?:FAILED|ERROR) (\S*/[^:\s]*)")
+"""A line of pytest's summary. Lines of a log, which it prints as well, may begin with the same word."""
 TELLING = ("FELL: ", "VIOLATION ", "FAILED ", "ERROR ", "E   ")
 
 
@@ -138,7 +140,7 @@ def _contract_files(project: Project, root: Path) -> Mapping[str, Sequence[str]]
 
 def _level_of(message: Sequence[str], levels: Mapping[str, Sequence[str]]) -> str:
     """The level of the first test that pytest names. Raises ScratchError."""
-    failed = re.match(r"(?:FAILED|ERROR) ([^:\s]+)", message[0] if message else "")
+    failed = OF_A_TEST.match(message[0] if message else "")
     for level, files in levels.items():
         if failed and failed[1] in files:
             return level
@@ -164,7 +166,7 @@ def _files(root: Path, pattern: str) -> list[str]:
 def _message(output: str) -> tuple[str, ...]:
     """The first error of mypy, or the first failed test with what pytest says of it."""
     lines = output.splitlines()
-    failed = [line.split(" - ")[0] for line in lines if line.startswith(("FAILED ", "ERROR "))][:1]
+    failed = [line.split(" - ")[0] for line in lines if OF_A_TEST.match(line)][:1]
     said = [line.removeprefix("E").strip() for line in lines if line.startswith("E  ") or ": error: " in line]
     return tuple(_short(line) for line in (*failed, *said[:SHOWN_LINES]) if line)
 

@@ -389,6 +389,38 @@ MISTAKES = (
         check=tests("services/payments/tests/integration"),
     ),
     Mistake(
+        "the orders of a user are found by no index",
+        "The list of one's orders reads everybody's, and takes longer each day.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/storage.py",
+                '    sa.Index("orders_of_user", "user_id", "placed_at", "id"),\n',
+                "",
+            ),
+            swap(
+                "services/orders/src/orders/migrations/versions/0001_orders.py",
+                '    "create index orders_of_user on orders (user_id, placed_at, id)",\n',
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "what is old is looked for by a clock that each row asks",
+        "Each minute the pruner reads the whole inbox.",
+        OUTBOXED,
+        (
+            swap(
+                RETENTION,
+                "(self._clock.offset - retention.keep)).scalar_subquery()",
+                "(self._clock.offset - retention.keep))",
+            ),
+            swap(
+                RETENTION, "limit = sa.select(sa.func.clock_timestamp() + (", "limit = (sa.func.clock_timestamp() + ("
+            ),
+        ),
+    ),
+    Mistake(
         "a payment may be there twice for an order",
         "Nothing stops a second charge any more.",
         PAYMENTS,

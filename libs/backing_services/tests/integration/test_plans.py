@@ -48,6 +48,10 @@ WHOLE = {
         "select * from pets where name = 'Rex' order by id limit 1",
         "pets (",
     ),
+    "more than a partial index finds": (
+        "select * from pets where ill_since is not null and weight > 9",
+        "pets (Index Scan",
+    ),
     "whether there is any of few": ("select exists (select 1 from pets where name = 'Rex')", "pets (Seq Scan"),
     "a limit above an order without an index": ("select * from pets where true order by weight limit 10", "pets (Seq"),
     "a join without an index": (

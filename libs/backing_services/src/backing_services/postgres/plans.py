@@ -142,13 +142,13 @@ class Plans:
     def _whole(self, plan: Mapping[str, Any], *, limited: bool) -> Iterator[str]:
         """Below a limit, and in a query for one value, a scan ends soon if many rows are right.
 
-        A partial index is as small as what it is for.
+        A partial index without another condition is read for what it is there for.
         """
         kind, table = plan["Node Type"], plan.get("Relation Name")
         by_index = kind in {"Index Scan", "Index Only Scan"} and "Index Cond" not in plan
-        whole = kind == "Seq Scan" or (by_index and plan["Index Name"] not in self._partial)
+        found_by_it = by_index and plan["Index Name"] in self._partial and "Filter" not in plan
         ends_soon = limited and plan["Plan Rows"] > ROWS * ENDS_SOON
-        if whole and table in self._large and not ends_soon:
+        if (kind == "Seq Scan" or by_index) and table in self._large and not (found_by_it or ends_soon):
             yield f"{table} ({kind}{', ' + plan['Filter'] if 'Filter' in plan else ''})"
         for below in plan.get("Plans", ()):
             goes_on = limited and kind not in READS_ALL_FIRST

@@ -105,7 +105,8 @@ class Metrics(Rates):
         return encode(self.registry)
 
     async def _ask(self, engine: AsyncEngine, task_kinds: list[str]) -> None:
-        now = sa.func.clock_timestamp() + self._clock.offset
+        # a subquery is computed once; the bare function is computed for each row, and then no index is used
+        now = sa.select(sa.func.clock_timestamp() + self._clock.offset).scalar_subquery()
         async with engine.connect() as connection:
             waiting = await outbox(connection, now)
             self._outbox_rows.set(waiting.free)

@@ -50,8 +50,12 @@ __all__ = [
     "transactions",
 ]
 
-READ_WHOLE = ("FROM outbox WHERE outbox.key = ",)
-"""Statements of this library that may read a large table to its end: what waits of one key, for a person who asks."""
+READ_WHOLE = (
+    "FROM outbox WHERE outbox.key = ",  # what waits of one key, for a person who asks
+    "WHERE outbox.retry_at <= clock_timestamp() AND NOT",  # among the rows that Kafka refuses alone
+    "WHERE outbox.retry_at = timestamptz 'infinity' AND NOT",  # likewise
+)
+"""Parts of this library's statements that may read a large table to its end."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,66 @@
+"""What `make mistakes` makes of pytest's words, and of a mistake that it can't judge."""
+
+import subprocess
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tools.mistakes import __main__ as command
+from tools.mistakes.levels import caught
+from tools.mistakes.mistake import OUTBOXED, Mistake, swap
+from tools.scratch import ROOT, Scratch, ScratchError
+
+TEST = "libs/outboxed/tests/unit/test_worker.py::test_nothing"
+SAID = f"""
+E   AssertionError: assert 1 == 0
+------------------------------ Captured log call -------------------------------
+ERROR    faststream:logger_proxy.py:112 CancelledError:
+=========================== short test summary info ============================
+FAILED {TEST} - assert 1 == 0
+"""
+MISTAKE = Mistake("nothing is right", "All is wrong.", OUTBOXED, ())
+
+
+def copy_where_pytest_says(output: str, code: int = 1) -> Any:
+    def run(words: Sequence[str], **_: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(words, code, output, "")
+
+    return SimpleNamespace(folder=ROOT, run=run)
+
+
+def test_the_test_that_fell_is_named_and_no_line_of_a_log_that_begins_like_it() -> None:
+    stop = caught(MISTAKE, copy_where_pytest_says(SAID))
+
+    assert stop is not None
+    assert (stop.level, stop.message) == ("unit", (f"FAILED {TEST}", "AssertionError: assert 1 == 0"))
+
+
+def test_a_fall_without_a_test_is_no_catch() -> None:
+    with pytest.raises(ScratchError, match="without naming a test"):
+        caught(MISTAKE, copy_where_pytest_says(SAID.partition("=====")[0]))
+
+
+def test_what_can_not_be_judged_is_said_at_the_end_and_the_others_are_judged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "README.md").write_text("Services that talk over Kafka.")
+    possible, impossible = (
+        Mistake(title, "", OUTBOXED, (swap("README.md", old, "other"),))
+        for title, old in (("possible", "Kafka"), ("impossible", "a word that is nowhere"))
+    )
+    monkeypatch.setattr(command, "BY_PART", {"both": [impossible, possible]})
+    monkeypatch.setattr(command, "scratches", lambda _: nullcontext([Scratch(tmp_path)]))
+    monkeypatch.setattr(command, "caught", lambda mistake, _: caught(mistake, copy_where_pytest_says(SAID)))
+
+    with pytest.raises(SystemExit) as ended:
+        command.main(only="", part="", at_once=1, sound=False)
+
+    told = capsys.readouterr()
+    assert ended.value.code == 2
+    assert "NOT JUDGED: impossible" in told.out
+    assert "mistakes: 1/2 caught, by level: unit 1" in told.out
+    assert told.err == "mistakes: 1 could not be judged\n"
