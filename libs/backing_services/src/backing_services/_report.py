@@ -1,21 +1,26 @@
-"""The two sections at the end of a run: what each level cost, and what did not run."""
+"""The sections at the end of a run: what each level cost, which has fewer tests than it had, and what did not run."""
 
+import re
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from backing_services.levels import Costs
+from backing_services.levels import LEVELS, Costs
 
+HAD = "tests_at_last_release"
+"""The name of a setting of pytest: how many tests each level had."""
 LEVEL = "backing_services_level"
 """An attribute of pytest's reports: it travels from xdist's workers to the controller."""
 
 
 @dataclass(eq=False)  # pytest keeps plugins in sets
 class Report:
-    """Two sections at the end of a run: what each level cost, and what did not run."""
+    """The sections at the end of a run; `had` is how many tests each level ran before."""
 
+    had: Mapping[str, int] = field(default_factory=dict)
     costs: Costs = field(default_factory=Costs)
     not_run: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
@@ -38,12 +43,39 @@ class Report:
             terminalreporter.section("seconds by level")
             for line in self.costs.table():
                 terminalreporter.write_line(line)
+        fewer = {
+            level: len(tests) for level, tests in self.costs.seconds.items() if len(tests) < self.had.get(level, 0)
+        }
+        if fewer:
+            terminalreporter.section("fewer tests than before")
+            for level, number in fewer.items():
+                terminalreporter.write_line(f"{level}: {number}, and {HAD} in pytest's settings says {self.had[level]}")
         if self.not_run:
             terminalreporter.section("not run here")
             for reason, tests in self.not_run.items():
                 terminalreporter.write_line(f"{len(tests)} because {reason}")
                 for test in tests:
                     terminalreporter.write_line(f"    {test}")
+
+
+def tests_it_had(lines: Sequence[str]) -> Mapping[str, int]:
+    """Of lines like `unit 120`. Raises pytest.UsageError."""
+    had = {}
+    for line in lines:
+        level, _, number = line.partition(" ")
+        if level not in LEVELS or not number.strip().isdecimal():
+            raise pytest.UsageError(f"{HAD} has the line {line!r}, not a level and a number, like `unit 120`")
+        had[level] = int(number)
+    return had
+
+
+def runs_whole_levels(config: pytest.Config) -> bool:
+    """Whether all tests were asked for, or all of some levels."""
+    options = vars(config.option)
+    narrowed = any(options.get(name) for name in ("keyword", "deselect", "lf", "stepwise", "maxfail"))
+    words = set(re.findall(r"\w+", config.option.markexpr))
+    by_testpaths = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return by_testpaths and not narrowed and words <= {*LEVELS, "and", "or", "not"}
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from backing_services._libpq import forget_libpq_variables
-from backing_services._report import LEVEL, Report
+from backing_services._report import HAD, LEVEL, Report, runs_whole_levels, tests_it_had
 from backing_services.guards.leaks import LeakError, ProcessSettings, Threads
 from backing_services.guards.sockets import SocketBlockedError, message, no_sockets, sockets_again
 from backing_services.levels import LEVELS, level_of
@@ -31,6 +31,7 @@ TASKS_GUARD = "backing_services.guards.tasks"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addini(HAD, "lines like `unit 120`: a level that runs fewer tests is named at the end", type="linelist")
     parser.getgroup("backing_services").addoption(
         "--shuffle",
         nargs="?",
@@ -56,7 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if find_spec("structlog"):
         _configure_structlog()
     if (workerinput := getattr(config, "workerinput", None)) is None:
-        config.pluginmanager.register(Report(), "backing_services.report")
+        had = tests_it_had(config.getini(HAD)) if runs_whole_levels(config) else {}
+        config.pluginmanager.register(Report(had), "backing_services.report")
     else:
         config.option.shuffle = workerinput["shuffle"]
 

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import pytest
 
 from ..conftest import SETTINGS, Project
@@ -103,6 +105,40 @@ def test_the_report_says_what_each_level_cost(project: Project, workers: str) ->
     run.lines.re_match_lines(
         [r"=+ seconds by level", r"level +tests +seconds +median ms", r"unit +2 +\d+\.\d\d +\d+\.\d$", r"e2e +1 .*"]
     )
+
+
+HAD = """[pytest]
+testpaths = tests
+tests_at_last_release =
+    unit 3
+    e2e 1
+    journey 4
+"""
+TWO_AND_ONE = {"tests/unit/test_a.py": PASSES, "tests/unit/test_b.py": PASSES, "tests/e2e/test_c.py": PASSES}
+FEWER = "unit: 2, and tests_at_last_release in pytest's settings says 3"
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2"), ("-m", "unit"), ("-m", "not e2e")])
+def test_a_level_that_runs_fewer_tests_than_it_had_says_so(project: Project, options: Sequence[str]) -> None:
+    run = project({"pytest.ini": HAD, **TWO_AND_ONE}, *options)
+
+    assert run.status == 0
+    run.lines.re_match_lines([r"=+ fewer tests than before", FEWER])
+    assert "e2e: " not in run.text
+
+
+@pytest.mark.parametrize("options", [("tests",), ("-k", "test_a"), ("-m", "unit and slow"), ("--maxfail", "1")])
+def test_where_only_some_tests_were_asked_for_nobody_counts_them(project: Project, options: Sequence[str]) -> None:
+    run = project({"pytest.ini": HAD + "markers = slow\n", **TWO_AND_ONE}, *options)
+
+    assert "fewer tests than before" not in run.text
+
+
+def test_a_line_that_is_no_level_and_number_is_named(project: Project) -> None:
+    run = project({"pytest.ini": HAD + "    units 5\n", **TWO_AND_ONE})
+
+    assert run.status == 4
+    assert "'units 5', not a level and a number, like `unit 120`" in run.text
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
