@@ -61,7 +61,10 @@ MISTAKES = (
         "the consumer makes topics that don't exist",
         "They have one partition, and their keys move when somebody mends it.",
         OUTBOXED,
-        (swap(KAFKA, "allow_auto_create_topics=False", "allow_auto_create_topics=True"),),
+        (
+            swap(KAFKA, "        consumer_only=True,\n", ""),
+            swap(KAFKA, "allow_auto_create_topics=False", "allow_auto_create_topics=True"),
+        ),
     ),
     Mistake(
         "an event of another topic is taken by its type",
