@@ -256,14 +256,13 @@ MISTAKES = (
                 'return EventIdentity("", self.id)',
             ),
         ),
-        check=tests("libs/outboxed/tests/unit/test_consumer.py", "services/orders/tests/parity"),
+        check=tests("libs/outboxed/tests/unit/test_consumer.py", "libs/outboxed/tests/parity"),
     ),
     Mistake(
         "a dead letter is known by its position, whatever was there",
         "After a topic is made again its poison is dropped unseen.",
         IN_OUTBOXED,
         (Edit(f"{OUTBOXED}/storage/schema.py", r'"offset", record_digest\)', '"offset")'),),
-        check=tests("services/orders/tests/parity/test_outboxed_ports.py"),
     ),
     Mistake(
         "another task than the one that waits under its key is dropped",
@@ -276,7 +275,6 @@ MISTAKES = (
                 "            pass",
             ),
         ),
-        check=tests("services/orders/tests/parity/test_outboxed_ports.py"),
     ),
     Mistake(
         "text that no column holds reaches the handler",

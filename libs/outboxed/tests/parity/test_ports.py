@@ -6,19 +6,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
-from orders.events import OrderConfirmed, OrderPlaced
 from outboxed.errors import EventTooLargeError, TaskConflictError, WrittenWhileReadingError
-from outboxed.messages import EventIdentity, Record
+from outboxed.messages import Event, EventIdentity, Record
 from outboxed.ports import EventDeadLetter, NewTask
 from outboxed.tasks import LeaseLostError, Task
 from outboxed.testing.adapters import Backend, failed_transaction
 from outboxed.testing.records import decoded
 
-from ..factories import CustomerFactory, OrderFactory, confirmed_order
+from ..sample import Account, AccountCredited
 
 LEASE = timedelta(seconds=30)
+
+
+class AccountClosed(Event, type="account.closed.v1", topic="accounts", key_field="account_id"):
+    account_id: UUID
 
 
 async def schedule(backend: Backend, *tasks: NewTask) -> None:
@@ -69,17 +73,17 @@ def letter(offset: int = 7, **changes: Any) -> EventDeadLetter:
 
 
 async def test_a_transaction_that_fails_leaves_nothing(backend: Backend) -> None:
-    order = OrderFactory.create()
+    account = Account(uuid4())
 
     async with failed_transaction(backend.database) as uow:
-        uow.orders.add(order)
-        uow.events.append(OrderPlaced.of(order), sequence=1)
+        uow.accounts.add(account)
+        uow.events.append(AccountCredited(account_id=account.id), sequence=1)
         uow.tasks.schedule(NewTask("call", "1"))
         await uow.inbox.insert(events("1"))
         uow.dead_letters.add(letter())
 
     async with backend.database() as uow:
-        assert await uow.orders.find(order.id) is None
+        assert await uow.accounts.find(account.id) is None
     assert not await backend.outbox()
     assert not await backend.tasks()
     assert not await backend.inbox()
@@ -88,10 +92,10 @@ async def test_a_transaction_that_fails_leaves_nothing(backend: Backend) -> None
 
 @pytest.mark.parametrize("what", ["an aggregate", "an event", "a task", "a dead letter"])
 async def test_what_is_written_while_reading_is_refused_and_not_kept(backend: Backend, what: str) -> None:
-    order = OrderFactory.create()
+    account = Account(uuid4())
     writes: dict[str, Callable[[Any], None]] = {
-        "an aggregate": lambda uow: uow.orders.add(order),
-        "an event": lambda uow: uow.events.append(OrderPlaced.of(order), sequence=1),
+        "an aggregate": lambda uow: uow.accounts.add(account),
+        "an event": lambda uow: uow.events.append(AccountCredited(account_id=account.id), sequence=1),
         "a task": lambda uow: uow.tasks.schedule(NewTask("call", "1")),
         "a dead letter": lambda uow: uow.dead_letters.add(letter()),
     }
@@ -104,7 +108,7 @@ async def test_what_is_written_while_reading_is_refused_and_not_kept(backend: Ba
         await write()
 
     async with backend.database(reading=True) as uow:
-        assert await uow.orders.find(order.id) is None
+        assert await uow.accounts.find(account.id) is None
     assert not await backend.outbox()
     assert not await backend.tasks()
     assert not await backend.dead_letters()
@@ -133,39 +137,37 @@ async def test_a_transactions_time_stands_still(backend: Backend) -> None:
 
 
 async def test_events_are_sent_in_the_order_of_appending(backend: Backend) -> None:
-    orders = [confirmed_order() for _ in range(5)]
+    accounts = [uuid4() for _ in range(5)]
 
-    for pair in (orders[:3], orders[3:]):
+    for some in (accounts[:3], accounts[3:]):
         async with backend.database() as uow:
-            for order in pair:
-                uow.events.append(OrderPlaced.of(order), sequence=1)
-                uow.events.append(OrderConfirmed.of(order), sequence=2)
+            for account_id in some:
+                uow.events.append(AccountCredited(account_id=account_id), sequence=1)
+                uow.events.append(AccountClosed(account_id=account_id), sequence=2)
 
     sent = [(record.key, record.headers["ce_type"]) for record in await backend.outbox()]
-    types = ("order.placed.v1", "order.confirmed.v1")
-    assert sent == [(str(order.id), event_type) for order in orders for event_type in types]
+    types = ("account.credited.v1", "account.closed.v1")
+    assert sent == [(str(account_id), event_type) for account_id in accounts for event_type in types]
 
 
 async def test_an_event_is_stored_with_its_whole_envelope(backend: Backend) -> None:
-    order = OrderFactory.create(customer=CustomerFactory.create(name="Zoë 李"))
+    account_id = uuid4()
 
     async with backend.database() as uow:
-        uow.events.append(OrderPlaced.of(order), sequence=4)
+        uow.events.append(AccountCredited(account_id=account_id, owner="Zoë 李"), sequence=4)
 
     [record] = await backend.outbox()
-    assert (record.topic, record.key) == ("orders", str(order.id))
-    assert decoded([record])[0][1]["customer"]["name"] == "Zoë 李"
+    assert (record.topic, record.key) == ("accounts", str(account_id))
+    assert decoded([record])[0][1]["owner"] == "Zoë 李"
     names = {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_subject", "ce_sequence", "content-type"}
     assert set(record.headers) == names
-    assert (record.headers["ce_source"], record.headers["ce_sequence"]) == ("/orders", "4")
+    assert (record.headers["ce_source"], record.headers["ce_sequence"]) == ("/accounts", "4")
 
 
 async def test_an_event_that_could_not_be_sent_is_refused_at_once(backend: Backend) -> None:
-    order = OrderFactory.create(customer=CustomerFactory.create(name="a" * 512 * 1024))
-
     async with backend.database() as uow:
         with pytest.raises(EventTooLargeError):
-            uow.events.append(OrderPlaced.of(order), sequence=1)
+            uow.events.append(AccountCredited(account_id=uuid4(), owner="a" * 512 * 1024), sequence=1)
 
     assert not await backend.outbox()
 
