@@ -193,6 +193,19 @@ async def test_of_a_new_row_that_is_there_already_nothing_else_is_written(transa
     assert await rows(transactions, *WRITTEN) == [1, 1, 1]
 
 
+@pytest.mark.private_database
+async def test_a_new_row_that_another_rule_forbids_is_an_error_and_not_one_that_is_there(
+    transactions: Transactions,
+) -> None:
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.text("create unique index accounts_balance on accounts (balance)"))
+    await place(transactions, Account(uuid4(), Decimal(7)))
+    with pytest.raises(IntegrityError, match="accounts_balance"):
+        await place(transactions, Account(uuid4(), Decimal(7)))
+
+    assert await rows(transactions, *WRITTEN) == [1, 1, 1]
+
+
 async def test_a_task_that_waits_already_is_scheduled_once_and_all_else_is_written(transactions: Transactions) -> None:
     task = NewTask("remind", "both", delay=timedelta(hours=1))
     for _ in range(2):
