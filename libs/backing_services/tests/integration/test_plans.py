@@ -28,6 +28,20 @@ create index pets_born on pets (born);
 create index pets_ill on pets (ill_since) where ill_since is not null;
 create table vets (name text not null);
 create table "Odd Name" (id int primary key, "group" int not null);
+create domain email as text not null check (value like '%@%');
+create table letters (address email primary key);
+create table moods (mood mood primary key);
+create table stays (at int4range, mood mood, from_where inet, primary key (at, mood, from_where));
+create table animals (id int primary key check (id > 0));
+create table birds (wings int not null) inherits (animals);
+create table kinds (id int primary key, name text not null, family text not null);
+create index kinds_family on kinds (family);
+insert into kinds select id, 'kind ' || id, 'dogs' from generate_series(0, 99) as ids (id);
+create table visits (id int, year int check (year > 2000), primary key (id, year)) partition by range (year);
+create table visits_of_2026 partition of visits for values from (2026) to (2027);
+create table bills (id int primary key, visit int, year int, foreign key (visit, year) references visits);
+create materialized view weights as select id, weight from pets;
+create index weights_weight on weights (weight);
 """
 
 GOOD = {
@@ -39,6 +53,11 @@ GOOD = {
     "whether there is any": "select exists (select 1 from pets where id > 0)",
     "a join by keys": "select * from pets join owners on owners.id = pets.owner where pets.id = 7",
     "an array of keys": "delete from pets using unnest(array[1, 2]::bigint[]) as ids (id) where pets.id = ids.id",
+    "a key of a domain": "select * from letters where address = 'ada@example.com'",
+    "a key without a value that is known": "select * from stays where at = '[1,2)' and mood = 'sad'",
+    "what migrations wrote, all of one kind": "select name from kinds where family = 'dogs'",
+    "a partition, which is left out": "select * from visits where year = 2026 and id = 1",
+    "a materialized view, which is left out": "select * from weights where weight = 9",
     "a conflict": "insert into owners values (gen_random_uuid(), 'ada', 'glad') on conflict (name) do nothing",
 }
 WHOLE = {

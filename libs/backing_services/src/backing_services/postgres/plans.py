@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from backing_services.postgres.server import Connection
 
 ROWS = 1_000_000
+MAY_BE_NULL = "update pg_attribute set attnotnull = false where attrelid = $1 and attnum = $2"
+"""Also in a primary key, where `alter table` refuses it."""
 MAY_PRETEND = "select rolsuper from pg_roles where rolname = current_user"
 HEARD = "set log_statement = 'all'; set log_parameter_max_length = -1; set client_min_messages = 'log'"
 """What has the server send each statement back to the connection, with its values."""
@@ -29,23 +31,31 @@ EXECUTED = re.compile(
 VALUE = re.compile(r"\$\d+ = (NULL|'(?:[^']|'')*')")
 CONDITION = re.compile(r"\b(?:where|join|on conflict)\b", re.IGNORECASE)
 OWN = "nspname not in ('pg_catalog', 'information_schema') and nspname !~ '^pg_(toast|temp)'"
+A_TABLE = "relkind = 'r' and not relispartition"
 CONSTRAINTS = f"""
 select nspname, relname, conname from pg_constraint
 join pg_class on pg_class.oid = conrelid join pg_namespace on pg_namespace.oid = relnamespace
-where contype in ('c', 'f') and {OWN}
+where contype in ('c', 'f') and conparentid = 0 and coninhcount = 0 and {OWN}
+"""  # noqa: S608 - our own text
+DOMAINS = f"""
+select nspname, typname, conname from pg_type join pg_namespace on pg_namespace.oid = typnamespace
+left join pg_constraint on contypid = pg_type.oid and contype = 'c'
+where typtype = 'd' and {OWN}
 """  # noqa: S608 - our own text
 COLUMNS = f"""
-select nspname, relname, attname, typname, typcategory::text,
+select nspname, relname, attname, attrelid, attnum, typname, typcategory::text,
   attnotnull and not atthasdef and attidentity = '' and attgenerated = '' as needed
 from pg_class join pg_namespace on pg_namespace.oid = relnamespace
 join pg_attribute on attrelid = pg_class.oid join pg_type on pg_type.oid = atttypid
-where relkind = 'r' and not relispartition and attnum > 0 and not attisdropped and {OWN}
+where {A_TABLE} and attnum > 0 and not attisdropped and {OWN}
 """  # noqa: S608 - our own text
 PRETEND = f"""
 update pg_class set reltuples = {ROWS}, relpages = 1 from pg_namespace
 where pg_namespace.oid = relnamespace and relkind in ('r', 'i') and {OWN}
 """  # noqa: S608 - our own text
-LARGE = f"select relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace where {OWN}"  # noqa: S608
+LARGE = f"""
+select relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace where {A_TABLE} and {OWN}
+"""  # noqa: S608 - our own text
 PARTIAL = "select indexrelid::regclass::text from pg_index where indpred is not null"
 A_VALUE: Mapping[str, str] = {
     "uuid": "gen_random_uuid()",
@@ -58,6 +68,7 @@ A_VALUE: Mapping[str, str] = {
     "B": "false",
     "A": "'{}'",
     "T": "'0'",
+    "R": "'empty'",
 }
 """Of a type, by its name or its category in pg_type."""
 ENDS_SOON = 0.01
@@ -164,15 +175,23 @@ async def _pretend(connection: "Connection") -> None:
     await connection.execute("set session_replication_role = replica")  # no triggers
     for schema, table, constraint in await connection.fetch(CONSTRAINTS):
         await connection.execute(f"alter table {quoted(schema)}.{quoted(table)} drop constraint {quoted(constraint)}")
+    for schema, domain, constraint in await connection.fetch(DOMAINS):
+        await connection.execute(f"alter domain {quoted(schema)}.{quoted(domain)} drop not null")
+        if constraint:
+            await connection.execute(
+                f"alter domain {quoted(schema)}.{quoted(domain)} drop constraint {quoted(constraint)}"
+            )
     needed: dict[str, dict[str, str]] = {}
-    for schema, table, column, kind, category, needs in await connection.fetch(COLUMNS):
+    for schema, table, column, oid, number, kind, category, needs in await connection.fetch(COLUMNS):
         values = needed.setdefault(f"{quoted(schema)}.{quoted(table)}", {})
         if needs and (value := A_VALUE.get(kind) or A_VALUE.get(category)):
             values[quoted(column)] = value
         elif needs:
-            await connection.execute(
-                f"alter table {quoted(schema)}.{quoted(table)} alter {quoted(column)} drop not null"
-            )
+            await connection.execute(MAY_BE_NULL, oid, number)
+    if needed:
+        await connection.execute(
+            f"truncate {', '.join(needed)} cascade"
+        )  # what migrations wrote: it isn't all different
     for table, values in needed.items():
         row = f"({', '.join(values)}) values ({', '.join(values.values())})" if values else "default values"
         await connection.execute(f"insert into {table} {row}")
