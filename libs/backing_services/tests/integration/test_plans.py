@@ -34,6 +34,8 @@ create table moods (mood mood primary key);
 create table stays (at int4range, mood mood, from_where inet, primary key (at, mood, from_where));
 create table animals (id int primary key check (id > 0));
 create table birds (wings int not null) inherits (animals);
+create schema "Else where";
+create table "Else where".cats (id int primary key, lives int not null);
 create table kinds (id int primary key, name text not null, family text not null);
 create index kinds_family on kinds (family);
 insert into kinds select id, 'kind ' || id, 'dogs' from generate_series(0, 99) as ids (id);
@@ -72,6 +74,10 @@ WHOLE = {
         "pets (Index Scan",
     ),
     "whether there is any of few": ("select exists (select 1 from pets where name = 'Rex')", "pets (Seq Scan"),
+    "more than one value, under a name": (
+        "with heavy as materialized (select * from pets where weight > 9) select count(*) from heavy",
+        "pets (Seq Scan",
+    ),
     "a limit above an order without an index": ("select * from pets where true order by weight limit 10", "pets (Seq"),
     "a join without an index": (
         "select * from vets join pets on pets.name = vets.name where vets.name = 'ada'",
@@ -140,6 +146,59 @@ async def test_what_an_engine_executes_is_refused_once_with_what_to_do(engine: A
     ):
         await plans.refuse_whole_reads()
     await plans.refuse_whole_reads()
+
+
+async def test_all_that_a_test_executed_is_refused_at_once(engine: AsyncEngine, plans: Plans) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("select * from pets where weight = 1"))
+        await connection.execute(sa.text("select * from pets where weight = 2"))
+
+    with pytest.raises(WholeReadError, match=r"(?s)where weight = 1\n.*where weight = 2\nAdd an index"):
+        await plans.refuse_whole_reads()
+    await plans.refuse_whole_reads()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "/* of: orders */ select * from pets where weight = 3",
+        "-- the heavy ones\nselect * from pets where weight = 3",
+        "(select * from pets where weight = 3) union (select * from pets where weight = 4)",
+        "merge into pets using vets on pets.name = vets.name when matched then delete",
+    ],
+)
+async def test_however_a_statement_begins_it_is_heard(engine: AsyncEngine, plans: Plans, statement: str) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(sa.text(statement.replace(":", "\\:")))
+
+    with pytest.raises(WholeReadError, match="reads pets"):
+        await plans.refuse_whole_reads()
+
+
+async def test_what_only_the_test_has_is_not_judged(engine: AsyncEngine, plans: Plans) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("create temporary table mine (id int) on commit drop"))
+        await connection.execute(sa.text("select * from mine where id = 1"))
+        await connection.execute(sa.text("set local pets.owner = 'ada'"))
+        await connection.execute(sa.text("select * from vets where name = current_setting('pets.owner')"))
+
+    await plans.refuse_whole_reads()
+
+
+async def test_names_are_looked_up_in_the_schemas_of_the_connection(pets: DatabaseIsolation, plans: Plans) -> None:
+    engine = create_async_engine(pets.url, connect_args={"server_settings": {"search_path": '"Else where", public'}})
+    plans.hear(engine)
+    async with engine.connect() as connection:
+        await connection.execute(sa.text("select * from cats where lives = 9"))
+    await engine.dispose()
+
+    with pytest.raises(WholeReadError, match="reads cats"):
+        await plans.refuse_whole_reads()
+
+
+async def test_an_engine_that_can_not_be_heard_is_refused(pets: DatabaseIsolation, plans: Plans) -> None:
+    with pytest.raises(TypeError, match="engine of psycopg can't be heard, only one of asyncpg"):
+        plans.hear(create_async_engine(pets.url.replace("+asyncpg", "+psycopg")))
 
 
 async def test_what_is_let_through_and_what_asks_for_all_is_not_refused(engine: AsyncEngine, plans: Plans) -> None:

@@ -23,13 +23,17 @@ ROWS = 1_000_000
 MAY_BE_NULL = "update pg_attribute set attnotnull = false where attrelid = $1 and attnum = $2"
 """Also in a primary key, where `alter table` refuses it."""
 MAY_PRETEND = "select rolsuper from pg_roles where rolname = current_user"
-HEARD = "set log_statement = 'all'; set log_parameter_max_length = -1; set client_min_messages = 'log'"
-"""What has the server send each statement back to the connection, with its values."""
+HEARD = """
+set lc_messages = 'C';
+set log_statement = 'all'; set log_parameter_max_length = -1; set client_min_messages = 'log'
+"""
+"""What has the server send each statement back to the connection, with its values, in English."""
 EXECUTED = re.compile(
-    r"(?:statement|execute [^:]*): \s*((?:select|with|insert|update|delete|merge)\b.*)", re.DOTALL | re.IGNORECASE
+    r"(?:statement|execute [^:]*): ((?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|insert|update|delete|merge)\b.*)",
+    re.DOTALL | re.IGNORECASE,
 )
 VALUE = re.compile(r"\$\d+ = (NULL|'(?:[^']|'')*')")
-CONDITION = re.compile(r"\b(?:where|join|on conflict)\b", re.IGNORECASE)
+CONDITION = re.compile(r"\b(?:where|join|on conflict|merge)\b", re.IGNORECASE)
 OWN = "nspname not in ('pg_catalog', 'information_schema') and nspname !~ '^pg_(toast|temp)'"
 A_TABLE = "relkind = 'r' and not relispartition"
 CONSTRAINTS = f"""
@@ -68,13 +72,18 @@ A_VALUE: Mapping[str, str] = {
     "B": "false",
     "A": "'{}'",
     "T": "'0'",
-    "R": "'empty'",
 }
 """Of a type, by its name or its category in pg_type."""
 ENDS_SOON = 0.01
 """The share of rows that must be right for a scan to end soon when some have been found."""
 READS_ALL_FIRST = {"Sort", "Incremental Sort", "Aggregate", "Group", "WindowAgg", "Hash", "ModifyTable", "Materialize"}
 """Nodes that read all that is below them before they give a row: a limit above them saves nothing."""
+
+
+ADVICE = (
+    "Add an index, or change the condition: one with a function like clock_timestamp() is tried on each row, unless it "
+    "is a query of its own, (select clock_timestamp())."
+)
 
 
 class WholeReadError(AssertionError):
@@ -88,8 +97,8 @@ class Plans:
         self._connection = connection
         self._large = large
         self._partial = partial
-        self._heard: dict[str, Sequence[str]] = {}
-        self._judged: set[str] = set()
+        self._heard: dict[tuple[str, str], Sequence[str]] = {}
+        self._judged: set[tuple[str, str]] = set()
 
     @classmethod
     @asynccontextmanager
@@ -107,28 +116,40 @@ class Plans:
             yield cls(connection, large, {index for [index] in await connection.fetch(PARTIAL)})
 
     def hear(self, engine: "AsyncEngine") -> None:
-        """Have the server say what the new connections of an asyncpg engine execute."""
+        """Have the server say what the new connections of an asyncpg engine execute. Raises TypeError for another."""
         import sqlalchemy as sa  # noqa: PLC0415 - this module is loaded where no SQLAlchemy is used
 
+        if engine.dialect.driver != "asyncpg":
+            raise TypeError(f"an engine of {engine.dialect.driver} can't be heard, only one of asyncpg")
         if self._connection:
             sa.event.listen(engine.sync_engine, "connect", lambda raw, _: raw.run_async(self._listen_to))
 
     async def refuse_whole_reads(self, let_through: Collection[str] = ()) -> None:
-        """Raises WholeReadError for what was heard since the last call; a part of a statement lets it through.
+        """Raises WholeReadError for all that was heard since the last call; a part of a statement lets it through.
 
-        What has neither a condition nor a join asks for the whole table, and is let through, too.
+        What has neither a condition nor a join asks for the whole table, and is let through, too. So is what the
+        database can't plan, because it has no such table or setting: a temporary table, or one that a test made.
         """
-        for statement in [one for one in self._heard if one not in self._judged]:
-            self._judged.add(statement)
+        refused = []
+        for path, statement in [one for one in self._heard if one not in self._judged]:
+            self._judged.add((path, statement))
             text = " ".join(statement.split())
             if not CONDITION.search(text) or any(part in text for part in let_through):
                 continue
-            if whole := await self.read_whole(statement, self._heard[statement]):
-                raise WholeReadError(
-                    f"with {ROWS:,} rows in each table, this reads {' and '.join(whole)} to the end: {text}\n"
-                    "Add an index, or change the condition: one with a function like clock_timestamp() is tried on "
-                    "each row, unless it is a query of its own, (select clock_timestamp())."
-                )
+            if whole := await self._read_whole_if_known(statement, self._heard[path, statement], path):
+                refused.append(f"with {ROWS:,} rows in each table, this reads {' and '.join(whole)} to the end: {text}")
+        if refused:
+            raise WholeReadError("\n".join([*refused, ADVICE]))
+
+    async def _read_whole_if_known(self, statement: str, values: Sequence[str], path: str) -> Sequence[str]:
+        import asyncpg  # noqa: PLC0415 - see backing_services.postgres.server.connected
+
+        if self._connection:
+            await self._connection.execute("select set_config('search_path', $1, false)", path)
+        try:
+            return await self.read_whole(statement, values)
+        except asyncpg.SyntaxOrAccessError:
+            return ()
 
     async def read_whole(self, statement: str, values: Sequence[str] = ()) -> Sequence[str]:
         """The large tables that are read to their end, with how; `values` are SQL's literals for $1, $2 and so on."""
@@ -143,15 +164,16 @@ class Plans:
         return sorted(set(self._whole(json.loads(found)[0]["Plan"], limited=False)))
 
     async def _listen_to(self, connection: "Connection") -> None:
-        connection.add_log_listener(self._told)
+        path = str(await connection.fetchval("select current_setting('search_path')"))
+        connection.add_log_listener(lambda _, message: self._told(path, message))
         await connection.execute(HEARD)
 
-    def _told(self, _: Any, message: "asyncpg.PostgresLogMessage") -> None:
+    def _told(self, path: str, message: "asyncpg.PostgresLogMessage") -> None:
         if executed := EXECUTED.fullmatch(str(message.message)):
-            self._heard.setdefault(executed[1], VALUE.findall(str(message.detail or "")))
+            self._heard.setdefault((path, executed[1]), VALUE.findall(str(message.detail or "")))
 
     def _whole(self, plan: Mapping[str, Any], *, limited: bool) -> Iterator[str]:
-        """Below a limit, and in a query for one value, a scan ends soon if many rows are right.
+        """Below a limit, and in a query for one value, a scan ends soon if many rows are right; a CTE is no such query.
 
         A partial index without another condition is read for what it is there for.
         """
@@ -163,7 +185,7 @@ class Plans:
             yield f"{table} ({kind}{', ' + plan['Filter'] if 'Filter' in plan else ''})"
         for below in plan.get("Plans", ()):
             goes_on = limited and kind not in READS_ALL_FIRST
-            one = below.get("Parent Relationship") == "InitPlan"
+            one = below.get("Parent Relationship") == "InitPlan" and not below["Subplan Name"].startswith("CTE ")
             yield from self._whole(below, limited=kind == "Limit" or one or goes_on)
 
 
@@ -189,9 +211,8 @@ async def _pretend(connection: "Connection") -> None:
         elif needs:
             await connection.execute(MAY_BE_NULL, oid, number)
     if needed:
-        await connection.execute(
-            f"truncate {', '.join(needed)} cascade"
-        )  # what migrations wrote: it isn't all different
+        # what migrations wrote isn't all different
+        await connection.execute(f"truncate {', '.join(needed)} cascade")
     for table, values in needed.items():
         row = f"({', '.join(values)}) values ({', '.join(values.values())})" if values else "default values"
         await connection.execute(f"insert into {table} {row}")
