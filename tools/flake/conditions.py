@@ -152,6 +152,6 @@ def _clock_can_jump() -> bool:
         _set(file, -10 * JUMP)
         command = [sys.executable, "-c", asked]
         done = subprocess.run(  # noqa: S603
-            command, env=os.environ | _told_the_time_by(file), check=True, capture_output=True, text=True
+            command, env=os.environ | _told_the_time_by(file), check=False, capture_output=True, text=True
         )
-    return float(done.stdout) < time.time() - JUMP
+    return done.returncode == 0 and float(done.stdout) < time.time() - JUMP

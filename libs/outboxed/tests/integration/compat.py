@@ -28,7 +28,7 @@ def has_begun(client: Any) -> bool:
 
 async def bury(client: Any) -> None:
     """What a client leaves behind that is cut off in the middle of a rebalance, a process takes with it."""
-    names = ("_coordination_task", "_heartbeat_task")
+    names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task")
     left = [task for name in names if (task := getattr(client._coordinator, name, None)) is not None]
     for task in left:
         task.cancel()
