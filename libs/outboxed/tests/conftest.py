@@ -18,11 +18,7 @@ __all__ = ["clock", "engine", "plans"]
 
 account_id = new_id
 
-OF_TESTS = (
-    "EXISTS (SELECT * FROM outbox WHERE outbox.id >",
-    "FROM outbox WHERE outbox.retry_at IS NULL",
-    "outbox.attempts >",
-)
+OF_TESTS = ("FROM outbox WHERE outbox.retry_at IS NULL", "outbox.attempts >")
 """Parts of statements that only tests execute."""
 
 
