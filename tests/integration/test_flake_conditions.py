@@ -12,7 +12,10 @@ import pytest
 from backing_services.plugin import not_available
 
 from tools.flake import conditions
+from tools.flake.__main__ import EXAMPLES
 from tools.flake.conditions import JUMP, Condition, missing, surroundings
+
+ROOT = Path(__file__).parents[2]
 
 SEEN = """
 import json, os, time
@@ -23,6 +26,15 @@ print(json.dumps({
     "ahead": by_the_wall - float(os.environ["NOW"]),
     "slept": time.monotonic() - begun,
 }))
+"""
+
+ASKED = """
+from hypothesis import settings
+
+def test_it():
+    now = settings()
+    print("kept in", now.database.path, end=", ")
+    print("the same examples" if now.derandomize else "examples of chance")
 """
 
 
@@ -74,11 +86,17 @@ def test_what_takes_half_of_the_core_is_there_until_the_run_is_over(tmp_path: Pa
     assert not busy.is_running()
 
 
-def test_without_what_hypothesis_kept_its_folder_is_a_new_one(tmp_path: Path) -> None:
-    asked = "from hypothesis import settings; print(settings().database.path)"
+@pytest.mark.parametrize("ci", [{}, {"CI": "true"}], ids=["here", "in CI"])
+def test_without_what_hypothesis_kept_its_folder_is_a_new_one(ci: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(ASKED)
     with surroundings(Condition.EMPTY, tmp_path) as around:
-        variables = os.environ | dict(around.variables)
-        where = subprocess.check_output([sys.executable, "-c", asked], env=variables, text=True)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "pytest", "-qs", EXAMPLES, "-p", "conftest", str(tmp_path / "test_it.py")],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(around.variables) | ci,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
 
-    assert tmp_path in Path(where.strip()).parents
-    assert not list(tmp_path.iterdir())
+    assert f"kept in {tmp_path / 'hypothesis'}/examples, examples of chance" in done.stdout

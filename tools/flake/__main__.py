@@ -24,6 +24,8 @@ from tools.flake.conditions import Condition, missing, surroundings
 from tools.junit import cases_of
 
 EMBEDDED = "not e2e and not real_kafka"
+EXAMPLES = "--hypothesis-profile=random"
+"""Of the root's conftest: others in each run, in CI as well."""
 TESTS_FAILED = 1
 """pytest's exit status; higher ones mean that pytest could not run."""
 RULE_OF_THREE = 3
@@ -44,7 +46,7 @@ class Run:
     @property
     def options(self) -> Sequence[str]:
         """pytest's options, without the selection of tests."""
-        return ("-q", f"--shuffle={self.seed}", *self.condition.options)
+        return ("-q", f"--shuffle={self.seed}", EXAMPLES, *self.condition.options)
 
 
 @dataclass(frozen=True)
