@@ -421,7 +421,7 @@ MISTAKES = (
         "one example of each rule is tried",
         "It is always the simplest one.",
         SHOP,
-        (swap("conftest.py", '"no_wall_clock", deadline=None,', '"no_wall_clock", max_examples=1, deadline=None,'),),
+        (swap("conftest.py", '{"deadline": None,', '{"max_examples": 1, "deadline": None,'),),
     ),
     Mistake(
         "tests are skipped without a word",
