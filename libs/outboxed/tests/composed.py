@@ -17,9 +17,9 @@ class Settings(ServiceSettings):
     database_url: DatabaseUrl = Database.parse("postgresql+asyncpg://sample:sample@127.0.0.1:5432/sample")
 
 
-def composed(**parts: Any) -> Service[Any]:
+def composed(settings: Settings | None = None, **parts: Any) -> Service[Any]:
     """It publishes, and reads nothing unless told."""
-    settings = Settings()
+    settings = settings or Settings()
     keys = KeyPair.generate(issuer="i", audience="a", role="operator")
     usual: dict[str, Any] = {
         "routes": (),
