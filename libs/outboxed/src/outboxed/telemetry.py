@@ -6,7 +6,7 @@ one, a span is only its ids, for logs and headers. SpanAttributes follow the sem
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,7 +84,7 @@ def continued_trace(
     ids = _labels(span.get_span_context())
     if above.is_valid:
         ids["parent_span_id"] = trace.format_span_id(above.span_id)
-    with _running(span), structlog.contextvars.bound_contextvars(**ids, **log_fields):
+    with _running(span), _log_fields({**ids, **log_fields}):
         yield
 
 
@@ -151,7 +151,7 @@ class Trace:
         """Run a block within the span."""
         token = contexts.attach(self.span)
         try:
-            with structlog.contextvars.bound_contextvars(**self.log_fields):
+            with _log_fields(self.log_fields):
                 yield
         finally:
             contexts.detach(token)
@@ -217,6 +217,18 @@ def _running(span: Span) -> Iterator[None]:
     finally:
         contexts.detach(token)
         span.end()
+
+
+@contextmanager
+def _log_fields(fields: Mapping[str, Any]) -> Iterator[None]:
+    """As structlog's bound_contextvars, which looks through all fields of the context each time, for three times as much."""
+    before = structlog.contextvars.bind_contextvars(**fields)
+    try:
+        yield
+    finally:
+        # A block that a thread began and another one ends has nothing to give back: its fields are in a copy.
+        with suppress(ValueError):
+            structlog.contextvars.reset_contextvars(**before)
 
 
 def _labels(context: SpanContext) -> dict[str, str]:

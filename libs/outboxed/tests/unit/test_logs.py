@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -68,6 +69,14 @@ def test_a_librarys_line_has_the_same_shape(lines: Lines) -> None:
         "bank",
         "7",
     )
+
+
+def test_a_block_that_one_context_begins_and_another_one_ends_ends_well() -> None:
+    """As a framework does that runs both halves of a dependency in threads, each in a copy of the context."""
+    block = continued_trace("x", None, order_id="7")
+
+    copy_context().run(block.__enter__)
+    copy_context().run(block.__exit__, None, None, None)
 
 
 def test_a_library_with_a_handler_of_its_own_writes_the_same_lines(
