@@ -35,8 +35,6 @@ STORIES = settings(
     max_examples=int(os.environ.get("MODEL_EXAMPLES", "150")),
     stateful_step_count=30,
     deadline=None,
-    # the same stories at every run of a pipeline; on a person's machine other ones each time, and the failed ones again
-    derandomize="CI" in os.environ,
     print_blob=True,
     phases=[Phase.reuse, Phase.generate, Phase.shrink],  # the story is the explanation
     suppress_health_check=list(HealthCheck),
