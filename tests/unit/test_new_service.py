@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from outboxed.settings import ServiceSettings
 from shop_harness.services import ROOT, SERVICES
 
 from tools.new_service import rendering, static
@@ -57,6 +58,17 @@ def test_no_word_of_the_template_is_left(shape: str) -> None:
 
     assert {name: text for name, text in files.items() if "{{" in text.replace("${{", "") or "{%" in text} == {}
     assert [name for name in files if "NAME" in name] == []
+
+
+def test_a_page_that_is_made_tells_the_defaults_that_every_service_has() -> None:
+    numbers = {
+        name: field.default for name, field in ServiceSettings.model_fields.items() if type(field.default) is int
+    }
+    page = made("reads and publishes")["services/trial/README.md"]
+
+    assert "kafka_fetch_max_wait_ms" in numbers
+    for name, default in numbers.items():
+        assert f"| `TRIAL_{name.upper()}` | `{default}` |" in page
 
 
 @pytest.mark.parametrize("given", SHAPES.values(), ids=SHAPES)
