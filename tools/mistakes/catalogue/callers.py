@@ -334,4 +334,50 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a password is hashed before the limit is asked",
+        "Whoever is refused still costs a third of a second of a processor, and 64 MiB.",
+        ORDERS,
+        (
+            Edit(
+                API,
+                r"(    await needs\.rate_limiter\.check\(\"register_user\"[^\n]*\n)(    password_hash =[^\n]*\n)",
+                r"\2\1",
+            ),
+        ),
+    ),
+    Mistake(
+        "a password is looked at inside the transaction",
+        "A few logins hold all connections of the API.",
+        ORDERS,
+        (
+            swap(
+                HANDLERS,
+                """        user = await uow.users.find_by_email(email)
+    if user is None:
+        await passwords.hash(password)
+        return None
+    correct = await passwords.verify(user.password_hash, password)
+""",
+                """        user = await uow.users.find_by_email(email)
+        if user is None:
+            await passwords.hash(password)
+            return None
+        correct = await passwords.verify(user.password_hash, password)
+""",
+            ),
+        ),
+    ),
+    Mistake(
+        "the limit's minute begins with the first call",
+        "Whoever knows it guesses twice as often.",
+        ORDERS,
+        (swap("services/orders/src/orders/rate_limit.py", "MovingWindowRateLimiter", "FixedWindowRateLimiter"),),
+    ),
+    Mistake(
+        "whoever waits for a password waits on",
+        "Hundreds of guesses wait in each process, and each deployment cuts them off.",
+        ORDERS,
+        (swap("services/orders/src/orders/passwords.py", "WAIT_SECONDS = 0.8", "WAIT_SECONDS = 60"),),
+    ),
 )

@@ -484,4 +484,16 @@ MISTAKES = (
         OUTBOXED,
         (swap(f"{STORAGE}/schema.py", " || sha256(headers))", ")"),),
     ),
+    Mistake(
+        "who places an order locks their account",
+        "Two orders of a customer wait for each other, and for whoever makes them a member.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/handlers.py",
+                "await uow.users.find(command.user_id)",
+                "await uow.users.get(command.user_id)",
+            ),
+        ),
+    ),
 )

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from orders.app import OVERDUE, SETTLING
 from orders.domain import Order, OrderStatus
+from orders.handlers import OrderPolicy, PlaceOrder, place_order
 from orders.ports import StoredResponse
 from orders.storage import RETENTIONS, SqlOrdersUnitOfWork, orders, users
 from outboxed.messages import EventIdentity
@@ -15,7 +16,7 @@ from outboxed.ports import NewTask
 from outboxed.process import Metrics
 from outboxed.storage import Clock, Pruner, SqlTransactions, is_transient
 
-from ..factories import NOW, OrderFactory, UserFactory
+from ..factories import NOW, OrderFactory, ProductFactory, UserFactory
 from ..fakes import stored
 
 Transactions = SqlTransactions[SqlOrdersUnitOfWork]
@@ -44,6 +45,22 @@ async def test_waiting_for_a_lock_has_an_end_and_may_be_tried_again(transactions
         await wait_in_vain()
 
     assert is_transient(refused.value)
+
+
+async def test_two_orders_of_a_customer_do_not_wait_for_each_other(
+    transactions: Transactions, policy: OrderPolicy
+) -> None:
+    customer = UserFactory.create()
+    await stored(transactions, users=[customer])
+    async with transactions() as uow:
+        await uow.products.put([ProductFactory.create(sku="ABC")])
+    command = PlaceOrder(customer.id, {"ABC": 1}, "pm_card_ok")
+
+    async with transactions() as first, transactions() as second:
+        await second.connection.execute(sa.text("set local lock_timeout = '10ms'"))
+        placed = [await place_order(command, uow, policy) for uow in (first, second)]
+
+    assert placed[0].customer == placed[1].customer
 
 
 async def test_an_error_of_the_database_shows_no_customers_data(transactions: Transactions) -> None:

@@ -88,6 +88,10 @@ async def test_whoever_waits_too_long_is_told_to_come_again(slow: SlowHasher, mo
     assert await first == "hash"
 
 
+def test_whoever_waits_is_answered_before_a_process_that_ends_lets_go_of_its_callers() -> None:
+    assert module.WAIT_SECONDS < 1, "uvicorn's timeout_graceful_shutdown; and guesses would wait in their hundreds"
+
+
 async def test_a_caller_that_hangs_up_keeps_its_turn_until_its_thread_ends(
     slow: SlowHasher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

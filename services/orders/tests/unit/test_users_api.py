@@ -1,5 +1,7 @@
 """Users and tokens, through ASGITransport: no socket, no server, the real routing, validation and error handling."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,7 @@ from outboxed.testing.services import always
 from outboxed.web import ApiError
 
 from ..factories import PASSWORD, UserFactory
-from ..fakes import stored
+from ..fakes import PlainPasswords, stored
 from .calls import NEW_USER, error_of
 from .conftest import Database, Headers
 
@@ -202,6 +204,55 @@ async def test_what_anybody_may_have_done_is_limited_and_says_when_to_come_again
         assert (*error_of(second), second.headers.get("Retry-After")) == (429, "RATE_LIMITED", "60"), path
 
 
+class Watched(PlainPasswords):
+    """Notes for each password how many transactions are open while it's worked on."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+        self._open = 0
+        self.open_then: list[int] = []
+
+    @asynccontextmanager
+    async def unit_of_work(self, *, reading: bool = False) -> AsyncIterator[Any]:
+        async with self._database(reading=reading) as uow:
+            self._open += 1
+            try:
+                yield uow
+            finally:
+                self._open -= 1
+
+    async def hash(self, password: str) -> str:
+        self.open_then.append(self._open)
+        return await super().hash(password)
+
+    async def verify(self, password_hash: str, password: str) -> bool:
+        self.open_then.append(self._open)
+        return await super().verify(password_hash, password)
+
+
+@pytest.fixture
+def watched(app: FastAPI, database: Database, dependencies: api.Dependencies) -> Watched:
+    """Behind the API, which takes one call a minute."""
+    passwords = Watched(database)
+    parts = {"unit_of_work": passwords.unit_of_work, "passwords": passwords, "rate_limiter": RateLimiter(per_minute=1)}
+    app.dependency_overrides[api.dependencies] = always(api.Dependencies(**{**vars(dependencies), **parts}))
+    return passwords
+
+
+@pytest.mark.parametrize("path", WRITTEN_BY_ANYBODY)
+async def test_a_password_costs_nothing_of_whom_is_refused_and_holds_no_connection(
+    client: httpx.AsyncClient, database: Database, watched: Watched, path: str
+) -> None:
+    if path.endswith("/tokens"):
+        user: User = UserFactory.create(email="ada@example.com")
+        await stored(database, users=[user])
+    answers = [await client.post(path.removeprefix("/api/v1"), **WRITTEN_BY_ANYBODY[path]) for _ in range(2)]
+
+    assert answers[1].status_code == 429
+    assert watched.open_then == [0], "the second is refused before its password is worked on, and no transaction waits"
+
+
 async def test_who_called_too_often_shuts_out_no_other_address(app: FastAPI, dependencies: api.Dependencies) -> None:
     limited = api.Dependencies(**{**vars(dependencies), "rate_limiter": RateLimiter(per_minute=1)})
     app.dependency_overrides[api.dependencies] = always(limited)
@@ -228,6 +279,18 @@ async def test_so_many_a_minute_are_neither_so_many_a_second_nor_so_many_an_hour
         await limiter.check("create_token", "127.0.0.1")
     now += 2
     await limiter.check("create_token", "127.0.0.1")
+
+
+async def test_a_limit_holds_for_any_minute_not_for_each_one_that_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("limits.aio.storage.memory.time", SimpleNamespace(time=lambda: now))
+    limiter = RateLimiter(per_minute=2)
+
+    for now in (1000.0, 1059.0, 1061.0):  # noqa: B007 - the limiter's clock
+        await limiter.check("create_token", "127.0.0.1")
+
+    with pytest.raises(ApiError):  # the third within three seconds
+        await limiter.check("create_token", "127.0.0.1")
 
 
 async def test_an_answer_with_a_token_stays_in_no_cache_and_no_two_tokens_are_one(client: httpx.AsyncClient) -> None:
