@@ -45,7 +45,15 @@ def test_a_page_is_found_from_the_alarm_and_on_the_site(alarm: Alarm) -> None:
 
     assert (ROOT / rule["annotations"]["runbook_url"]).is_file()
     assert f"- docs/runbooks/{alarm.page}" in (ROOT / "docs/site/mkdocs.yml").read_text()
-    assert f"[{alarm.name}](../runbooks/{alarm.page})" in (ROOT / "docs/reference/alarms.md").read_text()
+
+
+@pytest.mark.parametrize("alarm", ALARMS, ids=NAMES)
+def test_the_page_of_all_alarms_says_who_is_woken_and_how_soon(alarm: Alarm) -> None:
+    """Whoever makes a ticket of a page changes what a person has been promised: in two places."""
+    times = f"{alarm.within // 60} min | {alarm.lasts} s"
+    row = f"| [{alarm.name}](../runbooks/{alarm.page}) | {alarm.severity} | {times} |\n"
+
+    assert row in (ROOT / "docs/reference/alarms.md").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)

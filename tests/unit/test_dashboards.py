@@ -77,6 +77,17 @@ def test_what_is_drawn_in_seconds_is_counted_in_seconds(dashboard: Dashboard, pa
     assert panel.unit != "s" or others == set(), dashboard.title
 
 
+QUANTILE = re.compile(r"histogram_quantile\(([\d.]+),")
+
+
+@pytest.mark.parametrize(("dashboard", "panel"), PANELS, ids=IDS)
+def test_a_quantile_is_the_one_that_its_line_or_its_panel_names(dashboard: Dashboard, panel: Panel) -> None:
+    of_a_hundred = {"99 %"} if "one of a hundred" in panel.says.lower() else set()
+    for legend, query in panel.queries.items():
+        named = set(re.findall(r"\d+ %", legend)) or of_a_hundred
+        assert {f"{100 * float(each):g} %" for each in QUANTILE.findall(query)} == named, dashboard.title
+
+
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=TITLES)
 def test_no_two_panels_of_a_dashboard_have_one_title_or_one_id(dashboard: Dashboard) -> None:
     titles = [panel.title for panel in dashboard.panels]

@@ -2,21 +2,24 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from backing_services.kafka.apache import VERSION as KAFKA_VERSION
+from mail_catcher.settings import Settings as MailboxSettings
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+from outboxed.healthcheck import TIMEOUT_SECONDS
 from outboxed.tasks._worker import MAX_GRACE
 from outboxed.telemetry import exemplar
 from shop_harness.services import ALL, SERVICES
 
 from tools.pythons.interpreters import SUPPORTED
 
-from ..defaults import is_default
+from ..defaults import is_default, settings_of
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -279,6 +282,135 @@ def test_the_console_takes_the_brokers_login_and_an_address_of_its_own_and_its_i
     assert "CONSOLE_CONTRACTS=/app/contracts/pacts" in dockerfile
 
 
+COMMANDS = {
+    **{f"{name}-migrate": ["python", "-m", name, "migrate"] for name in SERVICES},
+    "orders-products": ["python", "-m", "orders", "seed-products"],
+    "orders-operator": [
+        *["python", "-m", "orders", "create-operator", "--email", "operator@shop.example"],
+        "--unless-there",  # the next `up` runs it again
+    ],
+    "kafka-topics": ["bash", "/create-topics.sh"],
+}
+"""What runs once at each `up`, and so may find its work done."""
+
+
+@pytest.mark.parametrize("name", [*OURS, *ONE_SHOTS])
+def test_a_container_of_ours_runs_what_its_image_or_its_name_says(name: str) -> None:
+    """An image's own program runs all roles: with one of them alone nothing would be sent, read or charged."""
+    assert COMPOSE["services"][name].get("command") == COMMANDS.get(name)
+    assert "entrypoint" not in COMPOSE["services"][name] or name == "postgres-databases"
+
+
+def test_what_an_environment_has_is_there_before_it_is_needed() -> None:
+    for name in ("orders-products", "orders-operator"):
+        assert "orders-migrate" in COMPOSE["services"][name]["depends_on"]
+
+
+KAFKA = ENVIRONMENTS["kafka"]
+LISTENERS = dict(listener.split("://:") for listener in KAFKA["KAFKA_LISTENERS"].split(","))
+SILENT = {"postgres": ["5432"], "pact-broker-postgres": ["5432"], "kafka": [LISTENERS["INTERNAL"]]}
+"""What containers listen to that others are to use, and this machine isn't: Kafka sends its own clients elsewhere."""
+EXPOSED_BY_SANDBOX = re.findall(r"^EXPOSE (.*)$", (ROOT / "sandbox/Dockerfile").read_text(), re.MULTILINE)[0].split()
+
+
+def listening(*, to_http: bool) -> Iterator[tuple[str, str]]:
+    """Where a container can reach another one: by the ports that are published, which are those that it listens to."""
+    for name, service in COMPOSE["services"].items():
+        if name in SILENT and not to_http:
+            yield from ((name, port) for port in SILENT[name])
+        elif name not in SILENT and "ports" in service:
+            ports = [port for port in service["ports"] if ("SMTP_PORT" in port) is not to_http]
+            yield from ((name, port.rpartition(":")[2]) for port in ports)
+        elif to_http and "SANDBOX_IMAGE" in service["image"]:
+            yield from ((name, port) for port in EXPOSED_BY_SANDBOX)
+
+
+def addresses(variable: str, value: str) -> Iterator[tuple[bool, str]]:
+    """Those in a variable's value, each with whether it's asked by HTTP."""
+    if "$" in value:
+        return  # a person's own
+    if variable.endswith("_SERVICES"):
+        yield from ((True, url.removeprefix("http://")) for url in json.loads(value).values())
+    elif variable.endswith("_URL"):
+        scheme, _, rest = value.partition("://")
+        yield scheme == "http", rest.rpartition("@")[2].partition("/")[0]
+    elif variable.endswith("SERVERS"):
+        yield from ((False, address) for address in value.split(","))
+    elif variable.endswith("_SMTP_HOST"):
+        yield False, f"{value}:{settings_of('notifications').model_fields['smtp_port'].default}"
+    elif variable.endswith("HOST"):
+        yield False, f"{value}:5432"
+
+
+ADDRESSES = [
+    (name, variable, *address)
+    for name, environment in ENVIRONMENTS.items()
+    for variable, value in environment.items()
+    for address in addresses(variable, value or "")
+]
+
+
+def test_the_addresses_of_other_containers_are_found() -> None:
+    found = {variable.partition("_")[2] for _, variable, *_ in ADDRESSES}
+
+    assert {"DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "GATEWAY_URL", "MAILBOX_URL", "SMTP_HOST", "SERVICES"} <= found
+
+
+@pytest.mark.parametrize(("name", "variable", "by_http", "address"), ADDRESSES)
+def test_an_address_is_that_of_a_container_which_listens_there(
+    name: str, variable: str, *, by_http: bool, address: str
+) -> None:
+    host, _, port = address.partition(":")
+
+    assert (host, port) in set(listening(to_http=by_http)), f"{name} looks for it there by {variable}"
+
+
+@pytest.mark.parametrize("name", [name for name in [*SERVERS, *SERVICES] if "healthcheck" in COMPOSE["services"][name]])
+def test_whoever_waits_for_a_container_hears_of_it_within_seconds(name: str) -> None:
+    check = COMPOSE["services"][name]["healthcheck"]
+    interval, timeout = (int(check[part].removesuffix("s")) for part in ("interval", "timeout"))
+
+    assert interval <= 5
+    assert timeout > TIMEOUT_SECONDS, "docker would cut the check off before that says what is wrong"
+
+
+def test_kafka_tells_its_clients_where_they_can_reach_it() -> None:
+    """A client that was let in by one address goes on with the one that it's told."""
+    told = dict(each.split("://") for each in KAFKA["KAFKA_ADVERTISED_LISTENERS"].split(","))
+    [published] = COMPOSE["services"]["kafka"]["ports"]
+
+    assert told["INTERNAL"] == f"kafka:{LISTENERS['INTERNAL']}"
+    assert published == f"{told['EXTERNAL']}:{LISTENERS['EXTERNAL']}"
+    assert told.keys() == LISTENERS.keys() - {"CONTROLLER"}
+
+
+def test_kafka_needs_no_more_brokers_than_there_are() -> None:
+    [controller] = KAFKA["KAFKA_CONTROLLER_QUORUM_VOTERS"].split(",")
+    copies = {name: KAFKA[name] for name in KAFKA if name.endswith(("REPLICATION_FACTOR", "MIN_ISR"))}
+    asked = {name: ENVIRONMENTS["kafka-topics"][name] for name in ("REPLICATION_FACTOR", "MIN_INSYNC_REPLICAS")}
+
+    assert controller == f"{KAFKA['KAFKA_NODE_ID']}@localhost:{LISTENERS['CONTROLLER']}"
+    assert {name for name in copies if "OFFSETS" in name or "TRANSACTION" in name}
+    assert set((copies | asked).values()) == {"1"}
+
+
+def test_up_starts_the_shop_and_nothing_that_nobody_asked_for() -> None:
+    watching = {"prometheus", "alertmanager", "grafana", "jaeger", "otel-collector"}
+    asked_for = {name: service["profiles"] for name, service in COMPOSE["services"].items() if "profiles" in service}
+
+    assert {name for name, profiles in asked_for.items() if profiles == ["observability"]} == watching
+    assert {name for name, profiles in asked_for.items() if profiles == ["broker"]} == {
+        "pact-broker",
+        "pact-broker-postgres",
+    }
+
+
+def test_the_mailbox_keeps_as_many_emails_as_that_of_the_sandbox() -> None:
+    kept = MailboxSettings.model_fields["max_messages"].default
+
+    assert ENVIRONMENTS["mailbox"]["MP_MAX_MESSAGES"] == str(kept), "Mailpit's own 500 are gone after a demo"
+
+
 OBSERVABILITY = ROOT / "deploy/observability"
 
 
@@ -385,6 +517,8 @@ def test_the_collector_uses_all_that_it_has_and_refuses_before_it_is_full() -> N
     for part in ("receivers", "processors", "exporters"):
         assert {name for each in pipelines for name in each[part]} == set(settings[part])
     assert [each["processors"][0] for each in pipelines] == ["memory_limiter"]
+    taken = settings["receivers"]["otlp"]["protocols"].values()
+    assert [each["endpoint"] for each in taken if each["endpoint"].startswith(("127.", "localhost"))] == []
 
 
 def test_the_alertmanager_keeps_services_apart() -> None:

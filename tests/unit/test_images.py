@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from outboxed.healthcheck import TIMEOUT_SECONDS
 from shop_harness.services import SERVICES
 
 from tools.pythons.interpreters import SUPPORTED
@@ -70,15 +71,21 @@ def test_an_image_asks_whether_its_process_lives_not_whether_it_is_ready(name: s
 
     assert f"${name.upper()}_HTTP_PORT/health/live" in check
     assert {"--interval", "--timeout", "--start-period", "--retries"} <= set(re.findall(r"--[a-z-]+", check))
+    [timeout] = re.findall(r"--timeout=(\d+)s", check)
+    assert int(timeout) > TIMEOUT_SECONDS, "docker would cut the check off, and call a slow process dead"
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_an_image_runs_its_program_itself(name: str) -> None:
-    """Not by a shell, which would be the first process and pass no SIGTERM on: each stop would be a kill."""
-    [command] = [argument for word, argument in last_stage(name) if word == "CMD"]
+    """Not by a shell, which would be the first process and pass no SIGTERM on: each stop would be a kill.
 
-    assert json.loads(command)[:2] == ["python", "-m"]
-    assert [argument for word, argument in last_stage(name) if word == "ENTRYPOINT"] == []
+    All of it: with a role such as `api` nothing would be sent, read or charged unless somebody starts the others.
+    """
+    [command] = [argument for word, argument in last_stage(name) if word == "CMD"]
+    program = {"console": ["shop_console", "run"], "sandbox": ["payment_gateway"]}.get(name, [name])
+
+    assert json.loads(command) == ["python", "-m", *program]
+    assert [word for word, _ in last_stage(name) if word in {"ENTRYPOINT", "STOPSIGNAL", "SHELL"}] == []
 
 
 @pytest.mark.parametrize("name", OURS)

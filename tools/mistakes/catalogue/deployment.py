@@ -444,4 +444,140 @@ MISTAKES = (
         SHOP,
         (swap("docs/runbooks/outbox-stuck.md", "`kafka_refuses_topic`", "`kafka_refuses_the_topic`"),),
     ),
+    Mistake(
+        "a service asks Kafka at the address for this machine",
+        "It is let in, and told to go on at 127.0.0.1: it reads and sends nothing.",
+        SHOP,
+        (swap(COMPOSE, "ORDERS_KAFKA_BOOTSTRAP_SERVERS: kafka:19092", "ORDERS_KAFKA_BOOTSTRAP_SERVERS: kafka:9092"),),
+    ),
+    Mistake(
+        "Kafka tells containers an address of this machine",
+        "No service reads or sends anything.",
+        SHOP,
+        (swap(COMPOSE, "INTERNAL://kafka:19092", "INTERNAL://127.0.0.1:19092"),),
+    ),
+    Mistake(
+        "a service looks for a container that isn't there",
+        "No customer gets an e-mail.",
+        SHOP,
+        (swap(COMPOSE, "NOTIFICATIONS_SMTP_HOST: mailbox", "NOTIFICATIONS_SMTP_HOST: mailpit"),),
+    ),
+    Mistake(
+        "a service looks for another one where nobody listens",
+        "No order is paid.",
+        SHOP,
+        (
+            swap(
+                COMPOSE,
+                "PAYMENTS_GATEWAY_URL: http://payment-gateway:8090",
+                "PAYMENTS_GATEWAY_URL: http://payment-gateway",
+            ),
+        ),
+    ),
+    Mistake(
+        "the console asks for e-mails at the port of SMTP",
+        "Its mailbox is an error.",
+        SHOP,
+        (swap(COMPOSE, "http://mailbox:8025", "http://mailbox:1025"),),
+    ),
+    Mistake(
+        "what `up` makes once must not be there",
+        "The second `up` fails.",
+        SHOP,
+        (swap(COMPOSE, ", operator@shop.example, --unless-there]", ", operator@shop.example]"),),
+    ),
+    Mistake(
+        "a container runs one role of its service",
+        "Orders are taken, and no payment is asked for.",
+        SHOP,
+        (
+            swap(
+                COMPOSE,
+                "    environment: *orders-environment\n    ports",
+                "    command: [python, -m, orders, --role, api]\n    environment: *orders-environment\n    ports",
+            ),
+        ),
+    ),
+    Mistake(
+        "all images run one role of their service",
+        "Orders are taken, and nothing is sent, read or charged.",
+        SHOP,
+        (Edit(DOCKERFILES, r'^CMD \["python", "-m", "(\w+)"\]', r'CMD ["python", "-m", "\1", "--role", "api"]'),),
+    ),
+    Mistake(
+        "docker cuts a check off before that says what is wrong",
+        "A slow process counts as dead, and is replaced.",
+        SHOP,
+        (Edit("*/Dockerfile", "--timeout=5s", "--timeout=1s"), Edit(DOCKERFILES, "--timeout=5s", "--timeout=1s")),
+    ),
+    Mistake(
+        "docker asks once an hour whether a container is ready",
+        "`up --wait` takes an hour.",
+        SHOP,
+        (swap(COMPOSE, "x-healthcheck: &healthcheck\n  interval: 3s", "x-healthcheck: &healthcheck\n  interval: 1h"),),
+    ),
+    Mistake(
+        "products are put into tables that aren't there yet",
+        "A first `up` fails, now and then.",
+        SHOP,
+        (
+            Edit(
+                COMPOSE,
+                r"(seed-products\]\n    environment: \*orders-environment\n    depends_on:\n      )orders-migrate",
+                r"\1postgres-databases",
+            ),
+        ),
+    ),
+    Mistake(
+        "Kafka waits for more brokers than there are",
+        "No consumer ever starts.",
+        SHOP,
+        (
+            swap(
+                COMPOSE,
+                'KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR: "1"',
+                'KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR: "3"',
+            ),
+        ),
+    ),
+    Mistake(
+        "the Pact Broker starts where nobody asked for it",
+        "Each `up` pulls two images and takes a port more.",
+        SHOP,
+        (swap(COMPOSE, "  pact-broker:\n    profiles: [broker]\n", "  pact-broker:\n"),),
+    ),
+    Mistake(
+        "the collector listens to its own container alone",
+        "No trace of any service arrives.",
+        SHOP,
+        (swap(f"{OBSERVABILITY}/otel-collector.yml", "0.0.0.0:4318", "127.0.0.1:4318"),),
+    ),
+    Mistake(
+        "a service that is down wakes nobody",
+        "Orders wait until the morning.",
+        SHOP,
+        (
+            Edit(DESCRIPTION, r'("up == 0",(?:[^"]*\n)*?[^"]*severity=)"page"', r'\1"ticket"'),
+            Edit(
+                f"{OBSERVABILITY}/alerts.yml",
+                r"(expr: up == 0\n    for: 1m\n    labels:\n      severity: )page",
+                r"\1ticket",
+            ),
+        ),
+    ),
+    Mistake(
+        "a dashboard's slowest of a hundred are the slowest of two",
+        "A slow service looks fast.",
+        SHOP,
+        (
+            swap(
+                "tools/dashboards/description.py",
+                '_quantile(0.99, "event_age_seconds"',
+                '_quantile(0.5, "event_age_seconds"',
+            ),
+            Edit(
+                f"{OBSERVABILITY}/dashboards/*.json", r"0\.99(, sum by \([\w, ]+\) \(rate\(event_age_seconds)", r"0.5\1"
+            ),
+        ),
+    ),
 )
