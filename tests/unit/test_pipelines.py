@@ -191,6 +191,14 @@ def test_a_recipe_ends_at_the_first_error_also_within_a_line() -> None:
     assert re.search(r"^\.SHELLFLAGS := -euo pipefail -c$", makefile, re.MULTILINE)
 
 
+def test_a_commit_is_held_to_all_that_lint_looks_at() -> None:
+    [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    [hook] = repository["hooks"]
+
+    assert (hook["entry"], hook["pass_filenames"]) == ("make lint", False)
+    assert "python" in hook["types_or"]
+
+
 def test_lint_looks_at_all_packages_all_tests_and_all_layers() -> None:
     commands = recipe("lint")
     packages, tests = (command for command in commands if " mypy " in command)

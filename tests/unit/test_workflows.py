@@ -157,6 +157,7 @@ def test_a_services_workflow_runs_its_own_pipeline_for_whatever_it_is_made_of(se
 
     assert job["with"] == {"service": service}
     assert job["uses"] == "./.github/workflows/service.yml"
+    assert "merge_group" in triggers, "a queue of merges would wait for it for ever"
     for event in ("push", "pull_request"):
         assert {
             f"services/{service}/**",
@@ -169,6 +170,17 @@ def test_a_services_workflow_runs_its_own_pipeline_for_whatever_it_is_made_of(se
             f".github/workflows/{service}.yml",
             ".github/workflows/service.yml",
         } <= set(triggers[event]["paths"])
+
+
+def test_what_is_published_is_a_commit_that_somebody_can_deploy() -> None:
+    """Not the merge that GitHub makes for a pull request: it exists nowhere else."""
+    [checkout] = [
+        step
+        for step in WORKFLOWS["service.yml"]["jobs"]["ci"]["steps"]
+        if step.get("uses", "").startswith("actions/checkout@")
+    ]
+
+    assert checkout["with"]["ref"] == "${{ github.event.pull_request.head.sha || github.sha }}"
 
 
 def test_a_pull_request_asks_whether_it_may_be_merged() -> None:
@@ -184,6 +196,7 @@ def test_the_oldest_and_the_newest_python_are_tested() -> None:
     pythons = WORKFLOWS["ci.yml"]["jobs"]["pythons"]
 
     assert pythons["strategy"]["matrix"]["python"] == [SUPPORTED[0], SUPPORTED[-1]]
+    assert pythons["strategy"]["fail-fast"] is False, "what one refuses would hide what the other does"
     assert PYPROJECT["project"]["requires-python"] == f">={SUPPORTED[0]}"
     assert pythons["env"]["REQUIRE"] == "pythons"
 

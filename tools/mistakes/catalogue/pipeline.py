@@ -537,4 +537,22 @@ MISTAKES = (
         SHOP,
         (swap("libs/pact_faststream/src/pact_faststream/broker/webhooks.py", '"provider_branch": ', '"branch": '),),
     ),
+    Mistake(
+        "a pull request publishes what nobody can deploy",
+        "The broker knows a merge that exists nowhere else, and says no to what is deployed.",
+        SHOP,
+        (Edit(".github/workflows/service.yml", r"^ *ref: \$\{\{ github\.event\.pull_request[^\n]*\n", ""),),
+    ),
+    Mistake(
+        "one Python that fails ends the test of the other",
+        "Whoever mends one finds the other's failure the day after.",
+        SHOP,
+        (swap(".github/workflows/ci.yml", "      fail-fast: false\n", ""),),
+    ),
+    Mistake(
+        "a commit is formatted and not looked at",
+        "A wrong type is found by CI, when its author has gone on.",
+        SHOP,
+        (swap(".pre-commit-config.yaml", "entry: make lint", "entry: make format"),),
+    ),
 )
