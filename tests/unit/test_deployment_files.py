@@ -223,6 +223,11 @@ def test_a_setting_that_can_be_changed_from_here_has_the_services_own_default(na
         assert is_default(name, variable, given[2]), f"{variable}: docker-compose.yml and the class differ"
 
 
+@pytest.mark.parametrize("name", [*SERVICES, "console"])
+def test_the_level_of_all_logs_is_changed_by_one_variable(name: str) -> None:
+    assert ENVIRONMENTS[name][f"{name.upper()}_LOG_LEVEL"] == "${LOG_LEVEL:-INFO}"
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_figure_is_no_fixed_one(name: str) -> None:
     fixed = [variable for variable, value in ENVIRONMENTS[name].items() if re.fullmatch(r"[\d.]+", str(value))]
@@ -425,6 +430,8 @@ def test_prometheus_asks_every_service_by_the_name_that_dashboards_and_alarms_kn
     }
 
     assert asked == {name: [f"{name}:{service.port}"] for name, service in ALL.items()}
+    settings = {key for each in observing("prometheus.yml")["scrape_configs"] for key in each}
+    assert settings == {"job_name", "static_configs"}, "by default it asks for /metrics, as all services have it"
 
 
 def test_prometheus_judges_by_our_rules_and_tells_the_alertmanager() -> None:

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from shop_demo.__main__ import curl_script
 from shop_harness.services import ROOT, SERVICES
 from shop_harness.system import Ports
@@ -127,6 +130,52 @@ def test_every_command_is_run_somewhere(page: Path) -> None:
         assert match, f"nobody runs `{command}`"
         file, text = RUN_BY[match.re.pattern]
         assert _is_run(file, match.expand(text)), f"{file} doesn't run `{command}` any more"
+
+
+OF_A_SERVICE = re.compile(rf"python -m ({'|'.join(SERVICES)}|<service>)((?: .*)?)")
+PLACEHOLDER = re.compile(r"[\[\]|\\]|\.\.\.")
+"""Of a command's usage: `[--role ...]`, `list|show`."""
+
+
+def _lacks(command: str) -> str | None:
+    """The first word of a service's command that its command line doesn't know."""
+    if not (found := OF_A_SERVICE.match(command)):
+        return None
+    here = command_line_of(found[1].replace("<service>", "orders"))
+    for word in PLACEHOLDER.sub(" ", found[2]).split():
+        if word.startswith("#"):
+            break
+        known = {option for part in here.params for option in part.opts}
+        if word.startswith("--"):
+            if word.partition("=")[0] not in known | {"--help"}:
+                return word
+        else:
+            here = getattr(here, "commands", {}).get(word, here)
+    return None
+
+
+@cache
+def command_line_of(service: str) -> Any:
+    return typer.main.get_command(import_module(f"{service}.__main__").command_line.typer)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_a_services_command_has_the_options_that_a_page_shows(page: Path) -> None:
+    assert [command for command in commands(page) if _lacks(command)] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "lacks"),
+    [
+        ("python -m payments dead-letters list --source outbox", None),
+        ("python -m orders [run] [--role ...]", None),
+        ("python -m payments dead-letters list --state open", "--state"),
+        ("python -m payments doctor --fix", "--fix"),
+        ("make run SERVICE=payments", None),
+    ],
+)
+def test_an_option_that_there_is_not_is_found(command: str, lacks: str | None) -> None:
+    assert _lacks(command) == lacks
 
 
 @pytest.mark.parametrize("pattern", [*RUN_BY, *NOT_RUN])

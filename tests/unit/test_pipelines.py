@@ -191,6 +191,12 @@ def test_a_recipe_ends_at_the_first_error_also_within_a_line() -> None:
     assert re.search(r"^\.SHELLFLAGS := -euo pipefail -c$", makefile, re.MULTILINE)
 
 
+def test_images_are_built_with_the_revision_that_they_are_of() -> None:
+    build = next(command for command in recipe("images") if "docker compose build" in command)
+
+    assert build.startswith("REVISION=$(git describe --always --abbrev=40 --dirty) "), "else their label says: unknown"
+
+
 def test_a_commit_is_held_to_all_that_lint_looks_at() -> None:
     [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     [hook] = repository["hooks"]

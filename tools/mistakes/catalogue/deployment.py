@@ -580,4 +580,28 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "Prometheus asks a service for what it doesn't have",
+        "Its dashboard is empty, and none of its alarms can ring but the one that it's down.",
+        SHOP,
+        (Edit(f"{OBSERVABILITY}/prometheus.yml", r"(job_name: payments\n)", r"\1    metrics_path: /api/v1/metrics\n"),),
+    ),
+    Mistake(
+        "a runbook's command has an option that there isn't",
+        "Whoever is woken reads: no such option.",
+        SHOP,
+        (swap("docs/runbooks/event-refused.md", "list --source outbox", "list --state outbox"),),
+    ),
+    Mistake(
+        "the logs of one service can't be made to say more",
+        "Whoever looks for a mistake in compose doesn't see it.",
+        SHOP,
+        (swap(COMPOSE, "PAYMENTS_LOG_LEVEL: ${LOG_LEVEL:-INFO}", "PAYMENTS_LOG_LEVEL: WARNING"),),
+    ),
+    Mistake(
+        "images are built without their revision",
+        "Nobody knows what runs.",
+        SHOP,
+        (Edit("Makefile", r"@REVISION=\S+ describe[^\n]*--dirty\) docker compose build", "@docker compose build"),),
+    ),
 )
