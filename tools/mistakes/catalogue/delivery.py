@@ -430,4 +430,10 @@ MISTAKES = (
         (Edit(f"{NOTIFICATIONS}/smtp.py", r"if client\.awaits_answer or not _has", "if not _has"),),
         check=tests("services/notifications/tests/integration/test_kept_connections.py"),
     ),
+    Mistake(
+        "an event counts as sent when one broker has it",
+        "With that broker it is lost: its row in the outbox is gone.",
+        IN_OUTBOXED,
+        (Edit(f"{OUTBOXED}/relay/_producer.py", '"acks": "all"', '"acks": 1'),),
+    ),
 )

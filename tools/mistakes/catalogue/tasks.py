@@ -234,4 +234,22 @@ MISTAKES = (
         NOTIFICATIONS,
         (swap(f"{SOURCES}/tasks.py", "            abandon=_record_failed,\n", ""),),
     ),
+    Mistake(
+        "the short wait for a lock stays with its connection",
+        "After a batch of outcomes whatever waits for half a second is refused: a slow moment becomes errors.",
+        OUTBOXED,
+        (
+            swap(
+                QUEUE,
+                'set_config("lock_timeout", _SHORTER, sa.true())',
+                'set_config("lock_timeout", _SHORTER, sa.false())',
+            ),
+        ),
+    ),
+    Mistake(
+        "a worker that rests doesn't hear when a call is to be made again",
+        "A charge that could be made in half a second waits for five.",
+        OUTBOXED,
+        (Edit(WORKER, r"^ *self\._scheduled\.wake\(\)[^\n]*\n", ""),),
+    ),
 )

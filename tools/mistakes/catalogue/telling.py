@@ -233,4 +233,16 @@ MISTAKES = (
             swap("services/orders/src/orders/__main__.py", "operator_password.get_secret_value()", "operator_password"),
         ),
     ),
+    Mistake(
+        "attempts at tasks are told in milliseconds",
+        "Each one seems to take a quarter of an hour.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/tasks/_worker.py",
+                "spent = time.monotonic() - now",
+                "spent = 1000 * (time.monotonic() - now)",
+            ),
+        ),
+    ),
 )

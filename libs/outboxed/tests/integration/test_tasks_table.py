@@ -128,8 +128,10 @@ async def test_outcomes_that_share_a_transaction_wait_for_a_lock_for_half_a_seco
         async with transactions() as uow:
             await queue.complete(tasks, uow)
             waits.append((await uow.connection.execute(sa.text("show lock_timeout"))).scalar_one())
+    async with transactions() as uow:  # on the same connection
+        waits.append((await uow.connection.execute(sa.text("show lock_timeout"))).scalar_one())
 
-    assert waits == ["5s", "500ms"]
+    assert waits == ["5s", "500ms", "5s"]
 
 
 async def test_a_commit_whose_answer_was_lost_wakes_the_worker_as_it_may_have_happened(

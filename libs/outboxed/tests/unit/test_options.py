@@ -9,6 +9,9 @@ from typing import Any, ClassVar
 import outboxed.__main__ as command
 import pytest
 from outboxed import Inbox, Outbox, Tasks
+from outboxed.relay._producer import BatchProducer
+from outboxed.relay._relay import ACK_SECONDS
+from outboxed.settings import KafkaSettings
 from outboxed.tasks import Task, TaskKind
 
 URL = "postgresql+asyncpg://nobody@127.0.0.1:1/nowhere"
@@ -134,3 +137,17 @@ async def test_each_option_of_a_list_of_letters_narrows_it() -> None:
     wanted = {name: value for name, value in vars(arguments).items() if name not in {"do", "json"}}
     assert queue.sought == wanted
     assert queue.sought == {"status": "discarded", "source": "task", "key": "k", "type_": "mail", "limit": 7}
+
+
+async def test_an_event_counts_as_sent_when_every_replica_in_sync_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer answers than that a broker that is lost takes events along whose rows are gone.
+
+    An outage must end a question sooner than it ends a pass of the relay.
+    """
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("outboxed.relay._producer.AIOKafkaProducer", lambda **options: asked.update(options))
+
+    BatchProducer(KafkaSettings(("kafka:9092",)))._made()  # noqa: SLF001 - as each pass makes it
+
+    assert (asked["bootstrap_servers"], asked["acks"]) == (["kafka:9092"], "all")
+    assert asked["request_timeout_ms"] <= 1000 * ACK_SECONDS

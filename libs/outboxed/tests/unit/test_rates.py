@@ -1,5 +1,6 @@
 """What a process counts as it works: what each part tells, and that no message makes a series of its own."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,7 +59,7 @@ def recorded(ago: timedelta, **parts: Any) -> Any:
 
 
 async def test_an_event_is_counted_once_with_its_age(consumer: BatchConsumer[Any], count: Count) -> None:
-    record = recorded(timedelta(seconds=20))
+    record, begun = recorded(timedelta(seconds=20)), time.monotonic()
 
     await consumer.handle([record])
     await consumer.handle([record])
@@ -67,6 +68,7 @@ async def test_an_event_is_counted_once_with_its_age(consumer: BatchConsumer[Any
     assert count("event_age_seconds_bucket", type="money.moved.v1", le="10.0") == 0
     assert count("event_age_seconds_bucket", type="money.moved.v1", le="30.0") == 1
     assert count("consumer_batch_duration_seconds_count") == 2
+    assert 0 < (count("consumer_batch_duration_seconds_sum") or 0) <= time.monotonic() - begun, "seconds"
 
 
 @pytest.mark.parametrize("said", [b"", b"yesterday", b"\xff", b"2026-01-15T12:00:00"])
@@ -168,6 +170,7 @@ async def test_requests_are_counted_by_the_template_of_their_path_and_those_of_p
     async def account(account_id: int) -> int:
         return 1 // account_id
 
+    begun = time.monotonic()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bank") as client:
         for path in ("accounts/1", "accounts/2", "accounts/0", "accounts/x", "nowhere/1", "nowhere/2", "metrics"):
             await client.get(f"/{path}")
@@ -177,5 +180,6 @@ async def test_requests_are_counted_by_the_template_of_their_path_and_those_of_p
     route = {"method": "GET", "route": "/accounts/{account_id}"}
     assert [count("http_requests_total", **route, status=status) for status in ("200", "500", "422")] == [2, 1, 1]
     assert count("http_request_duration_seconds_count", **route) == 4
+    assert 0 < (count("http_request_duration_seconds_sum", **route) or 0) <= time.monotonic() - begun, "seconds"
     assert count("http_requests_total", method="other", route="other", status="404") == 3
     assert count("http_requests_total", method="other", route=route["route"], status="405") == 1

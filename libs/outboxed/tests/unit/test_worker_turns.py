@@ -289,6 +289,29 @@ async def test_a_postponed_task_is_done_when_it_is_due_though_nobody_tells_of_it
     await asyncio.wait({running})
 
 
+@pytest.mark.usefixtures("told")
+async def test_a_worker_that_rests_while_a_call_runs_hears_when_that_is_to_be_made_again(
+    database: Database, outside: Outside, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.tasks._queue.FIRST_BACKOFF", 0.02)
+    looks = Looks(database)
+    outside.open.clear()
+    outside.error = TransientError("503")
+    running = await _running(looking_worker(database, looks, outside, records), anyio.Event())
+    await schedule(database, "1")
+    await eventually(lambda: bool(looks.asked) and 1 < looks.asked[-1] < math.inf, every=0.001)  # the end of its lease
+
+    def mend() -> None:
+        outside.error = None if len(outside.calls) > 1 else outside.error
+
+    outside.during = mend
+    outside.open.set()
+
+    await eventually(lambda: records.outcomes == ["done 1"], every=0.001, within=5)
+    running.cancel()
+    await asyncio.wait({running})
+
+
 @pytest.mark.parametrize(("limit", "grace"), [(5, 6), (29, 30), (300, MAX_GRACE)])
 def test_the_grace_is_the_longest_calls_limit_and_half_a_minute_at_most(
     make: MakeWorker, limit: float, grace: float
