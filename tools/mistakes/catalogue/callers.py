@@ -380,4 +380,16 @@ MISTAKES = (
         ORDERS,
         (swap("services/orders/src/orders/passwords.py", "WAIT_SECONDS = 0.8", "WAIT_SECONDS = 60"),),
     ),
+    Mistake(
+        "a token is good for an hour after its end",
+        "Whoever was shut out is in for an hour more.",
+        OUTBOXED,
+        (swap(AUTHENTICATION, "issuer=self._issuer,\n", "issuer=self._issuer,\n                    leeway=3600,\n"),),
+    ),
+    Mistake(
+        "a cache keeps one form of a page's file for all",
+        "Who can't unpack it sees an empty page.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/web/_pages.py", ', "Vary": "Accept-Encoding"', ""),),
+    ),
 )

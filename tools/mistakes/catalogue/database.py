@@ -496,4 +496,40 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "an error of the database shows what it was given",
+        "Customers' addresses are in the log.",
+        OUTBOXED,
+        (swap(f"{STORAGE}/_database.py", "hide_parameters=True", "hide_parameters=False"),),
+    ),
+    Mistake(
+        "the client gives a statement up before the server does",
+        "It goes on there with its locks, and its connection is thrown away.",
+        OUTBOXED,
+        (swap(f"{STORAGE}/_database.py", "COMMAND_SECONDS = 20.0", "COMMAND_SECONDS = 10.0"),),
+    ),
+    Mistake(
+        "a session has the zone of its server",
+        "What a query computes of a day is another day on another server.",
+        OUTBOXED,
+        (Edit(f"{STORAGE}/_database.py", r'^ *"timezone": "UTC",\n', ""),),
+    ),
+    Mistake(
+        "a database that went away without a word is noticed after two hours",
+        "For so long its connections wait, and hold what they hold.",
+        OUTBOXED,
+        (Edit(f"{STORAGE}/_database.py", r'^ *"tcp_\w+": "\w+",\n', ""),),
+    ),
+    Mistake(
+        "what is known of a key has no limit",
+        "An operator's page of a key that has a million rows ends the process.",
+        OUTBOXED,
+        (swap(f"{STORAGE}/_of_key.py", "query.limit(MOST_ROWS)", "query"),),
+    ),
+    Mistake(
+        "the letters about a key have no limit",
+        "An operator's page of a key that has a million letters ends the process.",
+        OUTBOXED,
+        (Edit(LETTERS, r"(sa\.or_\(\*named_in\)\)\.order_by\(self\.columns\.id\))\.limit\(limit\)", r"\1"),),
+    ),
 )

@@ -249,4 +249,10 @@ MISTAKES = (
         ),
         check=tests("services/notifications/tests/integration/test_pools.py"),
     ),
+    Mistake(
+        "a check of health waits longer than docker does",
+        "Nobody reads what is wrong.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/healthcheck.py", "TIMEOUT_SECONDS = 3.0", "TIMEOUT_SECONDS = 30.0"),),
+    ),
 )

@@ -252,4 +252,16 @@ MISTAKES = (
         OUTBOXED,
         (Edit(WORKER, r"^ *self\._scheduled\.wake\(\)[^\n]*\n", ""),),
     ),
+    Mistake(
+        "tasks that are claimed together come in any order",
+        "The newest order is charged first.",
+        OUTBOXED,
+        (swap(QUEUE, 'for row in sorted(rows, key=lambda row: row["id"])]', "for row in rows]"),),
+    ),
+    Mistake(
+        "a task that is given up forgets its trace",
+        "Nobody finds what led to it.",
+        OUTBOXED,
+        (swap(QUEUE, '(("group", task.group), ("traceparent", task.traceparent))', '(("group", task.group),)'),),
+    ),
 )

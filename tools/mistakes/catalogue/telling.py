@@ -245,4 +245,10 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "the HTTP client writes a line for each of its requests",
+        "The log is twice as long, with customers' orders in its URLs.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/process/_logs.py", '"faststream", "httpx", "uvicorn"', '"faststream", "uvicorn"'),),
+    ),
 )

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from backing_services.postgres import DatabaseIsolation
 from outboxed._compat.asyncpg import INTROSPECT
 from outboxed.messages._storable import unstorable
+from outboxed.storage import POOL_SECONDS, create_engine, is_transient
 from outboxed.storage import _database as database
-from outboxed.storage import create_engine, is_transient
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -38,10 +38,14 @@ async def test_every_new_connection_has_its_time_outs(engine: AsyncEngine, name:
     async with engine.connect() as connection:
         shown = (await connection.execute(sa.text(f"show {name}"))).scalar_one()
         local = (await connection.execute(sa.text("select inet_server_addr() is null"))).scalar_one()
+        by = sa.text("select source from pg_settings where name = :name")
+        source = (await connection.execute(by, {"name": name if name != "timezone" else "TimeZone"})).scalar_one()
 
     # over a Unix socket there is no TCP to set
     expected = "0" if local and name.startswith("tcp_") else value
     assert shown == expected
+    assert source == "client", "else it is what this server happens to have"
+    assert len(database.SESSION_SETTINGS) == 6, "a new one has its line here"
 
 
 @pytest.fixture
@@ -126,7 +130,15 @@ async def test_errors_of_the_database_do_not_repeat_customers_data(transactions:
 
         told = "".join(traceback.format_exception(error)) + repr(error) + repr(error.orig)
         told = told.replace(str(statement), "")  # our own text, for a person
-        assert not [secret for secret in (CANARY, str(account_id), "4711") if secret in told.split("[SQL:")[0]]
+        assert not [secret for secret in (CANARY, str(account_id), account_id.hex, "4711") if secret in told]
+
+
+def test_the_server_gives_a_statement_up_before_the_client_does() -> None:
+    """Only so it ends there, too, and its connection stays good."""
+    seconds = {name: int(database.SESSION_SETTINGS[name].removesuffix("s")) for name in database.TIMEOUTS}
+
+    assert seconds["lock_timeout"] < seconds["statement_timeout"] < database.COMMAND_SECONDS
+    assert seconds["lock_timeout"] <= POOL_SECONDS, "whoever waits for a connection waits for one that waits for a lock"
 
 
 @pytest.mark.parametrize("value", ["one", 2**70, ["x"]])

@@ -13,6 +13,7 @@ from outboxed.errors import TransientError
 from outboxed.messages import EventIdentity, Record
 from outboxed.ports import NewTask
 from outboxed.process import Metrics
+from outboxed.storage import handled_events, open_tasks, waiting_events
 from outboxed.tasks import SqlTaskQueue, TaskKind, Worker
 from outboxed.testing.tokens import KeyPair
 from outboxed.web import OPERATOR, TokenVerifier, create_http_app, operators_router
@@ -122,6 +123,29 @@ async def test_what_is_listed_comes_in_the_order_of_its_making_whatever_was_chan
     assert (len(times), times) == (3, sorted(times))
     assert (len(ids), ids) == (3, sorted(ids))
     assert [letter["id"] for letter in listed] == ids
+
+
+async def test_of_a_key_that_has_very_much_a_page_shows_the_oldest(
+    transactions: Transactions, consumer: BatchConsumer[Any], account_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.storage._of_key.MOST_ROWS", 2)
+    key, events = str(account_id), [EventIdentity("/moves", str(uuid4())) for _ in range(3)]
+    async with transactions() as uow:
+        for number in range(3):
+            uow.events.append(AccountCredited(account_id=account_id), sequence=number)
+            uow.tasks.schedule(NewTask("write", str(number), group=key))
+        await uow.inbox.insert(events)
+    await consumer.handle([replace(moved(account_id), value=b"{") for _ in range(3)])
+
+    async with transactions.engine.connect() as connection:
+        tasks = await open_tasks(connection, key, ["write"])
+        waiting = await waiting_events(connection, key)
+        handled = await handled_events(connection, [event.id for event in events])
+    letters = await DeadLetterQueue(transactions, consumer).about(key, limit=2)
+
+    assert [task["key"] for task in tasks] == ["0", "1"]
+    assert [event["headers"]["ce_sequence"] for event in waiting] == ["0", "1"]
+    assert (len(handled), [letter.id for letter in letters]) == (2, sorted(letter.id for letter in letters)[:2])
 
 
 async def test_each_attempt_at_a_task_is_remembered_with_its_outcome(

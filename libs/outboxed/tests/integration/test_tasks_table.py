@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from outboxed.ports import NewTask
-from outboxed.storage import tables
+from outboxed.storage import DeadLetterTable, tables
 from outboxed.tasks import LeaseLostError, SqlTaskQueue, Task, TaskStatements
+from outboxed.telemetry import SpanKind, continued_trace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .conftest import Transactions, count
@@ -50,6 +51,35 @@ async def test_a_row_that_somebody_holds_is_passed_over_and_not_waited_for(
         await holder.execute(held)
 
         assert [task.key for task in await claim(queue)] == ["free"]
+
+
+async def test_tasks_that_are_claimed_together_come_in_the_order_of_their_making(
+    transactions: Transactions, queue: SqlTaskQueue
+) -> None:
+    await schedule(transactions, *(NewTask("call", key) for key in "123"))
+    async with transactions.engine.begin() as connection:  # a row that is changed is a new one at the end of its table
+        await connection.exec_driver_sql("update tasks set last_error = 'busy' where key in ('1', '2')")
+        await connection.exec_driver_sql("update tasks set last_error = 'busy' where key = '1'")
+
+    assert [task.key for task in await claim(queue)] == ["1", "2", "3"]
+
+
+async def test_a_task_that_is_given_up_keeps_its_group_and_its_trace(
+    transactions: Transactions, queue: SqlTaskQueue
+) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with transactions() as uow:
+        with continued_trace("an order", trace, SpanKind.INTERNAL):
+            uow.tasks.schedule(NewTask("call", "1", group="one"))
+    [task] = await claim(queue)
+
+    async with transactions() as uow:
+        await queue.bury(task, "never", uow)
+    async with transactions() as uow:
+        [letter] = await DeadLetterTable(tables.dead_letters).list(uow.connection)
+
+    assert letter.header("group") == "one"
+    assert (letter.header("traceparent") or "").split("-")[1] == trace.split("-")[1]
 
 
 async def test_claims_find_the_due_ones_by_the_index(transactions: Transactions) -> None:

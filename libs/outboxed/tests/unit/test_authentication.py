@@ -58,6 +58,7 @@ def _signed(header: dict[str, Any], secret: bytes | None) -> str:
 FALSE = {
     "another's key": STRANGER.token(),
     "expired": NEW.token(exp=datetime.now(UTC) - timedelta(hours=1)),
+    "expired two seconds ago": NEW.token(exp=datetime.now(UTC) - timedelta(seconds=2)),
     "another audience": NEW.token(aud="bank"),
     "another issuer": NEW.token(iss="payments"),
     "no end": NEW.token(exp=None),

@@ -6,6 +6,7 @@ import pytest
 from asyncpg import InsufficientPrivilegeError, InterfaceError
 from outboxed._contact import KafkaContact
 from outboxed.consuming import Progress
+from outboxed.healthcheck import TIMEOUT_SECONDS
 from outboxed.web import Health
 from outboxed.web._health import KAFKA_SECONDS, STALLED_SECONDS, HealthStatus
 from sqlalchemy.exc import ArgumentError
@@ -164,3 +165,7 @@ async def test_a_consumer_whose_records_come_again_and_again_is_not_ready_and_is
     why = "for 31 s the consumer has been trying the same records: UndefinedColumnError"
     assert verdict.reason == ("" if ready else why)
     assert process.live().ok
+
+
+def test_a_check_says_what_is_wrong_before_docker_ends_it() -> None:
+    assert TIMEOUT_SECONDS < 5, "the time-out of a container's check, by our Dockerfiles and most people's"

@@ -263,5 +263,6 @@ async def test_a_client_that_cannot_unpack_gets_a_pages_files_unpacked(client: h
     plain = await client.get("/docs/asyncapi.css", headers={"Accept-Encoding": "identity"})
 
     assert (packed.headers.get("content-encoding"), plain.headers.get("content-encoding")) == ("gzip", None)
+    assert {answer.headers.get("vary") for answer in (packed, plain)} == {"Accept-Encoding"}, "a cache keeps both"
     assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 3
     assert packed.text == plain.text

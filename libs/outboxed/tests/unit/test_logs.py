@@ -56,6 +56,17 @@ def test_a_line_is_json_with_the_service_the_order_and_the_trace(lines: Lines) -
     assert line["timestamp"].endswith("Z")
 
 
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_librarys_everyday_life_is_no_line(lines: Lines, name: str) -> None:
+    """httpx would tell of each request with its URL, in which there are customers' orders."""
+    configured()
+
+    logging.getLogger(f"{name}.part").info('HTTP Request: GET http://gateway/v1/charges?reference=7 "HTTP/1.1 200 OK"')
+    logging.getLogger(f"{name}.part").warning("lost")
+
+    assert [line["event"] for line in lines()] == ["lost"]
+
+
 def test_a_librarys_line_has_the_same_shape(lines: Lines) -> None:
     configured()
 
