@@ -392,4 +392,22 @@ MISTAKES = (
         OUTBOXED,
         (swap("libs/outboxed/src/outboxed/web/_pages.py", ', "Vary": "Accept-Encoding"', ""),),
     ),
+    Mistake(
+        "an address with a NUL reaches the database",
+        "Anybody can have a login answered with 500, and ring the alarm for it.",
+        ORDERS,
+        (Edit(API, r"email = form\.username\.replace\([^\n]*\n", "email = form.username\n"),),
+    ),
+    Mistake(
+        "a cursor that somebody made up is an error of ours",
+        "Anybody can have a list answered with 500, and ring the alarm for it.",
+        ORDERS,
+        (swap(API, "(ValueError, OverflowError, binascii.Error)", "(ValueError, binascii.Error)"),),
+    ),
+    Mistake(
+        "what is no clear yes makes a member",
+        "A form that sends a text for a tick gives five per cent off.",
+        ORDERS,
+        (swap("services/orders/src/orders/schemas.py", "Annotated[bool, Field(strict=True)]", "bool"),),
+    ),
 )

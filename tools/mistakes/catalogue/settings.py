@@ -298,4 +298,10 @@ MISTAKES = (
         ),
         check=tests("tests/unit/test_canvas.py"),
     ),
+    Mistake(
+        "tokens may live as long as somebody sets",
+        "One that was stolen is good for a year.",
+        ORDERS,
+        (swap("services/orders/src/orders/settings.py", "Field(ge=60, le=DAY)", "Field(ge=60)"),),
+    ),
 )

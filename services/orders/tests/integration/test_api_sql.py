@@ -72,6 +72,12 @@ async def test_registering_and_logging_in(client: httpx.AsyncClient) -> None:
     assert shown.json() == user.json()
 
 
+async def test_an_address_that_no_column_holds_is_one_that_nobody_has(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/tokens", data={"username": "ada\0@example.com", "password": PASSWORD})
+
+    assert error_of(answer) == (401, "UNAUTHENTICATED")
+
+
 async def test_of_concurrent_registrations_of_one_address_one_succeeds(client: httpx.AsyncClient) -> None:
     responses = await asyncio.gather(*(client.post("/users", json=NEW_USER) for _ in range(5)))
 

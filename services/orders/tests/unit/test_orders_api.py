@@ -1,6 +1,7 @@
 """Orders and products, through ASGITransport: no socket, no server, the real routing, validation and error handling."""
 
 import asyncio
+import base64
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -223,6 +224,14 @@ async def test_ones_orders_come_newest_first_in_pages(
     assert seen == [placed[4:2:-1], placed[2:0:-1], placed[:1]]
 
 
+def cursor(text: str) -> str:
+    """A cursor that somebody makes up."""
+    return f"cursor={base64.urlsafe_b64encode(text.encode()).decode()}"
+
+
+SOMEBODY = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -230,6 +239,12 @@ async def test_ones_orders_come_newest_first_in_pages(
         ("limit=101", "query.limit"),
         ("cursor=xx", "query.cursor"),
         ("cursor=", "query.cursor"),
+        (cursor("\xff"), "query.cursor"),
+        (cursor(f"soon {SOMEBODY}"), "query.cursor"),
+        (cursor("2026-01-15T12:00:00+00:00 nobody"), "query.cursor"),
+        (cursor(f"2026-01-15T12:00:00+00:00 {SOMEBODY} more"), "query.cursor"),
+        (cursor(f"0001-01-01T00:00:00+14:00 {SOMEBODY}"), "query.cursor"),
+        (cursor(f"9999-12-31T23:59:59-14:00 {SOMEBODY}"), "query.cursor"),
     ],
 )
 async def test_a_bad_page_is_refused(

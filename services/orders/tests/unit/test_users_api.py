@@ -137,6 +137,9 @@ async def test_only_an_operator_changes_a_membership(
     assert error_of(await client.put(url, json=member, headers=bearer(customer))) == (403, "FORBIDDEN")
     response = await client.put(url, json=member, headers=bearer(operator))
     assert (response.status_code, response.json()["is_member"]) == (200, True)
+    for unclear in ("yes", "false", 1, None):
+        refused = await client.put(url, json={"is_member": unclear}, headers=bearer(operator))
+        assert error_of(refused) == (422, "VALIDATION_ERROR"), unclear
     unknown = await client.put(f"/users/{uuid4()}/membership", json=member, headers=bearer(operator))
     assert error_of(unknown) == (404, "NOT_FOUND")
 

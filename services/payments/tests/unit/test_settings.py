@@ -26,6 +26,8 @@ class TestSettings(SettingsSuite):
         ("GATEWAY_URL", "http://gateway:eighty"),
         ("GATEWAY_URL", "http://[::1"),
         ("GATEWAY_TIMEOUT_SECONDS", "0"),
+        ("GATEWAY_TIMEOUT_SECONDS", "60.1"),
+        ("GATEWAY_TIMEOUT_SECONDS", "inf"),
         ("GATEWAY_TIMEOUT_SECONDS", "soon"),
         ("JWT_PUBLIC_KEYS", '"one"'),
         ("ENVIRONMENT", "live"),
