@@ -410,4 +410,10 @@ MISTAKES = (
         ORDERS,
         (swap("services/orders/src/orders/schemas.py", "Annotated[bool, Field(strict=True)]", "bool"),),
     ),
+    Mistake(
+        "an unknown product is named at another one's place",
+        "A form marks what is right as wrong.",
+        ORDERS,
+        (swap(API, "{_index(body, sku)}", "{error.skus.index(sku)}"),),
+    ),
 )

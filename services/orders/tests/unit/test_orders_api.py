@@ -87,6 +87,17 @@ async def test_an_error_leaves_the_key_free(client: httpx.AsyncClient, customer:
     assert accepted.status_code == 201
 
 
+async def test_each_sku_that_the_shop_does_not_sell_is_named_where_it_stands(
+    client: httpx.AsyncClient, customer: User, bearer: Headers
+) -> None:
+    items = [{"sku": sku, "quantity": 1} for sku in ("NOPE", "ABC", "NEVER")]
+
+    refused = await client.post("/orders", json={**ORDER, "items": items}, headers=bearer(customer) | key())
+
+    places = [each["field"] for each in refused.json()["error"]["details"]]
+    assert places == ["body.items.0.sku", "body.items.2.sku"]
+
+
 async def test_a_key_is_new_again_after_a_day(
     client: httpx.AsyncClient, customer: User, bearer: Headers, clock: Clock
 ) -> None:
