@@ -261,4 +261,28 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a refund is given up after ten errors",
+        "A customer's money stays away until a person finds the dead letter.",
+        PAYMENTS,
+        (
+            Edit(
+                f"{PAYMENTS_SOURCES}/tasks.py",
+                r'(_record_refund, refund,[^\n]*log_as="order_id")\)',
+                r"\1, gives_up=lambda _, attempts: attempts >= 10)",
+            ),
+        ),
+    ),
+    Mistake(
+        "the gateway's client follows where it is sent",
+        "A charge becomes a look at a page, or a stranger reads it.",
+        PAYMENTS,
+        (
+            Edit(
+                "services/payments/src/payments/gateway.py",
+                "trust_env=False\n",
+                "trust_env=False, follow_redirects=True\n",
+            ),
+        ),
+    ),
 )

@@ -135,3 +135,11 @@ def test_a_gateway_without_tls_needs_no_authorities_and_trusts_none(
     [context] = [options["verify"] for options in built]
     assert isinstance(context, ssl.SSLContext)
     assert (context.verify_mode, context.check_hostname, context.get_ca_certs()) == (ssl.CERT_REQUIRED, True, [])
+
+
+async def test_the_client_goes_nowhere_else_than_its_url() -> None:
+    """A charge that is sent on becomes a look at a page, or tells a stranger what was to be charged."""
+    client = create_client(FAR, timeout=1)
+
+    assert client.follow_redirects is False
+    await client.aclose()

@@ -306,3 +306,7 @@ async def test_several_charges_are_under_way_at_once_and_do_not_hold_up_refunds(
             stop.set()
 
     assert {payment_of(order_id, database).status for order_id in orders} == {PaymentStatus.CAPTURED}
+
+
+async def test_no_error_and_no_number_of_attempts_gives_somebodys_money_up(gateway: HttpPaymentGateway) -> None:
+    assert {kind.name: kind.gives_up for kind in task_kinds(gateway, gateway_timeout=5)} == {CHARGE: None, REFUND: None}
