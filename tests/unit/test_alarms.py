@@ -99,6 +99,15 @@ def test_an_alarm_listens_to_what_a_process_exposes(alarm: Alarm, exposed: set[s
     assert named - exposed - PROMETHEUS_OWN == set()
 
 
+def test_the_page_of_metrics_has_those_that_a_process_exposes_and_no_others(exposed: set[str]) -> None:
+    page = (ROOT / "docs/reference/health-and-metrics.md").read_text()
+    cells = [cell for cell in re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE) if "/" not in cell]
+    told = {name.partition("{")[0] for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+    ours = {re.sub(r"_(bucket|count|sum)$", "", name) for name in exposed if not name.startswith("process_")}
+    assert {name for name in told if not name.startswith("process_")} == ours
+
+
 def values_of(label: str) -> set[str]:
     """What rules compare a label with: each value, or each pattern's own words."""
     matcher = re.compile(rf'\b{label}(=~|!=|=)"([^"]*)"')

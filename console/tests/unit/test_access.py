@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from shop_console.browser import create_app
-from shop_console.guards import HEADERS
+from shop_console.guards import HEADERS, MAX_FORM_BYTES
 from shop_console.pages import ROUTERS
 from shop_console.sessions import COOKIE
 from shop_console.settings import Settings
@@ -141,6 +141,19 @@ async def test_who_logs_out_has_no_session_and_no_cookie(browser: httpx.AsyncCli
     assert COOKIE not in browser.cookies
     again = await browser.get("/orders", headers={"Cookie": f"{COOKIE}={cookie}"})
     assert again.status_code == 303
+
+
+@pytest.mark.parametrize("length", [str(MAX_FORM_BYTES + 1), "-1", ""])
+async def test_a_form_that_is_too_long_or_does_not_say_how_long_it_is_is_not_read(
+    browser: httpx.AsyncClient, length: str
+) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"email="
+        pytest.fail("it was read")
+
+    answer = await browser.post("/login", content=endless(), headers={"Content-Length": length} if length else {})
+
+    assert answer.status_code == 413
 
 
 @pytest.mark.parametrize("address", ["/login", "/nothing", "/orders"])

@@ -209,4 +209,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "the console reads a form of any size",
+        "Whoever reaches it fills its memory, and needs no login.",
+        CONSOLE,
+        (
+            swap(
+                "console/src/shop_console/guards.py",
+                "not length.isdigit() or int(length) > MAX_FORM_BYTES",
+                "not length.isdigit()",
+            ),
+        ),
+    ),
 )

@@ -139,4 +139,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a session has one heartbeat",
+        "One that is lost gives the partitions away in the middle of a batch.",
+        OUTBOXED,
+        (Edit("libs/outboxed/src/outboxed/consuming/_kafka.py", "^HEARTBEATS = 12", "HEARTBEATS = 1"),),
+    ),
+    Mistake(
+        "a hand-over waits for longer than the session lasts",
+        "The group throws the member out, and its batch is handled by another one beside it.",
+        OUTBOXED,
+        (Edit("libs/outboxed/src/outboxed/consuming/_kafka.py", "^HANDOVER_SECONDS = 1.5", "HANDOVER_SECONDS = 60.0"),),
+    ),
 )

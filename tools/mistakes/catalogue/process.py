@@ -255,4 +255,10 @@ MISTAKES = (
         OUTBOXED,
         (swap("libs/outboxed/src/outboxed/healthcheck.py", "TIMEOUT_SECONDS = 3.0", "TIMEOUT_SECONDS = 30.0"),),
     ),
+    Mistake(
+        "a process takes fifty connections for each of its pools",
+        "The second one of a service is refused by PostgreSQL.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/storage/_pools.py", "\nPOOL_SIZE = 5\n", "\nPOOL_SIZE = 50\n"),),
+    ),
 )

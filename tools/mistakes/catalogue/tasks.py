@@ -264,4 +264,16 @@ MISTAKES = (
         OUTBOXED,
         (swap(QUEUE, '(("group", task.group), ("traceparent", task.traceparent))', '(("group", task.group),)'),),
     ),
+    Mistake(
+        "a connection that is used again is let go by its first timer",
+        "E-mails begin a conversation each, and the log has a KeyError for each.",
+        NOTIFICATIONS,
+        (Edit(f"{SOURCES}/smtp.py", r"(= self\._kept\.popitem\(\)\n) *timer\.cancel\(\)\n", r"\1"),),
+    ),
+    Mistake(
+        "a connection is kept for longer than mail servers do",
+        "They end it first, and count us among those who misbehave.",
+        NOTIFICATIONS,
+        (swap(f"{SOURCES}/smtp.py", "KEEP_SECONDS = 10.0", "KEEP_SECONDS = 600.0"),),
+    ),
 )

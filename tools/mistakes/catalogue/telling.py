@@ -1,7 +1,7 @@
 """Mistakes in what a process tells: metrics that nobody feeds, lines that nobody finds, secrets that all can read."""
 
 from tools.mistakes.levels import tests
-from tools.mistakes.mistake import NOTIFICATIONS, ORDERS, OUTBOXED, PAYMENTS, Mistake, swap
+from tools.mistakes.mistake import NOTIFICATIONS, ORDERS, OUTBOXED, PAYMENTS, SHOP, Mistake, swap
 from tools.scratch import Edit
 
 SOURCES = "libs/outboxed/src/outboxed"
@@ -250,5 +250,24 @@ MISTAKES = (
         "The log is twice as long, with customers' orders in its URLs.",
         OUTBOXED,
         (swap(f"{SOURCES}/process/_logs.py", '"faststream", "httpx", "uvicorn"', '"faststream", "uvicorn"'),),
+    ),
+    Mistake(
+        "an e-mail whose outcome is unknown is told with its address",
+        "Logs are kept longer than accounts, and more people read them.",
+        NOTIFICATIONS,
+        (
+            swap(
+                "services/notifications/src/notifications/smtp.py",
+                "message_id=mail.message_id)",
+                "message_id=mail.message_id, recipient=mail.recipient)",
+            ),
+        ),
+        check=SECRETS,
+    ),
+    Mistake(
+        "the page of metrics has one that no process exposes",
+        "Whoever makes an alarm of it waits for it for ever.",
+        SHOP,
+        (swap("docs/reference/health-and-metrics.md", "`consumer_lag`", "`consumer_lags`"),),
     ),
 )

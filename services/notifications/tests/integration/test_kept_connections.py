@@ -13,7 +13,7 @@ from backing_services.waiting import eventually
 from notifications.domain import Kind
 from notifications.mailer import SmtpMailer
 from notifications.ports import MailerUnavailableError
-from notifications.smtp import SmtpConnections, SmtpServer
+from notifications.smtp import KEEP_SECONDS, SmtpConnections, SmtpServer
 from outboxed.process import bind
 
 from ..factories import EMAIL
@@ -139,6 +139,24 @@ async def test_an_idle_connection_is_let_go(server: Server) -> None:
         await send(mailer)
 
     assert len(server.connections) == 2
+
+
+async def test_a_connection_that_was_used_again_is_let_go_once(server: Server) -> None:
+    loop, failed = asyncio.get_running_loop(), list[Any]()
+    loop.set_exception_handler(lambda _, context: failed.append(context))
+    async with mailer_of(server, keep=0.05) as mailer:
+        for _ in range(3):
+            await send(mailer)
+        last = loop.time()
+        await eventually(lambda: not server.open, every=0.001)
+        await eventually(lambda: loop.time() > last + 0.06, every=0.001)
+
+    assert failed == []
+
+
+def test_the_mail_server_does_not_end_a_kept_connection_first() -> None:
+    """RFC 5321, 4.5.3.2.7: it waits for five minutes; many wait for less, and each end by it costs a warning there."""
+    assert KEEP_SECONDS <= 30
 
 
 async def test_a_refusal_ends_its_connection(server: Server) -> None:
