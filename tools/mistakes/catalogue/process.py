@@ -261,4 +261,22 @@ MISTAKES = (
         OUTBOXED,
         (swap("libs/outboxed/src/outboxed/storage/_pools.py", "\nPOOL_SIZE = 5\n", "\nPOOL_SIZE = 50\n"),),
     ),
+    Mistake(
+        "a role that goes on when it is cancelled keeps its process",
+        "A deployment waits until somebody kills it.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/process/_roles.py",
+                "asyncio.get_running_loop().call_later(longest + BACKSTOP_SECONDS, os._exit, 1)",
+                "None",
+            ),
+        ),
+    ),
+    Mistake(
+        "whoever listens for work waits for a silent database",
+        "It hears nothing any more, and believes that there is nothing to do.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/process/_announcements.py", ", command_timeout=STATEMENT_SECONDS", ""),),
+    ),
 )

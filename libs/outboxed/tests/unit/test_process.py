@@ -5,13 +5,17 @@ import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import anyio
 import pytest
 import structlog
+from backing_services.waiting import eventually
 from outboxed.errors import ConfigurationError
 from outboxed.process import Role, run_roles
+from outboxed.process._announcements import Announcements
 from outboxed.process._roles import leave_to_itself_what_stays
+from outboxed.settings import Database
 
 
 class Stopped:
@@ -119,3 +123,39 @@ def test_the_garbage_collector_passes_by_what_a_process_begins_with() -> None:
 
     assert not any(each is stays for each in looked_at)
     assert any(each is stays for each in gc.get_objects())
+
+
+async def test_a_role_that_goes_on_when_it_is_cancelled_ends_with_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one on a frozen connection."""
+    ended, statuses = asyncio.Event(), list[int]()
+    monkeypatch.setattr("outboxed.process._roles.os._exit", statuses.append)
+    monkeypatch.setattr("outboxed.process._roles.BACKSTOP_SECONDS", 0.001)
+
+    async def frozen(_: anyio.Event) -> None:
+        with anyio.CancelScope(shield=True):
+            await ended.wait()
+
+    signalled_too = Role("signalled", signalled(signal.SIGTERM), grace=0)
+    running = asyncio.create_task(run_roles([Role("frozen", frozen, grace=0), signalled_too]))
+    try:
+        await eventually(lambda: statuses == [1], every=0.001, within=5)
+    finally:
+        ended.set()
+        await running
+
+
+async def test_whoever_listens_for_work_gives_a_silent_database_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, asked = anyio.Event(), dict[str, Any]()
+
+    async def connect(**options: Any) -> None:
+        asked.update(options)
+        stop.set()
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("outboxed.process._announcements.asyncpg.connect", connect)
+    database = Database.parse("postgresql+asyncpg://nobody@127.0.0.1:1/nowhere")
+
+    await Announcements(database, {}, application_name="bank").run(stop)
+
+    assert 0 < asked["timeout"] <= 10
+    assert 0 < asked["command_timeout"] <= 10
