@@ -279,4 +279,16 @@ MISTAKES = (
         OUTBOXED,
         (swap("libs/outboxed/src/outboxed/process/_announcements.py", ", command_timeout=STATEMENT_SECONDS", ""),),
     ),
+    Mistake(
+        "a process that was killed is told of work for ever",
+        "Whoever is left asks the database to tell nobody, twenty times a second.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/process/_announcements.py",
+                "if any(at > gone for at in self._heard.values()):",
+                "if self._heard:",
+            ),
+        ),
+    ),
 )

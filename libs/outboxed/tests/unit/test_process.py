@@ -11,6 +11,7 @@ import anyio
 import pytest
 import structlog
 from backing_services.waiting import eventually
+from outboxed._wakeups import Wakeup
 from outboxed.errors import ConfigurationError
 from outboxed.process import Role, run_roles
 from outboxed.process._announcements import Announcements
@@ -159,3 +160,18 @@ async def test_whoever_listens_for_work_gives_a_silent_database_up(monkeypatch: 
 
     assert 0 < asked["timeout"] <= 10
     assert 0 < asked["command_timeout"] <= 10
+
+
+def test_a_process_that_was_killed_is_told_nothing_once_it_was_silent_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database.parse("postgresql+asyncpg://nobody@127.0.0.1:1/nowhere")
+    announcements = Announcements(database, {"outbox": Wakeup()}, application_name="bank")
+    announcements._hear(None, 0, "", "another-process hello")  # noqa: SLF001 - as asyncpg calls it
+    said: list[set[str]] = []
+
+    for seconds in (150.0, 0.0):
+        monkeypatch.setattr("outboxed.process._announcements.FORGOTTEN_SECONDS", seconds)
+        announcements._to_say.clear()  # noqa: SLF001 - what is said goes to PostgreSQL
+        announcements._announce("outbox")  # noqa: SLF001 - as a Wakeup calls it
+        said.append(set(announcements._to_say))  # noqa: SLF001 - as above
+
+    assert said == [{"outbox"}, set()]
