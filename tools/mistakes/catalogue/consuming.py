@@ -151,4 +151,16 @@ MISTAKES = (
         OUTBOXED,
         (Edit("libs/outboxed/src/outboxed/consuming/_kafka.py", "^HANDOVER_SECONDS = 1.5", "HANDOVER_SECONDS = 60.0"),),
     ),
+    Mistake(
+        "a topic that was made again is seen after five minutes",
+        "Its events wait for as long as an outage.",
+        OUTBOXED,
+        (Edit("libs/outboxed/src/outboxed/consuming/_kafka.py", "^METADATA_MS = 10_000", "METADATA_MS = 300_000"),),
+    ),
+    Mistake(
+        "a session is shorter than Kafka takes",
+        "Every consumer is refused where Kafka has its own minimum.",
+        OUTBOXED,
+        (Edit("libs/outboxed/src/outboxed/settings/_kafka.py", "(session_timeout_ms: int =) 6000", r"\1 3000"),),
+    ),
 )

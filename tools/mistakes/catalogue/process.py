@@ -2,6 +2,7 @@
 
 from tools.mistakes.levels import tests
 from tools.mistakes.mistake import ORDERS, OUTBOXED, PAYMENTS, Mistake, swap
+from tools.scratch import Edit
 
 SOURCES = "libs/outboxed/src/outboxed"
 COMPOSITION, SERVICE = f"{SOURCES}/process/_composition.py", f"{SOURCES}/process/_service.py"
@@ -288,6 +289,24 @@ MISTAKES = (
                 "libs/outboxed/src/outboxed/process/_announcements.py",
                 "if any(at > gone for at in self._heard.values()):",
                 "if self._heard:",
+            ),
+        ),
+    ),
+    Mistake(
+        "each answer waits for the acknowledgement of the one before",
+        "Every second call on a connection takes 40 ms longer.",
+        OUTBOXED,
+        (Edit("libs/outboxed/src/outboxed/process/_roles.py", r"(SOCK_STREAM), socket\.IPPROTO_TCP", r"\1"),),
+    ),
+    Mistake(
+        "what is old is deleted once a day",
+        "A day's rows go at once, while everybody works.",
+        OUTBOXED,
+        (
+            Edit(
+                "libs/outboxed/src/outboxed/storage/_retention.py",
+                r"^EVERY_SECONDS = 60\.0",
+                "EVERY_SECONDS = 86_400.0",
             ),
         ),
     ),

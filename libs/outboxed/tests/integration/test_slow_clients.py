@@ -273,3 +273,9 @@ async def test_a_client_is_known_by_its_connection_whatever_address_it_writes(ap
         answer = await client.answer()
 
     assert answer.endswith(b'"127.0.0.1"')
+
+
+def test_no_answer_waits_for_the_acknowledgement_of_the_one_before() -> None:
+    """asyncio turns Nagle's algorithm off for a socket that says it is of TCP, and for no other."""
+    with bind("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP

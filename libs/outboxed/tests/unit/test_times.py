@@ -44,6 +44,11 @@ def test_a_caller_waits_for_a_connection_for_less_time_than_a_role() -> None:
     )
 
 
+def test_a_batch_is_no_larger_than_the_memory_for_it() -> None:
+    """An event may have half a megabyte: of ordinary ones a batch has a megabyte."""
+    assert consuming.MAX_RECORDS <= 500, "more are no faster, and each outlasts its hand-over sooner"
+
+
 def test_what_is_old_is_pruned_many_times_a_day() -> None:
     """What a day brings is deleted in small steps; in one it would hold up everything else."""
     assert _retention.EVERY_SECONDS <= 600
