@@ -270,4 +270,22 @@ MISTAKES = (
         SHOP,
         (swap("docs/reference/health-and-metrics.md", "`consumer_lag`", "`consumer_lags`"),),
     ),
+    Mistake(
+        "the line of a request has its query",
+        "Whatever a caller puts there is in the log.",
+        OUTBOXED,
+        (Edit(f"{SOURCES}/web/_http.py", r"( status=answered)", r' query=str(scope["query_string"]),\1'),),
+    ),
+    Mistake(
+        "the e-mail about a refund says what that of a cancellation does",
+        "A customer is told twice that the order is cancelled, and never that the money comes back.",
+        NOTIFICATIONS,
+        (
+            swap(
+                "services/notifications/src/notifications/mailer.py",
+                "We returned what you paid for your order {order_id}.",
+                "Your order {order_id} is cancelled.",
+            ),
+        ),
+    ),
 )

@@ -3,12 +3,14 @@
 from outboxed._compat.uvicorn import HttpLimits
 from outboxed._wakeups import IDLE_POLL_SECONDS, POLL_SECONDS, SAFETY_SECONDS
 from outboxed.consuming import _kafka as consuming
+from outboxed.messages import MAX_VALUE_BYTES
 from outboxed.process import _announcements as announcements
 from outboxed.process._roles import GRACE_SECONDS
 from outboxed.settings import KafkaSettings
 from outboxed.storage import API_POOL_SECONDS, POOL_SECONDS, _retention
 from outboxed.storage._pools import POOL_SIZE
 from outboxed.tasks._queue import FIRST_BACKOFF, MAX_BACKOFF
+from outboxed.web._http import MAX_BODY_BYTES
 
 SESSION = KafkaSettings(("kafka:9092",)).session_timeout_ms / 1000
 
@@ -60,3 +62,7 @@ def test_a_client_that_is_slow_goes_before_it_holds_a_place_for_long() -> None:
     assert max(limits.head, limits.keep_alive) <= 10
     assert max(limits.body, limits.unread) <= 30
     assert limits.connections <= 1000
+
+
+def test_a_body_is_no_larger_than_what_a_service_stores() -> None:
+    assert MAX_BODY_BYTES < MAX_VALUE_BYTES, "an event that is made of it must fit into a record"

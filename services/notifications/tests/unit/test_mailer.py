@@ -88,6 +88,20 @@ async def test_an_email_names_its_order_in_plain_text_and_html(
     assert all(str(ORDER_ID) in part.get_content() for part in (plain, html))
 
 
+@pytest.mark.parametrize(
+    ("kind", "word"), [(Kind.CONFIRMATION, "confirmed"), (Kind.CANCELLATION, "cancelled"), (Kind.REFUND, "returned")]
+)
+async def test_an_email_says_what_happened_and_nothing_else(
+    mailer: SmtpMailer, outgoing: Outgoing, kind: Kind, word: str
+) -> None:
+    await send(mailer, kind)
+
+    [message] = outgoing.messages
+    for part in message.iter_parts():
+        said = {each for each in ("confirmed", "cancelled", "returned") if each in part.get_content()}
+        assert said == {word}
+
+
 @pytest.mark.parametrize("kind", Kind)
 async def test_a_message_id_is_that_of_the_kind_and_the_order_however_often_it_is_sent(
     mailer: SmtpMailer, outgoing: Outgoing, kind: Kind
