@@ -15,6 +15,11 @@ HAD = "tests_at_last_release"
 LEVEL = "backing_services_level"
 """An attribute of pytest's reports: it travels from xdist's workers to the controller."""
 
+NARROWED_BY = "backing_services_narrowed"
+"""What a worker of xdist says of these at its end."""
+NARROWED = pytest.StashKey[set[str]]()
+"""Of a run's configuration: the levels of tests that were left out of it, by `-m` or by another plugin."""
+
 
 @dataclass(eq=False)  # pytest keeps plugins in sets
 class Report:
@@ -38,13 +43,21 @@ class Report:
         """Give the seed to a worker of xdist, which would otherwise choose its own."""
         node.workerinput["shuffle"] = node.config.getoption("shuffle")
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Hear what a worker of xdist left out; one that crashed says nothing."""
+        node.config.stash.setdefault(NARROWED, set()).update(getattr(node, "workeroutput", {}).get(NARROWED_BY, ()))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
         if self.costs.seconds:
             terminalreporter.section("seconds by level")
             for line in self.costs.table():
                 terminalreporter.write_line(line)
+        narrowed = config.stash.get(NARROWED, set())
         fewer = {
-            level: len(tests) for level, tests in self.costs.seconds.items() if len(tests) < self.had.get(level, 0)
+            level: len(tests)
+            for level, tests in self.costs.seconds.items()
+            if len(tests) < self.had.get(level, 0) and level not in narrowed
         }
         if fewer:
             terminalreporter.section("fewer tests than before")

@@ -7,7 +7,7 @@ import gc
 import os
 import random
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path, PurePath
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from backing_services._libpq import forget_libpq_variables
-from backing_services._report import HAD, LEVEL, Report, runs_whole_levels, tests_it_had
+from backing_services._report import HAD, LEVEL, NARROWED, NARROWED_BY, Report, runs_whole_levels, tests_it_had
 from backing_services.guards.leaks import LeakError, ProcessSettings, Threads
 from backing_services.guards.sockets import SocketBlockedError, message, no_sockets, sockets_again
 from backing_services.levels import LEVELS, level_of
@@ -95,6 +95,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             tasks_guard.watch(item)
     if (seed := config.getoption("shuffle")) is not None:
         random.Random(seed).shuffle(items)  # noqa: S311 - an order of tests, not a secret
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        item.config.stash.setdefault(NARROWED, set()).add(level_of(_in_project(item.path, item.config)))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput[NARROWED_BY] = sorted(session.config.stash.get(NARROWED, ()))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -134,6 +134,21 @@ def test_where_only_some_tests_were_asked_for_nobody_counts_them(project: Projec
     assert "fewer tests than before" not in run.text
 
 
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_what_another_plugin_left_out_of_a_level_was_not_lost(project: Project, workers: str) -> None:
+    """As `--write-contracts` of pact-faststream does."""
+    picks = """
+def pytest_collection_modifyitems(config, items):
+    config.hook.pytest_deselected(items=items[-1:])
+    del items[-1:]
+"""
+
+    run = project({"pytest.ini": HAD, "conftest.py": picks, **TWO_AND_ONE}, "-n", workers)
+
+    assert run.status == 0
+    assert "fewer tests than before" not in run.text
+
+
 def test_a_line_that_is_no_level_and_number_is_named(project: Project) -> None:
     run = project({"pytest.ini": HAD + "    units 5\n", **TWO_AND_ONE})
 
