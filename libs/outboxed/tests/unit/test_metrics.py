@@ -81,7 +81,7 @@ OWN = {"database_up", "consumer_lag", "consumer_failing_seconds", "consumer_halt
 COUNTS: Mapping[str, Any] = {
     "outbox": Waiting(7, 7, 7.0),
     "inbox_rows": 7,
-    "due_tasks": {"call": Due(7, 7.0)},
+    "due_tasks": {"call": Due(7, 7.0), "of_another_release": Due(7, 7.0)},
     "open_letters": {"event": 7, "task": 7, "outbox": 7},
 }
 

@@ -117,8 +117,7 @@ class Metrics(Rates):
             letters = await open_letters(connection)
             for gauge, query in self._queries:
                 gauge.set((await connection.execute(query(now))).scalar_one())
-        self._tasks_due.clear()
-        self._tasks_oldest.clear()
+        self._clear_tasks()
         for kind in {*task_kinds, *due}:
             self._tasks_due.labels(kind).set(due[kind].rows if kind in due else 0)
             self._tasks_oldest.labels(kind).set(due[kind].oldest if kind in due else 0)
@@ -127,6 +126,7 @@ class Metrics(Rates):
 
     def _forget(self, task_kinds: list[str]) -> None:
         """Set the database's gauges to NaN: an old figure would look like a fresh one."""
+        self._clear_tasks()  # also of kinds that another release has
         plain = [
             self._outbox_rows,
             self._outbox_held,
@@ -138,6 +138,10 @@ class Metrics(Rates):
         by_source = [self._dead_letters.labels(source) for source in SOURCES]
         for gauge in (*plain, *by_kind, *by_source):
             gauge.set(math.nan)
+
+    def _clear_tasks(self) -> None:
+        self._tasks_due.clear()
+        self._tasks_oldest.clear()
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
