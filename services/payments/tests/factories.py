@@ -24,7 +24,7 @@ class ChargeFactory(factory.Factory[Charge]):
         model = Charge
 
     amount = Decimal("50.00")
-    currency = "EUR"
+    currency = "CHF"  # not the shop's own: nothing here may know that
     payment_method = "pm_card_ok"
     pay_before = factory.LazyFunction(in_time)
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from orders.domain import EmailTakenError, Order, OrderStatus
+from orders.domain import EmailTakenError, Order, OrderStatus, UserRole
 from orders.ports import PageKey, StoredResponse, UnitOfWork
 from orders.storage import orders
 from outboxed.storage import ConcurrentInsertError
@@ -52,8 +52,9 @@ class TestOrders(RepositorySuite):
             confirmed_order().cancel(NOW + timedelta(microseconds=1)),
             OrderFactory.create(customer=CustomerFactory.create(name="Zoë 李 'quoted' \\u0000"), is_member=True),
             OrderFactory.create(items=[OrderItemFactory.create(quantity=1000, unit_price=Decimal("99999.99"))] * 50),
+            replace(OrderFactory.create(), currency="CHF"),
         ],
-        ids=["pending", "confirmed", "cancelled", "cancelled late", "odd name", "large"],
+        ids=["pending", "confirmed", "cancelled", "cancelled late", "odd name", "large", "abroad"],
     )
     async def test_an_order_comes_back_as_it_was_stored(self, backend: Backend, order: Order) -> None:
         assert await self.is_found_whole(backend, order)
@@ -131,7 +132,7 @@ async def test_concurrent_changes_of_one_aggregate_are_all_kept(backend: Backend
 
 
 async def test_a_user_is_found_by_id_and_by_address_whatever_its_case(backend: Backend) -> None:
-    user = UserFactory.create(email="Ada.Lovelace@Example.com")
+    user = UserFactory.create(email="Ada.Lovelace@Example.com", role=UserRole.OPERATOR, is_member=True, is_active=False)
     await stored(backend.database, users=[user])
 
     async with backend.database() as uow:
@@ -178,7 +179,7 @@ async def test_a_changed_user_replaces_the_stored_one(backend: Backend) -> None:
 async def test_products_are_listed_by_sku_and_replaced_when_put_again(backend: Backend) -> None:
     async with backend.database() as uow:
         await uow.products.put([ProductFactory.create(sku="B"), ProductFactory.create(sku="A", name="old")])
-    newer = ProductFactory.create(sku="A", name="new", unit_price=Decimal("1.10"))
+    newer = ProductFactory.create(sku="A", name="new", unit_price=Decimal("1.10"), currency="CHF")
 
     async with backend.database() as uow:
         await uow.products.put([newer])

@@ -15,8 +15,17 @@ from orders.domain import (
     subtotal_of,
 )
 from orders.events import PUBLISHED, OrderCancelled, OrderConfirmed, OrderPlaced, event_of
+from orders.schemas import OrderResponse, ProductResponse
 
-from ..factories import NOW, OrderFactory, OrderItemFactory, UserFactory, cancelled_order, confirmed_order
+from ..factories import (
+    NOW,
+    OrderFactory,
+    OrderItemFactory,
+    ProductFactory,
+    UserFactory,
+    cancelled_order,
+    confirmed_order,
+)
 
 LATER = NOW + timedelta(minutes=1)
 
@@ -144,3 +153,16 @@ def test_each_time_of_an_event_is_that_of_what_its_name_says() -> None:
 
     assert {event.type for event in events} == {event.type for event in PUBLISHED}, "give a new event its line in TOLD"
     assert times == [(name, TIMES.get(name)) for name, _ in times], "give a new time its line in TIMES"
+
+
+def test_each_amount_of_an_event_and_of_an_answer_has_its_own_currency() -> None:
+    abroad = [replace(order, currency="CHF") for order in TOLD]
+    product = ProductFactory.create(currency="CHF")
+
+    told = [
+        event.total.currency for order in abroad if isinstance(event := event_of(order), OrderPlaced | OrderConfirmed)
+    ]
+    shown = [OrderResponse.of(order).currency for order in abroad]
+
+    assert (told, shown) == (["CHF"] * 2, ["CHF"] * 3)
+    assert ProductResponse.of(product).currency == "CHF"

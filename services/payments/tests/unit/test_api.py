@@ -31,7 +31,7 @@ async def test_an_operator_sees_an_orders_payment_and_its_history(
                 "order_id": str(payment.order_id),
                 "status": "CAPTURED",
                 "amount": "50.00",
-                "currency": "EUR",
+                "currency": "CHF",
                 "charge_id": CHARGE_ID,
                 "history": [{"status": "REQUESTED", "at": at}, {"status": "CAPTURED", "at": at}],
             }

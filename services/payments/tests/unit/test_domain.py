@@ -93,7 +93,7 @@ def test_a_capture_is_published_with_its_amount_and_time() -> None:
     assert event == {
         "payment_id": str(payment.id),
         "order_id": str(payment.order_id),
-        "amount": {"amount": "50.00", "currency": "EUR"},
+        "amount": {"amount": "50.00", "currency": "CHF"},
         "captured_at": "2026-01-15T12:00:00.000000Z",
     }
 

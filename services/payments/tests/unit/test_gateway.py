@@ -92,7 +92,7 @@ async def test_an_orders_charges_are_found_by_its_reference(gateway: HttpPayment
 
     [found] = await gateway.charges(reference=order_id)
 
-    assert found == GatewayCharge(charge_id, str(payment_id_of(order_id)), Decimal("50.00"), "EUR", "succeeded")
+    assert found == GatewayCharge(charge_id, str(payment_id_of(order_id)), Decimal("50.00"), "CHF", "succeeded")
     assert found.succeeded
 
 
