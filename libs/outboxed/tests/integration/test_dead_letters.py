@@ -17,6 +17,7 @@ from outboxed.ports import NewTask
 from outboxed.process import Figure, Metrics
 from outboxed.storage import Content, DeadLetterError, Edit, Pruner, tables
 from outboxed.tasks import SqlTaskQueue
+from outboxed.telemetry import SpanKind, continued_trace
 from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.records import event_record
 
@@ -232,6 +233,25 @@ async def test_a_replayed_task_is_scheduled_again_with_its_group_and_payload(
     [again] = await queue.claim("send", limit=1, lease=LEASE)
     assert (letter.source, letter.topic, letter.reason) == ("task", "send", "no such address")
     assert (again.key, again.payload, again.group, again.attempts) == ("1", {"to": "ada"}, "g", 1)
+
+
+async def test_a_replayed_task_goes_on_in_the_trace_in_which_it_was_given_up(
+    transactions: Transactions, letters: DeadLetterQueue[SqlAccounts]
+) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    queue = SqlTaskQueue(transactions.engine, transactions.clock)
+    async with transactions() as uow:
+        with continued_trace("an order", f"00-{trace}-b7ad6b7169203331-01", SpanKind.INTERNAL):
+            uow.tasks.schedule(NewTask("send", "1"))
+    [task] = await queue.claim("send", limit=1, lease=LEASE)
+    async with transactions() as uow:
+        await queue.bury(task, "never", uow)
+    [letter] = await letters.list()
+
+    await letters.replay(letter.id)
+
+    [again] = await queue.claim("send", limit=1, lease=LEASE)
+    assert (again.traceparent or "").split("-")[1] == trace
 
 
 async def test_a_replayed_task_whose_key_another_task_has_meanwhile_stays_open(

@@ -1,5 +1,6 @@
 """The database's time, which is asked once a second."""
 
+import time as clocks
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -88,3 +89,13 @@ def test_the_clock_that_carries_the_time_on_never_goes_back() -> None:
     before = elapsed()
 
     assert elapsed() >= before > 0
+
+
+def test_no_clock_that_somebody_sets_carries_the_time_on() -> None:
+    # the system's time may be set back and forth; this one counts from the machine's start
+    since_start = getattr(clocks, "CLOCK_BOOTTIME", clocks.CLOCK_MONOTONIC)
+    before = clocks.clock_gettime(since_start)
+
+    shipped = DatabaseTime().clock()
+
+    assert before <= shipped <= clocks.clock_gettime(since_start)
