@@ -11,7 +11,7 @@ import pytest
 from orders.domain import Order, User
 from outboxed.storage import Clock
 
-from ..factories import OrderFactory
+from ..factories import OrderFactory, UserFactory
 from ..fakes import stored
 from .calls import ORDER, error_of, key
 from .conftest import Database, Headers
@@ -51,6 +51,15 @@ async def test_the_same_key_gives_the_same_answer_even_after_the_order_moved_on(
     assert again.headers["Location"] == first.headers["Location"]
     assert (again.headers["Idempotency-Replayed"], "Idempotency-Replayed" in first.headers) == ("true", False)
     assert len(database.state.table("orders")) == 1
+
+
+async def test_whoever_has_no_account_any_more_has_to_log_in_to_place_an_order(
+    client: httpx.AsyncClient, bearer: Headers
+) -> None:
+    response = await client.post("/orders", json=ORDER, headers=bearer(UserFactory.create()) | key())
+
+    assert error_of(response) == (401, "UNAUTHENTICATED")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 async def test_concurrent_requests_under_one_key_place_one_order(
