@@ -419,6 +419,7 @@ async def test_a_postponed_task_comes_again_and_its_attempts_go_on_counting(back
         backend.clock.advance(pause + timedelta(seconds=1))
         [task] = await claim(backend)
     assert task.attempts == 3
+    assert task.due_for >= (LEASE / 2 + LEASE * 2).total_seconds(), "it has been due since it first was"
 
 
 async def test_it_is_known_when_the_next_task_is_due_or_can_be_claimed_again(backend: Backend) -> None:
