@@ -1,10 +1,14 @@
 """The use cases, where the worker's tests don't reach."""
 
+from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from notifications import handlers
+from notifications.consumed_events import PaymentRefunded
 from notifications.domain import Kind, OrderNotifications
+from outboxed.testing.memory import InMemoryTaskQueue
 
 from ..factories import EMAIL, OrderNotificationsFactory
 from ..fakes import RecordingMailer, stored
@@ -38,3 +42,15 @@ async def test_an_email_is_marked_with_the_time_at_which_it_was_sent(database: D
 
     told = database.state.table("order_notifications")[order.id].get(Kind.CONFIRMATION)
     assert told.sent_at == uow.now
+
+
+async def test_a_later_event_schedules_its_own_email_alone(database: Database) -> None:
+    told = OrderNotificationsFactory.create().failed(Kind.CONFIRMATION)  # and its task is gone
+    await stored(database, told)
+
+    async with database() as uow:
+        await handlers.notify_of_refund(PaymentRefunded(order_id=told.id), uow)
+
+    queue: InMemoryTaskQueue[Any] = InMemoryTaskQueue(database)
+    tasks = await queue.claim(handlers.SEND_EMAIL, limit=10, lease=timedelta(seconds=30))
+    assert [task.payload["kind"] for task in tasks] == [Kind.REFUND]
