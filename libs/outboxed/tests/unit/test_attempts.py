@@ -25,7 +25,7 @@ def test_attempts_are_found_by_the_group_of_their_task_or_else_its_key() -> None
 def test_the_oldest_attempts_give_way() -> None:
     attempts = Attempts(kept=2)
 
-    for key in ("7", "8", "7"):
-        attempts.add(task(key), 0.1, "done")
+    for number, key in enumerate(("7", "8", "7")):
+        attempts.add(task(key), float(number), "done")
 
-    assert [len(attempts.of(key)) for key in ("7", "8", "9")] == [1, 1, 0]
+    assert [[attempt.seconds for attempt in attempts.of(key)] for key in ("7", "8", "9")] == [[2.0], [1.0], []]

@@ -206,5 +206,9 @@ def test_back_off_is_at_least_what_the_other_side_asked_for_within_a_minute(
     assert least <= retry_delay(1, retry_after=retry_after).total_seconds() <= most
 
 
+def test_back_off_is_no_shorter_for_what_the_other_side_asked_for() -> None:
+    assert retry_delay(20, retry_after=1.0).total_seconds() >= 30
+
+
 def test_text_is_stored_without_what_postgresql_refuses() -> None:
     assert storable("a\0b\ud800c") == "ab?c"

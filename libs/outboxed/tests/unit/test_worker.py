@@ -324,6 +324,28 @@ async def test_what_was_called_is_recorded_again_and_not_called_again_after_an_e
     assert not database.state.tasks
 
 
+async def test_what_is_recorded_again_waits_for_no_other_outcome(
+    database: Database, make: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.tasks._worker.RECORD_AGAIN", 0.001)
+    by_itself: list[bool] = []
+
+    class Recording:
+        async def record(self, _: Task, __: object, *, alone: bool) -> None:
+            by_itself.append(alone)
+            if len(by_itself) < 3:
+                raise TransientError("gone")
+
+    await schedule(database, "1")
+    worker = make()
+    recording: Any = Recording()
+    worker._recordings["call"] = recording  # noqa: SLF001 - what is shared, test_recording sees
+
+    await worker.run_due()
+
+    assert by_itself == [False, True, True]
+
+
 async def test_the_state_of_tasks_that_are_claimed_together_is_read_together(
     database: Database, make: MakeWorker, records: Records
 ) -> None:
