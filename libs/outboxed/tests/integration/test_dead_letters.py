@@ -366,6 +366,20 @@ async def test_a_task_that_is_postponed_again_and_again_grows_older_and_stays_du
     assert ages == [1, 3, 5]
 
 
+async def test_a_task_that_has_its_time_yet_is_not_counted_as_due(transactions: Transactions) -> None:
+    metrics = Metrics(transactions.clock)
+    async with transactions() as uow:
+        uow.tasks.schedule(NewTask("send", "1", delay=timedelta(hours=1)))
+
+    early = await _figures(metrics, transactions)
+    transactions.clock.advance(timedelta(hours=1, seconds=30))
+    late = await _figures(metrics, transactions)
+
+    names = ('tasks_due{kind="send"}', 'tasks_oldest_due_seconds{kind="send"}')
+    assert [early[name] for name in names] == [0, 0]
+    assert (late[names[0]], 30 <= late[names[1]] < 3600) == (1, True)
+
+
 async def test_an_outbox_and_an_inbox_that_grow_are_seen_to_grow_and_to_drain(
     transactions: Transactions, consumer: BatchConsumer[Any]
 ) -> None:

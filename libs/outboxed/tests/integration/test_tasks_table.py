@@ -82,6 +82,17 @@ async def test_a_task_that_is_given_up_keeps_its_group_and_its_trace(
     assert (letter.header("traceparent") or "").split("-")[1] == trace.split("-")[1]
 
 
+@pytest.mark.parametrize(("delay", "is_told"), [(0, True), (4, True), (6, False)], ids=["now", "soon", "later"])
+async def test_workers_are_told_of_what_is_due_before_they_look_by_themselves(
+    transactions: Transactions, delay: float, is_told: bool
+) -> None:
+    told = transactions.tasks_scheduled.subscribe()
+
+    await schedule(transactions, NewTask("call", "1", delay=timedelta(seconds=delay)))
+
+    assert await told.wait(0) is is_told
+
+
 async def test_claims_find_the_due_ones_by_the_index(transactions: Transactions) -> None:
     await schedule(transactions, *(NewTask("call", str(number), delay=timedelta(hours=1)) for number in range(500)))
     claims = TaskStatements(tables.tasks, tables.dead_letters).claim.sql.compile(dialect=transactions.engine.dialect)

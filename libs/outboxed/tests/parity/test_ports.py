@@ -326,7 +326,8 @@ async def test_a_task_is_due_after_its_delay_and_not_before(backend: Backend) ->
     backend.clock.advance(timedelta(minutes=14, seconds=50))
     assert not await claim(backend)
     backend.clock.advance(timedelta(seconds=11))
-    assert await claimed_keys(backend) == ["1"]
+    [task] = await claim(backend)
+    assert (task.key, task.due_for < timedelta(minutes=15).total_seconds()) == ("1", True), "not since it was made"
 
 
 async def test_only_tasks_of_the_kind_are_claimed_oldest_first_up_to_the_limit(backend: Backend) -> None:

@@ -18,7 +18,7 @@ from outboxed import _last_minute as last_minute
 from outboxed._last_minute import MAX_REFUSALS
 from outboxed.joining import JoinedDeadLetterQueue
 from outboxed.joining import _keeping as keeping
-from outboxed.storage import DeadLetter, DeadLetterError, Edit
+from outboxed.storage import DeadLetter, DeadLetterError, Edit, dump_headers
 from outboxed.testing.records import consumer_record
 from outboxed.testing.topics import Topics
 from outboxed.web import dead_letters_router
@@ -523,6 +523,23 @@ async def test_a_task_that_was_given_up_is_scheduled_again(
     await project.tasks.run_due(engine)
 
     assert (done, await kept(queue)) == (["a"], [])
+
+
+async def test_a_task_that_is_scheduled_again_goes_on_in_its_trace(
+    project: Project, engine: AsyncEngine, queue: JoinedDeadLetterQueue
+) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    headers = dump_headers([("traceparent", trace.encode())])
+    values = {"source": "task", "topic": "call", "key": b"a", "value": b"{}", "headers": headers, "reason": "why"}
+    async with engine.begin() as connection:
+        await connection.execute(sa.insert(project.letters.table).values(values))
+    [letter] = await queue.list()
+
+    await queue.replay(letter.id)
+
+    async with engine.connect() as connection:
+        kept = (await connection.execute(sa.select(project.tasks.table.c.traceparent))).scalar_one()
+    assert kept == trace
 
 
 async def test_a_row_that_kafka_refused_goes_back_to_its_place(
