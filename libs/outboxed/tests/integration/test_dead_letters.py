@@ -158,6 +158,20 @@ async def test_a_letter_is_edited_again_and_again_part_by_part(
     assert edited.original == Content(ODD.key, ODD.value, ODD.headers)
 
 
+async def test_an_edited_letter_is_found_by_what_it_is_now(
+    consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts], account_id: UUID
+) -> None:
+    await consumer.handle([raw(moved(account_id, "13.00"))])
+    [letter] = await letters.list(key=str(account_id), type_="money.moved.v1", source="event")
+
+    await letters.edit(letter.id, Edit(key=b"another", headers={"ce_type": b"money.moved.v2"}))
+
+    assert [each.id for each in await letters.list(key="another", type_="money.moved.v2")] == [letter.id]
+    assert not await letters.list(key=str(account_id))
+    assert not await letters.list(type_="money.moved.v1")
+    assert not await letters.list(source="task")
+
+
 async def test_an_edit_takes_nothing_away_that_is_not_there(
     consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
 ) -> None:
