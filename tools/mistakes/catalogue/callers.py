@@ -416,4 +416,16 @@ MISTAKES = (
         ORDERS,
         (swap(API, "{_index(body, sku)}", "{error.skus.index(sku)}"),),
     ),
+    Mistake(
+        "whoever has no account any more is told that something is missing",
+        "The app shows an error, and no login.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/api.py",
+                'raise unauthenticated("the token\'s user does not exist") from None',
+                'raise not_found("user") from None',
+            ),
+        ),
+    ),
 )

@@ -532,4 +532,58 @@ MISTAKES = (
         OUTBOXED,
         (Edit(LETTERS, r"(sa\.or_\(\*named_in\)\)\.order_by\(self\.columns\.id\))\.limit\(limit\)", r"\1"),),
     ),
+    Mistake(
+        "the database's time is carried on by a clock that people set",
+        "Somebody sets the clock, and for a second orders are older than they are.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/storage/_clock.py",
+                "clock: Callable[[], float] = elapsed",
+                "clock: Callable[[], float] = time.time",
+            ),
+        ),
+    ),
+    Mistake(
+        "a task that is replayed forgets its trace",
+        "Whoever looks for an order's story doesn't see how it ended.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/consuming/_dead_letters.py", 'letter.header("traceparent"),', "None,"),),
+    ),
+    Mistake(
+        "a task that a project replays forgets its trace",
+        "Whoever looks for an order's story doesn't see how it ended.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/joining/_dead_letters.py", 'letter.header("traceparent"))]', "None)]"),),
+    ),
+    Mistake(
+        "an edited letter is found by the key that it had",
+        "An operator who looks for the order sees nothing to replay.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/storage/_letters.py",
+                "raw = sa.case((self.columns.edited_at.is_(None), self.columns.key), else_=self.columns.edited_key)",
+                "raw = self.columns.key",
+            ),
+        ),
+    ),
+    Mistake(
+        "an edited letter is found by the type that it had",
+        "An operator who looks for the type sees nothing to replay.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/storage/_letters.py",
+                "self.columns.headers), else_=self.columns.edited_headers)",
+                "self.columns.headers), else_=self.columns.headers)",
+            ),
+        ),
+    ),
+    Mistake(
+        "an edited row of the outbox goes back with its old value",
+        "Kafka refuses it again, and the later events of its key wait on.",
+        OUTBOXED,
+        (swap(LETTERS, '**row, "value": letter.value,', '**row, "value": letter.original.value,'),),
+    ),
 )

@@ -285,4 +285,52 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "an order is read in the shop's own currency, whatever it was placed in",
+        "The customer of the second country is shown another amount.",
+        ORDERS,
+        (swap("services/orders/src/orders/storage.py", '        currency=row["currency"],\n    )', "    )"),),
+    ),
+    Mistake(
+        "the events of an order have the shop's own currency",
+        "The customer of the second country is charged another amount.",
+        ORDERS,
+        (swap("services/orders/src/orders/events.py", "currency=order.currency)", 'currency="EUR")'),),
+    ),
+    Mistake(
+        "the catalogue shows all prices in one currency",
+        "What is shown isn't what is charged.",
+        ORDERS,
+        (swap("services/orders/src/orders/schemas.py", "currency=product.currency)", 'currency="EUR")'),),
+    ),
+    Mistake(
+        "a payment is kept in the shop's own currency",
+        "The customer of the second country is charged another amount.",
+        PAYMENTS,
+        (
+            swap(
+                "services/payments/src/payments/storage.py",
+                '"currency": charge.currency if charge else None',
+                '"currency": "EUR" if charge else None',
+            ),
+        ),
+    ),
+    Mistake(
+        "an operator sees each payment in the shop's own currency",
+        "Support tells a customer another amount than was charged.",
+        PAYMENTS,
+        (
+            swap(
+                "services/payments/src/payments/schemas.py",
+                "currency=payment.charge.currency if payment.charge else None",
+                'currency="EUR" if payment.charge else None',
+            ),
+        ),
+    ),
+    Mistake(
+        "the events of a payment have the shop's own currency",
+        "The books have another amount than the gateway.",
+        PAYMENTS,
+        (swap("services/payments/src/payments/events.py", "currency=payment.charge.currency", 'currency="EUR"'),),
+    ),
 )

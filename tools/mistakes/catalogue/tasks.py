@@ -276,4 +276,70 @@ MISTAKES = (
         NOTIFICATIONS,
         (swap(f"{SOURCES}/smtp.py", "KEEP_SECONDS = 10.0", "KEEP_SECONDS = 600.0"),),
     ),
+    Mistake(
+        "an attempt's age begins with its task's last postponement",
+        "The histogram of ages shows seconds while a charge has failed for an hour.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/tasks/_queue.py", 'row["first_due_at"]).total', 'row["due_at"]).total'),),
+    ),
+    Mistake(
+        "a short Retry-After takes the place of the back-off",
+        "A gateway that says 1 second to everybody gets every call once a second, for as long as it is down.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/tasks/_queue.py",
+                "max(seconds, min(retry_after or 0.0, MAX_BACKOFF))",
+                "min(retry_after or seconds, MAX_BACKOFF)",
+            ),
+        ),
+    ),
+    Mistake(
+        "an outcome that can't be recorded shares the next transaction, too",
+        "One order that somebody has locked keeps all others from being recorded.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/tasks/_worker.py", "alone=attempt > 0", "alone=False"),),
+    ),
+    Mistake(
+        "the newest attempt of a task is the one that is forgotten",
+        "The console shows how it failed first, and never that it is done.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/tasks/_attempts.py", "del self._of[name][0]", "del self._of[name][-1]"),),
+    ),
+    Mistake(
+        "a task has been due since it was made",
+        "The alarm rings for each order that waits for its payment deadline.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/storage/_scheduling.py",
+                "ordered = sa.select(*columns, due_at, due_at)",
+                "ordered = sa.select(*columns, due_at, sa.func.clock_timestamp())",
+            ),
+        ),
+    ),
+    Mistake(
+        "nobody is told of a task that is due in a moment",
+        "It waits until some worker looks, for up to five seconds.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/storage/_unit_of_work.py",
+                "task.delay < NEXT_LOOK for",
+                "task.delay <= timedelta(0) for",
+            ),
+        ),
+    ),
+    Mistake(
+        "a later event sends the e-mails of before again",
+        "A refused address gets the refused e-mail once more with each event, and operators another dead letter.",
+        NOTIFICATIONS,
+        (
+            swap(
+                "services/notifications/src/notifications/handlers.py",
+                "        if kind not in before.sendable:\n",
+                "        if kind:\n",
+            ),
+        ),
+    ),
 )

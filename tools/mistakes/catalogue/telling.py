@@ -288,4 +288,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a kind of tasks of another release keeps its figure while the database is away",
+        "The page shows an hour-old figure as fresh.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/process/_metrics.py",
+                "        self._clear_tasks()  # also of kinds that another release has\n",
+                "",
+            ),
+        ),
+    ),
 )

@@ -15,7 +15,7 @@ from outboxed.errors import TaskConflictError
 from outboxed.messages import ConsumedEvent, EventIdentity, Record
 from outboxed.ports import NewTask
 from outboxed.process import Figure, Metrics
-from outboxed.storage import Content, DeadLetterError, Edit, Pruner, tables
+from outboxed.storage import Content, DeadLetterError, Edit, Pruner, dump_headers, tables
 from outboxed.tasks import SqlTaskQueue
 from outboxed.telemetry import SpanKind, continued_trace
 from outboxed.testing.adapters import SqlBackend
@@ -170,6 +170,24 @@ async def test_an_edited_letter_is_found_by_what_it_is_now(
     assert not await letters.list(key=str(account_id))
     assert not await letters.list(type_="money.moved.v1")
     assert not await letters.list(source="task")
+
+
+async def test_an_edited_row_of_the_outbox_goes_back_as_edited(
+    transactions: Transactions, letters: DeadLetterQueue[SqlAccounts]
+) -> None:
+    kept = {"topic": "accounts", "offset": 3, "key": b"k", "value": b"too large", "headers": dump_headers([])}
+    async with transactions.engine.begin() as connection:
+        row = sa.insert(tables.dead_letters).values(source="outbox", reason="too large", **kept)
+        await connection.execute(row)
+    [letter] = await letters.list()
+
+    await letters.edit(letter.id, Edit(key=b"k2", value=b"smaller", headers={"ce_type": b"account.credited.v1"}))
+    await letters.replay(letter.id)
+
+    async with transactions.engine.connect() as connection:
+        [back] = (await connection.execute(sa.select(tables.outbox))).all()
+    assert (back.id, back.topic, back.key, back.value) == (3, "accounts", "k2", b"smaller")
+    assert back.headers == {"ce_type": "account.credited.v1"}
 
 
 async def test_an_edit_takes_nothing_away_that_is_not_there(
