@@ -1,5 +1,6 @@
 """What operators ask a service over HTTP: what it knows of a key, and its dead letters."""
 
+import base64
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -194,6 +195,26 @@ async def test_a_letter_is_edited_and_replayed_once(
         409,
         f"dead letter {listed['id']} was already replayed",
     )
+
+
+async def test_an_edit_changes_each_part_that_it_names_and_bytes_come_in_base64(
+    client: httpx.AsyncClient, operator: Headers, consumer: BatchConsumer[Any], account_id: UUID
+) -> None:
+    await consumer.handle([replace(moved(account_id), value=b"{", headers=(("old", b"1"), ("kept", b"2")))])
+    [listed] = (await client.get("/dead-letters", headers=operator)).json()["items"]
+    raw = {"base64": base64.b64encode(b"\xff").decode()}
+    change = {"key": {"text": "k2"}, "value": raw, "headers": {"new": raw}, "removed_headers": ["old"]}
+
+    await client.patch(f"/dead-letters/{listed['id']}", json=change, headers=operator)
+
+    shown = (await client.get(f"/dead-letters/{listed['id']}", headers=operator)).json()
+    whole = {"text": None, **raw}
+    assert shown["content"] == {
+        "key": {"text": "k2", "base64": None},
+        "value": whole,
+        "headers": [{"name": "kept", "value": {"text": "2", "base64": None}}, {"name": "new", "value": whole}],
+    }
+    assert shown["original"] == listed["original"]
 
 
 PARAMETERS = {("/keys/{key}", "event_id"), ("/dead-letters", "status"), ("/dead-letters", "limit")}
