@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.mutation.mutmut import name_of
+from tools.mutation.spare import Spare, spare
 from tools.mutation.survivors import reason_for
 from tools.mutation.workspace import MUTATED, Mutant, MutmutError, workspace
 from tools.scratch import ROOT
@@ -27,6 +28,8 @@ console = Console(highlight=False, soft_wrap=True)
 
 def main(
     against: Annotated[str, typer.Option(help="Only functions that were changed since this revision.")] = "",
+    *,
+    spare_tests: Annotated[bool, typer.Option(help="Also list tests that see what others see.")] = False,
 ) -> None:
     """Exit with 1 if a survivor has no reason or too few mutants are killed, with 2 if nothing could be judged."""
     begun = time.monotonic()
@@ -36,12 +39,15 @@ def main(
         if against and not only:
             print(f"mutation: none of the code that is mutated was changed since {against}")
             return
-        with workspace(modules) as copy:
+        with workspace(modules, killers_too=spare_tests) as copy:
             mutants = copy.judge([name for _, name in only])
+            killers = copy.killers()
     except (MutmutError, subprocess.CalledProcessError) as error:
         print(f"mutation: {getattr(error, 'stderr', None) or error}", file=sys.stderr)
         sys.exit(2)
     unexplained = _show(mutants)
+    if spare_tests:
+        _show_spare(killers)
     killed = sum(mutant.killed for mutant in mutants)
     score = 100 * killed / len(mutants) if mutants else 100.0
     print(f"judged in {time.monotonic() - begun:.0f} s")
@@ -68,6 +74,18 @@ def _show(mutants: Sequence[Mutant]) -> int:
             console.print(f"  {reason}")
     console.print(table)
     return unexplained
+
+
+def _show_spare(killers: Mapping[str, frozenset[str]]) -> None:
+    found = spare(killers)
+    for one in found:
+        console.print(f"spare: {one.test}\n  {one.kills} seen, all of them {_by(one)}", markup=False)
+    tests = len({test for seen in killers.values() for test in seen})
+    print(f"spare: {len(found):,} of {tests:,} tests that see a mutant could go, and each mutant would still be seen")
+
+
+def _by(one: Spare) -> str:
+    return f"by {one.by}" if one.by else "by several others"
 
 
 def _changed(revision: str) -> Iterator[tuple[str, str]]:

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from shop_harness.services import SERVICES
 
+from tools.mutation import killers
 from tools.mutation.mutmut import NO_MUTANT, judged
 from tools.scratch import copied_tree
 
@@ -71,13 +72,20 @@ class Workspace:
         Raises MutmutError.
         """
         command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(os.cpu_count() or 1), *only]
-        done = subprocess.run(command, cwd=self.folder, check=False, capture_output=True, text=True)  # noqa: S603
+        env = os.environ | {killers.WRITTEN_TO: str(self.folder / "killers")}
+        done = subprocess.run(command, cwd=self.folder, env=env, check=False, capture_output=True, text=True)  # noqa: S603
         if only and NO_MUTANT in done.stderr:
             return []  # of decorated functions, and of those that only return a name, it makes none
         if done.returncode:
             said = (done.stdout + done.stderr).rpartition("\r")[2]
             raise MutmutError(said[-2000:])
         return [self._with_lines(mutant) for mutant in self._mutants()]
+
+    def killers(self) -> Mapping[str, frozenset[str]]:
+        """By mutant, the tests that saw it. A mutant that was ended for its time isn't there."""
+        return {
+            mutant: tests for mutant, tests in killers.read(self.folder / "killers").items() if "__mutmut_" in mutant
+        }
 
     def _mutants(self) -> Iterator[Mutant]:
         for module in MUTATED:
@@ -95,24 +103,24 @@ class Workspace:
 
 
 @contextmanager
-def workspace(modules: Sequence[str]) -> Iterator[Workspace]:
-    """Copy the tree, and let mutmut change these modules."""
+def workspace(modules: Sequence[str], *, killers_too: bool = False) -> Iterator[Workspace]:
+    """Copy the tree, and let mutmut change these modules. With `killers_too` no run ends with the first failure."""
     with copied_tree("mutation-") as folder:
         (folder / "src").mkdir()
         for package in sorted(path for pattern in SOURCES for path in folder.glob(pattern)):
             package.rename(folder / "src" / package.name)
         with (folder / "pyproject.toml").open("a") as settings:
-            settings.write(_settings(modules))
+            settings.write(_settings(modules, killers.OPTIONS if killers_too else ()))
         yield Workspace(folder)
 
 
-def _settings(modules: Sequence[str]) -> str:
+def _settings(modules: Sequence[str], options: Sequence[str]) -> str:
     settings = {
         "source_paths": ["src"],
         "only_mutate": [f"src/{module}" for module in modules],
         "do_not_mutate_patterns": NOT_MUTATED,
         "also_copy": COPIED,
-        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-m", "unit"],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-m", "unit", *options],
         "pytest_add_cli_args_test_selection": UNIT_TESTS,
     }
     return "\n[tool.mutmut]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())

@@ -1,0 +1,47 @@
+"""Which tests see no mutant that another one doesn't: `make mutation ARGS=--spare-tests`."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from tools.mutation import killers
+from tools.mutation.spare import Spare, spare
+
+
+def test_a_test_that_sees_no_more_than_another_could_go() -> None:
+    found = spare({"one": {"small", "large"}, "two": {"large"}})
+
+    assert found == [Spare("small", 1, by="large")]
+
+
+def test_of_two_that_see_the_same_one_stays() -> None:
+    assert spare({"one": {"first", "second"}}) == [Spare("second", 1, by="first")]
+
+
+def test_what_several_see_together_is_said_so() -> None:
+    found = spare({"one": {"a", "both"}, "two": {"b", "both"}, "three": {"a"}, "four": {"b"}})
+
+    assert found == [Spare("both", 2, by="")]
+
+
+def test_a_test_that_alone_sees_something_stays() -> None:
+    assert spare({"one": {"a"}, "two": {"a", "b"}, "three": {"b"}}) == []
+
+
+def test_without_any_mutant_there_is_nothing_to_say() -> None:
+    assert spare({}) == []
+
+
+def test_every_failure_is_written_down_with_its_mutant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(killers.WRITTEN_TO, str(tmp_path / "killers"))
+    for mutant, test, failed in (("m1", "a", True), ("m1", "b", True), ("m1", "c", False), ("m2", "a", True)):
+        monkeypatch.setenv(killers.MUTANT, mutant)
+        killers.pytest_runtest_logreport(cast("pytest.TestReport", SimpleNamespace(failed=failed, nodeid=test)))
+
+    assert killers.read(tmp_path / "killers") == {"m1": {"a", "b"}, "m2": {"a"}}
+
+
+def test_before_any_failure_nothing_is_there(tmp_path: Path) -> None:
+    assert killers.read(tmp_path / "killers") == {}
