@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tools.mistakes import __main__ as command
-from tools.mistakes.levels import caught
-from tools.mistakes.mistake import OUTBOXED, Mistake, swap
+from tools.mistakes import levels
+from tools.mistakes.levels import Stop, caught, unsound
+from tools.mistakes.mistake import OUTBOXED, Mistake, Project, swap
 from tools.scratch import ROOT, Scratch, ScratchError
 
 TEST = "libs/outboxed/tests/unit/test_worker.py::test_nothing"
@@ -64,3 +65,41 @@ def test_what_can_not_be_judged_is_said_at_the_end_and_the_others_are_judged(
     assert "NOT JUDGED: impossible" in told.out
     assert "mistakes: 1/2 caught, by level: unit 1" in told.out
     assert told.err == "mistakes: 1 could not be judged\n"
+
+
+def test_what_fails_without_a_mistake_ends_it_before_any_is_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The levels of a project are asked once, however many mistakes there are, and each check alone."""
+    check = levels.tests("tests/unit/test_canvas.py")
+    asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def unsound(project: Project, check: tuple[str, ...], _: Scratch) -> Stop | None:
+        asked.append((project.folder, check))
+        return Stop("unit", 1.0, (f"FAILED {TEST}",)) if check else None
+
+    two = [Mistake("one", "", OUTBOXED, ()), Mistake("other", "", OUTBOXED, (), check=check)]
+    monkeypatch.setattr(command, "BY_PART", {"both": two})
+    monkeypatch.setattr(command, "scratches", lambda _: nullcontext([Scratch(tmp_path)]))
+    monkeypatch.setattr(command, "unsound", unsound)
+
+    with pytest.raises(SystemExit) as ended:
+        command.main(only="", part="", at_once=1, sound=True)
+
+    told = capsys.readouterr()
+    assert (ended.value.code, told.out) == (2, "")
+    assert told.err.startswith(f"mistakes: without any mistake, {' '.join(check)}: unit, 1.0 s\n")
+    assert asked == [(OUTBOXED.folder, ()), (OUTBOXED.folder, check)]
+
+
+def test_a_check_is_asked_without_the_levels_before_it() -> None:
+    ran: list[Sequence[str]] = []
+
+    def run(words: Sequence[str], **_: str) -> subprocess.CompletedProcess[str]:
+        ran.append(words)
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    copy: Any = SimpleNamespace(folder=ROOT, run=run)
+
+    assert unsound(OUTBOXED, (check := levels.tests("tests/unit/test_canvas.py")), copy) is None
+    assert ran == [check]

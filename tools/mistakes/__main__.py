@@ -9,8 +9,8 @@ import typer
 from shop_harness.percentiles import percentile
 
 from tools.mistakes.catalogue import BY_PART
-from tools.mistakes.levels import LEVELS, Stop, caught
-from tools.mistakes.mistake import Mistake
+from tools.mistakes.levels import LEVELS, Stop, caught, unsound
+from tools.mistakes.mistake import Mistake, Project
 from tools.scratch import Scratch, ScratchError, in_copies, scratches
 
 ENOUGH = 0.95
@@ -55,21 +55,21 @@ def _end(problem: str) -> None:
 
 
 def _refuse_if_caught_anyway(mistakes: Sequence[Mistake], copies: Sequence[Scratch]) -> None:
-    """Without a mistake every level must pass, or nothing would be proved. Raises ScratchError."""
-    sound = {(one.project, one.check): Mistake("no mistake", "", one.project, (), check=one.check) for one in mistakes}
-    for mistake, stop in _made(list(sound.values()), copies, quiet=True):
+    """Without a mistake every level and every check must pass, or nothing would be proved. Raises ScratchError."""
+    levels: dict[tuple[Project, tuple[str, ...]], None] = {(one.project, ()): None for one in mistakes}
+    checks = {(one.project, one.check): None for one in mistakes if one.check}
+    for (project, check), stop in in_copies([*levels, *checks], copies, lambda one, copy: unsound(*one, copy)):
         if stop:
-            raise ScratchError(f"without any mistake, {mistake.project.folder}: {_told_of(mistake, stop)}")
+            raise ScratchError(f"without any mistake, {' '.join(check) or project.folder}: {_told(stop)}")
     print("without a mistake: every level passes\n", flush=True)
 
 
 def _made(
-    mistakes: Sequence[Mistake], copies: Sequence[Scratch], *, quiet: bool = False
+    mistakes: Sequence[Mistake], copies: Sequence[Scratch]
 ) -> Iterator[tuple[Mistake, Stop | ScratchError | None]]:
     """Make each mistake; yields them as they end, with what caught it, or why that can't be said."""
     for number, (mistake, stop) in enumerate(in_copies(mistakes, copies, _stop_of), start=1):
-        if not quiet:
-            print(f"{number}. {mistake.project.folder}: {mistake.title}\n   {_told_of(mistake, stop)}\n", flush=True)
+        print(f"{number}. {mistake.project.folder}: {mistake.title}\n   {_told_of(mistake, stop)}\n", flush=True)
         yield mistake, stop
 
 

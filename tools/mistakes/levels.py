@@ -64,6 +64,14 @@ def caught(mistake: Mistake, scratch: Scratch) -> Stop | None:
     return None
 
 
+def unsound(project: Project, check: Sequence[str], scratch: Scratch) -> Stop | None:
+    """What fails without a mistake: of the project's levels, or of a check alone. Raises as `caught` does."""
+    started = time.monotonic()
+    for level, message in _failed_check(check, scratch) if check else _failures(project, (), scratch):
+        return Stop(level, time.monotonic() - started, message)
+    return None
+
+
 def _failures(project: Project, check: Sequence[str], scratch: Scratch) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The level and the words of each stage that fails."""
     folder = scratch.folder
