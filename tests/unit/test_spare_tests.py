@@ -20,6 +20,12 @@ def test_of_two_that_see_the_same_one_stays() -> None:
     assert spare({"one": {"first", "second"}}) == [Spare("second", 1, by="first")]
 
 
+def test_a_test_of_the_same_file_is_named_first() -> None:
+    found = spare({"one": {"a.py::x", "b.py::x", "b.py::y"}, "two": {"a.py::x"}, "three": {"b.py::y"}})
+
+    assert found == [Spare("b.py::x", 1, by="b.py::y")]
+
+
 def test_what_several_see_together_is_said_so() -> None:
     found = spare({"one": {"a", "both"}, "two": {"b", "both"}, "three": {"a"}, "four": {"b"}})
 

@@ -27,7 +27,11 @@ def spare(killers: Mapping[str, Collection[str]]) -> Sequence[Spare]:
             left.subtract(kills[test])
             gone.append(test)
     kept = sorted(kills.keys() - set(gone))
-    return [
-        Spare(test, len(kills[test]), next((one for one in kept if kills[test] <= kills[one]), ""))
-        for test in sorted(gone)
-    ]
+    return [Spare(test, len(kills[test]), _stand_in(test, kept, kills)) for test in sorted(gone)]
+
+
+def _stand_in(test: str, kept: Sequence[str], kills: Mapping[str, set[str]]) -> str:
+    """One of the same file if there is one: that may be the same test twice."""
+    others = [one for one in kept if kills[test] <= kills[one]]
+    beside = [one for one in others if one.partition("::")[0] == test.partition("::")[0]]
+    return next(iter([*beside, *others]), "")
