@@ -12,7 +12,7 @@ import pytest
 from tools.mistakes import __main__ as command
 from tools.mistakes import levels
 from tools.mistakes.levels import Stop, caught, unsound
-from tools.mistakes.mistake import OUTBOXED, Mistake, Project, swap
+from tools.mistakes.mistake import OUTBOXED, SHOP, Mistake, Project, swap
 from tools.scratch import ROOT, Scratch, ScratchError
 
 TEST = "libs/outboxed/tests/unit/test_worker.py::test_nothing"
@@ -103,3 +103,19 @@ def test_a_check_is_asked_without_the_levels_before_it() -> None:
 
     assert unsound(OUTBOXED, (check := levels.tests("tests/unit/test_canvas.py")), copy) is None
     assert ran == [check]
+
+
+def test_the_tests_that_name_a_changed_file_come_first() -> None:
+    ran: list[Sequence[str]] = []
+
+    def run(words: Sequence[str], **_: str) -> subprocess.CompletedProcess[str]:
+        ran.append(words)
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    copy: Any = SimpleNamespace(folder=ROOT, run=run)
+
+    assert caught(Mistake("", "", SHOP, (swap("actions/Makefile", "", ""),)), copy) is None
+
+    names_it = ["Makefile" in (ROOT / word).read_text() for word in ran[0] if word.endswith(".py")]
+    assert names_it == sorted(names_it, reverse=True)
+    assert 0 < sum(names_it) < len(names_it)
