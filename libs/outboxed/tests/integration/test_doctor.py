@@ -1,5 +1,6 @@
 """The doctor's look at a database: what is wrong there, and what waits, is found and told with what to do."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,7 +66,8 @@ async def test_events_that_nobody_sends_are_a_failure_after_half_a_minute(look: 
 
     assert fresh["outbox"][0] == "ok"
     verdict, text = old["outbox"]
-    assert (verdict, text.startswith("2 events wait to be sent, the oldest for 300 s")) == ("failed", True)
+    assert verdict == "failed"
+    assert re.match(r"2 events wait to be sent, the oldest for 3\d\d s", text)
     assert "role relay" in text
 
 
@@ -81,7 +83,8 @@ async def test_a_task_that_fails_again_and_again_is_told_with_the_error_of_the_o
         await look(MADE.format("call", "1", 200, "'the newer one'"), MADE.format("call", "2", 300, "'the older one'"))
     )["tasks"]
 
-    assert (verdict, text.split(" | ")[0]) == ("failed", "call: 2 due, the oldest for 300 s (the older one)")
+    assert verdict == "failed"
+    assert re.match(r"call: 2 due, the oldest for 3\d\d s \(the older one\) \|", text)
     assert "see that a process with the role worker runs" in text
 
 
