@@ -21,7 +21,7 @@ LISTED_KEY = UUID("7a4f3a2e-61b3-5d0c-9a41-0b8f6f1f9e06")
 OTHER_LISTED_KEY = UUID("7a4f3a2e-61b3-5d0c-9a41-0b8f6f1f9e07")
 OTHER_CHARGED_ORDER_ID = UUID("b1946ac9-2a0c-4f6e-8d57-41f0c2a7d3e5")
 
-CHARGE: Charge = ChargeFactory.create()
+CHARGE: Charge = ChargeFactory.create(currency="EUR")
 
 
 def listed(key: UUID, order_id: UUID, amount: str, currency: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pytest
 from payments.gateway import HttpPaymentGateway
 from payments.ports import PaymentDeclinedError
 
-from ..factories import ChargeFactory
 from .gateway_expectations import (
     CHARGE,
     CHARGED_KEY,
@@ -40,7 +40,7 @@ async def test_a_charge_has_an_id() -> None:
 
 
 async def test_a_declined_card_is_a_final_no() -> None:
-    declined = ChargeFactory.create(payment_method="pm_card_declined")
+    declined = replace(CHARGE, payment_method="pm_card_declined")
 
     async with gateway_for("a charge of a card that is declined") as gateway:
         with pytest.raises(PaymentDeclinedError, match="card_declined"):
