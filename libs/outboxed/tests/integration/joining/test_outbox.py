@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import hashlib
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -267,6 +268,46 @@ async def test_a_session_that_is_not_asynchronous_publishes_and_the_relay_is_tol
         [record] = await topics.read("accounts", 1)
 
     assert dict(record.headers)["x"] == "ü".encode()
+
+
+async def test_both_forms_write_the_same_row_of_whatever_they_are_given(
+    project: Project, engine: AsyncEngine, sync_engine: sa.Engine
+) -> None:
+    event = OrderPlaced(order_id=uuid4())
+    given: Any = {"type": "order.placed.v2", "topic": "elsewhere", "key": "k", "id": "event-1", "headers": {"x": "1"}}
+
+    async with AsyncSession(engine) as session, session.begin():
+        await project.outbox.publish(session, event, **given)
+    with Session(sync_engine) as sync_session, sync_session.begin():
+        project.outbox.publish_sync(sync_session, event, **given)
+
+    async with engine.connect() as connection:
+        rows = (await connection.execute(sa.select(project.outbox.table))).all()
+    for form in (project.outbox.publish, project.outbox.publish_sync):
+        assert {*inspect.signature(form).parameters} == {"session", "event", *given}, "give it here, too"
+    for row in rows:
+        assert (row.topic, row.key, row.value) == ("elsewhere", "k", event.model_dump_json().encode())
+        told = {name: row.headers[name] for name in ("ce_type", "ce_id", "ce_subject", "x")}
+        assert told == {"ce_type": "order.placed.v2", "ce_id": "event-1", "ce_subject": "k", "x": "1"}
+    assert len(rows) == 2
+
+
+async def test_the_relay_is_told_by_the_end_of_the_transaction_and_not_by_that_of_a_savepoint(
+    project: Project, sessions: async_sessionmaker[AsyncSession]
+) -> None:
+    committed = project.outbox._committed  # noqa: SLF001 - which a relay listens to
+    told = committed.wakeup.subscribe()
+
+    with committed.heard_here():
+        async with sessions() as session, session.begin():
+            async with session.begin_nested():
+                await project.outbox.publish(session, OrderPlaced(order_id=uuid4()))
+            await asyncio.sleep(0)
+            early = await told.wait(0)
+        await asyncio.sleep(0)
+        in_the_end = await told.wait(0)
+
+    assert (early, in_the_end) == (False, True)
 
 
 def test_a_scoped_session_that_is_not_asynchronous_publishes_too(project: Project, sync_engine: sa.Engine) -> None:

@@ -1,7 +1,8 @@
 """Tasks in a project that has its own sessions and tables: done if the transaction commits, recorded once."""
 
+import inspect
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -269,6 +270,47 @@ async def test_sync_sessions_and_functions_do_the_same(
 
     assert await column(engine, project.sent.c.receipt) == ["a", "b"]
     assert threading.get_ident() not in project.threads
+
+
+async def test_both_forms_schedule_the_same_of_whatever_they_are_given(
+    project: Project, engine: AsyncEngine, sync_engine: sa.Engine
+) -> None:
+    project.tasks.call("mail")(project.answered)
+    given: Any = {"payload": {"to": "ada"}, "delay": timedelta(hours=1), "group": 7}
+
+    async with AsyncSession(engine) as session, session.begin():
+        await project.tasks.schedule(session, "mail", key=1, **given)
+    with Session(sync_engine) as sync_session, sync_session.begin():
+        project.tasks.schedule_sync(sync_session, "mail", key=2, **given)
+
+    table = project.tasks.table
+    is_later = table.c.due_at > sa.func.clock_timestamp() + timedelta(minutes=30)
+    async with engine.connect() as connection:
+        rows = (await connection.execute(sa.select(table.c.key, table.c.task_group, table.c.payload, is_later))).all()
+    for form in (project.tasks.schedule, project.tasks.schedule_sync):
+        assert {*inspect.signature(form).parameters} == {"session", "kind", "key", *given}, "give it here, too"
+    assert sorted(map(tuple, rows)) == [(key, "7", {"to": "ada"}, True) for key in ("1", "2")]
+
+
+async def test_a_sync_dependency_hears_of_the_error_that_ends_its_session(
+    project: Project, engine: AsyncEngine, sync_engine: sa.Engine
+) -> None:
+    def committing() -> Iterator[Session]:
+        with Session(sync_engine) as session:
+            yield session
+            session.commit()  # as dependencies do, unless an error comes through
+
+    def note(_: Task, outcome: str, session: Session) -> None:
+        session.execute(sa.insert(project.sent).values(receipt=outcome))
+        raise RefusedError
+
+    project.tasks.call("mail", record=note)(project.answered)
+    await scheduled(project, engine, "a")
+
+    await project.tasks.run_due(sync_engine, committing)
+
+    assert await column(engine, project.sent.c.receipt) == []
+    assert await column(engine, project.tasks.table.c.key) == ["a"]
 
 
 async def test_a_sync_record_that_fails_writes_nothing(
