@@ -21,6 +21,11 @@ def test_a_line_that_is_no_json_object_is_sent_as_it_is(raw: bytes) -> None:
     assert _line(1, raw) == OrderLine(1, raw, GUEST)
 
 
+@pytest.mark.parametrize("said", ["true", "false", 1, [0], None])
+def test_only_a_clear_yes_makes_a_member(said: object) -> None:
+    assert not _line(1, json.dumps({"member": said}).encode()).is_member
+
+
 @pytest.mark.parametrize("customer", [5, None, "", "  ", "line\nbreak", "Zoë"])
 def test_a_customer_who_cannot_have_an_address_is_the_guest(customer: object) -> None:
     assert _line(1, json.dumps({"customer": customer}).encode()).customer == GUEST

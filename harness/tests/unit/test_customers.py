@@ -43,6 +43,37 @@ async def test_who_has_no_patience_is_told_that_nobody_answers(answer: int | Non
     assert len(asked) == 1
 
 
+@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.RemoteProtocolError, httpx.ReadError])
+async def test_an_answer_that_is_lost_on_its_way_is_asked_for_again(error: type[httpx.TransportError]) -> None:
+    lost = [error("on its way")]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if lost:
+            raise lost.pop()
+        return httpx.Response(201)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://orders") as client:
+        response = await OrdersApi(client, PATIENT).place(order_of("pm_card_ok"), key="key", headers={})
+
+    assert response.status_code == 201
+
+
+async def test_each_call_says_who_asks() -> None:
+    said: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        said.append(request.headers.get("Authorization", ""))
+        return httpx.Response(200)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://orders") as client:
+        orders, headers = OrdersApi(client), {"Authorization": "Bearer ada"}
+        await orders.place(b"{}", key="key", headers=headers)
+        await orders.read("1", headers=headers)
+        await orders.cancel("1", headers=headers)
+
+    assert said == ["Bearer ada"] * 3
+
+
 async def test_a_refusal_is_an_answer() -> None:
     orders, asked = api(422)
 

@@ -52,6 +52,14 @@ async def test_a_timeout_comes_after_the_charge(
     assert held_sleep.asked == [withheld]
 
 
+async def test_a_timeout_of_no_seconds_is_none(gateway: GatewayClient, held_sleep: HeldSleep) -> None:
+    await gateway.put_faults(a_fault(action="timeout_after", seconds=0))
+    held_sleep.release()
+
+    assert (await gateway.charge()).status_code == 201
+    assert held_sleep.asked == []
+
+
 async def test_garbage_is_no_json_though_the_charge_was_made(gateway: GatewayClient) -> None:
     await gateway.put_faults(a_fault(action="garbage"))
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from mail_catcher import Faults, Store, api, create_app
+from mail_catcher.faults import Fault
 from mail_catcher.message import Message, read_message
 from outboxed.testing.services import always
 
@@ -228,3 +229,13 @@ async def test_a_fault_that_could_never_apply_is_refused(
     mail_catcher: httpx.AsyncClient, wrong: dict[str, Any]
 ) -> None:
     assert (await mail_catcher.put("/_faults", json={"faults": [wrong]})).status_code == 422
+
+
+def test_a_fault_of_one_recipient_is_that_ones_whatever_its_case_and_nobody_elses() -> None:
+    faults = Faults()
+    faults.replace([Fault(recipient="Ada@Example.com", action="hang", times=2)])
+
+    others = faults.take("data", ["bob@example.com"])
+    taken = [faults.take("data", ["bob@example.com", "ada@EXAMPLE.com"]) for _ in range(3)]
+
+    assert (others, [fault is not None for fault in taken]) == (None, [True, True, False])
