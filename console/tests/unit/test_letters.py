@@ -94,3 +94,18 @@ async def test_each_call_is_the_operators_and_a_change_may_take_as_long_as_a_han
 )
 def test_a_letters_place_is_where_it_was_read(raw: dict[str, Any], place: str) -> None:
     assert Letter("orders", raw).place == place
+
+
+def test_a_change_has_what_is_another_now_and_nothing_else() -> None:
+    before = Text("k", "old=1\nkept=2\nother=3", "{")
+
+    unchanged = before.change_to(before)
+    changed = before.change_to(Text("k2", "kept=2\nother=base64:/w==", "{}"))
+
+    assert unchanged == {"key": None, "value": None, "headers": {}, "removed_headers": []}
+    assert changed == {
+        "key": {"text": "k2"},
+        "value": {"text": "{}"},
+        "headers": {"other": {"base64": "/w=="}},
+        "removed_headers": ["old"],
+    }

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from shop_demo.customers import Outcome
+from shop_demo.customers import Outcome, Rejected
 from shop_demo.summary import summarize
 from shop_harness.customers import Placed
 from shop_harness.evidence import Evidence
@@ -75,3 +75,18 @@ def test_latencies_are_percentiles_by_nearest_rank() -> None:
     figures = summarize(outcome, evidence(orders=orders)).figures
 
     assert (figures.p50, figures.p99) == (50, 99)
+
+
+def test_an_order_that_was_cancelled_is_counted_as_such() -> None:
+    figures = summarize(OUTCOME, evidence(**CANCELLED)).figures
+
+    assert (figures.settled, figures.confirmed, figures.cancelled) == (1, 0, 1)
+
+
+def test_lines_that_were_refused_are_told_from_those_that_were_sent_again() -> None:
+    refused = Rejected(7, 422, "VALIDATION_ERROR", "no items")
+
+    summary = summarize(replace(OUTCOME, rejected=[refused], replayed=3), evidence())
+
+    assert summary.figures.rejected == 1
+    assert (len(summary.as_json()["rejected"]), summary.as_json()["replayed"]) == (1, 3)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -13,12 +14,13 @@ from outboxed.errors import TransientError
 from outboxed.ports import NewTask
 from outboxed.process import Metrics
 from outboxed.storage import Clock
+from outboxed.storage._unit_of_work import PendingEvents
 from outboxed.tasks import Task, TaskKind, Worker
 from outboxed.testing.memory import InMemoryDatabase, InMemoryTaskQueue
 from outboxed.testing.tokens import KeyPair
 from outboxed.web import TokenVerifier, create_http_app
 
-from ..sample import MoneyMoved, credit, in_memory_accounts, moved, raw
+from ..sample import NOW, AccountCredited, MoneyMoved, credit, in_memory_accounts, moved, raw
 
 Count = Callable[..., float | None]
 
@@ -154,6 +156,27 @@ async def test_each_attempt_at_a_task_is_counted_by_its_outcome(
     assert count("task_duration_seconds_count", kind="call") == 3
     assert count("task_age_seconds_bucket", kind="call", le="60.0") == 2
     assert count("task_age_seconds_bucket", kind="call", le="300.0") == 3
+
+
+# --- the relay, and commits ---
+
+
+def test_a_pass_that_failed_is_none_that_sent(metrics: Metrics, count: Count) -> None:
+    metrics.pass_ended(0.1, failed=False)
+    metrics.pass_ended(3.0, failed=True)
+
+    assert count("relay_passes_failed_total") == 1
+    assert (count("relay_pass_duration_seconds_count"), count("relay_pass_duration_seconds_sum")) == (1, 0.1)
+
+
+def test_an_event_that_is_committed_is_counted_by_its_type(metrics: Metrics, count: Count) -> None:
+    uow: Any = SimpleNamespace(events=PendingEvents("/bank", NOW))
+    for _ in range(2):
+        uow.events.append(AccountCredited(account_id=uuid4()), sequence=2)
+
+    metrics.committed(uow)
+
+    assert count("events_published_total", type=AccountCredited.type) == 2
 
 
 # --- HTTP ---
