@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from outboxed.messages import Record
 from shop_console.index import RECORDS_OF_A_KEY, Index
 from shop_console.seen import Seen
@@ -49,6 +50,13 @@ def test_an_order_is_found_by_id_address_and_trace() -> None:
     for text in (KEY, KEY[:8].upper(), "ada@EXAMPLE", TRACE, f" {TRACE} "):
         assert [order.key for order in index.search(text, most=10)] == [KEY], text
     assert list(index.search(TRACE[:8], most=10)) == []
+
+
+@pytest.mark.parametrize("text", ["INV-7", "inv-7", "Inv"])
+def test_a_key_of_any_case_is_found(text: str) -> None:
+    index = index_of(seen(key="Inv-7"), seen(key=OTHER))
+
+    assert [order.key for order in index.search(text, most=10)] == ["Inv-7"]
 
 
 def test_the_state_is_that_of_the_newest_version_whatever_came_last() -> None:

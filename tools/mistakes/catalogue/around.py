@@ -221,4 +221,130 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "what the gateway decided by half stays in its ledger",
+        "A charge is there that nobody was told of.",
+        SANDBOX,
+        (
+            swap(
+                "sandbox/src/payment_gateway/ledger.py",
+                'self._connection.execute("ROLLBACK")',
+                'self._connection.execute("COMMIT")',
+            ),
+        ),
+    ),
+    Mistake(
+        "a fault of one mailbox is that of an address written in the same way alone",
+        "A test of a refused address sends its e-mail, and passes.",
+        SANDBOX,
+        (
+            swap(
+                "sandbox/src/mail_catcher/faults.py",
+                '(fault.recipient or "").lower() in present',
+                '(fault.recipient or "") in present',
+            ),
+        ),
+    ),
+    Mistake(
+        "a partner that says it failed has done the job",
+        "A service that gives up is tested against a partner that did not.",
+        SANDBOX,
+        (
+            Edit(
+                "sandbox/src/partner/api.py",
+                r"(    if fault is not None and fault\.action [^\n]*\n[^\n]*\n)(    job = needs\.do\(key, body\)\n)",
+                r"\2\1",
+            ),
+        ),
+    ),
+    Mistake(
+        "a time-out of no seconds lasts half a minute",
+        "A test that wants none waits, and calls the service slow.",
+        SANDBOX,
+        (
+            swap(
+                "sandbox/src/payment_gateway/api.py",
+                "_SECONDS_WITHHELD if fault.seconds is None else fault.seconds",
+                "fault.seconds or _SECONDS_WITHHELD",
+            ),
+        ),
+    ),
+    Mistake(
+        "a shop is at rest while a record waits",
+        "A run is judged before it has ended.",
+        HARNESS,
+        (
+            swap(
+                "harness/src/shop_harness/evidence.py",
+                "self.open_work == 0 and not any(self.lag.values()) and",
+                "self.open_work == 0 and",
+            ),
+        ),
+    ),
+    Mistake(
+        "an e-mail that comes is no progress",
+        "A run is judged as stuck while its e-mails arrive.",
+        HARNESS,
+        (swap("harness/src/shop_harness/evidence.py", "(self.mails, self.kept,", "(self.kept,"),),
+    ),
+    Mistake(
+        "a customer whose answer is lost doesn't ask again",
+        "A crash in the middle of an answer looks like an order that was never wanted.",
+        HARNESS,
+        (swap("harness/src/shop_harness/customers.py", "except httpx.TransportError:", "except httpx.ConnectError:"),),
+    ),
+    Mistake(
+        "a customer who cancels doesn't say who it is",
+        "No order is cancelled, and the rules of a cancellation look at nothing.",
+        HARNESS,
+        (
+            swap(
+                "harness/src/shop_harness/customers.py",
+                'f"/orders/{order_id}/cancel", headers=headers',
+                'f"/orders/{order_id}/cancel"',
+            ),
+        ),
+    ),
+    Mistake(
+        "whoever says anything of a membership is a member in the demo",
+        "Guests pay five per cent less, and the sums of the demo are others.",
+        DEMO,
+        (
+            swap(
+                "demo/src/shop_demo/order_lines.py",
+                'content.pop("member", None) is True',
+                'bool(content.pop("member", None))',
+            ),
+        ),
+    ),
+    Mistake(
+        "the demo counts no cancelled order",
+        "Its last line says that all went well for everybody.",
+        DEMO,
+        (swap("demo/src/shop_demo/summary.py", 'statuses["CANCELLED"]', 'statuses["CANCELED"]'),),
+    ),
+    Mistake(
+        "the demo's refused lines are those that were sent again",
+        "A shop that refuses everything looks well.",
+        DEMO,
+        (swap("demo/src/shop_demo/summary.py", "rejected=len(outcome.rejected)", "rejected=outcome.replayed"),),
+    ),
+    Mistake(
+        "a form sends a value that nobody changed",
+        "A value that was null is empty text from then on.",
+        CONSOLE,
+        (
+            swap(
+                "console/src/shop_console/letters.py",
+                "None if other.value == self.value else _raw(other.value)",
+                "_raw(other.value)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a key with a capital letter is never found",
+        "An operator is told that there is no such order.",
+        CONSOLE,
+        (swap("console/src/shop_console/index.py", "key.lower().startswith(sought)", "key.startswith(sought)"),),
+    ),
 )

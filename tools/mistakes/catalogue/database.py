@@ -586,4 +586,52 @@ MISTAKES = (
         OUTBOXED,
         (swap(LETTERS, '**row, "value": letter.value,', '**row, "value": letter.original.value,'),),
     ),
+    Mistake(
+        "the headers that an operator takes away over HTTP stay",
+        "What made the record unreadable is there again at its replay.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/web/_dead_letters.py",
+                "            removed_headers=self.removed_headers,\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a project's synchronous publish forgets the key",
+        "Events of one customer go to several partitions, and pass each other.",
+        OUTBOXED,
+        (
+            Edit(
+                "libs/outboxed/src/outboxed/joining/_outbox.py",
+                r"key=key, headers=headers\)\n(        self\._committed)",
+                r"key=None, headers=headers)\n\1",
+            ),
+        ),
+    ),
+    Mistake(
+        "a project's synchronous publish forgets the event's id",
+        "A copy that the project sends is handled again.",
+        OUTBOXED,
+        (
+            Edit(
+                "libs/outboxed/src/outboxed/joining/_outbox.py",
+                r"id or (uuid4\(\)\)\n        values = [^\n]*\n        self\._committed\.)",
+                r"\1",
+            ),
+        ),
+    ),
+    Mistake(
+        "a savepoint's end tells the relay, and the commit doesn't",
+        "Each event that was published in a savepoint waits until the relay looks by itself.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/joining/_running.py",
+                "if transaction.parent is None and session.info",
+                "if session.info",
+            ),
+        ),
+    ),
 )

@@ -342,4 +342,40 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a project's synchronous schedule forgets the delay",
+        "A deadline passes in the moment in which it is set.",
+        OUTBOXED,
+        (
+            Edit(
+                "libs/outboxed/src/outboxed/joining/_tasks.py",
+                r"payload, delay, group\)\n(        run_steps_sync)",
+                r"payload, NOW, group)\n\1",
+            ),
+        ),
+    ),
+    Mistake(
+        "a project's synchronous schedule forgets the group",
+        "The later call of a customer passes the earlier one.",
+        OUTBOXED,
+        (
+            Edit(
+                "libs/outboxed/src/outboxed/joining/_tasks.py",
+                r"payload, delay, group\)\n(        run_steps_sync)",
+                r"payload, delay, None)\n\1",
+            ),
+        ),
+    ),
+    Mistake(
+        "a synchronous dependency doesn't hear that a record failed",
+        "It commits half of what was written, and the call comes again.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/joining/_tasks.py",
+                "opened.__exit__, type(error), error, error.__traceback__)",
+                "opened.__exit__, None, None, None)",
+            ),
+        ),
+    ),
 )
