@@ -3,7 +3,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from backing_services._cache import cache_folder, published
+from backing_services._cache import cache_folder, fetch_command, published
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +84,17 @@ def test_of_two_that_build_at_once_the_first_wins_and_the_second_uses_its_work(t
 
     assert [path.name for path in target.iterdir()] == ["first"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_program_that_cannot_be_fetched_ends_the_command_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    class RefusedError(Exception): ...
+
+    def fetch() -> Path:
+        raise RefusedError("no archive of this name")
+
+    with pytest.raises(SystemExit) as ended:
+        fetch_command(fetch, RefusedError)
+    fetch_command(lambda: Path("program"), RefusedError)
+
+    assert ended.value.code == "no archive of this name"
+    assert capsys.readouterr().out == "program\n"
