@@ -11,7 +11,7 @@ import pytest
 from orders.domain import Order, User
 from outboxed.storage import Clock
 
-from ..factories import OrderFactory, UserFactory
+from ..factories import CustomerFactory, OrderFactory, UserFactory
 from ..fakes import stored
 from .calls import ORDER, error_of, key
 from .conftest import Database, Headers
@@ -242,6 +242,17 @@ async def test_ones_orders_come_newest_first_in_pages(
         query = {"limit": 2, "cursor": page["next_cursor"]}
 
     assert seen == [placed[4:2:-1], placed[2:0:-1], placed[:1]]
+
+
+async def test_a_page_has_twenty_orders_unless_another_number_is_asked_for(
+    client: httpx.AsyncClient, database: Database, customer: User, bearer: Headers
+) -> None:
+    mine = CustomerFactory.create(id=customer.id)
+    await stored(database, orders=[OrderFactory.create(customer=mine) for _ in range(21)])
+
+    page = (await client.get("/orders", headers=bearer(customer))).json()
+
+    assert (len(page["items"]), page["next_cursor"] is None) == (20, False)
 
 
 def cursor(text: str) -> str:

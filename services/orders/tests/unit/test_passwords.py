@@ -23,6 +23,11 @@ async def test_a_password_is_recognised_by_its_hash(passwords: Argon2Hasher) -> 
     assert not await passwords.verify(hashed, "wrong horse")
 
 
+async def test_a_hash_that_is_damaged_is_an_error_and_no_wrong_password(passwords: Argon2Hasher) -> None:
+    with pytest.raises(argon2.exceptions.VerificationError, match="Decoding failed"):
+        await passwords.verify("$argon2id$v=19$damaged", "correct horse")
+
+
 async def test_the_same_password_has_another_hash_each_time(passwords: Argon2Hasher) -> None:
     assert await passwords.hash("correct horse") != await passwords.hash("correct horse")
 

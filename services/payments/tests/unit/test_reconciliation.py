@@ -96,6 +96,15 @@ async def test_every_charge_of_a_payment_that_ended_without_money_is_found(
     assert await unclaimed_ids(database, gateway) == [charge_id]
 
 
+async def test_a_charge_that_the_gateway_still_has_is_found_though_its_payment_says_it_went_back(
+    database: Database, gateway: HttpPaymentGateway, payment: Payment
+) -> None:
+    charge_id = await _charge(gateway, payment.order_id)
+    await stored(database, payment.capture(charge_id, NOW).refund(charge_id, NOW))
+
+    assert await unclaimed_ids(database, gateway) == [charge_id]
+
+
 async def test_every_payment_is_looked_at_however_many_pages_there_are(
     database: Database, gateway: HttpPaymentGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
