@@ -109,6 +109,15 @@ async def test_a_process_that_is_alone_announces_nothing(transactions: Transacti
     assert words.count("outbox") == words.count("hello") + words.count("bye")  # each tells of what others couldn't hear
 
 
+async def test_a_process_says_again_and_again_that_it_is_here(
+    transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.process._announcements.HERE_SECONDS", 0.01)
+
+    async with spoken(transactions) as words, Process(transactions).listening():
+        await eventually(lambda: words.count("here") >= 3)  # nobody asks for it
+
+
 async def test_the_commits_of_a_moment_are_one_announcement(
     transactions: Transactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

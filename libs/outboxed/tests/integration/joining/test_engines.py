@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from backing_services.waiting import eventually
 from outboxed import DeadLetters, Inbox, Outbox, Tasks
 from outboxed.errors import ConfigurationError
+from outboxed.joining import _running as running
 from outboxed.relay import _floor as floor
 from outboxed.tasks import Task
 from outboxed.testing.topics import Topics
@@ -196,3 +197,13 @@ async def test_rights_on_the_tables_are_enough(
         for use in USES.values():
             await use(project, session)
     assert await project.tasks.run_due(of_another_role) == 1
+
+
+async def test_an_engine_that_was_made_for_a_url_keeps_no_connection_after_its_use(url: str) -> None:
+    async with running.asynchronous(url) as made:
+        async with made.connect():
+            pass
+        pool: Any = made.pool
+        kept = pool.checkedin()
+
+    assert (kept, pool.checkedin()) == (1, 0)

@@ -26,6 +26,7 @@ from outboxed.joining import _running as running
 from outboxed.messages import MAX_KEY_BYTES
 from outboxed.relay import Relay
 from outboxed.settings import KafkaSettings
+from outboxed.telemetry import SpanKind, continued_trace
 from outboxed.testing.topics import Topics
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import (
@@ -290,6 +291,18 @@ async def test_both_forms_write_the_same_row_of_whatever_they_are_given(
         told = {name: row.headers[name] for name in ("ce_type", "ce_id", "ce_subject", "x")}
         assert told == {"ce_type": "order.placed.v2", "ce_id": "event-1", "ce_subject": "k", "x": "1"}
     assert len(rows) == 2
+
+
+async def test_an_event_has_the_trace_in_which_it_was_published(project: Project, engine: AsyncEngine) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+
+    async with AsyncSession(engine) as session, session.begin():
+        with continued_trace("an order", f"00-{trace}-b7ad6b7169203331-01", SpanKind.INTERNAL):
+            await project.outbox.publish(session, OrderPlaced(order_id=uuid4()))
+
+    async with engine.connect() as connection:
+        headers = (await connection.execute(sa.select(project.outbox.table.c.headers))).scalar_one()
+    assert headers["traceparent"].split("-")[1] == trace
 
 
 async def test_the_relay_is_told_by_the_end_of_the_transaction_and_not_by_that_of_a_savepoint(

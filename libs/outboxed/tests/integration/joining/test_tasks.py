@@ -16,6 +16,7 @@ from outboxed.errors import TaskConflictError
 from outboxed.joining import _running as running
 from outboxed.tasks import Task, Worker
 from outboxed.tasks import _queue as queue
+from outboxed.telemetry import SpanKind, continued_trace
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_scoped_session, async_sessionmaker
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
@@ -290,6 +291,17 @@ async def test_both_forms_schedule_the_same_of_whatever_they_are_given(
     for form in (project.tasks.schedule, project.tasks.schedule_sync):
         assert {*inspect.signature(form).parameters} == {"session", "kind", "key", *given}, "give it here, too"
     assert sorted(map(tuple, rows)) == [(key, "7", {"to": "ada"}, True) for key in ("1", "2")]
+
+
+async def test_a_task_goes_on_in_the_trace_in_which_it_was_scheduled(project: Project, engine: AsyncEngine) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    project.tasks.call("mail")(project.answered)
+
+    with continued_trace("an order", f"00-{trace}-b7ad6b7169203331-01", SpanKind.INTERNAL):
+        await scheduled(project, engine, "a")
+
+    [kept] = await column(engine, project.tasks.table.c.traceparent)
+    assert kept.split("-")[1] == trace
 
 
 async def test_a_sync_dependency_hears_of_the_error_that_ends_its_session(
