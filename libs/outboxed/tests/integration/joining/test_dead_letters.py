@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -689,3 +690,12 @@ async def test_the_admin_api_lists_edits_and_discards_and_notes_who(broker: Any,
     assert (edited.json()["content"]["value"]["text"], discarded.json()["status"]) == ("{}", "discarded")
     assert [(line["change"], line["operator"]) for line in logs] == [("edited", "ada"), ("discarded", "ada")]
     assert [each.status_code for each in (again, refused, unknown)] == [409, 403, 404]
+
+
+def test_of_a_batch_each_record_alone_has_its_own_parts() -> None:
+    batch = SimpleNamespace(raw_message=("a", "b"), body=["1", "2"], batch_headers=[{"n": "1"}, {"n": "2"}])
+
+    alone = keeping._alone(batch, 1)  # noqa: SLF001 - what a handler sees of it is FastStream's
+
+    assert vars(alone) == {"raw_message": ("b",), "body": ["2"], "batch_headers": [{"n": "2"}]}
+    assert batch.raw_message == ("a", "b")
