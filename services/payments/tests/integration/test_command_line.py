@@ -72,7 +72,7 @@ async def test_where_every_charge_has_its_payment_there_is_nothing_to_list(comma
 async def test_a_charge_too_many_is_listed_and_stays(command: Commands, payment: Payment, extra: str) -> None:
     listed = [await command("reconcile") for _ in range(2)]
 
-    line = f"order {payment.order_id}: charge {extra} of 50.00 EUR: unclaimed\n1 charges that no payment claims\n"
+    line = f"order {payment.order_id}: charge {extra} of 50.00 CHF: unclaimed\n1 charges that no payment claims\n"
     assert [result.stdout for result in listed] == [line, line]
 
 
@@ -81,7 +81,7 @@ async def test_fix_returns_the_charge_too_many_and_leaves_the_captured_one(
 ) -> None:
     fixed = await command("reconcile", "--fix")
 
-    assert f"charge {extra} of 50.00 EUR: returned" in fixed.stdout
+    assert f"charge {extra} of 50.00 CHF: returned" in fixed.stdout
     assert (await command("reconcile")).stdout == "0 charges that no payment claims\n"
     left = await gateway.charges(reference=payment.order_id)
     assert [charge.id for charge in left if charge.succeeded] == [charges[0]]
@@ -99,7 +99,7 @@ async def test_fix_leaves_a_charge_that_it_could_not_return_alone_to_a_person(
 
     fixed = await command("reconcile", "--fix")
 
-    assert f"charge {first} of 50.00 EUR: has the key of a captured payment" in fixed.stdout
+    assert f"charge {first} of 50.00 CHF: has the key of a captured payment" in fixed.stdout
     assert all(charge.succeeded for charge in await gateway.charges(reference=payment.order_id))
 
 
