@@ -428,4 +428,34 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a password hash that is damaged is a wrong password",
+        "After a bad restore nobody can log in, and no line of the log says why.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/passwords.py",
+                "except argon2.exceptions.VerifyMismatchError:",
+                "except argon2.exceptions.Argon2Error:",
+            ),
+        ),
+    ),
+    Mistake(
+        "a name keeps the blanks that were typed around it",
+        "A letter begins with a blank, and two accounts look alike.",
+        ORDERS,
+        (swap("services/orders/src/orders/addressing.py", "strip_whitespace=True, ", ""),),
+    ),
+    Mistake(
+        "an e-mail address may have a character more than any mail server takes",
+        "Its customer never hears of an order.",
+        ORDERS,
+        (swap("services/orders/src/orders/addressing.py", "max_length=254", "max_length=255"),),
+    ),
+    Mistake(
+        "a page has a hundred orders where nobody says how many",
+        "An app on a phone loads five times as much.",
+        ORDERS,
+        (swap("services/orders/src/orders/api.py", "le=100)] = 20", "le=100)] = 100"),),
+    ),
 )

@@ -163,4 +163,50 @@ MISTAKES = (
         OUTBOXED,
         (Edit("libs/outboxed/src/outboxed/settings/_kafka.py", "(session_timeout_ms: int =) 6000", r"\1 3000"),),
     ),
+    Mistake(
+        "of a batch each record alone has the headers of all",
+        "A handler takes the first record's tenant for each of them.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/joining/_keeping.py",
+                "    alone.batch_headers = [msg.batch_headers[place]]\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "what a project's handlers take is counted by nobody",
+        "Twenty refusals among a million records look like a bad deploy, and halt it.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/joining/_keeping.py",
+                "        self._keeper.last_minute.handled(record.topic for record in records_of(msg))\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "after a replay each message is a replay",
+        "What the handler refuses then has no letter, and no offset.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/joining/_dead_letters.py", "        replaying.reset(token)", "        pass"
+            ),
+        ),
+    ),
+    Mistake(
+        "an event is known by its source, too, where a project says by what it is known",
+        "Its copy from the second producer is handled again.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/joining/_inbox.py",
+                'if self._identify is None and own else ""',
+                'if own else ""',
+            ),
+        ),
+    ),
 )

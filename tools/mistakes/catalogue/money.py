@@ -333,4 +333,16 @@ MISTAKES = (
         PAYMENTS,
         (swap("services/payments/src/payments/events.py", "currency=payment.charge.currency", 'currency="EUR"'),),
     ),
+    Mistake(
+        "reconcile believes a payment that says its money went back",
+        "A charge that the gateway has kept is found by nobody.",
+        PAYMENTS,
+        (
+            swap(
+                "services/payments/src/payments/reconciliation.py",
+                "return payment.status is PaymentStatus.CAPTURED and charge.id",
+                "return payment.status in {PaymentStatus.CAPTURED, PaymentStatus.REFUNDED} and charge.id",
+            ),
+        ),
+    ),
 )

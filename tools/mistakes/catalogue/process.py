@@ -370,4 +370,34 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a process says once that it is here",
+        "After two minutes the others tell it of nothing, and each event waits for seconds.",
+        OUTBOXED,
+        (
+            Edit(
+                "libs/outboxed/src/outboxed/process/_announcements.py",
+                r"( *)self\._to_say\.add\(HERE\)\n( *if time)",
+                r"\1pass\n\2",
+            ),
+        ),
+    ),
+    Mistake(
+        "an engine that was made for a URL keeps its connections",
+        "Each cron job that does a project's tasks leaves one, until PostgreSQL has none left.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/joining/_running.py", "        await made.dispose()", "        pass"),),
+    ),
+    Mistake(
+        "a time-out within a time is passed over",
+        "What has not answered looks like what has ended.",
+        OUTBOXED,
+        (
+            Edit(
+                "libs/outboxed/src/outboxed/_stopping.py",
+                r"        if not scope\.expired\(\):\n            raise",
+                r"        pass",
+            ),
+        ),
+    ),
 )

@@ -300,4 +300,20 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a task of a project has no trace",
+        "Whoever looks for an order's story doesn't see its calls.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/joining/_tasks.py", "[(task, current_traceparent())]", "[(task, None)]"),),
+    ),
+    Mistake(
+        "an event of a project has no trace",
+        "An order's story ends where its first event begins.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/joining/_outbox.py", "            traceparent=current_traceparent(),\n", ""
+            ),
+        ),
+    ),
 )

@@ -123,7 +123,8 @@ async def test_every_error_has_one_shape_and_no_inside_detail(
 
 async def test_an_unknown_path_and_a_wrong_method_have_that_shape_too(client: httpx.AsyncClient) -> None:
     assert error_of(await client.get("/nowhere")) == (404, "NOT_FOUND")
-    assert error_of(await client.delete("/api/me")) == (405, "METHOD_NOT_ALLOWED")
+    wrong = await client.delete("/api/me")
+    assert (error_of(wrong), wrong.headers["Allow"]) == ((405, "METHOD_NOT_ALLOWED"), "GET")
 
 
 @pytest.mark.parametrize(

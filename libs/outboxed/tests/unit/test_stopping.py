@@ -2,7 +2,8 @@ import asyncio
 from typing import Any
 
 import anyio
-from outboxed._stopping import turns_until
+import pytest
+from outboxed._stopping import at_most, turns_until
 from outboxed.tasks import Task, TaskKind, Worker
 from outboxed.testing.memory import InMemoryTaskQueue
 
@@ -112,3 +113,11 @@ async def _cancelled_while_deaf(running: "asyncio.Task[None]", deaf: Deaf) -> No
 
     assert running.cancelled()
     assert deaf.turns == 1
+
+
+async def test_a_time_out_of_what_runs_within_a_time_is_its_own() -> None:
+    with pytest.raises(TimeoutError, match="no answer"):
+        async with at_most(60):
+            raise TimeoutError("no answer")
+    async with at_most(0):
+        await asyncio.Event().wait()

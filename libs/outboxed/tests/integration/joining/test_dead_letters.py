@@ -242,6 +242,34 @@ async def test_a_handler_that_refuses_many_gets_them_again_instead(
     assert [line["event"] for line in logs if line["log_level"] == "critical"] == ["consumer_halted"]
 
 
+async def test_refusals_among_many_that_are_handled_are_no_bad_deploy(
+    project: Project, broker: Any, queue: JoinedDeadLetterQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_minute, "MAX_REFUSALS", 2)
+    project.problems = {number: RuntimeError("unlucky") for number in (30, 31)}
+
+    with structlog.testing.capture_logs() as logs:
+        await given(broker, *map(record, range(32)))
+
+    assert len(await kept(queue)) == 2
+    assert "consumer_halted" not in [line["event"] for line in logs]
+
+
+async def test_after_a_replay_what_comes_is_no_replay_any_more(
+    project: Project, broker: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    project.problems = {1: RuntimeError("unlucky")}
+    await given(broker, record(1))
+    [letter] = await queue.list()
+    project.problems = {2: RuntimeError("unlucky")}
+
+    async with TestKafkaBroker(broker):
+        await queue.replay(letter.id)
+    await given(broker, record(2))
+
+    assert [offset for offset, _ in await kept(queue)] == [2]
+
+
 # FastStream says of REJECT_ON_ERROR that it is ACK
 @pytest.mark.parametrize("policy", sorted({*AckPolicy} - {AckPolicy.REJECT_ON_ERROR}))
 @pytest.mark.parametrize(("batch", "problem"), [(False, RuntimeError("a bad deploy")), (True, OSError("no route"))])

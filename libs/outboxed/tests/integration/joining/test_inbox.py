@@ -156,6 +156,9 @@ async def test_a_project_says_by_what_its_events_are_known(
 
     async with TestKafkaBroker(broker):
         await given(broker.subscribers[0], record(1, x_id="a"), record(2, x_id="a", offset=1), record(3, x_id="\x1f"))
+        await given(
+            broker.subscribers[0], record(4, x_id="a", ce_source="/another", offset=3)
+        )  # which says nothing here
 
     assert await sent(engine) == [1, 3]
 
