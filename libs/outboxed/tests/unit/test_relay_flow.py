@@ -78,6 +78,19 @@ def test_a_row_that_kafka_refuses_is_found_by_halves(flow: Flow) -> None:
     assert len(sent) < 16
 
 
+def test_after_a_refusal_each_batch_that_is_taken_is_half_of_the_next_one(flow: Flow) -> None:
+    rows = [row(number, 100) for number in range(64)]
+    flow.refused(here(*rows[:8]), CorruptRecordException())  # of 800 bytes: the next one has half
+
+    numbers = []
+    for _ in range(4):
+        batch = flow.batch(HERE, rows)
+        flow.taken(batch)
+        numbers.append(len(batch.rows))
+
+    assert numbers == [4, 8, 16, 32]
+
+
 def test_what_is_too_large_together_is_sent_in_smaller_batches_for_good(flow: Flow) -> None:
     rows = [row(number) for number in range(64)]
     limit, refusals, left = 1000, 0, list(rows)
