@@ -347,4 +347,16 @@ MISTAKES = (
         CONSOLE,
         (swap("console/src/shop_console/index.py", "key.lower().startswith(sought)", "key.startswith(sought)"),),
     ),
+    Mistake(
+        "a program that can't be fetched is printed as one that was",
+        "The next command runs the words of the error.",
+        BACKING_SERVICES,
+        (
+            swap(
+                "libs/backing_services/src/backing_services/_cache.py",
+                "        sys.exit(str(error))",
+                "        print(error)",
+            ),
+        ),
+    ),
 )

@@ -634,4 +634,34 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a row that was set aside holds up its key in every topic",
+        "Of a customer whose order Kafka refused the payments wait, too.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/relay/_rows.py", "            letters.c.topic == row.c.topic,\n", ""),),
+    ),
+    Mistake(
+        "a held row holds up its key in every topic",
+        "Of a customer whose order Kafka refused the payments wait, too.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/relay/_rows.py",
+                "same_key = held.c.topic == row.c.topic, held.c.key",
+                "same_key = held.c.key",
+            ),
+        ),
+    ),
+    Mistake(
+        "a dead letter of an event that was read holds up what is sent",
+        "A bad event of a customer keeps all of that customer's events in the outbox.",
+        OUTBOXED,
+        (Edit("libs/outboxed/src/outboxed/relay/_rows.py", r"^ *letters\.c\.source == [^\n]*\n", ""),),
+    ),
+    Mistake(
+        "after a refusal a partition's batches stay small",
+        "One bad row, and from then on each batch has half of what there is room for.",
+        OUTBOXED,
+        (swap("libs/outboxed/src/outboxed/relay/_flow.py", "window = 2 * max(", "window = max("),),
+    ),
 )
