@@ -378,4 +378,40 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "names in a project's payload may be what no column holds",
+        "The customer's order is rolled back with the task.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/joining/_tasks.py",
+                "for each in (*value, *value.values()):",
+                "for each in value.values():",
+            ),
+        ),
+    ),
+    Mistake(
+        "a project's group may be longer than an index takes",
+        "The customer's order is rolled back with the task.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/joining/_tasks.py",
+                '(("key", task.key), ("group", task.group or "")):',
+                '(("key", task.key),):',
+            ),
+        ),
+    ),
+    Mistake(
+        "a project's deadline is given up at its first error",
+        "An order stays open for ever, after an error of a second.",
+        OUTBOXED,
+        (
+            Edit(
+                "libs/outboxed/src/outboxed/joining/_tasks.py",
+                r"(record=_at_deadline\(due\), concurrency=concurrency)",
+                r"\1, gives_up=lambda *_: True",
+            ),
+        ),
+    ),
 )
