@@ -209,4 +209,28 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a header that a project gives loses to the library's",
+        "Its readers, which go by that header, pass each event over.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/joining/_events.py",
+                "    made |= headers or {}",
+                "    made = {**(headers or {}), **made}",
+            ),
+        ),
+    ),
+    Mistake(
+        "what a project says of a class counts for no subclass",
+        "The events of a subclass are refused, or go to another topic.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/joining/_events.py",
+                "for cls in type(event).__mro__:",
+                "for cls in (type(event),):",
+            ),
+        ),
+    ),
 )

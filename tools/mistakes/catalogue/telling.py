@@ -316,4 +316,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a row of the outbox is set aside without a word",
+        "Nobody knows which event of whom Kafka never got.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/relay/_outcomes.py",
+                '            log.error("outbox_row_set_aside", **_named(row), dead_letter=letter, reason=reason)\n',
+                "            pass\n",
+            ),
+        ),
+    ),
 )

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from outboxed import Outbox, Tasks
 from outboxed.errors import EventTooLargeError
+from outboxed.joining._events import Address, address_of, record_of
 from outboxed.messages import MAX_KEY_BYTES
 from outboxed.tasks import Task
 from sqlalchemy.orm import Session
@@ -130,3 +131,26 @@ def test_a_payload_may_have_any_integer(session: Any, tasks: Tasks) -> None:
     tasks.schedule_sync(session, "expire", key=7, payload={"a": [2**70, None, True, 1.5, "ä"]})
 
     assert session.rows[0]["new_payload"] == [{"a": [2**70, None, True, 1.5, "ä"]}]
+
+
+def test_a_header_of_the_callers_own_takes_the_place_of_ours() -> None:
+    own = {"content-type": "application/vnd.shop+json", "ce_type": "theirs"}
+
+    record = record_of({}, Address("ours", "accounts"), source="/shop", event_id="1", headers=own)
+
+    assert {name: record.headers[name] for name in own} == own
+    assert record.headers["ce_id"] == "1"
+
+
+def test_what_is_said_of_a_class_is_said_of_its_subclasses_unless_they_have_their_own() -> None:
+    class Base: ...
+
+    class Near(Base): ...
+
+    class Far(Near): ...
+
+    base, near = Address("base"), Address("near")
+
+    assert address_of(Far(), {Base: base}) == base
+    assert address_of(Far(), {Base: base, Near: near}) == near
+    assert address_of(Base(), {Near: near}) == Address()

@@ -1,8 +1,11 @@
 """What the relay sends next, without Kafka and PostgreSQL."""
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import (
     CorruptRecordException,
@@ -17,8 +20,10 @@ from aiokafka.errors import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from outboxed._contact import KafkaContact
 from outboxed.messages import OutgoingRecord
 from outboxed.relay._flow import FIRST_PAUSE, LONGEST_PAUSE, WINDOW, Batch, Flow
+from outboxed.relay._outcomes import Outcomes
 from outboxed.relay._refusals import Blame, blame
 from outboxed.relay._row import Row, UnsendableRowError
 
@@ -253,3 +258,24 @@ def test_of_all_codes_that_kafka_has_only_a_closed_list_is_blamed_on_a_row() -> 
 def test_an_error_that_is_not_of_kafka_is_not_taken_for_an_answer() -> None:
     with pytest.raises(TypeError, match="no error of Kafka"):
         blame(ValueError("a bug"))
+
+
+async def test_a_row_that_is_set_aside_is_told_with_its_key_and_its_letter(flow: Flow, clock: Clock) -> None:
+    async def set_aside(*_: object) -> int:
+        return 7
+
+    rows: Any = SimpleNamespace(set_aside=set_aside)
+    outcomes = Outcomes(rows, flow, KafkaContact(), clock)
+
+    with structlog.testing.capture_logs() as logs:
+        await outcomes._set_aside(None, row(3), "too large")  # type: ignore[arg-type]  # noqa: SLF001 - needs no database
+
+    [line] = [line for line in logs if line["event"] == "outbox_row_set_aside"]
+    assert {name: line[name] for name in ("log_level", "row", "topic", "key", "dead_letter", "reason")} == {
+        "log_level": "error",
+        "row": 3,
+        "topic": "accounts",
+        "key": "key-3",
+        "dead_letter": 7,
+        "reason": "too large",
+    }

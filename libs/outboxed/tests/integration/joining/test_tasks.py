@@ -14,7 +14,6 @@ from backing_services.waiting import eventually
 from outboxed import Outbox, Tasks
 from outboxed.errors import TaskConflictError
 from outboxed.joining import _running as running
-from outboxed.messages import MAX_KEY_BYTES
 from outboxed.tasks import Task, Worker
 from outboxed.tasks import _queue as queue
 from outboxed.telemetry import SpanKind, continued_trace
@@ -454,31 +453,6 @@ def test_a_table_of_the_projects_own_of_that_name_is_never_taken() -> None:
 
     with pytest.raises(sa.exc.InvalidRequestError, match="already defined"):
         Tasks(metadata=metadata)
-
-
-@pytest.mark.parametrize(
-    ("given", "problem"),
-    [
-        ({"key": "a\0b"}, "a task's key"),
-        ({"key": "k" * (MAX_KEY_BYTES + 1)}, "a task's key has 2049 bytes, the limit is 2048"),
-        ({"group": "a\0b"}, "a task's group"),
-        ({"group": "g" * (MAX_KEY_BYTES + 1)}, "a task's group has 2049 bytes, the limit is 2048"),
-        ({"payload": {"to": "a\0b"}}, "a task's payload"),
-        ({"payload": {"a\0b": 1}}, "a task's payload"),
-        ({"payload": {"all": [{"deep": "a\0b"}]}}, "a task's payload"),
-    ],
-)
-async def test_what_no_column_holds_is_refused_before_it_ends_the_transaction(
-    project: Project, engine: AsyncEngine, given: dict[str, Any], problem: str
-) -> None:
-    project.tasks.call("mail")(project.answered)
-
-    async with AsyncSession(engine) as session, session.begin():
-        with pytest.raises(ValueError, match=problem):
-            await project.tasks.schedule(session, "mail", **{"key": "a", **given})
-        await project.tasks.schedule(session, "mail", key="k" * MAX_KEY_BYTES, group="g" * MAX_KEY_BYTES)
-
-    assert await column(engine, project.tasks.table.c.key) == ["k" * MAX_KEY_BYTES]
 
 
 async def test_a_deadline_that_fails_is_never_given_up(project: Project, engine: AsyncEngine) -> None:
