@@ -41,7 +41,7 @@ def main(
             return
         with workspace(modules, killers_too=spare_tests) as copy:
             mutants = copy.judge([name for _, name in only])
-            killers = copy.killers()
+            killers = copy.killers() if spare_tests else {}
     except (MutmutError, subprocess.CalledProcessError) as error:
         print(f"mutation: {getattr(error, 'stderr', None) or error}", file=sys.stderr)
         sys.exit(2)
