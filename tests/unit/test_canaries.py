@@ -1,13 +1,14 @@
 """What `tools.mutation.mutmut` knows of mutmut."""
 
 import json
+import os
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from libs.backing_services.tests.canary import canary
-from tools.mutation.mutmut import KILLED, NO_MUTANT, RESULTS, name_of
+from tools.mutation.mutmut import IN_A_NAME, KILLED, MUTANT, NO_MUTANT, RESULTS, name_of
 
 MEND = "tools/mutation/mutmut.py"
 
@@ -44,3 +45,16 @@ def test_mutmut_names_functions_and_methods_so() -> None:
     names = [mangle_function_name(name="place", class_name=owner) for owner in (None, "Order")]
 
     assert names == [name_of("place"), name_of("place", "Order")]
+
+
+@canary("mutmut", breaks="`make mutation ARGS=--spare-tests` finds no test that sees a mutant", mend=MEND)
+def test_mutmut_says_which_mutant_a_test_runs_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MUTANT, "before")
+    trampoline = import_module("mutmut.mutation.trampoline")
+    function_of = import_module("mutmut.utils.format_utils").mangled_name_from_mutant_name
+    monkeypatch.setattr(trampoline, "_mutant_under_test", None)
+
+    trampoline.set_mutant_under_test(name := f"module.x_place{IN_A_NAME}1")
+
+    assert os.environ[MUTANT] == name
+    assert function_of(name) == "module.x_place"

@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from tools.mutation import killers
+from tools.mutation.mutmut import IN_A_NAME, MUTANT
 from tools.mutation.spare import Spare, spare
 
 
@@ -42,11 +43,13 @@ def test_without_any_mutant_there_is_nothing_to_say() -> None:
 
 def test_every_failure_is_written_down_with_its_mutant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(killers.WRITTEN_TO, str(tmp_path / "killers"))
-    for mutant, test, failed in (("m1", "a", True), ("m1", "b", True), ("m1", "c", False), ("m2", "a", True)):
-        monkeypatch.setenv(killers.MUTANT, mutant)
+    one, other = (f"x_place{IN_A_NAME}{number}" for number in (1, 2))
+    seen = ((one, "a", True), (one, "b", True), (one, "c", False), (other, "a", True), ("fail", "a", True))
+    for mutant, test, failed in seen:
+        monkeypatch.setenv(MUTANT, mutant)
         killers.pytest_runtest_logreport(cast("pytest.TestReport", SimpleNamespace(failed=failed, nodeid=test)))
 
-    assert killers.read(tmp_path / "killers") == {"m1": {"a", "b"}, "m2": {"a"}}
+    assert killers.read(tmp_path / "killers") == {one: {"a", "b"}, other: {"a"}}
 
 
 def test_before_any_failure_nothing_is_there(tmp_path: Path) -> None:

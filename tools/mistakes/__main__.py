@@ -56,9 +56,9 @@ def _end(problem: str) -> None:
 
 def _refuse_if_caught_anyway(mistakes: Sequence[Mistake], copies: Sequence[Scratch]) -> None:
     """Without a mistake every level and every check must pass, or nothing would be proved. Raises ScratchError."""
-    levels: dict[tuple[Project, tuple[str, ...]], None] = {(one.project, ()): None for one in mistakes}
-    checks = {(one.project, one.check): None for one in mistakes if one.check}
-    for (project, check), stop in in_copies([*levels, *checks], copies, lambda one, copy: unsound(*one, copy)):
+    alone = [(one.project, one.check) for one in mistakes if one.check]
+    asked: Sequence[tuple[Project, tuple[str, ...]]] = [*((one.project, ()) for one in mistakes), *alone]
+    for (project, check), stop in in_copies([*dict.fromkeys(asked)], copies, lambda one, copy: unsound(*one, copy)):
         if stop:
             raise ScratchError(f"without any mistake, {' '.join(check) or project.folder}: {_told(stop)}")
     print("without a mistake: every level passes\n", flush=True)

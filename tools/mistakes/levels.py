@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.mistakes.mistake import SHOP, Mistake, Project
+from tools.nearest import nearest_first
 from tools.scratch import Scratch, ScratchError
 
 TESTS_FAILED = 1
@@ -58,16 +59,18 @@ class Stop:
 
 def caught(mistake: Mistake, scratch: Scratch) -> Stop | None:
     """Go through the levels until one fails. Raises ScratchError, and NotCollectedError."""
-    started = time.monotonic()
-    for level, message in _failures(mistake.project, mistake.check, scratch, _changed(mistake)):
-        return Stop(level, time.monotonic() - started, message)
-    return None
+    return _first(_failures(mistake.project, mistake.check, scratch, [edit.files for edit in mistake.edits]))
 
 
 def unsound(project: Project, check: Sequence[str], scratch: Scratch) -> Stop | None:
     """What fails without a mistake: of the project's levels, or of a check alone. Raises as `caught` does."""
+    return _first(_failed_check(check, scratch) if check else _failures(project, (), scratch))
+
+
+def _first(failures: Iterator[tuple[str, tuple[str, ...]]]) -> Stop | None:
+    """What comes after it isn't run."""
     started = time.monotonic()
-    for level, message in _failed_check(check, scratch) if check else _failures(project, (), scratch):
+    for level, message in failures:
         return Stop(level, time.monotonic() - started, message)
     return None
 
@@ -75,14 +78,11 @@ def unsound(project: Project, check: Sequence[str], scratch: Scratch) -> Stop | 
 def _failures(
     project: Project, check: Sequence[str], scratch: Scratch, changed: Collection[str] = ()
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The level and the words of each stage that fails.
-
-    Within a level those tests come first that name a changed file, or are named like it: they cost less time.
-    """
+    """The level and the words of each stage that fails."""
     folder = scratch.folder
 
     def files(pattern: str) -> Sequence[str]:
-        return sorted(_files(folder, pattern), key=lambda test: _distance(test, changed, folder))
+        return nearest_first(_files(folder, pattern), changed, folder)
 
     unit, contract = files(f"{project.tests}/unit/*.py"), _contract_files(project, folder)
     yield from _failed_tests({"unit": unit}, scratch)
@@ -178,18 +178,6 @@ def _files(root: Path, pattern: str) -> list[str]:
     """The test files that a glob matches, without those of the catalogue itself."""
     found = (str(path.relative_to(root)) for path in root.glob(pattern) if path.name.startswith("test_"))
     return sorted(file for file in found if file != OF_THE_CATALOGUE)
-
-
-def _changed(mistake: Mistake) -> Collection[str]:
-    """The names of the files that it changes, without their folders."""
-    return {Path(edit.files).name for edit in mistake.edits}
-
-
-def _distance(test: str, changed: Collection[str], root: Path) -> int:
-    text, words = (root / test).read_text(), {*Path(test).stem.split("_")}
-    if any(name in text for name in changed):
-        return 0
-    return 1 if any(words & {*Path(name).stem.split("_")} - {""} for name in changed) else 2
 
 
 def _message(output: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tools.mutation.mutmut import name_of
+from tools.mutation.mutmut import IN_A_NAME, name_of
 from tools.mutation.spare import Spare, spare
 from tools.mutation.survivors import reason_for
 from tools.mutation.workspace import MUTATED, Mutant, MutmutError, workspace
@@ -101,7 +101,7 @@ def _changed(revision: str) -> Iterator[tuple[str, str]]:
         }
         dotted = module.removesuffix(".py").replace("/", ".")
         for name in _functions_with(lines, path):
-            yield module, f"{dotted}.{name}__mutmut_*"
+            yield module, f"{dotted}.{name}{IN_A_NAME}*"
 
 
 def _functions_with(lines: set[int], path: Path) -> Iterator[str]:

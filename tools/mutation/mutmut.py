@@ -11,6 +11,10 @@ from pathlib import Path
 KILLED = {1, 3, 24, 36, 152, 255, -24}
 """Exit codes of mutants that made a test fail, or ran too long."""
 RESULTS = "exit_code_by_key"
+MUTANT = "MUTANT_UNDER_TEST"
+"""The variable with the name of the mutant in whose run a test is."""
+IN_A_NAME = "__mutmut_"
+"""In each mutant's name, and in no name of mutmut's other runs."""
 NO_MUTANT = "Filtered for specific mutants, but nothing matches"
 """What it says where the functions that were asked for have no mutant."""
 

@@ -82,10 +82,8 @@ class Workspace:
         return [self._with_lines(mutant) for mutant in self._mutants()]
 
     def killers(self) -> Mapping[str, frozenset[str]]:
-        """By mutant, the tests that saw it. A mutant that was ended for its time isn't there."""
-        return {
-            mutant: tests for mutant, tests in killers.read(self.folder / "killers").items() if "__mutmut_" in mutant
-        }
+        """By mutant, the tests that saw it."""
+        return killers.read(self.folder / "killers")
 
     def _mutants(self) -> Iterator[Mutant]:
         for module in MUTATED:

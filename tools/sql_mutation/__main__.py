@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.mistakes.mistake import swap
+from tools.nearest import nearest_first
 from tools.scratch import ROOT, Scratch, ScratchError, in_copies, scratches
 from tools.sql_mutation.mutants import SqlMutant, mutants_of
 from tools.sql_mutation.survivors import reason_for
@@ -73,14 +74,13 @@ def _files() -> Sequence[str]:
 
 def _tests_of(file: str, folder: Path) -> Sequence[str]:
     """The project's tests that run SQL, those first whose name has most to do with the file's."""
-    project, parts = Path(*Path(file).parts[:2]), Path(file).with_suffix("").parts[4:]
+    project = Path(*Path(file).parts[:2])
     tests = [
-        path.relative_to(folder)
+        str(path.relative_to(folder))
         for level in ("parity", "integration")
         for path in sorted((folder / project / "tests" / level).rglob("test_*.py"))
     ]
-    words = {word for part in parts for word in part.split("_") if word}
-    return [str(test) for test in sorted(tests, key=lambda test: -len(words & set(test.stem.split("_"))))]
+    return nearest_first(tests, [file], folder)
 
 
 def _refuse_a_tree_that_fails(mutants: Sequence[SqlMutant], copy: Scratch) -> None:
