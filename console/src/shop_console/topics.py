@@ -67,7 +67,7 @@ class Follower:
             while not self._wanted.is_set():
                 for partition, batch in (await consumer.getmany(timeout_ms=WAIT_MS)).items():
                     for one in batch:
-                        self._index.add(seen_of(one))
+                        self._index.add(seen_of(one, topic_prefix=self._settings.topic_prefix))
                         positions[partition] = one.offset + 1
 
     async def _seek(
@@ -107,7 +107,7 @@ async def look_up(settings: KafkaSettings, topics: Sequence[str], key: str, *, s
                 return LookedUp(found, whole=False)
             for batch in (await consumer.getmany(timeout_ms=WAIT_MS)).values():
                 read += len(batch)
-                found += [seen_of(one) for one in batch if one.key == key.encode()]
+                found += [seen_of(one, topic_prefix=settings.topic_prefix) for one in batch if one.key == key.encode()]
     return LookedUp(found, whole=True)
 
 
@@ -123,10 +123,9 @@ async def _since(consumer: Any, ends: Mapping[TopicPartition, int], moment: date
     return {partition: max(firsts[partition], end - most) for partition, end in ends.items()}
 
 
-def seen_of(one: Any) -> Seen:
-    """A record of aiokafka's."""
-    record = Record(one.topic, one.partition, one.offset, one.key, one.value, tuple(one.headers))
-    return Seen(record, datetime.fromtimestamp(max(0, one.timestamp) / 1000, UTC))
+def seen_of(one: Any, *, topic_prefix: str = "") -> Seen:
+    """A record of aiokafka's; its topic without the prefix, as the services name it."""
+    return Seen(Record.of(one, topic_prefix=topic_prefix), datetime.fromtimestamp(max(0, one.timestamp) / 1000, UTC))
 
 
 def _consumer(settings: KafkaSettings, topics: Sequence[str]) -> Any:

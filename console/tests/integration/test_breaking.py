@@ -124,6 +124,16 @@ async def test_a_fault_goes_on_once(operator: Operator) -> None:
     assert (unknown.status_code, "nothing is called the-moon" in unknown.text) == (409, True)
 
 
+async def test_a_fault_that_is_over_may_begin_again(operator: Operator, breaker: Breaker) -> None:
+    await operator.send("/break/kill-mail-catcher")
+    await ended(breaker)
+
+    again = await operator.send("/break/kill-mail-catcher")
+
+    assert (again.status_code, again.headers["location"]) == (303, "/break")
+    await ended(breaker)
+
+
 async def test_nobody_breaks_anything_without_a_form_of_the_page(operator: Operator, breaker: Breaker) -> None:
     answer = await operator.http.post("/break/kill-payments", data={"csrf": "of another"})
 

@@ -1,11 +1,19 @@
-"""What is noted of a fault, from its beginning until everything is well again."""
+"""What is broken, and what is noted of it, from its beginning until everything is well again."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any, Self
 
+import httpx
 import pytest
-from shop_console.breaking import WELL_LOOKS, Watch, trouble_of, watched
+from outboxed.settings import KafkaSettings, parse_bootstrap_servers
+from shop_console import breaking
+from shop_console.breaking import WELL_LOOKS, Breaker, Watch, trouble_of, watched
 from shop_console.flow import State
+from shop_console.settings import Settings
+from shop_console.teller import Teller
+
+from ..factories import CATALOGUE
 
 WELL, AWAY = State("payments", ""), State("payments", "does not answer (ConnectError)")
 
@@ -71,3 +79,38 @@ async def test_a_fault_that_nobody_notices_is_said_so() -> None:
 )
 def test_trouble_is_what_a_person_would_call_so(state: State, trouble: str) -> None:
     assert trouble_of(state) == trouble
+
+
+class Producer:
+    """One that only says what it was given."""
+
+    sent: list[tuple[str, bytes, dict[str, bytes]]]
+
+    def __init__(self, **_: object) -> None: ...
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+    async def send_and_wait(self, topic: str, value: bytes, _: bytes, *, headers: Sequence[tuple[str, bytes]]) -> None:
+        self.sent.append((topic, value, dict(headers)))
+
+
+async def test_poison_goes_to_the_shops_own_topic_of_a_shared_cluster_for_each_event_that_is_read_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Producer.sent = []
+    shared = KafkaSettings(parse_bootstrap_servers("127.0.0.1:1"), topic_prefix="shop-")
+    monkeypatch.setattr(breaking, "AIOKafkaProducer", Producer)
+    monkeypatch.setattr(Teller, "kafka", shared)
+    async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={}))) as http:
+        teller = Teller.of(Settings(services={"orders": "http://orders"}), http)
+        teller.catalogue = CATALOGUE
+        breaker = Breaker(teller, "http://breaking", "secret")
+        await breaker.begin("poison-orders", by="op@example.com")
+        await breaker.close()
+
+    told: list[Any] = [(topic, value, headers["ce_type"]) for topic, value, headers in Producer.sent]
+    assert told == [
+        ("shop-orders", b"poison", b"order.confirmed.v1"),
+        ("shop-orders", b"poison", b"order.placed.v1"),
+    ]

@@ -117,3 +117,9 @@ async def test_whoever_waits_for_a_change_is_woken_by_the_next_record() -> None:
     index.add(seen(key=OTHER))
 
     assert await waiting == 2
+
+
+def test_of_many_that_are_found_the_newest_are_told() -> None:
+    index = index_of(*(seen(key=f"order-{number}", recorded=number) for number in range(5)))
+
+    assert [order.key for order in index.search("order", most=2)] == ["order-4", "order-3"]

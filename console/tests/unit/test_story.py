@@ -83,6 +83,13 @@ def test_a_pause_is_noted_where_a_person_would_see_it() -> None:
     assert [step.gap for step in story.steps] == [None, None, None, 5.0]
 
 
+def test_while_something_goes_on_there_is_no_pause() -> None:
+    long, short = attempt(began=500, seconds=6.0), attempt(2, began=600, seconds=0.1)
+    story = told(seen(), payments=knows(attempts=[long, short, attempt(3, began=6_600)]))
+
+    assert [step.gap for step in story.steps] == [None] * len(story.steps)
+
+
 @pytest.mark.parametrize(
     ("known", "trouble"),
     [

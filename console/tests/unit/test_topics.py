@@ -1,8 +1,9 @@
-"""Where the reading of the topics begins, and where it goes on: what was read before an outage isn't read again."""
+"""Where the reading of the topics begins, where it goes on, and when it ends: what was read isn't read again."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ from backing_services.waiting import eventually
 from outboxed.settings import KafkaSettings, parse_bootstrap_servers
 from shop_console import topics
 from shop_console.index import Index
-from shop_console.topics import RECORDS_OF_AN_ORDER, Follower
+from shop_console.topics import BEFORE, LOOK_UP_SECONDS, RECORDS_OF_AN_ORDER, Follower, look_up, seen_of
 
 ORDERS = TopicPartition("orders", 0)
 SETTINGS = KafkaSettings(parse_bootstrap_servers("127.0.0.1:1"))
@@ -126,3 +127,77 @@ async def test_a_topic_that_was_made_again_is_read_from_its_beginning(monkeypatc
     with suppress(asyncio.CancelledError):
         await following
     assert kafka.sought[:2] == [0, 0]
+
+
+# --- an older order ---
+
+SINCE = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+
+
+class Archive(Kafka):
+    """A topic whose records since SINCE begin at offset 3; `stuck` has a partition that gives nothing."""
+
+    def __init__(self, *, end: int, stuck: bool = False) -> None:
+        super().__init__(end=end)
+        self.stuck, self.calm = stuck, True
+        self.asked: list[Mapping[TopicPartition, int]] = []
+
+    async def offsets_for_times(self, times: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, Any]:
+        self.asked.append(times)
+        return {ORDERS: SimpleNamespace(offset=3)}
+
+    async def position(self, _: TopicPartition) -> int:
+        return self._next
+
+    async def getmany(self, **options: object) -> Mapping[TopicPartition, Sequence[Any]]:
+        return {ORDERS: []} if self.stuck else await super().getmany(**options)
+
+
+async def test_an_older_order_is_looked_up_from_its_time_on_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = Archive(end=6)
+    monkeypatch.setattr(topics, "_consumer", lambda *_: kafka)
+
+    found = await look_up(SETTINGS, ["orders"], "4", since=SINCE)
+
+    assert kafka.asked == [{ORDERS: int((SINCE - BEFORE).timestamp() * 1000)}]
+    assert kafka.sought == [3]
+    assert ([seen.key for seen in found.records], found.whole) == (["4"], True)
+
+
+async def test_a_look_up_that_gets_nothing_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = Archive(end=6, stuck=True)
+    monkeypatch.setattr(topics, "_consumer", lambda *_: kafka)
+    loop = asyncio.get_running_loop()
+    began, turns = loop.time(), 0
+
+    def later() -> float:
+        nonlocal turns
+        turns += 1
+        assert turns < 100, "it never ends"
+        return began + turns * LOOK_UP_SECONDS / 4
+
+    monkeypatch.setattr(loop, "time", later)
+    found = await look_up(SETTINGS, ["orders"], "4", since=SINCE)
+
+    assert (found.records, found.whole) == ([], False)
+
+
+async def test_topics_are_read_under_the_prefix_of_a_shared_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = KafkaSettings(parse_bootstrap_servers("127.0.0.1:1"), topic_prefix="shop-")
+    read: list[tuple[str, ...]] = []
+
+    def consumer(*names: str, **_: object) -> Archive:
+        read.append(names)
+        return Archive(end=6)
+
+    monkeypatch.setattr(topics, "AIOKafkaConsumer", consumer)
+    await look_up(settings, ["orders", "payments"], "4", since=SINCE)
+
+    assert read == [("shop-orders", "shop-payments")]
+
+
+def test_a_record_of_a_shared_cluster_is_told_under_the_topics_own_name() -> None:
+    one = record(7)
+    one.topic = "shop-orders"
+
+    assert seen_of(one, topic_prefix="shop-").record.topic == "orders"

@@ -118,6 +118,8 @@ async def test_other_commands_use_what_runs_and_it_says_where_everything_is(
     for url in re.findall(r"psql '(.*)'", up.output()):
         async with connected(url) as connection:
             assert await connection.fetchval("select count(*) from outbox") == 0
+            assert await connection.fetchval("show fsync") == "on", "a crash would lose what was answered"
+            assert await connection.fetchval("show synchronous_commit") == "on"
     assert re.search(r"^Kafka +127\.0\.0\.1:\d+\noperator +operator@shop\.example, ", up.output(), re.MULTILINE)
 
 

@@ -76,3 +76,13 @@ async def test_a_line_that_is_refused_is_noted_and_not_cancelled(customers: Cust
     assert [(one.number, one.status, one.code) for one in outcome.rejected] == [(1, 422, "X")]
     assert asked[-1][1] == "/orders"
     assert outcome.accepted == {}
+
+
+async def test_an_order_that_is_answered_again_was_accepted_the_first_time(customers: Customers) -> None:
+    outcome = Outcome()
+    await customers.place(line(), 0, outcome)
+    first = outcome.accepted["1"]
+
+    await customers.place(line(), 0, outcome)
+
+    assert outcome.accepted == {"1": first}

@@ -80,7 +80,7 @@ class Ledgers:
             open_tasks=await self._named(TASKS),
             dead_letters=[_letter(row) for row in letters],
             charges=_charges((await self._get("gateway", "/_ledger"))["entries"]),
-            mails=await self._mails(),
+            mails=await all_mails(self._mail_page),
         )
 
     async def read_with_lag(self) -> Evidence:
@@ -104,18 +104,25 @@ class Ledgers:
     async def _named(self, query: str) -> Sequence[str]:
         return [f"{service}: {row[0]}" for service in SERVICES for row in await self.rows(service, query)]
 
-    async def _mails(self) -> list[Mail]:
-        mails: list[Mail] = []
-        while True:
-            page = await self._get("mail_catcher", "/api/v1/messages", start=len(mails), limit=MAIL_PAGE)
-            mails += [_mail(message) for message in page["messages"]]
-            if len(page["messages"]) < MAIL_PAGE:
-                return mails
+    async def _mail_page(self, start: int) -> Sequence[Mapping[str, Any]]:
+        page = await self._get("mail_catcher", "/api/v1/messages", start=start, limit=MAIL_PAGE)
+        found: Sequence[Mapping[str, Any]] = page["messages"]
+        return found
 
     async def _get(self, name: str, path: str, **query: int) -> dict[str, Any]:
         response = await self._http.get(f"{self._system.ports.url(name)}{path}", params=query)
         answer: dict[str, Any] = response.raise_for_status().json()
         return answer
+
+
+async def all_mails(page: Callable[[int], Awaitable[Sequence[Mapping[str, Any]]]]) -> list[Mail]:
+    """Every e-mail; `page(start)` gives at most MAIL_PAGE of them, from a number on."""
+    mails: list[Mail] = []
+    while True:
+        messages = await page(len(mails))
+        mails += [_mail(message) for message in messages]
+        if len(messages) < MAIL_PAGE:
+            return mails
 
 
 def undocumented_of(records: Sequence[Record]) -> Mapping[Position, str]:
@@ -177,5 +184,5 @@ def _charges(entries: Sequence[Mapping[str, Any]]) -> Sequence[Charge]:
     ]
 
 
-def _mail(message: dict[str, Any]) -> Mail:
+def _mail(message: Mapping[str, Any]) -> Mail:
     return Mail(message["To"][0]["Address"], message["MessageID"], datetime.fromisoformat(message["Created"]))

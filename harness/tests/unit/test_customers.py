@@ -33,6 +33,14 @@ async def test_a_customer_asks_the_next_address_until_one_answers() -> None:
     assert asked in (["first", "second", "first"], ["second", "first", "second"])
 
 
+@pytest.mark.parametrize("answer", [429, 500, 502, 503, 504])
+async def test_a_patient_customer_comes_again_after_an_answer_that_is_not_final(answer: int) -> None:
+    orders, asked = api(answer, 201)
+
+    assert (await orders.place(order_of("pm_card_ok"), key="key", headers={})).status_code == 201
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("answer", [None, 503])
 async def test_who_has_no_patience_is_told_that_nobody_answers(answer: int | None) -> None:
     orders, asked = api(answer, patience=Patience(within=0))

@@ -1,3 +1,10 @@
+"""What a system's processes are told."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mail_catcher.settings import Settings as MailCatcherSettings
 from shop_harness.system import Ports, System
 
 
@@ -7,3 +14,24 @@ def test_variables_that_are_given_win_over_what_a_services_table_says() -> None:
 
     assert plain.own_environment("orders")["ORDERS_RATE_LIMIT_PER_MINUTE"] == "0"
     assert system.own_environment("orders") == plain.own_environment("orders") | {"ORDERS_RATE_LIMIT_PER_MINUTE": "7"}
+
+
+class Sandbox(System):
+    """A system of which nothing starts: `environments` has what its programs would be given."""
+
+    async def started(self, folder: Path) -> Mapping[str, Mapping[str, str]]:
+        self.folder, self.environments = folder, dict[str, Mapping[str, str]]()
+        await self._start_sandbox()
+        return self.environments
+
+    async def _run(self, *given: Any, **_: Any) -> Any:
+        name, _module, environment = given
+        self.environments[name] = environment
+
+
+async def test_the_mail_catcher_of_a_run_keeps_more_than_it_does_by_itself(tmp_path: Path) -> None:
+    """A ledger that forgets would count e-mails as lost."""
+    environments = await Sandbox(Ports.usual(), print).started(tmp_path)
+
+    kept = int(environments["mail catcher"]["MAILBOX_MAX_MESSAGES"])
+    assert kept >= 100 * MailCatcherSettings.model_fields["max_messages"].default

@@ -10,7 +10,7 @@ import pytest
 from asyncapi_gate import StaleDocumentError, UnreadableFormError, check_forms
 from asyncapi_gate.forms import droppable, kept_forms
 from outboxed.messages import ConsumedEvent, Timestamp, document
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, create_model
 
 from ..parcel import Content, as_fields, warehouse
 
@@ -174,3 +174,41 @@ def test_a_form_can_be_dropped_when_another_one_followed_it_long_ago(tmp_path: P
 
     dated(forms / "2.json", today - timedelta(days=15))
     assert droppable(tmp_path, days=14) == [forms / "1.json"]
+
+
+def test_a_new_form_has_a_number_that_no_other_had(tmp_path: Path) -> None:
+    forms = tmp_path / "forms/warehouse/sent/parcel.shipped.v1"
+    keep(tmp_path, warehouse(), warehouse(a=int), warehouse(a=int, b=int))
+    (forms / "1.json").unlink()
+    kept = (forms / "3.json").read_text()
+
+    check_forms(warehouse(a=int, b=int, c=int), tmp_path, write=True)
+
+    assert sorted(path.name for path in forms.iterdir()) == ["2.json", "3.json", "4.json"]
+    assert (forms / "3.json").read_text() == kept
+
+
+def test_the_tenth_form_comes_after_the_ninth(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {f"field_{number}": int for number in range(10)}
+    keep(tmp_path, *(warehouse(**dict(list(fields.items())[:count])) for count in range(11)))
+
+    assert [form.number for form in kept_forms(tmp_path)] == list(range(1, 12))
+    numbers = [int(path.stem) for path in droppable(tmp_path, days=14)]
+    assert numbers == list(range(1, 11)), "all but the newest"
+
+
+class Label(BaseModel):
+    text: str
+
+
+class Box(BaseModel):
+    labels: list[Label]
+
+
+def test_a_form_has_all_schemas_that_its_event_is_made_of(tmp_path: Path) -> None:
+    keep(tmp_path, warehouse(box=Box))
+
+    [form] = kept_forms(tmp_path)
+
+    assert {"Box", "Label"} <= form.document.content["components"]["schemas"].keys()
+    check_forms(warehouse(box=Box), tmp_path, write=False)

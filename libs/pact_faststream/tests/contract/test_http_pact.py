@@ -1,5 +1,6 @@
 """Contracts over HTTP: what the client sends and reads, and how a provider that can't keep it is told."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pact_faststream import (
     StalePactError,
     verify_http_provider,
 )
+from pact_faststream.sources import PactToVerify, Result
 from pydantic import BaseModel
 
 
@@ -105,6 +107,27 @@ async def test_a_state_that_cannot_be_arranged_is_an_error_at_once(pacts: Path) 
 
     with pytest.raises(ProviderVerificationError, match="'a parcel exists': KeyError: 7"):
         await verify_http_provider("scales", PactFolder(pacts), scales(), {"a parcel exists": lost})
+
+
+async def test_a_state_that_failed_for_one_consumer_may_go_well_for_the_next_one(pacts: Path) -> None:
+    HttpPact("office", "scales", (WEIGHED,)).file(pacts).check(write=True)
+    kept: dict[str, bool] = {}
+    failures = [KeyError("once")]
+
+    class Source(PactFolder):
+        def keep(self, pact: PactToVerify, results: Sequence[Result]) -> None:
+            kept[pact.origin] = all(result.ok for result in results)
+
+    async def exists_from_the_second_time_on(number: int) -> None:
+        await exists(number)
+        if failures:
+            raise failures.pop()
+
+    with pytest.raises(ProviderVerificationError):
+        await verify_http_provider(
+            "scales", Source(pacts), scales(), {"a parcel exists": exists_from_the_second_time_on}
+        )
+    assert kept == {"office-scales.json": False, "reception-scales.json": True}
 
 
 async def test_a_value_that_was_asked_for_has_to_come_back(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """Each way in which a Pact message test could pass for nothing is made here, and caught."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
@@ -356,6 +357,28 @@ async def test_the_source_has_the_results_of_all_variants_when_the_test_fails(
     assert [result.fails for result in results if not result.ok] == [True]
 
 
+async def test_what_became_of_one_consumers_interaction_says_nothing_of_anothers_with_the_same_words(
+    warehouse: Warehouse, pacts: Path, tmp_path: Path
+) -> None:
+    MessagePact("office", "warehouse", (SHIPPED,)).file(pacts).check(write=True)
+    failures = [RuntimeError("once")]
+
+    async def ship() -> None:
+        if failures:
+            raise failures.pop()
+        await warehouse.ship()
+
+    states = {"a parcel is shipped": ProviderState(ParcelShipped, {"now": ship})}
+    handed_over = HandedOver(tmp_path)
+    office, reception = PactFolder(pacts).pacts("warehouse")
+    handed_over.hand_over([office, reception])
+
+    with pytest.raises(ProviderVerificationError, match="once"):
+        await verify_provider("warehouse", handed_over, states, outbox=warehouse.outbox)
+
+    assert [result.ok for pact in (office, reception) for result in handed_over.results(pact)] == [False, True]
+
+
 async def test_a_pending_pact_fails_nobody_and_its_results_are_there(
     warehouse: Warehouse, pacts: Path, tmp_path: Path
 ) -> None:
@@ -441,3 +464,24 @@ def test_a_shape_without_a_matching_rule_is_an_error_that_says_where(annotation:
 
     with pytest.raises(NotImplementedError, match=r"\$\.value: .*give the expectation `rules`"):
         body_rules(Shapeless)
+
+
+@pytest.mark.parametrize(
+    ("limits", "taken", "refused"),
+    [
+        ({"max_length": 3}, ["", "abc", "a\nb"], ["abcd"]),
+        ({"min_length": 2}, ["ab", "a" * 1000], ["", "a"]),
+        ({"min_length": 2, "max_length": 3}, ["ab", "abc"], ["a", "abcd"]),
+    ],
+)
+def test_a_text_is_taken_by_the_limits_that_its_reader_has_and_by_no_others(
+    limits: dict[str, Any], taken: list[str], refused: list[str]
+) -> None:
+    note: Any = Field(**limits)
+
+    class Noted(ConsumedEvent):
+        note_: Annotated[str, note]
+
+    [pattern] = [one["regex"] for one in body_rules(Noted)["$.note_"]["matchers"] if one["match"] == "regex"]
+
+    assert [text for text in [*taken, *refused] if re.search(pattern, text)] == taken

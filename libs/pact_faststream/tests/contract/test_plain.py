@@ -120,6 +120,17 @@ async def test_a_plain_publisher_keeps_the_pact(broker: KafkaBroker, tmp_path: P
         await verified(tmp_path, pact(**NEEDED), place, sent)
 
 
+async def test_each_block_keeps_what_is_published_inside_it_once(broker: KafkaBroker) -> None:
+    sent = Sent()
+
+    for number in range(2):
+        with sent.by(broker):
+            await broker.publish({"number": number}, "orders")
+        await broker.publish({"number": "between"}, "orders")
+
+    assert [json.loads(record.value or b"") for record in await sent()] == [{"number": 0}, {"number": 1}]
+
+
 @pytest.mark.parametrize(
     ("headers", "key", "topic"),
     [

@@ -90,6 +90,20 @@ async def test_any_outbox_will_do_that_says_what_its_producer_gets(source: PactF
     assert await Warehouse().verify(source, [row()], [row(("traceparent", b"\xff"), ("traceparent", b"\xfe"))]) == 2
 
 
+async def test_of_a_header_that_is_there_twice_the_first_counts(tmp_path: Path) -> None:
+    needed = Expectation(
+        "a parcel was shipped",
+        ParcelSeen(parcel_id=PARCEL_ID),
+        given="a parcel is shipped",
+        headers={"x-team": "blue"},
+    )
+    MessagePact("reception", "warehouse", (needed,)).file(tmp_path).check(write=True)
+
+    assert await Warehouse().verify(PactFolder(tmp_path), [row(("x-team", b"blue"), ("x-team", b"red"))]) == 1
+    with pytest.raises(ProviderVerificationError, match="x-team"):
+        await Warehouse().verify(PactFolder(tmp_path), [row(("x-team", b"red"), ("x-team", b"blue"))])
+
+
 @pytest.mark.parametrize(
     ("headers", "said"),
     [

@@ -1,7 +1,9 @@
 """What an e-mail says, without a server."""
 
 import email
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from uuid import UUID
@@ -129,6 +131,17 @@ async def test_an_email_goes_from_the_shop_to_the_customer_alone(mailer: SmtpMai
     assert not message["Cc"]
     assert not message["Bcc"]
     assert outgoing.envelopes == [("orders@shop.example", "zoë@example.com", ("SMTPUTF8",))]
+
+
+async def test_an_email_has_the_time_at_which_it_is_sent(
+    mailer: SmtpMailer, outgoing: Outgoing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dates = [datetime(2026, 1, 15, 12, 0, tzinfo=UTC), datetime(2026, 2, 20, 8, 30, tzinfo=UTC)]
+    for date in dates:
+        monkeypatch.setattr(time, "time", date.timestamp)
+        await send(mailer, Kind.CONFIRMATION)
+
+    assert [message["Date"].datetime.replace(tzinfo=UTC) for message in outgoing.messages] == dates
 
 
 async def test_an_address_beyond_ascii_is_refused_where_the_server_takes_none(

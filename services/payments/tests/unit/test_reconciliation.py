@@ -1,7 +1,8 @@
 """Charges that no payment claims, made by a gateway that ignores its idempotency keys."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -116,6 +117,31 @@ async def test_every_payment_is_looked_at_however_many_pages_there_are(
     found = await unclaimed_ids(database, gateway)
 
     assert (len(found), set(found)) == (7, charges)
+
+
+async def test_no_transaction_is_open_while_the_gateway_is_asked(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciliation, "PAGE", 2)
+    await stored(database, *(PaymentFactory.create().decline(NOW) for _ in range(3)))
+    is_open, asked = False, list[bool]()
+
+    @asynccontextmanager
+    async def transaction(*, reading: bool = False) -> AsyncIterator[Any]:
+        nonlocal is_open
+        async with database(reading=reading) as uow:
+            is_open = True
+            yield uow
+            is_open = False
+
+    class Gateway(BusyGateway):
+        async def charges(self, *, reference: UUID) -> Sequence[GatewayCharge]:
+            asked.append(is_open)
+            return await super().charges(reference=reference)
+
+    gateway: Any = Gateway()
+    assert await unclaimed_charges(transaction, gateway) == []
+    assert asked == [False] * 3
 
 
 class BusyGateway:

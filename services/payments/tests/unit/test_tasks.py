@@ -1,7 +1,7 @@
 """Charges and refunds against the sandbox gateway, through the worker: what is retried, adopted, ended, returned."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -278,6 +278,15 @@ async def test_a_charge_or_refund_whose_worker_was_killed_comes_again_within_ten
         assert kind.lease <= timedelta(seconds=10)
 
 
+def running(
+    database: Database, answer: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
+) -> Worker[Any]:
+    """A worker whose calls go to a gateway that answers so."""
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://gateway")
+    kinds = task_kinds(HttpPaymentGateway(http, timeout=5), gateway_timeout=5)
+    return Worker(kinds, InMemoryTaskQueue(database), database, database.tasks_scheduled)
+
+
 async def test_several_charges_are_under_way_at_once_and_do_not_hold_up_refunds(
     database: Database, consume: Consume, placed: Place
 ) -> None:
@@ -295,17 +304,39 @@ async def test_several_charges_are_under_way_at_once_and_do_not_hold_up_refunds(
         return httpx.Response(201, json={"id": "ch_1", "status": "succeeded"})
 
     stop = anyio.Event()
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://gateway") as http:
-        kinds = task_kinds(HttpPaymentGateway(http, timeout=5), gateway_timeout=5)
-        worker: Worker[Any] = Worker(kinds, InMemoryTaskQueue(database), database, database.tasks_scheduled)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(worker.run(stop))
-            await eventually(lambda: len(under_way) >= 15 and (REFUND, str(cancelled)) not in database.state.tasks)
-            enough.set()
-            await eventually(lambda: not database.state.tasks)
-            stop.set()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(running(database, answer).run(stop))
+        await eventually(lambda: len(under_way) >= 15 and (REFUND, str(cancelled)) not in database.state.tasks)
+        enough.set()
+        await eventually(lambda: not database.state.tasks)
+        stop.set()
 
     assert {payment_of(order_id, database).status for order_id in orders} == {PaymentStatus.CAPTURED}
+
+
+async def test_several_refunds_are_under_way_at_once(
+    database: Database, consume: Consume, placed: Place, worker: Worker[Any]
+) -> None:
+    """After an outage of the gateway many customers wait for their money."""
+    orders = [await placed() for _ in range(8)]
+    await worker.run_due()
+    for order_id in orders:
+        await consume(order_cancelled(order_id))
+    under_way: set[str] = set()
+    enough = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        under_way.add(request.content.decode())
+        await enough.wait()
+        return httpx.Response(200, json={"refunded_charge": None})
+
+    stop = anyio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(running(database, answer).run(stop))
+        await eventually(lambda: len(under_way) == len(orders))
+        enough.set()
+        await eventually(lambda: not database.state.tasks)
+        stop.set()
 
 
 async def test_no_error_and_no_number_of_attempts_gives_somebodys_money_up(gateway: HttpPaymentGateway) -> None:
