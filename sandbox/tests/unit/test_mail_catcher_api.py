@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from uuid import uuid4
@@ -9,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from mail_catcher import Faults, Store, api, create_app
 from mail_catcher.faults import Fault
-from mail_catcher.message import Message, read_message
+from mail_catcher.message import Message, RawMessage, read_message
 from outboxed.testing.services import always
 
 from ..factories import a_mail
@@ -140,6 +141,30 @@ async def test_the_oldest_give_way_when_the_mailbox_is_full(mail_catcher: httpx.
     page = (await mail_catcher.get("/api/v1/messages", params={"limit": 100})).json()
 
     assert (page["total"], page["unread"], page["messages"][-1]["Subject"]) == (60, 60, "2")
+
+
+async def test_a_mailbox_that_was_emptied_begins_anew(mail_catcher: httpx.AsyncClient, store: Store) -> None:
+    await mail_catcher.get(f"/api/v1/message/{catch(store)}")
+    await mail_catcher.delete("/api/v1/messages")
+    catch(store)
+
+    page = (await mail_catcher.get("/api/v1/messages")).json()
+
+    assert (page["total"], page["unread"]) == (1, 1)
+
+
+async def test_an_e_mail_was_caught_when_it_came_however_late_it_is_read(
+    mail_catcher: httpx.AsyncClient, store: Store
+) -> None:
+    came = RawMessage(
+        a_mail().as_bytes(), "shop@shop.example", ("ada@example.com",), created=datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+    )
+    store.add(came)
+
+    first, again = [(await mail_catcher.get("/api/v1/messages")).json()["messages"][0] for _ in range(2)]
+
+    assert {first["ID"], again["ID"]} == {came.id}
+    assert [datetime.fromisoformat(one["Created"]) for one in (first, again)] == [came.created] * 2
 
 
 @pytest.mark.parametrize(

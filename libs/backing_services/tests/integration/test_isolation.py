@@ -1,4 +1,5 @@
 import asyncio
+import os
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -12,6 +13,7 @@ from backing_services.postgres import (
     connected,
     rolled_back,
 )
+from backing_services.waiting import eventually
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -132,6 +134,33 @@ async def test_an_open_transaction_fails_the_test_that_left_it_and_is_ended(isol
             await isolation.clean()
 
     assert await count(isolation.url, "customers") == 0
+
+
+async def test_a_transaction_that_is_about_to_end_is_waited_for(isolation: DatabaseIsolation) -> None:
+    async with connected(isolation.url) as connection, connected(isolation.url) as other:
+        await connection.execute("insert into customers values (1, null)")
+        await connection.execute("begin; update customers set favourite = null")
+        cleaning = asyncio.create_task(isolation.clean())
+
+        async def waits() -> bool:
+            return bool(await other.fetchval("select exists (select from pg_locks where not granted)"))
+
+        await eventually(waits)
+        await connection.execute("commit")
+        await cleaning
+
+    assert await count(isolation.url, "customers") == 0
+
+
+async def test_two_runs_on_one_server_have_databases_of_their_own(
+    isolation: DatabaseIsolation, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    other = await create(postgres_server)
+
+    assert other.url != isolation.url
+    assert await count(isolation.url, "customers") == 0, "it is there still"
+    await other.close()
 
 
 # pytest-asyncio#38, pytest-asyncio#922: "attached to a different loop", which names no setting that is missing

@@ -36,6 +36,8 @@ create table animals (id int primary key check (id > 0));
 create table birds (wings int not null) inherits (animals);
 create schema "Else where";
 create table "Else where".cats (id int primary key, lives int not null);
+create table cats (id int primary key, lives int not null);
+create index cats_lives on cats (lives);
 create table kinds (id int primary key, name text not null, family text not null);
 create index kinds_family on kinds (family);
 insert into kinds select id, 'kind ' || id, 'dogs' from generate_series(0, 99) as ids (id);
@@ -83,6 +85,10 @@ WHOLE = {
         "pets (Seq Scan",
     ),
     "a limit above an order without an index": ("select * from pets where true order by weight limit 10", "pets (Seq"),
+    "a limit above a hash of all": (
+        "select * from pets join (select weight from pets where true) as heavy using (weight) limit 10",
+        "pets (Seq Scan",
+    ),
     "a join without an index": (
         "select * from vets join pets on pets.name = vets.name where vets.name = 'ada'",
         "pets (Seq Scan",
@@ -190,11 +196,15 @@ async def test_what_only_the_test_has_is_not_judged(engine: AsyncEngine, plans: 
 
 
 async def test_names_are_looked_up_in_the_schemas_of_the_connection(pets: DatabaseIsolation, plans: Plans) -> None:
-    engine = create_async_engine(pets.url, connect_args={"server_settings": {"search_path": '"Else where", public'}})
-    plans.hear(engine)
-    async with engine.connect() as connection:
-        await connection.execute(sa.text("select * from cats where lives = 9"))
-    await engine.dispose()
+    async def heard(search_path: str) -> None:
+        engine = create_async_engine(pets.url, connect_args={"server_settings": {"search_path": search_path}})
+        plans.hear(engine)
+        async with engine.connect() as connection:
+            await connection.execute(sa.text("select * from cats where lives = 9"))
+        await engine.dispose()
+
+    await heard("public")  # which has an index for it
+    await heard('"Else where", public')
 
     with pytest.raises(WholeReadError, match="reads cats"):
         await plans.refuse_whole_reads()

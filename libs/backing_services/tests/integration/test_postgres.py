@@ -60,6 +60,13 @@ async def test_two_hundred_connections_are_allowed(server: EmbeddedPostgres) -> 
     assert await show(server, "max_connections") == "200"
 
 
+async def test_the_zone_is_utc_whatever_the_machines_is(server: EmbeddedPostgres) -> None:
+    assert await show(server, "timezone") == "UTC"
+    async with server.administration() as connection:
+        [source] = await connection.fetchrow("select source from pg_settings where name = 'TimeZone'")
+    assert source == "command line", "a default is that of the machine on which initdb ran"
+
+
 def test_starting_twice_is_refused(server: EmbeddedPostgres) -> None:
     with pytest.raises(PostgresStartError, match="running already"):
         server.start()
@@ -179,6 +186,16 @@ def test_the_first_start_fills_an_empty_cache_and_the_next_ones_copy_it(cache: P
 
     assert len(made) == 1
     assert [path.stat().st_mtime_ns for path in (cache / "postgres").iterdir()] == made
+
+
+@pytest.mark.usefixtures("cache")
+def test_other_options_have_a_data_directory_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = installation.find_installation()
+    first = installation.initialised_data_directory(found)
+
+    monkeypatch.setattr(installation, "INITDB", (*installation.INITDB, "--no-instructions"))
+
+    assert installation.initialised_data_directory(found) != first
 
 
 async def test_a_template_is_migrated_once_even_when_several_ask_at_the_same_time(server: EmbeddedPostgres) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from backing_services.processes import (
     Supervisor,
     free_port,
 )
+from backing_services.processes.temporary import TemporaryFolder
 from backing_services.waiting import eventually
 
 from ..is_running import assert_ends_with_its_parent
@@ -72,6 +74,32 @@ async def test_a_process_is_ready_when_it_answers_over_http(tmp_path: Path) -> N
 
     assert "200" in process.output()
     await process.stop()
+
+
+async def test_a_process_that_is_started_again_is_ready_by_its_own_line(tmp_path: Path) -> None:
+    once = f"import os; os.path.exists('was') and exit(3); open('was', 'w'); {LIVES}"
+    process = ManagedProcess(spec(tmp_path, once, directory=tmp_path))
+    await process.start()
+    process.kill()
+    await process.wait()
+
+    with pytest.raises(ProcessFailedError, match="ended with status 3 before it was ready"):
+        await process.start()
+
+
+def test_a_folder_of_somebody_who_lives_is_left_alone_and_costs_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folders = [TemporaryFolder("mine-", in_memory=False)]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    folders += [TemporaryFolder("mine-", in_memory=False) for _ in range(3)]
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before + 3, "each has its own lock open, and no other"
+    assert all(folder.path.exists() for folder in folders)
+    for folder in folders:
+        folder.remove()
 
 
 async def test_a_process_that_dies_before_it_is_ready_shows_its_log(tmp_path: Path) -> None:

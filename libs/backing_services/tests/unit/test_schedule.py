@@ -63,6 +63,18 @@ async def test_two_that_need_the_same_thing_never_overlap() -> None:
     assert most == 1
 
 
+async def test_whatever_else_may_happen_at_once() -> None:
+    all_are_there = asyncio.Barrier(3)
+
+    async def meet(_: random.Random) -> str:
+        await all_are_there.wait()
+        return ""
+
+    faults = [Fault("a", 1, meet), Fault("b", 1, meet), Fault("c", 1, meet, needs="kafka")]
+    async with asyncio.timeout(30):
+        await play(planned(faults, seed=1, over=0), lambda *_: None)
+
+
 async def test_what_an_injection_raises_ends_the_play() -> None:
     async def broken(rng: random.Random) -> str:
         raise ValueError(f"no fault today: {rng.random()}")
