@@ -162,6 +162,35 @@ GOES_ON = "\t@$(RUN) ruff check --fix --quiet . || true"
 """`make format` formats, too, where something is left that ruff can't fix."""
 
 
+STAMPS = re.findall(r"^(\.venv\S*|\.tools/\S+):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+
+
+def test_what_was_installed_is_as_new_as_what_it_is_made_of() -> None:
+    """Else each command installs it again."""
+    assert {".venv", ".venv/plots"} <= {name for name, _ in STAMPS}
+    assert [name for name, recipe in STAMPS if name.startswith(".venv") and "\t@touch $@\n" not in recipe] == []
+
+
+def test_what_a_few_commands_need_takes_nothing_out_that_others_need() -> None:
+    synchronising = re.findall(r" sync --frozen.* --group .*", MAKEFILE)
+
+    assert len(synchronising) >= 2
+    assert [line for line in synchronising if " --inexact " not in line] == []
+
+
+def test_what_is_fetched_is_what_is_locked() -> None:
+    assert re.findall(r"\bnpm (?:install|i|add|update)\b|\bnpx\b|@latest\b", MAKEFILE + CI) == []
+    assert " npm ci " in MAKEFILE
+    assert re.findall(r"@v\S+", CI) == ["@v1.7.12"], "a linter's release must turn no commit red"
+
+
+def test_forms_of_events_are_kept_as_long_as_the_page_says() -> None:
+    [days] = re.findall(r"^DAYS \?= (\d+)$", MAKEFILE, re.MULTILINE)
+
+    assert f"more than DAYS ({days}) days ago" in MAKEFILE
+    assert f"more than `DAYS` ({days}) days ago" in (ROOT / "docs/reference/commands.md").read_text()
+
+
 def test_no_command_of_the_makefile_goes_on_after_a_failure() -> None:
     recipes = [line for line in MAKEFILE.splitlines() if line.startswith("\t")]
 
@@ -295,6 +324,24 @@ BESIDE_MAKE = (
 @pytest.mark.parametrize("line", BESIDE_MAKE)
 def test_ci_also_does(line: str) -> None:
     assert re.search(rf"^{line}$", CI, re.MULTILINE)
+
+
+def test_ci_ends_what_it_started_and_nothing_else() -> None:
+    """On a developer's machine an engine may run already, with containers of theirs."""
+    assert re.search(r"^if ! docker version .*; then\n    trap 'deploy/engine/engine stop' EXIT", CI, re.MULTILINE)
+    assert CI.count("engine stop") == 1
+    started = CI.index("exec {broker}< <(")
+    assert CI.index("trap 'kill \"$!\"' EXIT", started) < CI.index("read -r line <&", started)
+
+
+def test_ci_waits_for_no_registry_that_does_not_answer() -> None:
+    assert re.findall(r"\S+ \S+ docker compose pull", CI) == ["timeout 120 docker compose pull"]
+
+
+def test_each_days_storm_is_another_one() -> None:
+    [seed] = re.findall(r"make faults ARGS=.*--seed (.*) --no-measure", CI)
+
+    assert seed == "$(date +%j)"
 
 
 def test_ci_has_whatever_a_test_may_be_skipped_for() -> None:

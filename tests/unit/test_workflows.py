@@ -103,7 +103,11 @@ LOGIN = {"PACT_BROKER_TOKEN", "PACT_BROKER_USERNAME", "PACT_BROKER_PASSWORD"}
 def test_a_job_that_asks_the_broker_has_its_address_and_its_login(name: str) -> None:
     environment = jobs()[name]["env"]
 
-    assert "vars.PACT_BROKER_BASE_URL" in environment["PACT_BROKER_BASE_URL"]
+    assert environment["PACT_BROKER_BASE_URL"] == (
+        "${{ !github.event.pull_request.head.repo.fork && vars.PACT_BROKER_BASE_URL || '' }}"
+        if name.startswith("service.yml")  # a fork's pull request has no login
+        else "${{ vars.PACT_BROKER_BASE_URL }}"
+    )
     assert {variable: environment.get(variable) for variable in LOGIN} == {
         variable: f"${{{{ secrets.{variable} }}}}" for variable in LOGIN
     }
@@ -123,9 +127,33 @@ def test_a_deployment_asks_before_and_tells_after() -> None:
     assert ' can-i-deploy "$SERVICE" ' in runs["deployment.yml: may it be deployed?"]
     assert ' record-deployment "$SERVICE" ' in runs["deployment.yml: it is deployed"]
     assert WORKFLOWS["verification.yml"]["jobs"]["verify"]["steps"][-1]["run"].endswith('broker verify "$PROVIDER"')
+    assert "--retry-while-unknown 30 --retry-interval 10" in runs["deployment.yml: may it be deployed?"], (
+        "right after a merge a verification is under way"
+    )
     assert WORKFLOWS["verification.yml"][True] == {
         "repository_dispatch": {"types": ["contract_requiring_verification_published"]}
     }
+
+
+def besides_the_broker(job: str) -> Mapping[str, str]:
+    environment = jobs()[job]["env"]
+    return {name: environment[name] for name in environment if name not in {*LOGIN, "PACT_BROKER_BASE_URL"}}
+
+
+def test_the_broker_is_asked_about_the_version_and_the_environment_that_are_deployed() -> None:
+    inputs = {"PACT_VERSION": "version", "PACT_ENVIRONMENT": "environment", "SERVICE": "service", "OPTIONS": "options"}
+
+    assert besides_the_broker("deployment.yml: broker") == {
+        name: f"${{{{ inputs.{given} }}}}" for name, given in inputs.items()
+    }
+
+
+def test_a_verification_is_one_of_the_code_that_is_checked_out() -> None:
+    """A version of its own would have the broker believe of one commit what was seen of another."""
+    [checkout] = [step["with"] for step in jobs()["verification.yml: verify"]["steps"] if "ref" in step.get("with", {})]
+
+    assert checkout["ref"] == "${{ github.event.client_payload.provider_version || github.sha }}"
+    assert besides_the_broker("verification.yml: verify").keys() == {"PACT_URL", "PACT_BRANCH", "PROVIDER"}
 
 
 def test_the_webhook_tells_what_the_workflow_asks_of_it() -> None:
