@@ -180,7 +180,7 @@ def test_what_a_few_commands_need_takes_nothing_out_that_others_need() -> None:
 
 def test_what_is_fetched_is_what_is_locked() -> None:
     assert re.findall(r"\bnpm (?:install|i|add|update)\b|\bnpx\b|@latest\b", MAKEFILE + CI) == []
-    assert " npm ci " in MAKEFILE
+    assert "npm ci " in MAKEFILE
     assert re.findall(r"@v\S+", CI) == ["@v1.7.12"], "a linter's release must turn no commit red"
 
 

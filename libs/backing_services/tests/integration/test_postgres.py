@@ -63,7 +63,7 @@ async def test_two_hundred_connections_are_allowed(server: EmbeddedPostgres) -> 
 async def test_the_zone_is_utc_whatever_the_machines_is(server: EmbeddedPostgres) -> None:
     assert await show(server, "timezone") == "UTC"
     async with server.administration() as connection:
-        [source] = await connection.fetchrow("select source from pg_settings where name = 'TimeZone'")
+        source = await connection.fetchval("select source from pg_settings where name = 'TimeZone'")
     assert source == "command line", "a default is that of the machine on which initdb ran"
 
 
