@@ -4,7 +4,12 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from outboxed.consuming._kafka import _Handover, _parser
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
+from outboxed._compat.faststream import read_again
+from outboxed.consuming._kafka import _Handover, _parser, _rewind
+from outboxed.testing.records import consumer_record
 
 
 async def test_a_partition_waits_from_the_moment_at_which_the_client_gave_its_records() -> None:
@@ -29,3 +34,28 @@ async def test_a_partition_waits_from_the_moment_at_which_the_client_gave_its_re
 async def test_without_a_batch_a_partition_is_given_away_at_once() -> None:
     async with asyncio.timeout(0):
         await _Handover().on_partitions_revoked({"orders 0"})
+
+
+class Client:
+    """Kafka's client, which has some partitions and not those that have moved on."""
+
+    def __init__(self, *moved: str) -> None:
+        self.moved = moved
+        self.sought: dict[str, int] = {}
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        if partition.topic in self.moved:
+            raise IllegalStateError("not assigned")
+        self.sought[partition.topic] = offset
+
+
+@pytest.mark.parametrize("moved", ["orders", "payments", "refunds"])
+async def test_of_a_batch_that_failed_each_partition_that_is_still_here_is_read_again(moved: str) -> None:
+    records = [consumer_record(topic, b"{}", offset=7) for topic in ("orders", "payments", "refunds")]
+    own, of_a_project = Client(moved), Client(moved)
+
+    _rewind(own, records)
+    await read_again(of_a_project, records)
+
+    others = dict.fromkeys({"orders", "payments", "refunds"} - {moved}, 7)
+    assert (own.sought, of_a_project.sought) == (others, others)

@@ -1,6 +1,8 @@
 """What a project may publish and schedule; what no row can hold is refused before the session hears of it."""
 
 import dataclasses
+import time
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -131,6 +133,38 @@ def test_a_payload_may_have_any_integer(session: Any, tasks: Tasks) -> None:
     tasks.schedule_sync(session, "expire", key=7, payload={"a": [2**70, None, True, 1.5, "ä"]})
 
     assert session.rows[0]["new_payload"] == [{"a": [2**70, None, True, 1.5, "ä"]}]
+
+
+@pytest.mark.parametrize(("key", "expected"), [(0, "0"), ("", ""), (False, "False"), (None, "an-id")])
+def test_whatever_the_key_is_it_is_the_key(key: object, expected: str) -> None:
+    record = record_of({"a": 1}, Address(topic="orders"), source=None, event_id="an-id", key=key)
+
+    assert record.key == expected
+
+
+@pytest.mark.parametrize("value", [0, "", False])
+def test_a_field_of_whatever_value_is_a_key(value: object) -> None:
+    address = Address(topic="orders", key="customer")
+
+    assert record_of({"customer": value}, address, source=None, event_id="an-id").key == str(value)
+    with pytest.raises(ValueError, match="has no customer"):
+        record_of({"customer": None}, address, source=None, event_id="an-id")
+
+
+def test_an_events_time_is_that_of_now_wherever_its_host_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        before = datetime.now(UTC)
+        record = record_of({"a": 1}, Address(topic="orders"), source="/shop", event_id="an-id")
+        after = datetime.now(UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    told = datetime.fromisoformat(record.headers["ce_time"])
+    assert before <= told + timedelta(milliseconds=1)
+    assert told <= after
 
 
 def test_a_header_of_the_callers_own_takes_the_place_of_ours() -> None:
