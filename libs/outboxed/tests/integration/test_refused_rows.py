@@ -311,6 +311,7 @@ async def test_a_topic_that_kafka_refuses_holds_up_no_other_topic(
     transactions: Transactions, narrow_topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("outboxed.relay._relay.ACK_SECONDS", 0.1)
+    monkeypatch.setattr("outboxed.relay._relay.SCAN", 100)  # fewer than it has rows
     refused, key = uuid4(), uuid4()
     await append(transactions, *((refused, sequence, SMALL) for sequence in range(1, 301)))
     async with transactions.engine.begin() as connection:

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import count as counting
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -114,6 +115,27 @@ async def test_a_standby_does_nothing_while_another_holds_the_lock(
 
     assert (while_held, afterwards) == (0, 1)
     assert await topics.size("accounts") == 1
+
+
+async def test_a_relay_that_stands_by_or_has_nothing_to_send_does_not_miss_kafka(
+    transactions: Transactions, topics: Topics
+) -> None:
+    contact = KafkaContact(clock=counting(1).__next__)
+    async with abandoned_at_the_end(relay_of(transactions, topics, contact=contact)) as relay:
+        contact.failed("relay")
+        lost = [contact.lost_for() > 0]
+        await append(transactions, uuid4())
+        async with transactions.engine.begin() as other:
+            await other.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_ID)))
+            await relay.send_once()
+        lost += [contact.lost_for() > 0]
+        await relay.send_once()
+
+        contact.failed("relay")  # and then somebody else has sent the row
+        await relay.send_once()
+        lost += [contact.lost_for() > 0]
+
+    assert lost == [True, False, False]
 
 
 async def test_many_relays_send_every_row_once(transactions: Transactions, topics: Topics) -> None:

@@ -5,9 +5,11 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from backing_services.waiting import eventually
 from outboxed.consuming import DeadLetterQueue
 from outboxed.relay import Relay
 from outboxed.storage import Edit, tables
+from outboxed.testing.services import running
 from outboxed.testing.topics import Topics
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -181,3 +183,27 @@ async def test_a_row_that_was_put_in_by_hand_is_sent_at_the_next_look_from_the_s
 
     assert begins > 1
     assert (before, after, floor_of(relay)) == (0, 1, 0)
+
+
+async def test_a_row_that_was_put_in_by_hand_is_found_by_a_relay_that_is_told_of_all_other_work(
+    transactions: Transactions, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed._wakeups.SAFETY_SECONDS", 0.01)
+    monkeypatch.setattr("outboxed._wakeups.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("outboxed._wakeups.IDLE_POLL_SECONDS", 0.01)
+    transactions.events_appended.hears_others = True
+    relay = relay_of(transactions, topics)
+    async with running(relay.run):
+        for _ in range(3):
+            await append(transactions, uuid4(), 1, 2)
+            await eventually(lambda: is_empty(transactions))
+        await eventually(lambda: floor_of(relay) > 1)
+        async with transactions.engine.begin() as connection:
+            await connection.execute(sa.text(BY_HAND))
+        relay._start_at = 0.0  # noqa: SLF001 - its time has come
+
+        await eventually(lambda: is_empty(transactions))
+
+
+async def is_empty(transactions: Transactions) -> bool:
+    return await count(transactions.engine, OUTBOX) == 0

@@ -1,6 +1,10 @@
 """What the relay sends next, without Kafka and PostgreSQL."""
 
+import asyncio
 import json
+import time
+from collections.abc import Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,9 +27,11 @@ from hypothesis import strategies as st
 from outboxed._contact import KafkaContact
 from outboxed.messages import OutgoingRecord
 from outboxed.relay._flow import FIRST_PAUSE, LONGEST_PAUSE, WINDOW, Batch, Flow
-from outboxed.relay._outcomes import Outcomes
+from outboxed.relay._outcomes import UNNAMED_ATTEMPTS, Outcomes
+from outboxed.relay._producer import BatchProducer
 from outboxed.relay._refusals import Blame, blame
 from outboxed.relay._row import Row, UnsendableRowError
+from outboxed.settings import KafkaSettings
 
 HERE, THERE = TopicPartition("accounts", 0), TopicPartition("accounts", 1)
 
@@ -120,6 +126,18 @@ def test_a_row_that_was_too_large_alone_marks_its_topic_until_kafka_takes_such_a
 
     flow.taken(here(row(1, 5000)))
     assert not flow.is_too_large(row(2, 5000))
+
+
+def test_a_topic_that_takes_larger_rows_again_gets_whole_batches_again(flow: Flow) -> None:
+    """Somebody has raised its limit: a partition that no batch went to since begins with a whole one."""
+    rows = [row(number, WINDOW // 16) for number in range(16)]
+    flow.refused(here(*rows), RecordListTooLargeError())
+    flow.refused(here(row(99, WINDOW // 4)), MessageSizeTooLargeError())
+    while_small = len(flow.batch(THERE, rows).rows)
+
+    flow.taken(here(row(99, WINDOW // 4)))
+
+    assert (while_small, len(flow.batch(THERE, rows).rows)) == (8, 16)
 
 
 def test_a_refused_row_of_another_reason_says_nothing_about_sizes(flow: Flow) -> None:
@@ -279,3 +297,83 @@ async def test_a_row_that_is_set_aside_is_told_with_its_key_and_its_letter(flow:
         "dead_letter": 7,
         "reason": "too large",
     }
+
+
+class Kept:
+    """The rows' table: what was held and what was set aside, by id."""
+
+    def __init__(self) -> None:
+        self.held: list[int] = []
+        self.aside: list[int] = []
+
+    async def hold(self, _: object, holds: Sequence[Any]) -> None:
+        self.held += [hold.id for hold in holds]
+
+    async def set_aside(self, _: object, row: Row, __: str) -> int:
+        self.aside.append(row.id)
+        return 7
+
+    async def delete(self, *_: object) -> None: ...
+
+
+async def test_a_row_that_comes_back_is_judged_by_what_its_partition_takes_from_then_on(
+    flow: Flow, clock: Clock
+) -> None:
+    """While Kafka fails by itself no row is at fault, whatever was so before its replay."""
+    rows: Any = Kept()
+    outcomes = Outcomes(rows, flow, KafkaContact(), clock)
+    refused = row(3)._replace(attempts=UNNAMED_ATTEMPTS)
+    write = partial(outcomes.write, None)  # type: ignore[arg-type]  # no statement is executed
+
+    await write([(here(refused), UnknownError())])
+    clock.now += 1
+    await write([(here(row(4)), None)])
+    await write([(here(refused), UnknownError())])
+    assert (rows.held, rows.aside) == ([3], [3])
+
+    clock.now += 1
+    await write([(here(refused), UnknownError())])
+    clock.now += 1
+    await write([(here(refused), UnknownError())])
+
+    assert (rows.held, rows.aside) == ([3, 3, 3], [3])
+
+
+async def test_records_have_the_time_at_which_they_are_sent_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka deletes by it: in seconds, all would be of January 1970."""
+    times: list[int] = []
+    sent = asyncio.get_running_loop().create_future()
+
+    class Builder:
+        def append(self, *, timestamp: int, **_: object) -> None:
+            times.append(timestamp)
+
+        def close(self) -> None: ...
+
+    async def started() -> Any:
+        async def send_batch(*_: object, **__: object) -> Any:
+            return sent
+
+        return SimpleNamespace(create_batch=Builder, send_batch=send_batch)
+
+    producer = BatchProducer(KafkaSettings(("kafka:9092",)))
+    monkeypatch.setattr(producer, "_started", started)
+    before = time.time()
+    await producer.send(here(row(1)._replace(value=b"{}")))
+
+    assert before - 1 <= times[0] / 1000 <= time.time() + 1
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("acks", "linger_ms", "max_batch_size", "request_timeout_ms"),
+        *("enable_idempotence", "transactional_id", "transaction_timeout_ms"),
+        *("key_serializer", "value_serializer", "partitioner", "loop"),
+    ],
+)
+async def test_an_option_that_would_change_how_rows_are_sent_is_refused(option: str) -> None:
+    kafka: Any = SimpleNamespace(client_options=lambda: {"bootstrap_servers": "kafka:9092", option: 1})
+
+    with pytest.raises(TypeError, match=f"a relay doesn't take the option {option}"):
+        await BatchProducer(kafka).check()

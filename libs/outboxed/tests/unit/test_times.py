@@ -1,11 +1,15 @@
 """Times and sizes that belong together: each is right by itself, and wrong beside another one."""
 
+from outboxed._backoff import backoff
 from outboxed._compat.uvicorn import HttpLimits
 from outboxed._wakeups import IDLE_POLL_SECONDS, POLL_SECONDS, SAFETY_SECONDS
 from outboxed.consuming import _kafka as consuming
 from outboxed.messages import MAX_VALUE_BYTES
 from outboxed.process import _announcements as announcements
 from outboxed.process._roles import GRACE_SECONDS
+from outboxed.relay import _flow as flow
+from outboxed.relay import _outcomes as outcomes
+from outboxed.relay._relay import FROM_THE_START_SECONDS
 from outboxed.settings import KafkaSettings
 from outboxed.storage import API_POOL_SECONDS, POOL_SECONDS, _retention
 from outboxed.storage._pools import POOL_SIZE
@@ -36,7 +40,22 @@ def test_what_nobody_was_told_of_is_found_soon() -> None:
 
 def test_pauses_begin_short_and_end_at_a_minute() -> None:
     assert FIRST_BACKOFF < MAX_BACKOFF <= 60
+    assert flow.FIRST_PAUSE < flow.LONGEST_PAUSE <= 60, "whoever gave a topic its right waits for it"
+    assert outcomes.FIRST_RETRY < outcomes.LONGEST_RETRY <= 60
     assert consuming.FIRST_BACKOFF < consuming.MAX_BACKOFF < SESSION
+
+
+def test_a_row_that_kafka_refuses_is_told_of_within_minutes() -> None:
+    """It holds up the events of its key until somebody is told."""
+    pauses = [backoff(attempt, first=outcomes.FIRST_RETRY, cap=outcomes.LONGEST_RETRY) for attempt in range(1, 10)]
+
+    assert outcomes.ATTEMPTS <= 5
+    assert sum(pauses[: outcomes.UNNAMED_ATTEMPTS - 1]) <= 10 * 60
+    assert len(pauses) + 1 >= outcomes.UNNAMED_ATTEMPTS
+
+
+def test_a_row_that_nobody_told_of_is_found_within_a_minute() -> None:
+    assert FROM_THE_START_SECONDS <= 60
 
 
 def test_a_caller_waits_for_a_connection_for_less_time_than_a_role() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -142,6 +143,33 @@ async def test_a_process_that_was_held_up_after_its_claim_begins_no_call(
 
     assert outside.calls == []
     assert "held up" in stored(database).last_error
+
+
+async def test_the_time_of_a_call_is_counted_from_before_its_claim(
+    database: Database, outside: Outside, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease begins in the database: after a slow claim a call of the whole limit would outlast it."""
+    late = 0.0
+    monkeypatch.setattr("outboxed.tasks._worker.time", SimpleNamespace(monotonic=lambda: time.monotonic() + late))
+
+    class Slow(InMemoryTaskQueue[Any]):
+        async def claim(self, kind: str, *, limit: int, lease: timedelta) -> list[Task]:
+            nonlocal late
+            claimed = await super().claim(kind, limit=limit, lease=lease)
+            late += 10.0
+            return claimed
+
+    kind = TaskKind[Any]("call", call=outside.call, record=records.record, limit=timedelta(seconds=10))
+    worker: Worker[Any] = Worker([kind], Slow(database), database, database.tasks_scheduled)
+    await schedule(database, "1")
+    stop = anyio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.run(stop))
+        await eventually(lambda: bool(stored(database).last_error))
+        stop.set()
+
+    assert outside.calls == []
+    assert "held up for longer than the call may take" in stored(database).last_error
 
 
 async def test_a_lease_outlasts_a_call_and_the_longest_wait_for_a_connection() -> None:
