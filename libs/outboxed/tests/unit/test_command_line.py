@@ -179,6 +179,16 @@ async def test_a_listed_letter_has_its_place_and_reason_and_not_its_value(comman
     assert "Ada" not in table
 
 
+async def test_what_a_record_holds_is_shown_as_it_is_and_changes_no_colour(bank: Bank, command: Commands) -> None:
+    """Whoever sends a record could else hide its reason, or end the list."""
+    bank.dead_letters.found = [replace(LETTER, reason="[red]hidden[/] and [/] more", key=b"[bold]k1")]
+
+    table = (await command("dead-letters", "list")).stdout
+
+    assert "[red]hidden[/] and [/] more" in table
+    assert "[bold]k1" in table
+
+
 async def test_an_edited_letter_is_shown_as_it_is_now_and_as_it_was(bank: Bank, command: Commands) -> None:
     bank.dead_letters.found = [EDITED]
 

@@ -21,6 +21,26 @@ with exported_spans("outboxed"):
     with continued_trace("x", None):
         pass
 """
+TO_TWO = """
+from opentelemetry.sdk.trace.export import SpanExporter
+from outboxed import _exporting
+from outboxed._exporting import exported_spans
+from outboxed.telemetry import continued_trace
+
+class Told(SpanExporter):
+    def __init__(self, name):
+        self.name = name
+    def load(self):
+        return lambda: self
+    def export(self, spans):
+        for span in spans:
+            print(f"{self.name}: {span.name}")
+    def shutdown(self): ...
+
+_exporting.entry_points = lambda group, name: [Told(name)]
+with exported_spans("bank"), continued_trace("x", None):
+    pass
+"""
 EXPORTED = """
 from opentelemetry import trace
 from outboxed._exporting import exported_spans
@@ -228,6 +248,13 @@ def test_headers_that_the_exporter_reads_are_taken(run: Run, headers: str) -> No
     )
 
     assert (done.stdout, done.stderr) == ("TracerProvider\n", "")
+
+
+def test_each_of_several_exporters_gets_the_spans(run: Run) -> None:
+    """As while a team changes its collector."""
+    done = run(TO_TWO, OTEL_TRACES_EXPORTER="first, second")
+
+    assert (sorted(done.stdout.splitlines()), done.stderr) == (["first: x", "second: x"], "")
 
 
 def test_an_exporter_of_the_users_own_is_found_and_one_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

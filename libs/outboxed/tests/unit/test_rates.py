@@ -12,7 +12,7 @@ import pytest
 from outboxed.consuming import BatchConsumer, Route
 from outboxed.errors import TransientError
 from outboxed.ports import NewTask
-from outboxed.process import Metrics
+from outboxed.process import Metrics, Timing
 from outboxed.storage import Clock
 from outboxed.storage._unit_of_work import PendingEvents
 from outboxed.tasks import Task, TaskKind, Worker
@@ -206,3 +206,17 @@ async def test_requests_are_counted_by_the_template_of_their_path_and_those_of_p
     assert 0 < (count("http_request_duration_seconds_sum", **route) or 0) <= time.monotonic() - begun, "seconds"
     assert count("http_requests_total", method="other", route="other", status="404") == 3
     assert count("http_requests_total", method="other", route=route["route"], status="405") == 1
+
+
+def test_a_services_own_timing_has_its_own_buckets(metrics: Metrics) -> None:
+    """What takes microseconds or days would else lie in one bucket."""
+    metrics.time(Timing("paid_seconds", "Until it was paid", "how", lambda _: [("card", 0.0002)], (0.0001, 0.001)))
+    metrics.committed(SimpleNamespace(events=PendingEvents("/bank", NOW)))  # type: ignore[arg-type]  # what is read of it
+
+    bounds = [
+        sample.labels["le"]
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "paid_seconds_bucket"
+    ]
+    assert bounds == ["0.0001", "0.001", "+Inf"]
