@@ -96,6 +96,30 @@ async def test_closing_cancels_what_still_runs_and_ends_the_thread(calls: CallTh
         await running
 
 
+async def test_closing_waits_for_no_call_that_goes_on_and_neither_does_the_end_of_the_process(
+    calls: CallThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("outboxed.tasks._call_thread.CLOSE_SECONDS", 0.01)
+    release, loop, begun = threading.Event(), asyncio.get_running_loop(), asyncio.Event()
+
+    async def goes_on() -> None:
+        loop.call_soon_threadsafe(begun.set)
+        release.wait()  # whatever it is told
+
+    running = asyncio.create_task(calls.run(goes_on))
+    await begun.wait()
+    [thread] = [thread for thread in threading.enumerate() if thread.name == "asyncio_calls"]
+    try:
+        async with asyncio.timeout(10):
+            await calls.close()
+        assert thread.is_alive()
+        assert thread.daemon, "else the process would wait for it"
+    finally:
+        release.set()
+    await running
+    await asyncio.to_thread(thread.join)
+
+
 async def test_a_thread_that_was_never_used_is_closed_at_once(calls: CallThread) -> None:
     await calls.close()
 

@@ -73,6 +73,15 @@ async def client(
         yield client
 
 
+@pytest.mark.parametrize("letter_id", ["0", str(2**63), "9" * 40, "one"])
+async def test_a_number_that_no_letter_can_have_is_a_wrong_request(
+    client: httpx.AsyncClient, operator: Headers, letter_id: str
+) -> None:
+    """And no error of the service's own, which would ring an alarm."""
+    assert (await client.get(f"/dead-letters/{letter_id}", headers=operator)).status_code == 422
+    assert (await client.get(f"/dead-letters/{2**63 - 1}", headers=operator)).status_code == 404
+
+
 async def test_what_waits_of_a_key_is_shown_and_nothing_of_another(
     client: httpx.AsyncClient, operator: Headers, transactions: Transactions, account_id: UUID
 ) -> None:

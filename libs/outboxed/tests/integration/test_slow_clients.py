@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from backing_services.waiting import eventually
 from fastapi import FastAPI, Request, Response
+from outboxed._compat.uvicorn import BoundedProtocol
 from outboxed.process import HttpLimits, bind, http_role
 from outboxed.testing.services import running
 from outboxed.web import TokenVerifier, create_http_app
@@ -172,6 +174,19 @@ async def test_a_request_without_an_end_of_its_body_is_ended(app: App, path: byt
     assert answer.startswith(b"HTTP/1.1 408" if path == b"/echo" else b"HTTP/1.1 200")
 
 
+async def test_an_answer_may_take_longer_than_a_body(app: App) -> None:
+    async with serving(app, body=SHORT) as connect:
+        patient = await connect()
+        await patient.send(GET)
+        await eventually(lambda: app.held == 1)
+        late = await connect()
+        await late.send(HEAD)
+
+        assert code(await late.rest()) == "REQUEST_TIMEOUT"  # the time of a body is over
+        app.go.set()
+        assert (await patient.answer()).endswith(b'"went"')
+
+
 async def test_a_second_request_on_a_connection_has_as_long_as_the_first(app: App) -> None:
     async with serving(app, head=SHORT) as connect:
         client = await connect()
@@ -206,6 +221,17 @@ async def test_an_answer_that_nobody_reads_is_ended(app: App) -> None:
         client.writer.transport.resume_reading()
 
         assert len(await client.rest()) < MUCH
+
+
+@pytest.mark.parametrize("unread", [0, 1])
+def test_when_its_time_is_over_a_connection_ends_only_if_its_answer_was_not_read(unread: int) -> None:
+    ended: list[str] = []
+    connection: Any = BoundedProtocol.__new__(BoundedProtocol)
+    connection.transport = SimpleNamespace(get_write_buffer_size=lambda: unread, abort=lambda: ended.append("abort"))
+
+    connection._end_unread()  # noqa: SLF001 - what the loop calls then
+
+    assert ended == ["abort"] * unread
 
 
 def open_sockets() -> int:
@@ -243,6 +269,21 @@ async def test_one_connection_too_many_takes_the_place_of_the_one_that_waits_lon
         assert (await waiting.answer()).endswith(b"abcd")
         app.go.set()
         assert (await busy.answer()).endswith(b'"went"')
+
+
+async def test_who_has_just_been_answered_waits_for_less_time_than_who_never_asked(app: App) -> None:
+    async with serving(app, connections=2) as connect:
+        asks, silent = await connect(), await connect()
+        await asks.send(HEAD + b"abcd")
+        await asks.answer()
+
+        late = await connect()
+        await late.send(HEAD + b"wxyz")
+
+        assert (await late.answer()).endswith(b"wxyz")
+        assert await silent.rest() == b""
+        await asks.send(HEAD + b"abcd")
+        assert (await asks.answer()).endswith(b"abcd")
 
 
 async def test_where_every_connection_has_a_request_one_more_is_refused_at_once(app: App) -> None:

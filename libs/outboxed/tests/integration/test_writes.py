@@ -249,3 +249,25 @@ async def test_a_commit_that_a_single_statement_made_wakes_who_waits_for_it(tran
 
         async with asyncio.timeout(30):
             assert await waiting.wait(60)
+
+
+async def test_what_a_failed_commit_would_have_written_is_not_told_as_committed(
+    transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be counted, and the alarm for events that nobody sends would ring."""
+    told: list[object] = []
+    counted = replace(transactions, committed=told.append)
+
+    async def refuse(_: object) -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("outboxed.storage._unit_of_work._commit", refuse)
+        with pytest.raises(ConnectionResetError):
+            async with counted() as uow:
+                uow.events.append(AccountCredited(account_id=uuid4()), sequence=1)
+    failed = len(told)
+    async with counted() as uow:
+        uow.events.append(AccountCredited(account_id=uuid4()), sequence=1)
+
+    assert (failed, len(told)) == (0, 1)

@@ -10,7 +10,7 @@ from outboxed._compat.aiokafka import LenientRecords
 from outboxed._zstd import zstd
 from outboxed.messages import NOT_READ
 
-from ..batches import CODECS, batch, framed, record
+from ..batches import CODECS, HEAD, batch, framed, record
 
 MIB = 2**20
 
@@ -44,6 +44,26 @@ def test_records_of_every_codec_are_read_in_order(codec: str) -> None:
     ]
     assert list(found[2].headers) == [("ce_id", b"1"), ("null", None)]
     assert (found[0].timestamp, found[0].timestamp_type) == (1000, 0)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
+def test_a_batch_may_be_of_several_frames(codec: str) -> None:
+    """As some clients write it: a frame ends where their buffer does, also in the middle of a record."""
+    whole = b"".join(record(number, b"v" * 100 + b"%d" % number) for number in range(9))
+    frames = [batch([part], codec)[HEAD.size :] for part in (whole[:150], whole[150:600], whole[600:])]
+
+    found = read(framed(b"".join(frames), CODECS[codec], count=9))
+
+    assert [one.value for one in found] == [b"v" * 100 + b"%d" % number for number in range(9)]
+
+
+def test_of_a_large_batch_that_can_not_be_read_the_beginning_is_kept() -> None:
+    raw = framed(b"no gzip" * (MAX_RECORD_BYTES // 7 + 1), CODECS["gzip"], count=3)
+
+    [last] = read(raw)
+
+    assert last.value == raw[:MAX_RECORD_BYTES]
+    assert f"its batch of {len(raw)} bytes" in not_read(last)
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -1,6 +1,8 @@
 """`python -m SERVICE`: what each command asks of its service, what it prints, and how it ends."""
 
+import gc
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -244,3 +246,18 @@ async def test_the_doctor_says_what_to_do_below_what_it_found(
 
     assert well.split(maxsplit=2) == ["ok", "database", "PostgreSQL 16"]
     assert (ill.split(maxsplit=2), do.strip()) == (["failed", "Kafka", "no answer"], "start Kafka")
+
+
+def test_a_services_process_reads_no_variable_of_libpqs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would show another certificate, or take another password, than its settings say."""
+    seen: list[list[str]] = []
+    monkeypatch.setenv("PGSSLCERT", "/of/a/developer.pem")
+    monkeypatch.setenv("PGPASSFILE", "/of/a/developer")
+    line = CommandLine("outboxed", Settings, lambda _: None)  # type: ignore[arg-type, return-value]  # none is built
+    monkeypatch.setattr(line, "typer", lambda: seen.append([name for name in os.environ if name.startswith("PG")]))
+    try:
+        line()
+    finally:
+        gc.unfreeze()
+
+    assert seen == [[]]

@@ -487,3 +487,18 @@ def test_what_was_handled_is_not_kept_for_longer_than_it_counts(seconds: Seconds
         minute.handled(["parcel.shipped.v1"])
 
     assert len(minute) <= REFUSAL_WINDOW / 10 + 1
+
+
+async def test_each_event_that_is_handled_by_itself_is_an_attempt(consuming: Consuming) -> None:
+    """A slow batch of a bad deploy would else be a stall, and the process would be restarted in the middle of it."""
+    attempts: list[float] = []
+
+    async def note(event: MoneyMoved, uow: InMemoryAccounts) -> None:
+        attempts.append(noting.progress.last_attempt)
+        await credit(event, uow)
+
+    noting = consuming(note)
+    await handle(noting, moved(amount="1.00"), unlucky(), moved(amount="2.00"), moved(amount="3.00"))
+
+    one_by_one = attempts[-4:]
+    assert sorted(set(one_by_one)) == one_by_one

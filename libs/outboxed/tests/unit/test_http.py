@@ -119,6 +119,7 @@ async def test_every_error_has_one_shape_and_no_inside_detail(
     assert error_of(response) == (status, code)
     assert "canary" not in response.text
     assert ("retry-after" in response.headers) is (status == 503)
+    assert int(response.headers.get("retry-after", "1")) <= 10, "seconds: a database is back soon"
 
 
 async def test_an_unknown_path_and_a_wrong_method_have_that_shape_too(client: httpx.AsyncClient) -> None:
@@ -259,6 +260,16 @@ async def test_a_page_loads_nothing_from_elsewhere_and_all_that_it_loads_is_ther
     for address in loaded:
         assert address == "data:," or not urlsplit(address).scheme, "relative: a proxy may put a prefix before it"
         assert address == "data:," or (await client.get(f"/{address}")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/docs/swagger-ui.js", "/docs/asyncapi.css"])
+async def test_a_browser_asks_again_for_a_pages_files_after_a_release(client: httpx.AsyncClient, path: str) -> None:
+    """Their names stay the same: a page of the new release needs its own scripts."""
+    kept = (await client.get(path)).headers["cache-control"]
+
+    [seconds] = re.findall(r"max-age=(\d+)", kept)
+    assert int(seconds) <= 24 * 3600
+    assert "immutable" not in kept
 
 
 async def test_a_client_that_cannot_unpack_gets_a_pages_files_unpacked(client: httpx.AsyncClient) -> None:

@@ -103,9 +103,8 @@ async def test_an_asynchronous_scoped_session_is_asked_for_the_session_that_it_h
     async def send(mail: Any, session: Any) -> None:
         """Nothing."""
 
-    await once(told, send, sessions=None, parameter="session", name=None)(
-        "a mail", session=scoped, outboxed_message=MESSAGE
-    )
+    handler: Any = once(told, send, sessions=None, parameter="session", name=None)
+    await handler("a mail", session=scoped, outboxed_message=MESSAGE)
 
     assert [type(each) for each in told.sessions] == [AsyncSession]
     assert told.sessions == [scoped()]

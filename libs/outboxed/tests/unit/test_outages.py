@@ -6,6 +6,7 @@ A loop without a pause does nothing else meanwhile, and whatever comes back is m
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -14,9 +15,10 @@ import outboxed
 import pytest
 import structlog
 from aiokafka.errors import KafkaConnectionError
+from outboxed._compat.faststream import stop_and_wait
 from outboxed._wakeups import Wakeup
 from outboxed.consuming import BatchConsumer, ConsumerRole
-from outboxed.consuming._kafka import _Failures
+from outboxed.consuming._kafka import _commit, _Failures
 from outboxed.joining import _running as running
 from outboxed.process import Metrics
 from outboxed.process._announcements import Announcements
@@ -191,6 +193,95 @@ async def test_a_relay_tells_of_the_second_outage_too(monkeypatch: pytest.Monkey
             await relay_trying(send_once, monkeypatch).run(stop)
 
     assert [line["event"] for line in logs] == ["relay_failed"] * 2
+
+
+async def test_a_consumer_that_could_not_start_leaves_no_client_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a long outage each attempt would hold its files, until the process has none left."""
+    for name in ("START_BACKOFF", "MAX_BACKOFF"):
+        monkeypatch.setattr(f"outboxed.consuming._kafka.{name}", 0.001)
+    done: list[str] = []
+
+    class Broker:
+        async def start(self) -> None:
+            done.append("start")
+            if done.count("start") < 4:
+                raise KafkaConnectionError
+
+        async def stop(self) -> None:
+            done.append("stop")
+
+    broker: Any = Broker()
+    consumer: BatchConsumer[Any] = BatchConsumer("bank", (), in_memory_accounts(), Metrics(Clock()))
+    await ConsumerRole(broker, broker, consumer)._start(anyio.Event())  # noqa: SLF001 - the whole role needs Kafka
+
+    assert done == ["start", "stop"] * 3 + ["start"]
+
+
+async def test_a_commit_of_offsets_that_gets_no_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its partition would be held for as long; the inbox absorbs what is read again."""
+    monkeypatch.setattr("outboxed.consuming._kafka.COMMIT_SECONDS", 0.01)
+
+    class Client:
+        async def commit(self) -> None:
+            await asyncio.Event().wait()
+
+    with structlog.testing.capture_logs() as logs:
+        async with asyncio.timeout(PATIENCE):
+            await _commit(Client())
+
+    assert [line["event"] for line in logs] == ["offsets_not_committed"]
+
+
+async def test_a_consumer_ends_after_the_batch_that_it_was_in() -> None:
+    """Its transaction would else lose its connection: the pool is closed next."""
+    go_on = asyncio.Event()
+
+    class Parts:
+        """The broker, which forgets the tasks that it cancels, and its subscriber."""
+
+        tasks: list[asyncio.Task[Any]]
+
+        async def stop(self) -> None:
+            self.tasks.clear()
+
+    parts: Any = Parts()
+    parts.tasks = [asyncio.create_task(go_on.wait())]
+    ending = asyncio.create_task(stop_and_wait(parts, parts))
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+    assert not ending.done()
+    go_on.set()
+    async with asyncio.timeout(PATIENCE):
+        await ending
+
+
+@pytest.mark.parametrize("assigned", [True, False])
+async def test_a_time_without_records_or_without_kafka_is_no_stall(
+    assigned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the first record after it would find a process that isn't live, and it would be restarted."""
+    monkeypatch.setattr("outboxed.consuming._kafka.LAG_SECONDS", 0.01)
+
+    class Client:
+        def assignment(self) -> set[Any]:
+            return {("orders", 0)} if assigned else set()
+
+        async def topics(self) -> set[str]:
+            return set()
+
+        async def end_offsets(self, _: object) -> Any:
+            raise KafkaConnectionError
+
+    subscriber: Any = SimpleNamespace(consumer=Client())
+    consumer: BatchConsumer[Any] = BatchConsumer("bank", (), in_memory_accounts(), Metrics(Clock()))
+    consumer.progress.last_attempt = 0.0
+    role = ConsumerRole(subscriber, subscriber, consumer)
+
+    await role._measure_lag()  # noqa: SLF001 - the whole role needs Kafka
+
+    assert role.lag == (None if assigned else 0)
+    assert consumer.progress.last_attempt > 0
 
 
 async def test_a_pruner_prunes_again_after_its_pause(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,9 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import anyio
@@ -13,10 +15,12 @@ import structlog
 from backing_services.waiting import eventually
 from outboxed._wakeups import Wakeup
 from outboxed.errors import ConfigurationError
-from outboxed.process import Role, run_roles
+from outboxed.process import Role, bind, run_roles
 from outboxed.process._announcements import Announcements
 from outboxed.process._roles import leave_to_itself_what_stays
 from outboxed.settings import Database
+
+from ..composed import composed
 
 
 class Stopped:
@@ -115,6 +119,38 @@ def frozen_again() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("frozen_again")
+class Listener:
+    """In the place of a socket: what it is made of and told."""
+
+    def __init__(self, family: int, kind: int, protocol: int) -> None:
+        self.family, self.kind, self.protocol = family, kind, protocol
+        self.options: list[tuple[int, int, int]] = []
+
+    def setsockopt(self, *option: int) -> None:
+        self.options.append(option)  # type: ignore[arg-type]  # three of them
+
+    def bind(self, address: tuple[str, int]) -> None:
+        self.address = address
+
+    def listen(self) -> None: ...
+    def set_inheritable(self, _: bool) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("host", "family"),
+    [("127.0.0.1", socket.AF_INET), ("::", socket.AF_INET6), ("::1", socket.AF_INET6)],
+)
+def test_a_process_listens_where_its_predecessor_did_by_the_family_of_its_address(
+    monkeypatch: pytest.MonkeyPatch, host: str, family: int
+) -> None:
+    monkeypatch.setattr(socket, "socket", Listener)
+
+    listener: Any = bind(host, 8000)
+
+    assert (listener.family, listener.address) == (family, (host, 8000))
+    assert (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1) in listener.options, "else it waits a minute after a crash"
+
+
 def test_the_garbage_collector_passes_by_what_a_process_begins_with() -> None:
     stays = [object()]
 
@@ -175,3 +211,24 @@ def test_a_process_that_was_killed_is_told_nothing_once_it_was_silent_for_long(m
         said.append(set(announcements._to_say))  # noqa: SLF001 - as above
 
     assert said == [{"outbox"}, set()]
+
+
+async def test_a_process_gives_memory_back_and_leaves_to_itself_what_stays_before_it_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    for name in ("give_large_blocks_back", "leave_to_itself_what_stays"):
+        monkeypatch.setattr(f"outboxed.process._service.{name}", partial(done.append, name))
+
+    async def run_roles(_: object) -> int:
+        done.append("work")
+        return 0
+
+    monkeypatch.setattr("outboxed.process._service.run_roles", run_roles)
+    monkeypatch.setattr(socket, "socket", Listener)
+    monkeypatch.setattr(Listener, "getsockname", lambda _: ("127.0.0.1", 8000), raising=False)
+    service = composed()
+    await service.run("api")
+    await service.close()
+
+    assert done == ["give_large_blocks_back", "leave_to_itself_what_stays", "work"]

@@ -228,6 +228,14 @@ def test_an_sslmode_means_what_libpq_says(
     assert (context.verify_mode, context.check_hostname) == (verifies, checks_the_name)
 
 
+@pytest.mark.parametrize("hosts", ["host=/run&host=db", "host=db&host=/run", "host=/run,db", "host=db"])
+def test_a_host_is_asked_for_its_certificate_whatever_sockets_there_are_beside_it(hosts: str) -> None:
+    """Else the password and all rows go over the network in the clear after a fail-over."""
+    context: Any = Database.parse(f"postgresql+asyncpg://ada@/bank?{hosts}&sslmode=verify-full").encryption
+
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
 def test_sizes_of_statement_caches_reach_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "postgresql+asyncpg://ada@db/bank?prepared_statement_cache_size=0&statement_cache_size=10"
 

@@ -29,6 +29,13 @@ def test_keys_and_topics_are_apart() -> None:
     assert not list(out_of_order([record("a", 2), record("b", 1, key=b"order-2"), record("c", 1, topic="payments")]))
 
 
+def test_an_event_that_is_in_two_topics_is_in_order_in_each() -> None:
+    """One fact may have a version in each of two topics, under one id."""
+    both = [record("a", 2), record("a", 2, topic="payments"), record("b", 1, topic="payments")]
+
+    assert list(out_of_order(both)) == ["payments order-1: 1 comes after 2"]
+
+
 def test_what_a_test_made_up_does_not_count() -> None:
     made_up = record("x", 1)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -255,6 +256,47 @@ async def test_a_dead_letter_from_before_the_session_is_not_part_of_it(diner: Di
     for event in ("dish.sold.v1", "dish.cooked.v1"):
         session.published(event).single()
     session.nothing_else()
+
+
+async def test_a_dead_letter_of_the_session_is_told_though_one_before_it_has_the_same_reason(diner: Diner) -> None:
+    diner.refuses = ValueError("no such dish")
+    async with tracked(*diner.parts):
+        await diner.sell("7")
+
+    async with tracked(*diner.parts) as session:
+        await diner.sell("8")
+
+    session.published(Sold).single()
+    with pytest.raises(AssertionError, match="a dead letter, kitchen: till: ValueError"):
+        session.nothing_else()
+
+
+async def test_services_that_share_a_clock_move_it_once(diner: Diner) -> None:
+    async with tracked(*diner.parts) as session:
+        await session.advance(minutes=10)
+        await session.advance(minutes=5)
+
+    assert diner.till.clock.offset == timedelta(minutes=15)
+
+
+async def test_what_a_log_had_before_the_session_is_not_part_of_it(diner: Diner, tmp_path: Path) -> None:
+    """Its trace may be the same: a session within another one's story, or a test that repeats one."""
+    log, now = tmp_path / "kitchen.log", datetime.now(UTC) + timedelta(minutes=1)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+    def line(task: str) -> str:
+        place = {"trace_id": trace, "timestamp": now.isoformat(), "span_id": task[:1] * 16, "parent_span_id": "0" * 16}
+        return json.dumps(place | {"event": "task_done", "service": "kitchen", "task": task}) + "\n"
+
+    log.write_text(line("before"))
+    async with tracked(*diner.parts, logs=[log]) as session:
+        with log.open("a") as more:
+            more.write(line("cook"))
+        diner.till.state.outbox.clear()
+
+    assert [step.name for step in logged_steps(log.read_text().splitlines())] == ["before", "cook"]
+    assert "before" not in str([*session._logged()])  # noqa: SLF001 - a story tells what an event led to
+    assert "cook" in str([*session._logged()])  # noqa: SLF001 - as above
 
 
 async def test_an_event_that_would_come_again_for_ever_fails_at_once(diner: Diner) -> None:

@@ -209,6 +209,26 @@ async def test_what_may_go_well_later_is_no_letter(
     assert await kept(queue) == []
 
 
+async def test_what_may_go_well_later_comes_again_after_a_pause(
+    project: Project, broker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While its database is away the consumer would else take a whole core."""
+    paused, sleep = [], asyncio.sleep
+
+    async def note(seconds: float, *rest: Any) -> Any:
+        paused.append(seconds)
+        return await sleep(0, *rest)
+
+    project.problems[1] = OSError("no route")
+    monkeypatch.setattr(asyncio, "sleep", note)
+    async with TestKafkaBroker(broker):
+        with pytest.raises(OSError, match="no route"):
+            await broker.subscribers[0].process_message(record(1))
+
+    assert keeping.AGAIN_SECONDS in paused
+    assert 0.1 <= keeping.AGAIN_SECONDS <= 5
+
+
 async def test_a_project_says_which_of_its_errors_may_go_well_later(
     project: Project,
     engine: AsyncEngine,
@@ -502,6 +522,55 @@ async def test_a_letter_that_is_refused_again_stays_open(
             await queue.replay(letter.id)
 
     assert await kept(queue) == [(1, "RuntimeError: unlucky")]
+
+
+@pytest.mark.parametrize("unreadable", [record(1, value=b"{"), record(1, odd=None)])
+async def test_a_letter_that_still_can_not_be_read_stays_open(
+    broker: Any, queue: JoinedDeadLetterQueue, unreadable: Any
+) -> None:
+    await given(broker, unreadable)
+    [letter] = await queue.list()
+
+    async with TestKafkaBroker(broker):
+        with pytest.raises(Exception, match=r"Input should be|NoneType"):
+            await queue.replay(letter.id)
+
+    assert [one.id for one in await queue.list()] == [letter.id]
+    assert await queue.list(status="replayed") == []
+
+
+async def test_a_letter_is_handled_again_by_the_group_that_refused_it(project: Project, engine: AsyncEngine) -> None:
+    """The others of its topic have done their part."""
+    handled: list[str] = []
+    broker = KafkaBroker("localhost", middlewares=[project.letters.middleware(engine)])
+
+    def subscribe(group: str) -> Any:
+        @broker.subscriber(TOPIC, group_id=group, ack_policy=AckPolicy.NACK_ON_ERROR)
+        async def note(mail: Mail) -> None:
+            if problem := project.problems.get(mail.number):
+                raise problem
+            handled.append(group)
+
+        return broker.subscribers[-1]
+
+    _first, second, _third = [subscribe(group) for group in ("one", "two", "three")]
+    project.problems[1] = RuntimeError("unlucky")
+    queue = project.letters.queue(engine, broker)
+    async with TestKafkaBroker(broker):
+        await second.process_message(record(1))
+        project.problems.clear()
+        [letter] = await queue.list()
+        await queue.replay(letter.id)
+
+    assert (letter.group, handled) == ("two", ["two"])
+
+
+async def test_the_line_about_a_letter_has_nothing_of_what_the_record_holds(broker: Any) -> None:
+    with structlog.testing.capture_logs() as logs:
+        await given(broker, record(1, value=b'{"number": "ada@example.com"}'))
+
+    assert [line["event"] for line in logs if line["event"] == "dead_letter_kept"] == ["dead_letter_kept"]
+    assert "ada@example.com" not in repr([line for line in logs if line["event"] == "dead_letter_kept"])
 
 
 async def test_an_edited_letter_is_handled_as_it_was_edited(

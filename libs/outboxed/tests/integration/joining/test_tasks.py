@@ -273,6 +273,67 @@ async def test_sync_sessions_and_functions_do_the_same(
     assert threading.get_ident() not in project.threads
 
 
+async def test_what_ends_a_task_of_a_sync_project_is_executed_and_committed_in_threads(
+    project: Project, sync_engine: sa.Engine
+) -> None:
+    """In the event loop a statement that waits for a lock would hold up the whole app."""
+    project.tasks.call("mail")(lambda task: task.key)
+    with Session(sync_engine) as session, session.begin():
+        project.tasks.schedule_sync(session, "mail", key="a")
+    seen: set[str] = set()
+
+    def note(*given: Any) -> None:
+        seen.add("commit" if len(given) == 1 else "statement")
+        project.threads.add(threading.get_ident())
+
+    sa.event.listen(sync_engine, "before_cursor_execute", note)
+    sa.event.listen(sync_engine, "commit", note)
+    assert await project.tasks.run_due(sync_engine) == 1
+
+    assert seen == {"commit", "statement"}
+    assert threading.get_ident() not in project.threads
+
+
+async def test_a_sync_projects_deadlines_and_what_it_notes_of_a_task_that_was_given_up_are_no_coroutines(
+    project: Project, engine: AsyncEngine, sync_engine: sa.Engine
+) -> None:
+    def refuse(_: Task) -> None:
+        raise RefusedError("no")
+
+    def note(task: Task, session: Session) -> None:
+        project.threads.add(threading.get_ident())
+        session.execute(sa.insert(project.sent).values(receipt=f"{task.kind} {task.key}"))
+
+    project.tasks.call("mail", gives_up=lambda *_: True, abandon=note)(refuse)
+    project.tasks.deadline("expire")(note)
+    with Session(sync_engine) as session, session.begin():
+        project.tasks.schedule_sync(session, "mail", key="a")
+        project.tasks.schedule_sync(session, "expire", key="b")
+
+    assert await project.tasks.run_due(sync_engine) == 2
+
+    assert await column(engine, project.sent.c.receipt) == ["expire b", "mail a"]
+    assert await column(engine, project.tasks.table.c.key) == []
+    assert threading.get_ident() not in project.threads
+
+
+async def test_of_what_is_due_one_task_at_a_time_is_claimed(project: Project, engine: AsyncEngine) -> None:
+    """One after the other: the lease of one that waits for slow ones would end, and a worker would do it, too."""
+    leases: list[int] = []
+    leased = sa.select(sa.func.count()).where(project.tasks.table.c.leased_until.is_not(None))
+
+    async def call(_: Task) -> str:
+        async with engine.connect() as connection:
+            leases.append((await connection.execute(leased)).scalar_one())
+        return "done"
+
+    project.tasks.call("mail")(call)
+    await scheduled(project, engine, "a", "b", "c")
+
+    assert await project.tasks.run_due(engine) == 3
+    assert leases == [1, 1, 1]
+
+
 async def test_both_forms_schedule_the_same_of_whatever_they_are_given(
     project: Project, engine: AsyncEngine, sync_engine: sa.Engine
 ) -> None:

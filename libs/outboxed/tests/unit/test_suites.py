@@ -1,0 +1,92 @@
+"""What a service is tested with that has the suites: a case that is gone fails nowhere else."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import jwt
+import pytest
+from outboxed.consuming import BatchConsumer, Route
+from outboxed.process import Metrics
+from outboxed.storage import Clock
+from outboxed.testing import services
+from outboxed.testing.memory import InMemoryDatabase
+from outboxed.testing.records import poison
+from outboxed.testing.suites.consumer import ConsumerSuite
+from outboxed.testing.suites.operators_page import INTRUDERS
+from outboxed.testing.tokens import KeyPair
+
+from ..sample import Account, MoneyMoved, in_memory_accounts, moved, raw
+
+
+def test_a_consumer_is_given_each_kind_of_record_that_it_must_refuse() -> None:
+    good = moved()
+    spoilt = poison(good)
+
+    assert set(spoilt) == {
+        *("no JSON", "no data", "null value", "deep nesting", "no key", "another key"),
+        *("no ce_type", "no ce_id", "null ce_id", "unreadable ce_type", "control character in ce_id"),
+    }
+    assert all((one.key, one.value, one.headers) != (good.key, good.value, good.headers) for one in spoilt.values())
+
+
+def test_a_page_for_operators_is_asked_by_each_kind_of_intruder() -> None:
+    keys = KeyPair.generate(issuer="login", audience="bank", role="operator")
+
+    assert set(INTRUDERS) == {
+        *("no token", "another scheme", "no JWT", "another key", "expired", "another audience", "another issuer"),
+        *("an unknown role", "no user", "alg none"),
+    }
+    token = INTRUDERS["expired"](keys)["Authorization"].partition(" ")[2]
+    ended = jwt.decode(token, options={"verify_signature": False})["exp"]
+    assert ended < datetime.now(UTC).timestamp()
+
+
+class Bank(ConsumerSuite):
+    """That of a consumer which sets balances."""
+
+    async def event(self, database: Any, subject: UUID) -> Any:
+        del database
+        return moved(subject)
+
+    def handled(self, database: Any) -> Sequence[UUID]:
+        return [account.id for account in database.state.table("accounts").values()]
+
+
+async def sets(event: MoneyMoved, uow: Any) -> None:
+    """A handler to which a second time makes no difference."""
+    if await uow.accounts.find(event.account_id) is None:
+        uow.accounts.add(Account(event.account_id, event.amount))
+
+
+@pytest.mark.parametrize("remembers", [True, False])
+async def test_a_consumer_without_an_inbox_is_seen_though_its_handler_hides_it(*, remembers: bool) -> None:
+    database: InMemoryDatabase[Any] = in_memory_accounts()
+    consumer: BatchConsumer[Any] = BatchConsumer("bank", [Route(MoneyMoved, sets)], database, Metrics(Clock()))
+
+    async def consume(*records: Any) -> None:
+        for record in records:
+            if not remembers:
+                database.state.inbox.clear()
+            await consumer.handle([raw(record)])
+
+    tried = Bank().test_the_same_event_twice_is_handled_once(database, consumer, consume)
+    if remembers:
+        await tried
+    else:
+        with pytest.raises(AssertionError):
+            await tried
+
+
+def test_a_template_of_a_database_is_that_of_outboxeds_own_tables_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After an upgrade a developer's tests would run on the tables of before."""
+    before = services._fingerprint("outboxed")  # noqa: SLF001 - a template's name has it
+    changed = tmp_path / "schema.py"
+    changed.write_text("# a table more")
+    monkeypatch.setattr("outboxed.testing.services.messaging_schema.__file__", str(changed))
+
+    assert services._fingerprint("outboxed") != before  # noqa: SLF001 - as above
