@@ -8,7 +8,7 @@ import pytest
 from tools.mistakes import levels
 from tools.mistakes.catalogue import BY_PART
 from tools.mistakes.levels import OF_THE_CATALOGUE
-from tools.mistakes.mistake import Mistake
+from tools.mistakes.mistake import Mistake, Project
 from tools.scratch import ROOT
 
 MISTAKES = [mistake for mistakes in BY_PART.values() for mistake in mistakes]
@@ -31,6 +31,18 @@ def test_no_two_mistakes_have_one_title() -> None:
 
 def test_every_mistake_says_whom_it_harms() -> None:
     assert [mistake.title for mistake in MISTAKES if not mistake.harm.endswith(".")] == []
+
+
+@pytest.mark.parametrize("project", {mistake.project for mistake in MISTAKES}, ids=lambda project: project.folder)
+def test_a_project_is_judged_by_all_of_its_tests(project: Project) -> None:
+    """A folder that nobody looks into would let mistakes pass."""
+    levels_of_it = ("unit", "parity", "integration")
+    judging = {file for level in levels_of_it for file in levels.files_of(project, level, ROOT)}
+    judging |= {file for files in levels._contract_files(project, ROOT).values() for file in files}  # noqa: SLF001 - as below
+    its = {file.relative_to(ROOT).as_posix() for file in (ROOT / project.tests).rglob("test_*.py")}
+    elsewhere = {file for file in its if file.split("/")[-2] in {"model", "journey", "e2e"} or file == OF_THE_CATALOGUE}
+
+    assert its - judging - elsewhere == set()
 
 
 def test_this_file_judges_no_mistake() -> None:

@@ -34,6 +34,8 @@ LEVELS = (
 )
 OF_THE_CATALOGUE = "tests/unit/test_planted_mistakes.py"
 """It sees that each edit finds its code, so it fails for every mistake, and would seem to catch them all."""
+OF_A_PROVIDER = {"test_provides.py", "test_asyncapi.py"}
+"""Among contract tests: all others are a consumer's, or a library's own."""
 OF_A_TEST = re.compile(r"(?:FAILED|ERROR) (\S*/[^:\s]*)")
 """A line of pytest's summary. Lines of a log, which it prints as well, may begin with the same word."""
 TELLING = ("FELL: ", "VIOLATION ", "FAILED ", "ERROR ", "E   ")
@@ -81,11 +83,11 @@ def _failures(
     """The level and the words of each stage that fails."""
     folder = scratch.folder
 
-    def files(pattern: str) -> Sequence[str]:
-        return nearest_first(_files(folder, pattern), changed, folder)
+    def own(*levels: str) -> Mapping[str, Sequence[str]]:
+        return {level: nearest_first(files_of(project, level, folder), changed, folder) for level in levels}
 
-    unit, contract = files(f"{project.tests}/unit/*.py"), _contract_files(project, folder)
-    yield from _failed_tests({"unit": unit}, scratch)
+    contract = _contract_files(project, folder)
+    yield from _failed_tests(own("unit"), scratch)
     yield from _failed_types(project, scratch)
     if contract:
         scratch.run(
@@ -95,11 +97,10 @@ def _failures(
     if check:
         yield from _failed_check(check, scratch)
         return
-    deeper = {level: files(f"{project.tests}/{level}/*.py") for level in ("parity", "integration")}
-    yield from _failed_tests(deeper, scratch)
+    yield from _failed_tests(own("parity", "integration"), scratch)
     if project is SHOP:
         return  # what is static runs nowhere else
-    yield from _failed_tests({"shop": files("tests/unit/*.py")}, scratch)
+    yield from _failed_tests({"shop": nearest_first(files_of(SHOP, "unit", folder), changed, folder)}, scratch)
     yield from _failed_tests({level: _files(folder, f"tests/{level}/*.py") for level in ("model", "journey")}, scratch)
 
 
@@ -142,11 +143,11 @@ def _level_of_check(check: Sequence[str]) -> str:
 def _contract_files(project: Project, root: Path) -> Mapping[str, Sequence[str]]:
     """The contract tests by what they hold; this project's pacts reach its providers by the broker, or as files."""
     contracts = project.contracts
-    own = _files(root, f"{contracts}/*.py")
-    if not own:
+    if not _files(root, f"{contracts}/*.py"):
         return {}
+    own = [file for file in files_of(project, "contract", root) if Path(file).name not in OF_A_PROVIDER]
     return {
-        "contract consumer": _files(root, f"{contracts}/test_consumes_*.py"),
+        "contract consumer": list(dict.fromkeys([*own, *_files(root, f"{contracts}/test_consumes_*.py")])),
         "contract provider": [
             *_files(root, "services/*/tests/contract/test_provides.py"),
             *_files(root, "sandbox/tests/contract/*.py"),
@@ -172,6 +173,11 @@ def _passes(done: subprocess.CompletedProcess[str]) -> bool:
     if done.returncode not in {0, TESTS_FAILED}:
         raise ScratchError(f"{' '.join(map(str, done.args))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.returncode == 0
+
+
+def files_of(project: Project, level: str, root: Path) -> list[str]:
+    """The files of a project's tests of a level, in whatever folders they are."""
+    return _files(root, f"{project.tests}/{level}/**/*.py")
 
 
 def _files(root: Path, pattern: str) -> list[str]:

@@ -20,7 +20,7 @@ class Project:
 
     @property
     def contracts(self) -> str:
-        """Where its contract tests are; a library's contract tests are those of all projects that use it."""
+        """Where its contract tests are; a library's are also those of all projects that use it."""
         return "services/*/tests/contract" if self.folder.startswith("libs/") else f"{self.tests}/contract"
 
 
@@ -33,6 +33,8 @@ CONSOLE = Project("console", ("shop_console",))
 HARNESS = Project("harness", ("shop_harness",))
 DEMO = Project("demo", ("shop_demo",))
 BACKING_SERVICES = Project("libs/backing_services", ("backing_services",))
+PACT_FASTSTREAM = Project("libs/pact_faststream", ("pact_faststream",))
+ASYNCAPI_GATE = Project("libs/asyncapi_gate", ("asyncapi_gate",))
 SHOP = Project("tests", ())
 """What belongs to no single service: compose, images, Makefile, workflows, pages."""
 
