@@ -312,13 +312,16 @@ async def test_a_topic_that_kafka_refuses_holds_up_no_other_topic(
 ) -> None:
     monkeypatch.setattr("outboxed.relay._relay.ACK_SECONDS", 0.1)
     monkeypatch.setattr("outboxed.relay._relay.SCAN", 100)  # fewer than it has rows
+    monkeypatch.setattr("outboxed.relay._flow.FIRST_PAUSE", 10.0)  # longer than all else here
     refused, key = uuid4(), uuid4()
     await append(transactions, *((refused, sequence, SMALL) for sequence in range(1, 301)))
     async with transactions.engine.begin() as connection:
         await connection.execute(sa.update(tables.outbox).values(topic="x" * 249))  # with its prefix it is too long
-    await append(transactions, *((key, sequence, SMALL) for sequence in range(1, 31)))
 
-    async with running(relay_of(transactions, narrow_topics).run):
+    relay = relay_of(transactions, narrow_topics)
+    async with running(relay.run):
+        await eventually(lambda: bool(relay._flow.paused_topics()))  # noqa: SLF001 - it knows that Kafka refuses it
+        await append(transactions, *((key, sequence, SMALL) for sequence in range(1, 31)))
         await eventually(lambda: _count_is(transactions, 300))
 
     assert await told(narrow_topics) == {key: list(range(1, 31))}
