@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from pact_faststream.broker.source import WORK_IN_PROGRESS
 from shop_harness.services import ROOT, SERVICES
 
 from docs.site import reference
@@ -147,3 +148,9 @@ def test_what_a_package_offers_stands_on_a_page_of_the_site(package: str) -> Non
 def test_a_picture_is_small_and_a_page_shows_it(picture: Path) -> None:
     assert picture.stat().st_size < 300_000
     assert [page for page in PAGES if f"pictures/{picture.name})" in page.read_text()]
+
+
+def test_the_page_says_for_how_long_work_in_progress_is_verified() -> None:
+    page = (ROOT / "contracts/how-the-broker-decides.md").read_text()
+
+    assert f"of the consumers' other branches of the last {WORK_IN_PROGRESS.days} days" in page

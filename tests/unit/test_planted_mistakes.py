@@ -1,6 +1,7 @@
 """Every mistake of the catalogue can still be made: the code that each of them changes is there."""
 
 import re
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,9 @@ def test_every_mistake_says_whom_it_harms() -> None:
     assert [mistake.title for mistake in MISTAKES if not mistake.harm.endswith(".")] == []
 
 
-@pytest.mark.parametrize("project", {mistake.project for mistake in MISTAKES}, ids=lambda project: project.folder)
+@pytest.mark.parametrize(
+    "project", sorted({mistake.project for mistake in MISTAKES}, key=attrgetter("folder")), ids=attrgetter("folder")
+)
 def test_a_project_is_judged_by_all_of_its_tests(project: Project) -> None:
     """A folder that nobody looks into would let mistakes pass."""
     levels_of_it = ("unit", "parity", "integration")

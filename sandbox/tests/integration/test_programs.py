@@ -48,6 +48,16 @@ async def test_sigterm_ends_the_gateway_at_once_and_gives_the_answer_that_it_wit
         assert (await withheld).status_code == 201
 
 
+async def test_sigterm_ends_the_gateway_at_once_though_a_request_is_not_whole(tmp_path: Path) -> None:
+    async with running("payment_gateway", GATEWAY_LEDGER_PATH=str(tmp_path / "ledger")) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.ports[0])
+        writer.write(b"POST /v1/charges HTTP/1.1\r\nhost: here\r\ncontent-length: 100\r\nexpect: 100-continue\r\n\r\n")
+        assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"  # the app waits for the body
+
+        assert await gateway.stop() == 0
+        writer.close()
+
+
 async def test_sigterm_ends_the_mail_catcher_at_once_though_a_client_is_connected() -> None:
     async with running("mail_catcher") as mail_catcher:
         smtp_port, http_port = mail_catcher.ports

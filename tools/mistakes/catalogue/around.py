@@ -7,6 +7,8 @@ PAGES = "console/src/shop_console/pages"
 GUARDS = "console/src/shop_console/guards.py"
 MAIL_CATCHER = "sandbox/src/mail_catcher/__main__.py"
 
+HARNESS_SOURCES = "harness/src/shop_harness"
+
 MISTAKES = (
     Mistake(
         "a script may read the operator's cookie",
@@ -171,7 +173,7 @@ MISTAKES = (
         "customers ask again without a cap of their pause",
         "Nobody asks any more when the shop is back.",
         HARNESS,
-        (swap("harness/src/shop_harness/customers.py", "min(self.cap, self.first", "max(self.cap, self.first"),),
+        (swap(f"{HARNESS_SOURCES}/customers.py", "min(self.cap, self.first", "max(self.cap, self.first"),),
     ),
     Mistake(
         "the demo's members are none",
@@ -275,7 +277,7 @@ MISTAKES = (
         HARNESS,
         (
             swap(
-                "harness/src/shop_harness/evidence.py",
+                f"{HARNESS_SOURCES}/evidence.py",
                 "self.open_work == 0 and not any(self.lag.values()) and",
                 "self.open_work == 0 and",
             ),
@@ -285,13 +287,13 @@ MISTAKES = (
         "an e-mail that comes is no progress",
         "A run is judged as stuck while its e-mails arrive.",
         HARNESS,
-        (swap("harness/src/shop_harness/evidence.py", "(self.mails, self.kept,", "(self.kept,"),),
+        (swap(f"{HARNESS_SOURCES}/evidence.py", "(self.mails, self.kept,", "(self.kept,"),),
     ),
     Mistake(
         "a customer whose answer is lost doesn't ask again",
         "A crash in the middle of an answer looks like an order that was never wanted.",
         HARNESS,
-        (swap("harness/src/shop_harness/customers.py", "except httpx.TransportError:", "except httpx.ConnectError:"),),
+        (swap(f"{HARNESS_SOURCES}/customers.py", "except httpx.TransportError:", "except httpx.ConnectError:"),),
     ),
     Mistake(
         "a customer who cancels doesn't say who it is",
@@ -299,7 +301,7 @@ MISTAKES = (
         HARNESS,
         (
             swap(
-                "harness/src/shop_harness/customers.py",
+                f"{HARNESS_SOURCES}/customers.py",
                 'f"/orders/{order_id}/cancel", headers=headers',
                 'f"/orders/{order_id}/cancel"',
             ),
@@ -356,6 +358,132 @@ MISTAKES = (
                 "libs/backing_services/src/backing_services/_cache.py",
                 "        sys.exit(str(error))",
                 "        print(error)",
+            ),
+        ),
+    ),
+    Mistake(
+        "the ledger of e-mails is its first page",
+        "A run of thousands of orders is told that e-mails never came which came, "
+        "and doesn't see those that came twice.",
+        HARNESS,
+        (
+            swap(
+                f"{HARNESS_SOURCES}/ledgers.py",
+                "        if len(messages) < MAIL_PAGE:\n            return mails\n",
+                "        return mails\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the mail catcher of a run forgets what came first",
+        "`make faults` with thousands of orders counts e-mails as lost that its own ledger has dropped.",
+        HARNESS,
+        (swap(f"{HARNESS_SOURCES}/system.py", 'MAIL_CATCHER_ROOM = "1000000"', 'MAIL_CATCHER_ROOM = "1000"'),),
+    ),
+    Mistake(
+        "PostgreSQL of a run may lose what it has committed",
+        "A crash of PostgreSQL in `make up` or in the faults loses orders that were "
+        "answered with 201; the shop is blamed.",
+        DEMO,
+        (
+            swap(
+                f"{HARNESS_SOURCES}/system.py",
+                "EmbeddedPostgres(durable=True, port=0)",
+                "EmbeddedPostgres(port=0)",
+            ),
+        ),
+    ),
+    Mistake(
+        "an e-mail was caught when somebody first looked at it",
+        "The story of an order shows e-mails minutes after they were sent; whoever "
+        "measures by the mail catcher measures the look.",
+        SANDBOX,
+        (
+            swap(
+                "sandbox/src/mail_catcher/message.py",
+                "replace(message, id=self.id, created=self.created)",
+                "replace(message, id=self.id)",
+            ),
+        ),
+    ),
+    Mistake(
+        "an e-mail that gave way still counts as read",
+        "A tester's mailbox says that it has fewer unread e-mails than it has, and less than none in the end.",
+        SANDBOX,
+        (
+            swap(
+                "sandbox/src/mail_catcher/store.py",
+                "            dropped, _ = self._messages.popitem(last=False)\n"
+                "            self._read.discard(dropped)\n",
+                "            self._messages.popitem(last=False)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a mailbox that was emptied remembers what was read",
+        "The next test's mailbox begins with a negative number of unread e-mails.",
+        SANDBOX,
+        (
+            swap(
+                "sandbox/src/mail_catcher/store.py",
+                "        self._messages.clear()\n        self._read.clear()\n",
+                "        self._messages.clear()\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "an order that was sent twice was accepted the second time",
+        "The demo's latencies are better than what a customer waited.",
+        DEMO,
+        (
+            swap(
+                "demo/src/shop_demo/customers.py",
+                "outcome.accepted.setdefault(order_id, Placed(order_id, email, datetime.now(UTC)))",
+                "outcome.accepted[order_id] = Placed(order_id, email, datetime.now(UTC))",
+            ),
+        ),
+    ),
+    Mistake(
+        "a run counts tasks of deadlines as work that is left",
+        "The deadline of each confirmed order waits for a quarter of an hour: the demo gives "
+        "up after a minute, and says that tasks are left.",
+        HARNESS,
+        (swap(f"{HARNESS_SOURCES}/ledgers.py", " from tasks where kind <> 'payment_deadline'", " from tasks"),),
+    ),
+    Mistake(
+        "a fault that is over may not begin again",
+        "An operator at a training kills a service once, and hears that it goes on "
+        "already until everything is started anew.",
+        CONSOLE,
+        (
+            swap(
+                f"{HARNESS_SOURCES}/breaking.py",
+                "if name in self._running and not self._running[name].done():",
+                "if name in self._running:",
+            ),
+        ),
+    ),
+    Mistake(
+        "a customer who is asked to come again gives up",
+        "A run with many customers from one address loses orders at the limit of logins, and the shop is blamed.",
+        HARNESS,
+        (
+            swap(
+                f"{HARNESS_SOURCES}/customers.py",
+                "frozenset({429, 500, 502, 503, 504})",
+                "frozenset({500, 502, 503, 504})",
+            ),
+        ),
+    ),
+    Mistake(
+        "a program of the sandbox waits for its clients at its end",
+        "Ctrl-C of `make up` hangs as long as a browser holds an answer, until the supervisor kills the gateway.",
+        SANDBOX,
+        (
+            swap(
+                "sandbox/src/sandbox_process/process.py",
+                ", access_log=False, timeout_graceful_shutdown=1\n",
+                ", access_log=False\n",
             ),
         ),
     ),

@@ -458,4 +458,28 @@ MISTAKES = (
         ORDERS,
         (swap("services/orders/src/orders/api.py", "le=100)] = 20", "le=100)] = 100"),),
     ),
+    Mistake(
+        "the cursor of a page has whole seconds",
+        "A customer's orders of the same second as the last one of a page are on no page.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/api.py",
+                'f"{order.placed_at.isoformat()} {order.id}"',
+                "f\"{order.placed_at.isoformat(timespec='seconds')} {order.id}\"",
+            ),
+        ),
+    ),
+    Mistake(
+        "the catalogue is said to be full before it is filled",
+        "Whoever deploys reads that the products are there, and the shop sells nothing.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/__main__.py",
+                '    command_line.execute(seed)\n    typer.echo(f"{len(products)} products in the catalogue")\n',
+                '    typer.echo(f"{len(products)} products in the catalogue")\n    command_line.execute(seed)\n',
+            ),
+        ),
+    ),
 )

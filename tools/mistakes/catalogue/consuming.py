@@ -143,25 +143,25 @@ MISTAKES = (
         "a session has one heartbeat",
         "One that is lost gives the partitions away in the middle of a batch.",
         OUTBOXED,
-        (Edit("libs/outboxed/src/outboxed/consuming/_kafka.py", "^HEARTBEATS = 12", "HEARTBEATS = 1"),),
+        (Edit(f"{SOURCES}/consuming/_kafka.py", "^HEARTBEATS = 12", "HEARTBEATS = 1"),),
     ),
     Mistake(
         "a hand-over waits for longer than the session lasts",
         "The group throws the member out, and its batch is handled by another one beside it.",
         OUTBOXED,
-        (Edit("libs/outboxed/src/outboxed/consuming/_kafka.py", "^HANDOVER_SECONDS = 1.5", "HANDOVER_SECONDS = 60.0"),),
+        (Edit(f"{SOURCES}/consuming/_kafka.py", "^HANDOVER_SECONDS = 1.5", "HANDOVER_SECONDS = 60.0"),),
     ),
     Mistake(
         "a topic that was made again is seen after five minutes",
         "Its events wait for as long as an outage.",
         OUTBOXED,
-        (Edit("libs/outboxed/src/outboxed/consuming/_kafka.py", "^METADATA_MS = 10_000", "METADATA_MS = 300_000"),),
+        (Edit(f"{SOURCES}/consuming/_kafka.py", "^METADATA_MS = 10_000", "METADATA_MS = 300_000"),),
     ),
     Mistake(
         "a session is shorter than Kafka takes",
         "Every consumer is refused where Kafka has its own minimum.",
         OUTBOXED,
-        (Edit("libs/outboxed/src/outboxed/settings/_kafka.py", "(session_timeout_ms: int =) 6000", r"\1 3000"),),
+        (Edit(f"{SOURCES}/settings/_kafka.py", "(session_timeout_ms: int =) 6000", r"\1 3000"),),
     ),
     Mistake(
         "of a batch each record alone has the headers of all",
@@ -169,7 +169,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/joining/_keeping.py",
+                f"{SOURCES}/joining/_keeping.py",
                 "    alone.batch_headers = [msg.batch_headers[place]]\n",
                 "",
             ),
@@ -181,7 +181,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/joining/_keeping.py",
+                f"{SOURCES}/joining/_keeping.py",
                 "        self._keeper.last_minute.handled(record.topic for record in records_of(msg))\n",
                 "",
             ),
@@ -191,11 +191,7 @@ MISTAKES = (
         "after a replay each message is a replay",
         "What the handler refuses then has no letter, and no offset.",
         OUTBOXED,
-        (
-            swap(
-                "libs/outboxed/src/outboxed/joining/_dead_letters.py", "        replaying.reset(token)", "        pass"
-            ),
-        ),
+        (swap(f"{SOURCES}/joining/_dead_letters.py", "        replaying.reset(token)", "        pass"),),
     ),
     Mistake(
         "an event is known by its source, too, where a project says by what it is known",
@@ -203,7 +199,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/joining/_inbox.py",
+                f"{SOURCES}/joining/_inbox.py",
                 'if self._identify is None and own else ""',
                 'if own else ""',
             ),
@@ -215,7 +211,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/joining/_events.py",
+                f"{SOURCES}/joining/_events.py",
                 "    made |= headers or {}",
                 "    made = {**(headers or {}), **made}",
             ),
@@ -227,9 +223,103 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/joining/_events.py",
+                f"{SOURCES}/joining/_events.py",
                 "for cls in type(event).__mro__:",
                 "for cls in (type(event),):",
+            ),
+        ),
+    ),
+    Mistake(
+        "after a failed batch a partition that has moved on keeps the others from being read again",
+        "Their records are passed over and never handled, and the next commit seals it.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/consuming/_kafka.py",
+                "    for partition, offset in first_offsets(records).items():\n"
+                "        try:\n"
+                "            consumer.seek(partition, offset)\n"
+                "        except IllegalStateError:\n"
+                '            log.info("partition_moved_on", topic=partition.topic, partition=partition.partition)\n',
+                "    try:\n"
+                "        for partition, offset in first_offsets(records).items():\n"
+                "            consumer.seek(partition, offset)\n"
+                "    except IllegalStateError:\n"
+                '        log.info("partitions_moved_on", partitions=len(first_offsets(records)))\n',
+            ),
+        ),
+    ),
+    Mistake(
+        "a batch that is handled one by one counts as one attempt",
+        "After half a minute the process isn't live, is restarted, and begins the same batch again, for ever.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/consuming/_batch.py",
+                "        for received in batch.events:\n            self.progress.attempted()\n            try:",
+                "        for received in batch.events:\n            try:",
+            ),
+        ),
+    ),
+    Mistake(
+        "the time without records, or without Kafka, counts as a stall",
+        "The first records after a quiet hour or an outage find a process that isn't live, and it is restarted.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/consuming/_kafka.py",
+                "        if not self.lag:\n"
+                "            # no record waits, or Kafka is away: the time until now doesn't count as a stall\n"
+                "            self._consumer.progress.attempted()\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a commit of offsets has no time-out",
+        "A coordinator that doesn't answer holds the partition and its hand-over for most of a minute.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/consuming/_kafka.py",
+                "        async with asyncio.timeout(COMMIT_SECONDS):\n            await consumer.commit()\n",
+                "        await consumer.commit()\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "of a compressed batch the beginning of its second frame is dropped",
+        "The records of a client that writes several frames become one unreadable dead letter.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/_batches.py",
+                '                waiting += running.unused_data or b""\n                running = decompressor()',
+                "                running = decompressor()",
+            ),
+        ),
+    ),
+    Mistake(
+        "what can't be read of a batch is kept whole, however large it is",
+        "One corrupt batch of fifty megabytes is a row that ends whoever lists dead letters.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/_batches.py",
+                "kept = bytes(batch[:MAX_RECORD_BYTES])",
+                "kept = bytes(batch)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a consumer that could not start is left half-started",
+        "In an outage of Kafka each attempt leaves a client behind, until the process has no files left.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/consuming/_kafka.py",
+                "                await self._broker.stop()  # else the half-started consumer leaks\n",
+                "",
             ),
         ),
     ),

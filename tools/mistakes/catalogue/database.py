@@ -664,4 +664,20 @@ MISTAKES = (
         OUTBOXED,
         (swap("libs/outboxed/src/outboxed/relay/_flow.py", "window = 2 * max(", "window = max("),),
     ),
+    Mistake(
+        "what a failed commit would have written is counted as committed",
+        "Events that never were stand in the metrics as published, and the alarm for unsent ones rings.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/storage/_unit_of_work.py",
+                "                self._tell(uow)\n"
+                "            if self.committed is not None:\n"
+                "                self.committed(uow)\n",
+                "                self._tell(uow)\n"
+                "                if self.committed is not None:\n"
+                "                    self.committed(uow)\n",
+            ),
+        ),
+    ),
 )

@@ -604,4 +604,59 @@ MISTAKES = (
         SHOP,
         (Edit("Makefile", r"@REVISION=\S+ describe[^\n]*--dirty\) docker compose build", "@docker compose build"),),
     ),
+    Mistake(
+        "the alertmanager waits half an hour before it tells of an alarm",
+        "Whoever is on call hears of a shop that is down when the customers have gone: 30m is meant to be 30s.",
+        SHOP,
+        (
+            swap(
+                "deploy/observability/alertmanager.yml",
+                "  group_by: [alertname, job]\n",
+                "  group_by: [alertname, job]\n  group_wait: 30m\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "Kafka's heap is as large as its container",
+        "Under load the kernel kills the broker, in the middle of a busy evening.",
+        SHOP,
+        (swap("docker-compose.yml", "KAFKA_HEAP_OPTS: -Xms256m -Xmx512m", "KAFKA_HEAP_OPTS: -Xms256m -Xmx1g"),),
+    ),
+    Mistake(
+        "Kafka writes its records beside its volume",
+        "After `docker compose up` with another setting the container is new, and all events are gone.",
+        SHOP,
+        (swap("docker-compose.yml", "KAFKA_LOG_DIRS: /var/lib/kafka/data", "KAFKA_LOG_DIRS: /tmp/kafka-logs"),),
+    ),
+    Mistake(
+        "Prometheus writes its figures beside its volume",
+        "Each new container forgets the month of the error budget.",
+        SHOP,
+        (swap("docker-compose.yml", "--storage.tsdb.path=/prometheus", "--storage.tsdb.path=/tmp/prometheus"),),
+    ),
+    Mistake(
+        "a container has no time to start before its health counts",
+        "On a slow laptop `docker compose up --wait` fails: services are unhealthy before they could be ready.",
+        SHOP,
+        (
+            swap(
+                "docker-compose.yml",
+                "x-healthcheck: &healthcheck\n  interval: 3s\n  timeout: 5s\n  start_period: 60s\n  retries: 3\n",
+                "x-healthcheck: &healthcheck\n  interval: 3s\n  timeout: 5s\n  retries: 3\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the Pact Broker's links name whatever host it was asked by",
+        "Somebody who sends another Host has the broker hand out links to their own server, and credentials follow.",
+        SHOP,
+        (
+            swap(
+                "docker-compose.yml",
+                "      PACT_BROKER_BASE_URL: >-\n"
+                "        http://127.0.0.1:${PACT_BROKER_PORT:-9292} http://localhost:${PACT_BROKER_PORT:-9292} http://pact-broker:9292\n",
+                "",
+            ),
+        ),
+    ),
 )

@@ -555,4 +555,135 @@ MISTAKES = (
         SHOP,
         (swap(".pre-commit-config.yaml", "entry: make lint", "entry: make format"),),
     ),
+    Mistake(
+        "whether a version may be deployed is asked about production, whatever the environment",
+        "A deployment to test is refused for production's sake, and is recorded as one "
+        "of production: the next answer is wrong.",
+        SHOP,
+        (swap(".github/workflows/deployment.yml", "      PACT_ENVIRONMENT: ${{ inputs.environment }}\n", ""),),
+    ),
+    Mistake(
+        "whether a version may be deployed is asked of the head of main",
+        "An older commit is deployed on the yes that another one got, and the broker records the wrong one.",
+        SHOP,
+        (swap(".github/workflows/deployment.yml", "      PACT_VERSION: ${{ inputs.version }}\n", ""),),
+    ),
+    Mistake(
+        "a verification tests main's code under the name of the deployed version",
+        "The broker learns that production keeps a contract which it breaks; a consumer is let in and fails.",
+        SHOP,
+        (
+            swap(
+                ".github/workflows/verification.yml",
+                "          ref: ${{ github.event.client_payload.provider_version || github.sha }}\n",
+                "          ref: ${{ github.sha }}\n",
+            ),
+            swap(
+                ".github/workflows/verification.yml",
+                "      PROVIDER: ${{ github.event.client_payload.provider }}\n",
+                "      PROVIDER: ${{ github.event.client_payload.provider }}\n"
+                "      PACT_VERSION: ${{ github.event.client_payload.provider_version || github.sha }}\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a deployment doesn't wait for a verification that is under way",
+        "Whoever deploys right after a merge hears no, though a minute later it would be yes.",
+        SHOP,
+        (
+            swap(
+                ".github/workflows/deployment.yml",
+                'can-i-deploy "$SERVICE" \\\n            --retry-while-unknown 30 --retry-interval 10 $OPTIONS\n',
+                'can-i-deploy "$SERVICE" $OPTIONS\n',
+            ),
+        ),
+    ),
+    Mistake(
+        "the pipeline of a fork's pull request has the broker's address and no login",
+        "Each contributor's pull request is red, whatever is in it.",
+        SHOP,
+        (
+            swap(
+                ".github/workflows/service.yml",
+                "${{ !github.event.pull_request.head.repo.fork && vars.PACT_BROKER_BASE_URL || '' }}",
+                "${{ vars.PACT_BROKER_BASE_URL }}",
+            ),
+        ),
+    ),
+    Mistake(
+        "the environment is never as new as what it is made of",
+        "After one change of uv.lock every `make` synchronises again, takes out what docs "
+        "and plots need, and a test starts seconds later.",
+        SHOP,
+        (
+            swap(
+                "Makefile",
+                "  # not --all-packages: a service alone has no others\n\t@touch $@\n",
+                "  # not --all-packages: a service alone has no others\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "what draws plots takes the place of what builds the site",
+        "After `make performance` the command `make docs` fails: its packages are gone, and its stamp is there.",
+        SHOP,
+        (swap("Makefile", "sync --frozen --inexact --group plots", "sync --frozen --group plots"),),
+    ),
+    Mistake(
+        "AsyncAPI's parser is what npm finds on the day",
+        "A release of somebody else's turns CI red, or runs on a developer's machine, without a change of ours.",
+        SHOP,
+        (swap("Makefile", "@npm ci --loglevel=error", "@npm install --loglevel=error"),),
+    ),
+    Mistake(
+        "forms are dropped after a week",
+        "Events that a consumer reads after an outage of a week, or a dead letter, "
+        "have a form that nobody checked any more.",
+        SHOP,
+        (swap("Makefile", "DAYS ?= 14", "DAYS ?= 7"),),
+    ),
+    Mistake(
+        "CI waits for a registry that drops what it is sent",
+        "On a machine behind a firewall a run hangs until the job's hour is over, instead of building its stand-ins.",
+        SHOP,
+        (
+            swap(
+                ".ci/run",
+                "if ! timeout 120 docker compose pull --quiet mailbox; then",
+                "if ! docker compose pull --quiet mailbox; then",
+            ),
+        ),
+    ),
+    Mistake(
+        "CI lints the workflows with what was released last night",
+        "A pull request is red for a rule that came with somebody else's release.",
+        SHOP,
+        (swap(".ci/run", "cmd/actionlint@v1.7.12", "cmd/actionlint@latest"),),
+    ),
+    Mistake(
+        "CI makes the same storm every day",
+        "Faults that need another moment are never met: what is lost there is lost at a customer's first.",
+        SHOP,
+        (swap(".ci/run", "--seed $(date +%j) --no-measure", "--seed 1 --no-measure"),),
+    ),
+    Mistake(
+        "CI ends an engine that was there before",
+        "A developer runs .ci/run beside `make engine`: at its end their containers are gone, with what they held.",
+        SHOP,
+        (
+            swap(
+                ".ci/run",
+                "if ! docker version > /dev/null 2>&1; then\n"
+                "    trap 'deploy/engine/engine stop' EXIT  # only what was started here\n"
+                "fi\n",
+                "trap 'deploy/engine/engine stop' EXIT\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "CI leaves its Pact Broker running",
+        "Each run on a developer's machine leaves a process with a port, until the memory is full.",
+        SHOP,
+        (swap(".ci/run", "    trap 'kill \"$!\"' EXIT\n", ""),),
+    ),
 )

@@ -254,13 +254,13 @@ MISTAKES = (
         "a check of health waits longer than docker does",
         "Nobody reads what is wrong.",
         OUTBOXED,
-        (swap("libs/outboxed/src/outboxed/healthcheck.py", "TIMEOUT_SECONDS = 3.0", "TIMEOUT_SECONDS = 30.0"),),
+        (swap(f"{SOURCES}/healthcheck.py", "TIMEOUT_SECONDS = 3.0", "TIMEOUT_SECONDS = 30.0"),),
     ),
     Mistake(
         "a process takes fifty connections for each of its pools",
         "The second one of a service is refused by PostgreSQL.",
         OUTBOXED,
-        (swap("libs/outboxed/src/outboxed/storage/_pools.py", "\nPOOL_SIZE = 5\n", "\nPOOL_SIZE = 50\n"),),
+        (swap(f"{SOURCES}/storage/_pools.py", "\nPOOL_SIZE = 5\n", "\nPOOL_SIZE = 50\n"),),
     ),
     Mistake(
         "a role that goes on when it is cancelled keeps its process",
@@ -268,7 +268,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/process/_roles.py",
+                f"{SOURCES}/process/_roles.py",
                 "asyncio.get_running_loop().call_later(longest + BACKSTOP_SECONDS, os._exit, 1)",
                 "None",
             ),
@@ -278,7 +278,7 @@ MISTAKES = (
         "whoever listens for work waits for a silent database",
         "It hears nothing any more, and believes that there is nothing to do.",
         OUTBOXED,
-        (swap("libs/outboxed/src/outboxed/process/_announcements.py", ", command_timeout=STATEMENT_SECONDS", ""),),
+        (swap(f"{SOURCES}/process/_announcements.py", ", command_timeout=STATEMENT_SECONDS", ""),),
     ),
     Mistake(
         "a process that was killed is told of work for ever",
@@ -286,7 +286,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/process/_announcements.py",
+                f"{SOURCES}/process/_announcements.py",
                 "if any(at > gone for at in self._heard.values()):",
                 "if self._heard:",
             ),
@@ -296,7 +296,7 @@ MISTAKES = (
         "each answer waits for the acknowledgement of the one before",
         "Every second call on a connection takes 40 ms longer.",
         OUTBOXED,
-        (Edit("libs/outboxed/src/outboxed/process/_roles.py", r"(SOCK_STREAM), socket\.IPPROTO_TCP", r"\1"),),
+        (Edit(f"{SOURCES}/process/_roles.py", r"(SOCK_STREAM), socket\.IPPROTO_TCP", r"\1"),),
     ),
     Mistake(
         "what is old is deleted once a day",
@@ -304,7 +304,7 @@ MISTAKES = (
         OUTBOXED,
         (
             Edit(
-                "libs/outboxed/src/outboxed/storage/_retention.py",
+                f"{SOURCES}/storage/_retention.py",
                 r"^EVERY_SECONDS = 60\.0",
                 "EVERY_SECONDS = 86_400.0",
             ),
@@ -316,7 +316,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/process/_cli.py",
+                f"{SOURCES}/process/_cli.py",
                 "raise typer.Exit(1 if failed else 0)",
                 "raise typer.Exit(0)",
             ),
@@ -328,7 +328,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/process/_doctor/_database.py",
+                f"{SOURCES}/process/_doctor/_database.py",
                 ".order_by(table.c.first_due_at).limit(1)",
                 ".order_by(table.c.first_due_at.desc()).limit(1)",
             ),
@@ -340,7 +340,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/process/_doctor/_database.py",
+                f"{SOURCES}/process/_doctor/_database.py",
                 'which = "ahead of" if begun > there else "behind"',
                 'which = "behind" if begun > there else "ahead of"',
             ),
@@ -352,7 +352,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/process/_doctor/_database.py",
+                f"{SOURCES}/process/_doctor/_database.py",
                 "if waiting.free and waiting.oldest",
                 "if waiting.held and waiting.oldest",
             ),
@@ -364,7 +364,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/process/_doctor/_database.py",
+                f"{SOURCES}/process/_doctor/_database.py",
                 "if not known.issuperset(late):",
                 "if known.isdisjoint(late):",
             ),
@@ -376,7 +376,7 @@ MISTAKES = (
         OUTBOXED,
         (
             Edit(
-                "libs/outboxed/src/outboxed/process/_announcements.py",
+                f"{SOURCES}/process/_announcements.py",
                 r"( *)self\._to_say\.add\(HERE\)\n( *if time)",
                 r"\1pass\n\2",
             ),
@@ -386,7 +386,7 @@ MISTAKES = (
         "an engine that was made for a URL keeps its connections",
         "Each cron job that does a project's tasks leaves one, until PostgreSQL has none left.",
         OUTBOXED,
-        (swap("libs/outboxed/src/outboxed/joining/_running.py", "        await made.dispose()", "        pass"),),
+        (swap(f"{SOURCES}/joining/_running.py", "        await made.dispose()", "        pass"),),
     ),
     Mistake(
         "a time-out within a time is passed over",
@@ -394,10 +394,89 @@ MISTAKES = (
         OUTBOXED,
         (
             Edit(
-                "libs/outboxed/src/outboxed/_stopping.py",
+                f"{SOURCES}/_stopping.py",
                 r"        if not scope\.expired\(\):\n            raise",
                 r"        pass",
             ),
         ),
+    ),
+    Mistake(
+        "the time for a request's body goes on after its end",
+        "Whoever waits for an answer for half a minute gets 408 in its place, though nothing was wrong.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/_compat/uvicorn.py",
+                "        self._receives_body = False\n        self._head_bytes = 0\n        self._stop_timer()\n",
+                "        self._receives_body = False\n        self._head_bytes = 0\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a connection waits since it was made, not since its last answer",
+        "At the limit the busiest clients' kept connections are cut, in the moment before their next request.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/_compat/uvicorn.py",
+                '        self.waiting_since = self.loop.time()\n        self._await(self.limits.head, "headers")',
+                '        self._await(self.limits.head, "headers")',
+            ),
+            swap(
+                f"{SOURCES}/_compat/uvicorn.py",
+                "        super().connection_made(transport)\n",
+                "        super().connection_made(transport)\n        self.waiting_since = self.loop.time()\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a slow reader's connection is ended although the answer was read",
+        "Half a minute after a large answer the client's next request is cut off in its middle.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/_compat/uvicorn.py",
+                "    def _end_unread(self) -> None:\n"
+                "        if self.transport.get_write_buffer_size():\n"
+                "            self.transport.abort()\n",
+                "    def _end_unread(self) -> None:\n        self.transport.abort()\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a process can't listen where its predecessor has just listened",
+        "After a crash or a quick restart it ends with `address in use` for a minute.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_roles.py",
+                "    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "an address of IPv6 is bound by a socket of IPv4",
+        "A service with HTTP_HOST=:: doesn't start any more, and is told that the address is wrong.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_roles.py",
+                'family = socket.AF_INET6 if ":" in host else socket.AF_INET',
+                "family = socket.AF_INET",
+            ),
+        ),
+    ),
+    Mistake(
+        "a process keeps the memory of its large batches",
+        "It grows for hours, and is killed at its container's limit.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/process/_service.py", "        give_large_blocks_back()\n", ""),),
+    ),
+    Mistake(
+        "a service's command keeps libpq's variables",
+        "With PGSSLCERT in a developer's or a host's environment it shows another certificate than its settings say.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/process/_cli.py", "        forget_libpq_variables()\n", ""),),
     ),
 )

@@ -304,4 +304,16 @@ MISTAKES = (
         ORDERS,
         (swap("services/orders/src/orders/settings.py", "Field(ge=60, le=DAY)", "Field(ge=60)"),),
     ),
+    Mistake(
+        "a URL with a socket and a host needs no encryption for the host",
+        "With sslmode=verify-full the password and all rows go over the network in the clear after a fail-over.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/settings/_database.py",
+                'over_network = any(not host.startswith("/") for host, _ in addresses)',
+                'over_network = all(not host.startswith("/") for host, _ in addresses)',
+            ),
+        ),
+    ),
 )

@@ -1,6 +1,6 @@
 """Mistakes in retries, leases, groups and e-mails: what shows the second time, or the thousandth."""
 
-from tools.mistakes.mistake import NOTIFICATIONS, OUTBOXED, Mistake, swap
+from tools.mistakes.mistake import NOTIFICATIONS, OUTBOXED, PAYMENTS, Mistake, swap
 from tools.scratch import Edit
 
 TASKS = "libs/outboxed/src/outboxed/tasks"
@@ -413,5 +413,135 @@ MISTAKES = (
                 r"\1, gives_up=lambda *_: True",
             ),
         ),
+    ),
+    Mistake(
+        "the time of a call begins when its claim has come back",
+        "After a slow claim the call and its recording outlast the lease: another worker makes the call once more.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/tasks/_worker.py",
+                "            until = time.monotonic() + kind.limit.total_seconds()\n"
+                "            claimed = await self._claim_if_possible(kind, kind.concurrency - len(running))\n",
+                "            claimed = await self._claim_if_possible(kind, kind.concurrency - len(running))\n"
+                "            until = time.monotonic() + kind.limit.total_seconds()\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the letter of a task has the time of its worker's host",
+        "On a host whose clock is wrong an operator looks for the failure at another hour.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/tasks/_queue.py",
+                "from datetime import datetime, timedelta\n",
+                "from datetime import UTC, datetime, timedelta\n",
+            ),
+            swap(
+                "libs/outboxed/src/outboxed/tasks/_queue.py",
+                '"failed_at": task.now,',
+                '"failed_at": datetime.now(UTC),',
+            ),
+        ),
+    ),
+    Mistake(
+        "the end of the calls' thread is waited for without an end",
+        "A call that swallows its cancellation keeps the service's end until it is killed.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/tasks/_call_thread.py",
+                "await asyncio.to_thread(thread.join, CLOSE_SECONDS)",
+                "await asyncio.to_thread(thread.join)",
+            ),
+        ),
+    ),
+    Mistake(
+        "the thread of the calls outlives the process's work",
+        "A call that never ends keeps a stopped process there, with its port and its memory.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/tasks/_call_thread.py", "name=self._name, daemon=True)", "name=self._name)"
+            ),
+        ),
+    ),
+    Mistake(
+        "all e-mails have the date on which the process started",
+        "A customer's mail reader sorts today's confirmation behind the mails of "
+        "last week, or a filter takes it for spam.",
+        NOTIFICATIONS,
+        (
+            swap(
+                "services/notifications/src/notifications/mailer.py", '            f"Date: {formatdate()}\\r\\n",\n', ""
+            ),
+            swap(
+                "services/notifications/src/notifications/mailer.py",
+                '    message["Subject"] = text.subject\n',
+                '    message["Date"] = formatdate()\n    message["Subject"] = text.subject\n',
+            ),
+        ),
+    ),
+    Mistake(
+        "one refund is made at a time",
+        "After an outage of the gateway hundreds of customers wait for their money one behind the other.",
+        PAYMENTS,
+        (
+            swap(
+                "services/payments/src/payments/tasks.py",
+                'limit, concurrency=8, log_as="order_id")',
+                'limit, concurrency=1, log_as="order_id")',
+            ),
+        ),
+    ),
+    Mistake(
+        "the gateway's client has fewer connections than the worker has calls",
+        "While the gateway is slow, charges wait for a connection of ours until their "
+        "time-out: their outcome is unknown, and they are late.",
+        PAYMENTS,
+        (
+            swap(
+                "services/payments/src/payments/gateway.py",
+                "verify=_authorities(url), trust_env=False\n",
+                "verify=_authorities(url), trust_env=False,\n        limits=httpx.Limits(max_connections=4),\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a page of payments is read in a transaction that waits for the gateway",
+        "`reconcile` holds a connection while it asks a slow gateway a hundred times; the server "
+        "ends the idle transaction, and it fails on large shops.",
+        PAYMENTS,
+        (
+            swap(
+                "services/payments/src/payments/reconciliation.py",
+                "            page = await uow.payments.page(after=after, limit=PAGE)\n"
+                "        if page:\n"
+                "            yield page\n",
+                "            page = await uow.payments.page(after=after, limit=PAGE)\n"
+                "            if page:\n"
+                "                yield page\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a connection on which an e-mail was cut off stays open",
+        "A mail server that hangs costs a socket an attempt, until the process has "
+        "none left and no customer gets an e-mail.",
+        NOTIFICATIONS,
+        (
+            swap(
+                "services/notifications/src/notifications/smtp.py",
+                "        except BaseException:\n            client.close()\n            raise\n",
+                "        except Exception:\n            client.close()\n            raise\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a mail server has twenty seconds to say goodbye",
+        "A process that ends waits for a mail server that hangs, and a release takes so much longer for each replica.",
+        NOTIFICATIONS,
+        (swap("services/notifications/src/notifications/smtp.py", "GOODBYE_SECONDS = 0.2", "GOODBYE_SECONDS = 20.0"),),
     ),
 )

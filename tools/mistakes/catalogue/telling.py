@@ -294,7 +294,7 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/process/_metrics.py",
+                f"{SOURCES}/process/_metrics.py",
                 "        self._clear_tasks()  # also of kinds that another release has\n",
                 "",
             ),
@@ -304,17 +304,13 @@ MISTAKES = (
         "a task of a project has no trace",
         "Whoever looks for an order's story doesn't see its calls.",
         OUTBOXED,
-        (swap("libs/outboxed/src/outboxed/joining/_tasks.py", "[(task, current_traceparent())]", "[(task, None)]"),),
+        (swap(f"{SOURCES}/joining/_tasks.py", "[(task, current_traceparent())]", "[(task, None)]"),),
     ),
     Mistake(
         "an event of a project has no trace",
         "An order's story ends where its first event begins.",
         OUTBOXED,
-        (
-            swap(
-                "libs/outboxed/src/outboxed/joining/_outbox.py", "            traceparent=current_traceparent(),\n", ""
-            ),
-        ),
+        (swap(f"{SOURCES}/joining/_outbox.py", "            traceparent=current_traceparent(),\n", ""),),
     ),
     Mistake(
         "a row of the outbox is set aside without a word",
@@ -322,9 +318,185 @@ MISTAKES = (
         OUTBOXED,
         (
             swap(
-                "libs/outboxed/src/outboxed/relay/_outcomes.py",
+                f"{SOURCES}/relay/_outcomes.py",
                 '            log.error("outbox_row_set_aside", **_named(row), dead_letter=letter, reason=reason)\n',
                 "            pass\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "Retry-After is told in milliseconds",
+        "Clients that heed it stay away for half an hour after a database's restart of a second.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/web/_http.py",
+                '{"Retry-After": str(RETRY_AFTER_SECONDS)}',
+                '{"Retry-After": str(RETRY_AFTER_SECONDS * 1000)}',
+            ),
+        ),
+    ),
+    Mistake(
+        "the doctor writes an address of IPv6 into a URL as it is",
+        "For a service that listens on ::1 the whole doctor ends in a traceback.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_process.py",
+                'host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host',
+                "host = settings.http_host",
+            ),
+        ),
+    ),
+    Mistake(
+        "what a record holds is taken for rich's own markup",
+        "A reason with [/] in it ends the list in a traceback, and one with [red] loses "
+        "its words: who sent the record hides it.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_letters.py",
+                "table.add_row(*(Text(printable(cell)) for cell in _cells(letter)))",
+                "table.add_row(*(printable(cell) for cell in _cells(letter)))",
+            ),
+        ),
+    ),
+    Mistake(
+        "a service's own buckets are ignored",
+        "What takes hours or microseconds lies in one bucket, and its percentiles are made up.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_rates.py",
+                "self._histogram(timing.name, timing.text, timing.buckets, timing.label)",
+                "self._histogram(timing.name, timing.text, AGES, timing.label)",
+            ),
+        ),
+    ),
+    Mistake(
+        "of several exporters the first alone gets spans",
+        "With `otlp,console` or while a team changes its collector, one of the two stays empty and nobody is told.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/_exporting.py", "    for name in names:\n", "    for name in names[:1]:\n"),),
+    ),
+    Mistake(
+        "the doctor looks whether anybody listens at the first address alone",
+        "With one of three brokers down and a wrong password it tells a person to start Kafka.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_kafka.py",
+                "if any([await _listens(server) for server in settings.kafka.bootstrap_servers]):",
+                "if await _listens(settings.kafka.bootstrap_servers[0]):",
+            ),
+        ),
+    ),
+    Mistake(
+        "the doctor waits for an address for 5,000 seconds",
+        "Behind a firewall that drops packets it seems to hang, and says nothing.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_kafka.py",
+                "async with asyncio.timeout(REQUEST_MS / 1000):",
+                "async with asyncio.timeout(REQUEST_MS):",
+            ),
+        ),
+    ),
+    Mistake(
+        "the doctor looks only at the topics that a service reads",
+        "A topic that it publishes to is missing, and the doctor says that all topics are well.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_kafka.py",
+                "return sorted({*service.consumer.topics, *(event.topic for event in service.published)})",
+                "return sorted(service.consumer.topics)",
+            ),
+        ),
+    ),
+    Mistake(
+        "the doctor takes what retention has deleted for unread",
+        "A group that has never committed fails its look for records that are long gone.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_kafka.py",
+                "max(0, end[each] - (begin[each] if committed[each] is None else "
+                "committed[each])) for each in partitions",
+                "max(0, end[each] - (committed[each] or 0)) for each in partitions",
+            ),
+        ),
+    ),
+    Mistake(
+        "the doctor looks for the group's records without the topics' prefix",
+        "On a shared cluster it finds no partition, and says that nothing waits while the group is stuck.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_kafka.py",
+                "names = {service.settings.kafka.topic(name) for name in service.consumer.topics}",
+                "names = set(service.consumer.topics)",
+            ),
+        ),
+    ),
+    Mistake(
+        "where nobody reads the doctor says to start a worker",
+        "A person starts the wrong process, and the records wait on.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_kafka.py",
+                "start a process with the role consumer; if one runs",
+                "start a process with the role worker; if one runs",
+            ),
+        ),
+    ),
+    Mistake(
+        "the doctor names the variable of the database without the service's prefix",
+        "A person sets DATABASE_URL, which the service doesn't read, and nothing changes.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_database.py",
+                'variable, address = service.settings.variable("database_url"), service.settings.database_url.address',
+                'variable, address = "DATABASE_URL", service.settings.database_url.address',
+            ),
+        ),
+    ),
+    Mistake(
+        "where a database refuses the doctor says to start it",
+        "With a wrong password a person restarts a database that runs, and looks for a network that is well.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_database.py",
+                'do = f"put {variable} right" if refusal else f"start the database',
+                'do = f"start the database',
+            ),
+        ),
+    ),
+    Mistake(
+        "an operator may ask for a letter whose number no column holds",
+        "A mistyped number is answered with 500, and rings the alarm for errors of ours.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/web/_dead_letters.py",
+                "LetterId = Annotated[int, Path(ge=1, le=2**63 - 1)]",
+                "LetterId = Annotated[int, Path(ge=1)]",
+            ),
+        ),
+    ),
+    Mistake(
+        "browsers keep the files of /docs for a year",
+        "After an upgrade people see a page of the new release with scripts of the old one, and it stays empty.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/web/_pages.py",
+                'KEPT_BY_BROWSERS = "max-age=3600"',
+                'KEPT_BY_BROWSERS = "max-age=31536000, immutable"',
             ),
         ),
     ),

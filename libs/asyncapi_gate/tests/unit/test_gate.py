@@ -537,3 +537,11 @@ def test_what_passes_the_gate_can_be_read_by_whoever_could_read_the_event_before
 @given(SCHEMAS)
 def test_an_event_that_stays_as_it_is_breaks_nobody(schema: Any) -> None:
     assert breaking_changes(of_payload(schema), of_payload(deepcopy(schema))) == []
+
+
+@pytest.mark.parametrize(("name", "written"), [("a/b", "a~1b"), ("a~b", "a~0b"), ("a~1b", "a~01b"), ("a~0b", "a~00b")])
+def test_a_reference_leads_to_a_schema_of_whatever_name(name: str, written: str) -> None:
+    """Source: RFC 6901, section 4."""
+    document = Document({"components": {"schemas": {name: {"type": "string"}}}})
+
+    assert document.resolved({"$ref": f"#/components/schemas/{written}"}) == {"type": "string"}

@@ -118,7 +118,6 @@ def frozen_again() -> Iterator[None]:
     gc.freeze()
 
 
-@pytest.mark.usefixtures("frozen_again")
 class Listener:
     """In the place of a socket: what it is made of and told."""
 
@@ -151,6 +150,7 @@ def test_a_process_listens_where_its_predecessor_did_by_the_family_of_its_addres
     assert (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1) in listener.options, "else it waits a minute after a crash"
 
 
+@pytest.mark.usefixtures("frozen_again")
 def test_the_garbage_collector_passes_by_what_a_process_begins_with() -> None:
     stays = [object()]
 

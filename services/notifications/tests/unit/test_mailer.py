@@ -1,8 +1,10 @@
 """What an e-mail says, without a server."""
 
+import asyncio
 import email
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
@@ -13,7 +15,7 @@ import pytest
 from notifications.domain import Kind
 from notifications.mailer import SmtpMailer
 from notifications.ports import EmailRefusedError, MailerUnavailableError
-from notifications.smtp import SmtpConnections, SmtpServer
+from notifications.smtp import GOODBYE_SECONDS, SmtpConnections, SmtpServer
 from outboxed.testing.tracking.spans import recorded
 
 ORDER_ID = UUID("5f0e7a3c-53c6-4c3e-8a51-6f6a7c2f9d10")
@@ -34,6 +36,7 @@ class Outgoing:
         self.error: Exception | None = None
         self.error_at_goodbye: Exception | None = None
         self.closed = 0
+        self.hangs = False
 
     def __call__(self, **_: object) -> "Outgoing":
         return self
@@ -48,6 +51,8 @@ class Outgoing:
         return name in self.extensions
 
     async def sendmail(self, sender: str, recipient: str, content: bytes, *, mail_options: Sequence[str]) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
         self.messages.append(email.message_from_bytes(content, policy=SMTPUTF8))
@@ -131,6 +136,24 @@ async def test_an_email_goes_from_the_shop_to_the_customer_alone(mailer: SmtpMai
     assert not message["Cc"]
     assert not message["Bcc"]
     assert outgoing.envelopes == [("orders@shop.example", "zoë@example.com", ("SMTPUTF8",))]
+
+
+async def test_a_connection_on_which_an_email_was_cut_off_is_closed(outgoing: Outgoing) -> None:
+    """A server that hangs would else cost a socket an attempt, until the process has none left."""
+    outgoing.hangs = True
+    mailer = SmtpMailer(
+        SmtpConnections(replace(SERVER, timeout=0.01), keep=60), sender="orders@shop.example", domain="shop.example"
+    )
+
+    for attempt in (1, 2):
+        with pytest.raises(MailerUnavailableError, match="TimeoutError"):
+            await send(mailer, Kind.CONFIRMATION)
+        assert outgoing.closed == attempt
+
+
+def test_a_server_that_hangs_has_a_moment_to_say_goodbye() -> None:
+    """The end of a process, and so each release, waits for it."""
+    assert GOODBYE_SECONDS <= 1
 
 
 async def test_an_email_has_the_time_at_which_it_is_sent(

@@ -382,10 +382,11 @@ async def test_a_wrong_setting_is_one_line_that_names_the_variable(command: Comm
     assert told.startswith("orders: ORDERS_HTTP_PORT: ")
 
 
-async def test_a_database_that_is_away_is_one_line(command: Commands) -> None:
+@pytest.mark.parametrize("arguments", [["dead-letters", "list"], ["seed-products"]])
+async def test_a_database_that_is_away_is_one_line(command: Commands, arguments: list[str]) -> None:
     away = "postgresql+asyncpg://nobody@127.0.0.1:1/nowhere"
 
-    told = await command.refused("dead-letters", "list", ORDERS_DATABASE_URL=away)
+    told = await command.refused(*arguments, ORDERS_DATABASE_URL=away)
 
     assert told == "orders: the database at 127.0.0.1:1/nowhere does not answer: Connection refused"
 

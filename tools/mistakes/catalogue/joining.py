@@ -1,0 +1,293 @@
+"""Mistakes in a project's own tables: its sessions and handlers, synchronous or not, its letters and its tasks."""
+
+from tools.mistakes.mistake import OUTBOXED, Mistake, swap
+
+JOINING = "libs/outboxed/src/outboxed/joining"
+SOURCES = "libs/outboxed/src/outboxed"
+
+MISTAKES = (
+    Mistake(
+        "two handlers of one name in two modules share what they have handled",
+        "The second one is never given an event that the first has handled: its effect is lost without a word.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_handlers.py",
+                'inbox_name = name or f"{handler.__module__}.{handler.__qualname__}"',
+                "inbox_name = name or handler.__name__",
+            ),
+        ),
+    ),
+    Mistake(
+        "a record without an id is known by its partition and offset, whatever its topic",
+        "Of two topics' records at one place the second takes no effect.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_inbox.py",
+                'place = f"{record.topic}/{record.partition}/{record.offset}"',
+                'place = f"{record.partition}/{record.offset}"',
+            ),
+        ),
+    ),
+    Mistake(
+        "an id that is claimed by itself is claimed for every handler",
+        "Of two handlers of an event the second takes it for handled, and does nothing.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_inbox.py",
+                'return EventIdentity("", _storable(f"{name} {record}"))',
+                'return EventIdentity("", _storable(str(record)))',
+            ),
+        ),
+    ),
+    Mistake(
+        "what a project's consumer is to read again ends at the first partition that another member has",
+        "The records of the partitions behind it are never handled.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/_compat/faststream.py",
+                "    for partition, offset in first_offsets(records).items():\n"
+                "        with contextlib.suppress(IllegalStateError):  # another member has "
+                "the partition, and begins before them\n"
+                "            if not",
+                "    with contextlib.suppress(IllegalStateError):  # another member has the "
+                "partition, and begins before them\n"
+                "        for partition, offset in first_offsets(records).items():\n"
+                "            if not",
+            ),
+        ),
+    ),
+    Mistake(
+        "a cron job claims as many tasks of a kind as a worker, and does them one after the other",
+        "The leases of those that wait for slow ones end: a running worker makes the same calls.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_tasks.py",
+                "kinds = [replace(kind, concurrency=1) for kind in self._kinds.values()]",
+                "kinds = list(self._kinds.values())",
+            ),
+        ),
+    ),
+    Mistake(
+        "an `abandon` that is no coroutine is awaited all the same",
+        "A synchronous project's task can't be given up: it is undone with a "
+        "TypeError, and the worker ends again and again.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_tasks.py",
+                "    own = _as_async(abandon)\n\n    async def abandoned(",
+                "    own: Any = abandon\n\n    async def abandoned(",
+            ),
+        ),
+    ),
+    Mistake(
+        "a deadline that is no coroutine runs in the event loop and is awaited",
+        "A synchronous project's orders never expire: each attempt is undone with a TypeError.",
+        OUTBOXED,
+        (swap(f"{JOINING}/_tasks.py", "    own = _as_async(due)\n", "    own: Any = due\n"),),
+    ),
+    Mistake(
+        "a synchronous publish doesn't flush its session first",
+        "Of two changes of an order the events take their numbers before its row is "
+        "locked, and are sent the wrong way round.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_running.py",
+                "            if not is_flushing(own):\n                own.flush()\n            self._tell_after(own)",
+                "            self._tell_after(own)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a key that is 0 or empty counts as none",
+        "The events of customer 0 go by their own ids to all partitions, and pass each other.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_events.py",
+                "found = key if key is not None else _key(event, address.key, name)",
+                "found = key or _key(event, address.key, name)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a field whose value is 0 is no key",
+        "Nothing can be published about customer 0: the project's own transaction fails.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_events.py",
+                '    if found is None:\n        raise ValueError(f"{name} has no {key}',
+                '    if not found:\n        raise ValueError(f"{name} has no {key}',
+            ),
+        ),
+    ),
+    Mistake(
+        "an inbox counts the characters of an id where the index counts bytes",
+        "A record with a long id of letters beyond ASCII fails in its index each time, and becomes a dead letter.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_inbox.py",
+                'return shown if len(raw := shown.encode()) <= MAX_BYTES else f"sha256 {sha256(raw).hexdigest()}"',
+                'return shown if len(shown) <= MAX_BYTES else f"sha256 {sha256(shown.encode()).hexdigest()}"',
+            ),
+        ),
+    ),
+    Mistake(
+        "a replayed record that still can't be read is kept again and counts as handled",
+        "An operator reads that it was replayed; nothing was done, and its letter is closed.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_keeping.py",
+                "if unread and not replaying.get() and isinstance(exc_val, Exception):",
+                "if unread and isinstance(exc_val, Exception):",
+            ),
+        ),
+    ),
+    Mistake(
+        "a letter is replayed by whichever subscriber reads its topic, whatever its group",
+        "The other group's handler does its part a second time, and the one that failed stays undone.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/_compat/faststream.py",
+                'if (each.group_id or "") != group or not _reads(each, record.topic):',
+                "if not _reads(each, record.topic):",
+            ),
+        ),
+    ),
+    Mistake(
+        "a project's record that may go well later comes again at once",
+        "While its database is away the consumer takes a whole core, and fills the log.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_keeping.py",
+                "        if self._keeper.comes_again(error):\n"
+                "            await asyncio.sleep(AGAIN_SECONDS)\n"
+                "            raise error",
+                "        if self._keeper.comes_again(error):\n            raise error",
+            ),
+        ),
+    ),
+    Mistake(
+        "the time of a project's event is the host's local time, with the zone of UTC",
+        "Off by hours where the host isn't in UTC: readers see events of the future, or late ones.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_events.py",
+                '"ce_time": rfc3339(datetime.now(UTC)),',
+                '"ce_time": rfc3339(datetime.now().replace(tzinfo=UTC)),',
+            ),
+        ),
+    ),
+    Mistake(
+        "a synchronous handler's scoped session is taken for a session",
+        "Each message of a project with a scoped session of its own fails with an AttributeError.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_handlers.py",
+                "new = inbox.new_sync(_own(arguments[called.session]), records, name)",
+                "new = inbox.new_sync(arguments[called.session], records, name)",
+            ),
+        ),
+    ),
+    Mistake(
+        "an asynchronous handler's scoped session is taken for a session",
+        "Each message of a project with async_scoped_session fails, and becomes a dead letter.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_handlers.py",
+                "new = await inbox.new(_own(arguments[called.session]), records, name)",
+                "new = await inbox.new(arguments[called.session], records, name)",
+            ),
+        ),
+    ),
+    Mistake(
+        "the line about a kept record has the error as it is, with what pydantic was given",
+        "Customers' names and addresses are in the log.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_keeping.py",
+                "group=group, record=where, reason=reason_of(error))",
+                "group=group, record=where, reason=str(error))",
+            ),
+        ),
+    ),
+    Mistake(
+        "of several loops none is told behind one that has closed",
+        "A worker in another thread of the process learns of its tasks only when it looks by itself.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_running.py",
+                "            for loop in list(self._loops):\n"
+                "                with contextlib.suppress(RuntimeError):  # its thread has closed it\n"
+                "                    loop.call_soon_threadsafe(self.wakeup.notify)\n",
+                "            with contextlib.suppress(RuntimeError):  # its thread has closed it\n"
+                "                for loop in list(self._loops):\n"
+                "                    loop.call_soon_threadsafe(self.wakeup.notify)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a consumer asks which batches run after it has stopped",
+        "The list is empty by then: nobody waits, and a transaction loses its connection before it has ended.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/_compat/faststream.py",
+                "    consuming = list(subscriber.tasks)\n    await broker.stop()\n",
+                "    await broker.stop()\n    consuming = list(subscriber.tasks)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the worker's statements in a synchronous session run in the event loop",
+        "While one waits for a lock, five seconds perhaps, the app beside it answers nobody.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/storage/_statements.py",
+                "return await asyncio.to_thread(_rows, transaction, statement, values)",
+                "return _rows(transaction, statement, values)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a synchronous session is committed in the event loop",
+        "At each commit of a slow disk or a replica the whole app stands still.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_tasks.py",
+                "                await asyncio.to_thread(session.commit)\n",
+                "                session.commit()\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a session that has published once tells the relay at the end of each transaction",
+        "A long-lived scoped session that only reads from then on has the relay look at each of its requests.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_running.py",
+                "if transaction.parent is None and session.info.pop(self, None):",
+                "if transaction.parent is None and session.info.get(self):",
+            ),
+        ),
+    ),
+)

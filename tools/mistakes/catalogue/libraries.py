@@ -1,0 +1,392 @@
+"""Mistakes in what a stranger installs to test with: clusters, isolation, sessions, pacts, forms of events."""
+
+from tools.mistakes.levels import tests
+from tools.mistakes.mistake import ASYNCAPI_GATE, BACKING_SERVICES, OUTBOXED, PACT_FASTSTREAM, Mistake, swap
+
+POSTGRES = "libs/backing_services/src/backing_services/postgres"
+BACKING = "libs/backing_services/src/backing_services"
+PACT = "libs/pact_faststream/src/pact_faststream"
+GATE = "libs/asyncapi_gate/src/asyncapi_gate"
+TESTING = "libs/outboxed/src/outboxed/testing"
+
+MISTAKES = (
+    Mistake(
+        "services that share a clock move it once each",
+        "A stranger's test that advances by ten minutes sees what is due after twenty, and passes wrongly.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/tracking/session.py",
+                "clocks[id(participant.clock)] = participant.clock",
+                "clocks[participant.name] = participant.clock",
+            ),
+        ),
+    ),
+    Mistake(
+        "a dead letter with a text that was there before is no new one",
+        "A stranger's test passes although another event was refused for the same reason.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/tracking/session.py",
+                "for letter in (Counter(left.dead_letters) - self._dead_before[name]).elements()",
+                "for letter in set(left.dead_letters) - set(self._dead_before[name])",
+            ),
+        ),
+    ),
+    Mistake(
+        "a session reads the logs of other processes from their beginning",
+        "What happened before it is in its story, and a test that counts steps fails by what another one did.",
+        OUTBOXED,
+        (swap(f"{TESTING}/tracking/session.py", "                log.seek(size)\n", ""),),
+    ),
+    Mistake(
+        "a topic that a test has made by sending to it is no leak",
+        "A test without its prefix fills topics of others, and another test reads them.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/topics.py",
+                "if size > before.get(name, 0)):",
+                "if size > before.get(name, size)):",
+            ),
+        ),
+        check=tests("libs/backing_services/tests/integration/test_leaks.py"),
+    ),
+    Mistake(
+        "an event that is in two topics under one id is looked at in the first",
+        "The second topic may be in any order: the harness says that all is well.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/topic_log.py",
+                "seen: set[tuple[str, str]] = set()",
+                "seen: set[str] = set()",
+            ),
+            swap(
+                f"{TESTING}/topic_log.py",
+                "or (record.topic, event_id) in seen:",
+                "or event_id in seen:",
+            ),
+            swap(
+                f"{TESTING}/topic_log.py",
+                "seen.add((record.topic, event_id))",
+                "seen.add(event_id)",
+            ),
+        ),
+    ),
+    Mistake(
+        "the template of a service's test database doesn't depend on outboxed's schema",
+        "After an upgrade of outboxed a developer's tests run on the tables of before.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/services.py",
+                'files = [Path(messaging_schema.__file__), *sorted(migrations.migrations_path(package).rglob("*.py"))]',
+                'files = sorted(migrations.migrations_path(package).rglob("*.py"))',
+            ),
+        ),
+    ),
+    Mistake(
+        "a running service's tasks are due by the database's clock, wherever the session has moved it",
+        "After `advance` a session is at rest before its deadlines are done, and a stranger's test fails by chance.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/tracking/participants.py",
+                "self._connection.fetch(TASKS, self.clock.offset if self.clock else timedelta(0))",
+                "self._connection.fetch(TASKS, timedelta(0))",
+            ),
+        ),
+    ),
+    Mistake(
+        "the suite of operators' pages doesn't try a token that has expired",
+        "A stranger's service that takes one for ever passes it.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/suites/operators_page.py",
+                '    "expired": lambda keys: keys.bearer(exp=datetime.now(UTC) - timedelta(hours=1)),\n',
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "the suite of consumers looks only at what a handler leaves, not at how often it was called",
+        "A stranger's consumer without an inbox passes it as long as its handler overwrites.",
+        OUTBOXED,
+        (swap(f"{TESTING}/suites/consumer.py", "        assert len(calls) == 1\n", ""),),
+    ),
+    Mistake(
+        "the suites feed no record whose key isn't its event's",
+        "A stranger's consumer that takes events under a wrong key, and so out of order, passes.",
+        OUTBOXED,
+        (swap(f"{TESTING}/records.py", '        "another key": spoilt(key=b"other"),\n', ""),),
+    ),
+    Mistake(
+        "after old forms were dropped a new form is written over one that is kept",
+        "Who keeps a third form after the first was dropped loses the form that records of last week "
+        "have; nobody is told that a reader can't read those.",
+        ASYNCAPI_GATE,
+        (
+            swap(
+                f"{GATE}/forms.py",
+                "str(max(numbers, default=0) + 1)",
+                "str(len(numbers) + 1)",
+            ),
+        ),
+    ),
+    Mistake(
+        "the tenth form of an event comes before its second",
+        "`make contracts-drop` takes the form of today for one that was followed "
+        "long ago, and deletes what may be met.",
+        ASYNCAPI_GATE,
+        (
+            swap(
+                f"{GATE}/forms.py",
+                "(form.service, form.direction, form.event, form.number)",
+                "(form.service, form.direction, form.event, str(form.number))",
+            ),
+        ),
+    ),
+    Mistake(
+        "what became of the first pact's interactions counts for the next pact, too",
+        "Two consumers use the same words: an error with the first one's message is "
+        "told of the second, whose contract is kept.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/verifying/answers.py",
+                "        self._offered = offered\n        self.made = {}\n",
+                "        self._offered = offered\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a provider state that failed for one consumer has failed for the next ones",
+        "The second consumer's contract is kept, and the provider's pipeline is red for it.",
+        PACT_FASTSTREAM,
+        (swap(f"{PACT}/http.py", "                arranger.failed.clear()\n", ""),),
+    ),
+    Mistake(
+        "what was kept in one block is kept twice in the next one",
+        "A stranger's second provider test with the same broker fails: the use case wrote 2 rows, not 1.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/sent.py",
+                "        kept = self._records\n        is_open = True\n",
+                "        kept = self._records\n",
+            ),
+            swap(
+                f"{PACT}/sent.py",
+                "                if is_open:\n"
+                '                    bodies = getattr(cmd, "batch_bodies", (cmd.body,))\n'
+                "                    kept.extend(_record(body, cmd.destination, cmd.key, "
+                "cmd.headers or {}) for body in bodies)\n",
+                '                bodies = getattr(cmd, "batch_bodies", (cmd.body,))\n'
+                "                kept.extend(_record(body, cmd.destination, cmd.key, "
+                "cmd.headers or {}) for body in bodies)\n",
+            ),
+            swap(
+                f"{PACT}/sent.py",
+                "        broker.add_middleware(Keeping)\n"
+                "        try:\n"
+                "            yield\n"
+                "        finally:\n"
+                "            is_open = False\n",
+                "        broker.add_middleware(Keeping)\n        yield\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the wipe after a test waits for a row for a millisecond",
+        "A consumer that is just committing is taken for a transaction that was left open: tests fail now and then.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/isolation.py",
+                'LOCK_LIMIT = "1s"',
+                'LOCK_LIMIT = "1"',
+            ),
+        ),
+    ),
+    Mistake(
+        "the tests' PostgreSQL has the zone of its machine",
+        "A stranger's test of a day's boundary passes in CI and fails on a laptop in Berlin, or the reverse.",
+        BACKING_SERVICES,
+        (swap(f"{POSTGRES}/embedded.py", '    "timezone": "UTC",\n', ""),),
+    ),
+    Mistake(
+        "a limit above a hash join excuses reading the joined table whole",
+        "A statement that reads a million rows for ten passes the guard of plans, and is slow in production.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/plans.py",
+                '"WindowAgg", "Hash", "ModifyTable"',
+                '"WindowAgg", "ModifyTable"',
+            ),
+        ),
+    ),
+    Mistake(
+        "each look at somebody else's folder keeps a file open",
+        "A long session beside many xdist workers runs out of file descriptors, far from the cause.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/processes/temporary.py",
+                "        except OSError:  # its owner lives\n            os.close(lock)\n",
+                "        except OSError:  # its owner lives\n            continue\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a process that is started again is ready by a line of its first life",
+        "Whoever waits for the restarted process goes on before it listens: connection refused, now and then.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/processes/managed.py",
+                "            log.seek(self._log_start)\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a cached data directory is that of other options",
+        "Whoever upgrades to a release with another locale or encoding goes on with the data directory of before.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/installation.py",
+                '" ".join([str(installation.folder), *INITDB]).encode()',
+                "str(installation.folder).encode()",
+            ),
+        ),
+    ),
+    Mistake(
+        "a form keeps the schemas that an event names, and not those that these name",
+        "Whose event has an object in an object gets a form that can't be read: each later `make contracts` fails.",
+        ASYNCAPI_GATE,
+        (
+            swap(
+                f"{GATE}/forms.py",
+                "        found[name] = schemas[name]\n        _collect(schemas[name], schemas, found)\n",
+                "        found[name] = schemas[name]\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the escapes of a reference are undone in the wrong order",
+        "An event whose schema has ~ in its name can't be read, or is read as another one (RFC 6901, section 4).",
+        ASYNCAPI_GATE,
+        (
+            swap(
+                f"{GATE}/reading.py",
+                'part.replace("~1", "/").replace("~0", "~")',
+                'part.replace("~0", "~").replace("~1", "/")',
+            ),
+        ),
+    ),
+    Mistake(
+        "the pacts of work in progress are those of the last nine days",
+        "A feature branch that rests for a fortnight is verified by nobody: its "
+        "author hears of the break at the merge.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/broker/source.py",
+                "WORK_IN_PROGRESS = timedelta(days=90)",
+                "WORK_IN_PROGRESS = timedelta(days=9)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a text that has a longest length has a shortest one, too",
+        "A consumer that takes an empty note refuses the provider's empty note in its "
+        "contract: a release is held up for nothing.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/rules.py",
+                "{schema.get('minLength', 0)},",
+                "{schema.get('minLength', 1)},",
+            ),
+        ),
+    ),
+    Mistake(
+        "of a header that is there twice the contract has the last one",
+        "The contract is kept by a value that no reader of the first one takes: the consumer fails in production.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/metadata.py",
+                "for name, raw in reversed(record.headers)",
+                "for name, raw in record.headers",
+            ),
+        ),
+    ),
+    Mistake(
+        "what to do about missing images names the first one's reason for all",
+        "Whoever has no container reads of one reason and sets one variable: the second run fails like the first.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/containers.py",
+                "or set {' and '.join(needed[each] for each in cannot)}",
+                "or set {needed[next(iter(cannot))]}",
+            ),
+        ),
+    ),
+    Mistake(
+        "a database to which somebody is connected isn't dropped",
+        "A stranger's test that left an engine open leaves its clone behind: the disk of a given server fills up.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/server.py",
+                "drop database if exists {quoted(name)} with (force)",
+                "drop database if exists {quoted(name)}",
+            ),
+        ),
+    ),
+    Mistake(
+        "two runs on one server share the database of a worker",
+        "Two developers test on one given server: each wipes the rows of the other, "
+        "and both look for the fault at home.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/isolation.py",
+                'f"{name}_test_{worker}_{os.getpid()}"',
+                'f"{name}_test_{worker}"',
+            ),
+        ),
+    ),
+    Mistake(
+        "a statement is judged once, whatever schema it is about",
+        "A project with a schema a tenant has the statement judged in the first one; in the others an index may lack.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/plans.py",
+                '            self._heard.setdefault((path, executed[1]), VALUE.findall(str(message.detail or "")))',
+                "            if executed[1] not in {statement for _, statement in self._heard}:\n"
+                '                self._heard[path, executed[1]] = VALUE.findall(str(message.detail or ""))',
+            ),
+        ),
+    ),
+    Mistake(
+        "faults that need nothing wait for each other",
+        "A storm in which everything may happen at once is a queue: what needs two faults at a time is never met.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/faults/schedule.py",
+                "        async with free[one.fault.needs] if one.fault.needs else asyncio.Lock():\n",
+                "        async with free[one.fault.needs]:\n",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,128 @@
+"""Mistakes in the relay: what is sent when, what Kafka refuses, and who is told."""
+
+from tools.mistakes.mistake import OUTBOXED, Mistake, swap
+
+RELAY = "libs/outboxed/src/outboxed/relay"
+
+MISTAKES = (
+    Mistake(
+        "the relay gives its records their time in seconds",
+        "To Kafka they are of January 1970: with any retention it deletes them before a slow consumer has read them.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_producer.py",
+                "append, now = builder.append, int(time.time() * 1000)",
+                "append, now = builder.append, int(time.time())",
+            ),
+        ),
+    ),
+    Mistake(
+        "a relay that stands by doesn't take back that Kafka was away",
+        "After an outage in which another process took over, this one is never ready again.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_relay.py",
+                '                self._contact.answered("relay")  # what another relay hears is that one\'s to tell\n',
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a relay with nothing left to send still waits for Kafka's answer",
+        "Its row was sent by another process, or discarded, and this one is unready until the next event.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_relay.py",
+                '            self._contact.answered("relay")  # nothing waits for Kafka\n',
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a relay that is told of all work never looks below where it reads",
+        "A row that somebody puts back by hand isn't sent while the system is quiet.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_relay.py",
+                "above = self._floor.id if self._clock() < self._start_at else 0",
+                "above = self._floor.id",
+            ),
+        ),
+    ),
+    Mistake(
+        "the rows of a topic that Kafka refuses are looked through with the others",
+        "A topic without rights that has ten thousand rows holds up all other topics.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_relay.py",
+                "above=above, without=self._flow.paused_topics())",
+                "above=above, without=())",
+            ),
+        ),
+    ),
+    Mistake(
+        "a topic that takes larger batches again gets small ones for good",
+        "After a person has raised its limit a backlog goes at the pace of before, until the next restart.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_flow.py",
+                "            del self._too_large[topic]\n            self._ceilings.pop(topic, None)\n",
+                "            del self._too_large[topic]\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a replayed row is judged by what its partition took before",
+        "While Kafka fails by itself the row is set aside again, as if it were its own fault.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_outcomes.py",
+                "        self._unnamed_since.pop(row.id, None)\n        if letter is not None:",
+                "        if letter is not None:",
+            ),
+        ),
+    ),
+    Mistake(
+        "a relay takes Kafka's options for transactions",
+        "A project that gives transactional_id is told nothing at the start, and no event is ever sent.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_producer.py",
+                '*("enable_idempotence", "transactional_id", "transaction_timeout_ms"),',
+                '"enable_idempotence",',
+            ),
+        ),
+    ),
+    Mistake(
+        "a row that Kafka refuses without a name is tried a thousand times",
+        "It holds up the events of its customer for half a day before anybody is told.",
+        OUTBOXED,
+        (swap(f"{RELAY}/_outcomes.py", "UNNAMED_ATTEMPTS = 10\n", "UNNAMED_ATTEMPTS = 1000\n"),),
+    ),
+    Mistake(
+        "all of the outbox is read every thirty minutes, not seconds",
+        "A row that was put in by hand, or left below a sequence that was set back, waits for half an hour.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_relay.py",
+                "FROM_THE_START_SECONDS = 30.0",
+                "FROM_THE_START_SECONDS = 30.0 * 60",
+            ),
+        ),
+    ),
+    Mistake(
+        "a topic that Kafka refused waits for minutes after somebody has given the right",
+        "Each pause doubles up to eight minutes: whoever mended it believes that it isn't mended.",
+        OUTBOXED,
+        (swap(f"{RELAY}/_flow.py", "LONGEST_PAUSE = 30.0", "LONGEST_PAUSE = 1800.0"),),
+    ),
+)
