@@ -31,7 +31,7 @@ async def test_a_service_that_is_away_is_still_known(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(teller, "DESCRIBE_ANEW", 0)
     monkeypatch.setattr(teller, "DESCRIBE_AGAIN", 0)
     services = {"orders": "http://orders", "payments": "http://payments"}
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(trust_env=False) as http:
         told = Teller.of(Settings(services=services), http)
         describing = asyncio.create_task(told.run())
         await eventually(lambda: len(told.catalogue.services) == 2)
