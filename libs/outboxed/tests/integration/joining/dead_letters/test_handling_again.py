@@ -88,13 +88,15 @@ async def test_a_letter_is_handled_again_by_the_group_that_refused_it(project: P
     broker = KafkaBroker("localhost", middlewares=[project.letters.middleware(engine)])
 
     def subscribe(group: str) -> Any:
-        @broker.subscriber(TOPIC, group_id=group, ack_policy=AckPolicy.NACK_ON_ERROR)
+        subscriber = broker.subscriber(TOPIC, group_id=group, ack_policy=AckPolicy.NACK_ON_ERROR)
+
+        @subscriber
         async def note(mail: Mail) -> None:
             if problem := project.problems.get(mail.number):
                 raise problem
             handled.append(group)
 
-        return broker.subscribers[-1]
+        return subscriber
 
     _first, second, _third = [subscribe(group) for group in ("one", "two", "three")]
     project.problems[1] = RuntimeError("unlucky")
