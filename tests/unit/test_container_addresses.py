@@ -1,4 +1,4 @@
-"""Which container looks for which other one, and by which address: it must be one that listens there."""
+"""Which container looks for which other one, and where: that one must listen there."""
 
 import json
 import re

@@ -329,19 +329,28 @@ def test_what_an_environment_has_is_there_before_it_is_needed() -> None:
 
 
 def ready_within(name: str) -> int:
-    """Seconds until a container that isn't ready counts as failed: its first ones, and all attempts after them."""
+    """Seconds until Docker calls a container unhealthy that never answers: its start period, and then all retries."""
     check = CONTAINERS[name]["healthcheck"]
     first, interval = (int(check.get(part, "0s").removesuffix("s")) for part in ("start_period", "interval"))
     return first + interval * int(check["retries"])
 
 
-@pytest.mark.parametrize("name", [name for name in [*SERVERS, *SERVICES] if "healthcheck" in CONTAINERS[name]])
+ASKED = [name for name in [*SERVERS, *SERVICES] if "healthcheck" in CONTAINERS[name]]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_container_has_a_minute_to_become_ready(name: str) -> None:
+    assert ready_within(name) >= 60, (
+        "a slow machine needs a minute, and `up --wait` fails at the first container that is unhealthy"
+    )
+
+
+@pytest.mark.parametrize("name", ASKED)
 def test_whoever_waits_for_a_container_hears_of_it_within_seconds(name: str) -> None:
     check = CONTAINERS[name]["healthcheck"]
     interval, timeout = (int(check[part].removesuffix("s")) for part in ("interval", "timeout"))
 
     assert interval <= 5
-    assert ready_within(name) >= 60, "a slow machine needs as long, and `up --wait` gives up by then"
     assert timeout > TIMEOUT_SECONDS, "docker would cut the check off before that says what is wrong"
 
 

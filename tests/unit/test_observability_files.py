@@ -132,8 +132,8 @@ def test_the_alertmanager_keeps_services_apart() -> None:
     assert settings["route"]["receiver"] in {each["name"] for each in settings["receivers"]}
 
 
-def test_the_alertmanager_tells_of_an_alarm_within_a_minute() -> None:
-    """By its own defaults it gathers a group for 30 s, and tells what is new in it after 5 minutes."""
+def test_the_alertmanager_tells_of_a_new_alarm_within_a_minute_and_of_more_within_five() -> None:
+    """Its own defaults are 30 s for a new group, and 5 minutes for what joins it."""
     routes = [observing("alertmanager.yml")["route"]]
     for route in routes:
         routes += route.get("routes", ())

@@ -162,13 +162,13 @@ GOES_ON = "\t@$(RUN) ruff check --fix --quiet . || true"
 """`make format` formats, too, where something is left that ruff can't fix."""
 
 
-STAMPS = re.findall(r"^(\.venv\S*|\.tools/\S+):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+STAMPS = re.findall(r"^(\.venv\S*):.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
 
 
 def test_what_was_installed_is_as_new_as_what_it_is_made_of() -> None:
     """Else each command installs it again."""
     assert {".venv", ".venv/plots"} <= {name for name, _ in STAMPS}
-    assert [name for name, recipe in STAMPS if name.startswith(".venv") and "\t@touch $@\n" not in recipe] == []
+    assert [name for name, recipe in STAMPS if "\t@touch $@\n" not in recipe] == []
 
 
 def test_what_a_few_commands_need_takes_nothing_out_that_others_need() -> None:
@@ -181,7 +181,8 @@ def test_what_a_few_commands_need_takes_nothing_out_that_others_need() -> None:
 def test_what_is_fetched_is_what_is_locked() -> None:
     assert re.findall(r"\bnpm (?:install|i|add|update)\b|\bnpx\b|@latest\b", MAKEFILE + CI) == []
     assert "npm ci " in MAKEFILE
-    assert re.findall(r"@v\S+", CI) == ["@v1.7.12"], "a linter's release must turn no commit red"
+    [linters] = re.findall(r"@v\S+", CI)
+    assert re.fullmatch(r"@v\d+\.\d+\.\d+", linters), "its release must turn no commit red"
 
 
 def test_forms_of_events_are_kept_as_long_as_the_page_says() -> None:

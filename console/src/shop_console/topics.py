@@ -123,7 +123,7 @@ async def _since(consumer: Any, ends: Mapping[TopicPartition, int], moment: date
     return {partition: max(firsts[partition], end - most) for partition, end in ends.items()}
 
 
-def seen_of(one: Any, *, topic_prefix: str = "") -> Seen:
+def seen_of(one: Any, *, topic_prefix: str) -> Seen:
     """A record of aiokafka's; its topic without the prefix, as the services name it."""
     return Seen(Record.of(one, topic_prefix=topic_prefix), datetime.fromtimestamp(max(0, one.timestamp) / 1000, UTC))
 

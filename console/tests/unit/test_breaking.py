@@ -82,7 +82,7 @@ def test_trouble_is_what_a_person_would_call_so(state: State, trouble: str) -> N
 
 
 class Producer:
-    """One that only says what it was given."""
+    """It only notes what it is given."""
 
     sent: list[tuple[str, bytes, dict[str, bytes]]]
 

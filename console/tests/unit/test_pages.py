@@ -1,4 +1,4 @@
-"""What a page asks the others for, where there is more than one of it, and what the log keeps of who changes what."""
+"""What a page asks of the services, where its next page begins, and what the log keeps of a change."""
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -14,15 +14,16 @@ from backing_services.waiting import eventually
 from outboxed.settings import KafkaSettings, parse_bootstrap_servers
 from shop_console import topics
 from shop_console.index import Index
-from shop_console.topics import BEFORE, LOOK_UP_SECONDS, RECORDS_OF_AN_ORDER, Follower, look_up, seen_of
+from shop_console.topics import BEFORE, LOOK_UP_SECONDS, RECORDS_OF_AN_ORDER, Follower, look_up
 
 ORDERS = TopicPartition("orders", 0)
+ORDERS_OF_A_RECORD = SimpleNamespace(topic="orders")
 SETTINGS = KafkaSettings(parse_bootstrap_servers("127.0.0.1:1"))
 
 
 def record(offset: int) -> Any:
     return SimpleNamespace(
-        topic=ORDERS.topic,
+        topic=ORDERS_OF_A_RECORD.topic,
         partition=ORDERS.partition,
         offset=offset,
         key=str(offset).encode(),
@@ -182,22 +183,19 @@ async def test_a_look_up_that_gets_nothing_ends_in_time(monkeypatch: pytest.Monk
     assert (found.records, found.whole) == ([], False)
 
 
-async def test_topics_are_read_under_the_prefix_of_a_shared_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_on_a_shared_cluster_topics_are_read_under_its_prefix_and_told_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     settings = KafkaSettings(parse_bootstrap_servers("127.0.0.1:1"), topic_prefix="shop-")
     read: list[tuple[str, ...]] = []
+    monkeypatch.setattr(ORDERS_OF_A_RECORD, "topic", "shop-orders")
 
     def consumer(*names: str, **_: object) -> Archive:
         read.append(names)
         return Archive(end=6)
 
     monkeypatch.setattr(topics, "AIOKafkaConsumer", consumer)
-    await look_up(settings, ["orders", "payments"], "4", since=SINCE)
+    found = await look_up(settings, ["orders", "payments"], "4", since=SINCE)
 
     assert read == [("shop-orders", "shop-payments")]
-
-
-def test_a_record_of_a_shared_cluster_is_told_under_the_topics_own_name() -> None:
-    one = record(7)
-    one.topic = "shop-orders"
-
-    assert seen_of(one, topic_prefix="shop-").record.topic == "orders"
+    assert [seen.record.topic for seen in found.records] == ["orders"]

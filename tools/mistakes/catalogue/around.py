@@ -1,84 +1,12 @@
-"""Mistakes in what stands around the services: the console, which operators use, and what runs and judges them."""
+"""Mistakes in what stands around the services: what they call and send to, and what runs and judges them."""
 
-from tools.mistakes.mistake import BACKING_SERVICES, CONSOLE, DEMO, HARNESS, SANDBOX, SHOP, Mistake, swap
+from tools.mistakes.mistake import DEMO, HARNESS, SANDBOX, SHOP, Mistake, swap
 from tools.scratch import Edit
 
-PAGES = "console/src/shop_console/pages"
-GUARDS = "console/src/shop_console/guards.py"
 MAIL_CATCHER = "sandbox/src/mail_catcher/__main__.py"
-
 HARNESS_SOURCES = "harness/src/shop_harness"
 
 MISTAKES = (
-    Mistake(
-        "a script may read the operator's cookie",
-        "One line of foreign HTML is an operator.",
-        CONSOLE,
-        (swap(f"{PAGES}/access.py", "httponly=True", "httponly=False"),),
-    ),
-    Mistake(
-        "the operator's cookie goes over the wire in the clear",
-        "Whoever listens is an operator.",
-        CONSOLE,
-        (swap(f"{PAGES}/access.py", ", secure=secure)", ")"),),
-    ),
-    Mistake(
-        "the operator's cookie comes with what other sites ask for",
-        "A page elsewhere replays dead letters.",
-        CONSOLE,
-        (swap(f"{PAGES}/access.py", 'samesite="lax"', 'samesite="none"'),),
-    ),
-    Mistake(
-        "anybody may read the e-mails",
-        "They have names, addresses and what was bought.",
-        CONSOLE,
-        (
-            swap(
-                f"{PAGES}/mailbox.py",
-                "async def html(mail_id: str, needs: Wanted, _: Operator)",
-                "async def html(mail_id: str, needs: Wanted)",
-            ),
-        ),
-    ),
-    Mistake(
-        "a form of another site breaks the system",
-        "Nobody knows who did it.",
-        CONSOLE,
-        (
-            swap(f"{PAGES}/breaking.py", "session: Changing, breaks", "session: Operator, breaks"),
-            swap(f"{PAGES}/breaking.py", "import Changing, Operator", "import Operator"),
-        ),
-    ),
-    Mistake(
-        "a page of another site may frame the console",
-        "A click there is a click here.",
-        CONSOLE,
-        (swap(GUARDS, "frame-ancestors 'self'", "frame-ancestors *"),),
-    ),
-    Mistake(
-        "browsers guess what an answer is",
-        "A text is run as a script.",
-        CONSOLE,
-        (Edit(GUARDS, r'^ +"X-Content-Type-Options": "nosniff",\n', ""),),
-    ),
-    Mistake(
-        "the console asks orders for a login, whatever is set",
-        "Operators of another service can't log in.",
-        CONSOLE,
-        (
-            swap(
-                f"{PAGES}/access.py",
-                "teller.settings.services[teller.settings.tokens_from]",
-                'teller.settings.services["orders"]',
-            ),
-        ),
-    ),
-    Mistake(
-        "who logs out stays logged in",
-        "The cookie of a lost machine is good for an hour.",
-        CONSOLE,
-        (swap(f"{PAGES}/access.py", "    needs.sessions.close(session.id)\n", ""),),
-    ),
     Mistake(
         "the mail catcher asks for no login, whatever is set",
         "A service without its login sends e-mails here, and none in production.",
@@ -98,18 +26,6 @@ MISTAKES = (
         (swap(MAIL_CATCHER, "Store(settings.max_messages)", "Store()"),),
     ),
     Mistake(
-        "after an outage of Kafka the console reads a record again",
-        "An order's story has a step twice, and rates are too high.",
-        CONSOLE,
-        (swap("console/src/shop_console/topics.py", "= one.offset + 1", "= one.offset"),),
-    ),
-    Mistake(
-        "the console reads a topic that was made again from where the old one ended",
-        "It shows nothing until as many records have come.",
-        CONSOLE,
-        (swap("console/src/shop_console/topics.py", "known if known <= ends[partition] else first", "known"),),
-    ),
-    Mistake(
         "the gateway's stand-in listens to the whole network",
         "Anybody changes what the tests are judged by.",
         SHOP,
@@ -124,36 +40,6 @@ MISTAKES = (
                 "libs/backing_services/src/backing_services/postgres/embedded.py",
                 '"listen_addresses": "127.0.0.1" if',
                 '"listen_addresses": "*" if',
-            ),
-        ),
-    ),
-    Mistake(
-        "the console's dead letters come oldest first",
-        "What has just happened is on the last page.",
-        CONSOLE,
-        (swap("console/src/shop_console/letters.py", "letter.failed_at, reverse=True)", "letter.failed_at)"),),
-    ),
-    Mistake(
-        "the console takes the text of a time for the time",
-        "Within a second the last thing is shown first.",
-        CONSOLE,
-        (
-            swap(
-                "console/src/shop_console/letters.py",
-                "key=lambda letter: letter.failed_at",
-                'key=lambda letter: str(letter.raw["failed_at"])',
-            ),
-        ),
-    ),
-    Mistake(
-        "a replay from the console has as long as a page",
-        "The service goes on, and the operator is told that it failed.",
-        CONSOLE,
-        (
-            swap(
-                "console/src/shop_console/letters.py",
-                'TIMEOUT_SECONDS if method == "GET" else AN_EDIT_TAKES',
-                "TIMEOUT_SECONDS",
             ),
         ),
     ),
@@ -180,48 +66,6 @@ MISTAKES = (
         "No order of the demo has a member's discount.",
         DEMO,
         (swap("demo/src/shop_demo/customers.py", "        if line.is_member:\n", "        if not line.is_member:\n"),),
-    ),
-    Mistake(
-        "the cache of the programs that tests run is open to everybody",
-        "Another user's program runs as oneself.",
-        BACKING_SERVICES,
-        (swap("libs/backing_services/src/backing_services/_cache.py", "folder.mkdir(mode=0o700, ", "folder.mkdir("),),
-    ),
-    Mistake(
-        "a cache that another user has made is taken",
-        "Their programs run as oneself.",
-        BACKING_SERVICES,
-        (
-            swap(
-                "libs/backing_services/src/backing_services/_cache.py",
-                "if folder.stat().st_uid != os.getuid():",
-                "if folder.stat().st_uid < 0:",
-            ),
-        ),
-    ),
-    Mistake(
-        "a supervisor waits five seconds, whatever it is told",
-        "A process of a test that may end at once holds all the others up.",
-        BACKING_SERVICES,
-        (
-            swap(
-                "libs/backing_services/src/backing_services/processes/supervisor.py",
-                "self._grace = grace",
-                "self._grace = 5.0",
-            ),
-        ),
-    ),
-    Mistake(
-        "the console reads a form of any size",
-        "Whoever reaches it fills its memory, and needs no login.",
-        CONSOLE,
-        (
-            swap(
-                "console/src/shop_console/guards.py",
-                "not length.isdigit() or int(length) > MAX_FORM_BYTES",
-                "not length.isdigit()",
-            ),
-        ),
     ),
     Mistake(
         "what the gateway decided by half stays in its ledger",
@@ -332,36 +176,6 @@ MISTAKES = (
         (swap("demo/src/shop_demo/summary.py", "rejected=len(outcome.rejected)", "rejected=outcome.replayed"),),
     ),
     Mistake(
-        "a form sends a value that nobody changed",
-        "A value that was null is empty text from then on.",
-        CONSOLE,
-        (
-            swap(
-                "console/src/shop_console/letters.py",
-                "None if other.value == self.value else _raw(other.value)",
-                "_raw(other.value)",
-            ),
-        ),
-    ),
-    Mistake(
-        "a key with a capital letter is never found",
-        "An operator is told that there is no such order.",
-        CONSOLE,
-        (swap("console/src/shop_console/index.py", "key.lower().startswith(sought)", "key.startswith(sought)"),),
-    ),
-    Mistake(
-        "a program that can't be fetched is printed as one that was",
-        "The next command runs the words of the error.",
-        BACKING_SERVICES,
-        (
-            swap(
-                "libs/backing_services/src/backing_services/_cache.py",
-                "        sys.exit(str(error))",
-                "        print(error)",
-            ),
-        ),
-    ),
-    Mistake(
         "the ledger of e-mails is its first page",
         "A run of thousands of orders is told that e-mails never came which came, "
         "and doesn't see those that came twice.",
@@ -395,8 +209,8 @@ MISTAKES = (
     ),
     Mistake(
         "an e-mail was caught when somebody first looked at it",
-        "The story of an order shows e-mails minutes after they were sent; whoever "
-        "measures by the mail catcher measures the look.",
+        "The story of an order shows e-mails minutes after they were sent; whoever measures by "
+        "the mail catcher measures when somebody looked.",
         SANDBOX,
         (
             swap(
@@ -449,19 +263,6 @@ MISTAKES = (
         "up after a minute, and says that tasks are left.",
         HARNESS,
         (swap(f"{HARNESS_SOURCES}/ledgers.py", " from tasks where kind <> 'payment_deadline'", " from tasks"),),
-    ),
-    Mistake(
-        "a fault that is over may not begin again",
-        "An operator at a training kills a service once, and hears that it goes on "
-        "already until everything is started anew.",
-        CONSOLE,
-        (
-            swap(
-                f"{HARNESS_SOURCES}/breaking.py",
-                "if name in self._running and not self._running[name].done():",
-                "if name in self._running:",
-            ),
-        ),
     ),
     Mistake(
         "a customer who is asked to come again gives up",

@@ -471,14 +471,26 @@ MISTAKES = (
         ),
     ),
     Mistake(
-        "the catalogue is said to be full before it is filled",
-        "Whoever deploys reads that the products are there, and the shop sells nothing.",
-        ORDERS,
+        "an operator may ask for a letter whose number no column holds",
+        "A mistyped number is answered with 500, and rings the alarm for errors of ours.",
+        OUTBOXED,
         (
             swap(
-                "services/orders/src/orders/__main__.py",
-                '    command_line.execute(seed)\n    typer.echo(f"{len(products)} products in the catalogue")\n',
-                '    typer.echo(f"{len(products)} products in the catalogue")\n    command_line.execute(seed)\n',
+                "libs/outboxed/src/outboxed/web/_dead_letters.py",
+                "LetterId = Annotated[int, Path(ge=1, le=2**63 - 1)]",
+                "LetterId = Annotated[int, Path(ge=1)]",
+            ),
+        ),
+    ),
+    Mistake(
+        "browsers keep the files of /docs for a year",
+        "After an upgrade people see a page of the new release with scripts of the old one, and it stays empty.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/web/_pages.py",
+                'KEPT_BY_BROWSERS = "max-age=3600"',
+                'KEPT_BY_BROWSERS = "max-age=31536000, immutable"',
             ),
         ),
     ),

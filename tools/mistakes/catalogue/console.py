@@ -1,9 +1,10 @@
-"""Mistakes in the console: what an operator sees, waits for, and leaves in the log."""
+"""Mistakes in the console: who gets in, what an operator sees and waits for, and what the log keeps."""
 
 from tools.mistakes.mistake import CONSOLE, Mistake, swap
+from tools.scratch import Edit
 
-PAGES = "console/src/shop_console/pages"
 CONSOLE_SOURCES = "console/src/shop_console"
+PAGES = f"{CONSOLE_SOURCES}/pages"
 
 MISTAKES = (
     Mistake(
@@ -115,7 +116,7 @@ MISTAKES = (
     ),
     Mistake(
         "a search that is cut short doesn't tell the newest first",
-        "An operator who looks for a customer's orders sees the oldest two hundred, and not that of today.",
+        "An operator who looks for a customer's orders sees the oldest two hundred, and not those of today.",
         CONSOLE,
         (
             swap(
@@ -142,7 +143,7 @@ MISTAKES = (
         ),
     ),
     Mistake(
-        "the console's log has the token of each dead letter that was changed",
+        "the line about a changed dead letter has the operator's token",
         "Whoever reads the log is an operator for an hour.",
         CONSOLE,
         (
@@ -200,6 +201,160 @@ MISTAKES = (
                 f"{CONSOLE_SOURCES}/topics.py",
                 "named = [settings.topic(topic) for topic in topics]",
                 "named = list(topics)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a script may read the operator's cookie",
+        "One line of foreign HTML is an operator.",
+        CONSOLE,
+        (swap(f"{PAGES}/access.py", "httponly=True", "httponly=False"),),
+    ),
+    Mistake(
+        "the operator's cookie goes over the wire in the clear",
+        "Whoever listens is an operator.",
+        CONSOLE,
+        (swap(f"{PAGES}/access.py", ", secure=secure)", ")"),),
+    ),
+    Mistake(
+        "the operator's cookie comes with what other sites ask for",
+        "A page elsewhere replays dead letters.",
+        CONSOLE,
+        (swap(f"{PAGES}/access.py", 'samesite="lax"', 'samesite="none"'),),
+    ),
+    Mistake(
+        "anybody may read the e-mails",
+        "They have names, addresses and what was bought.",
+        CONSOLE,
+        (
+            swap(
+                f"{PAGES}/mailbox.py",
+                "async def html(mail_id: str, needs: Wanted, _: Operator)",
+                "async def html(mail_id: str, needs: Wanted)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a form of another site breaks the system",
+        "Nobody knows who did it.",
+        CONSOLE,
+        (
+            swap(f"{PAGES}/breaking.py", "session: Changing, breaks", "session: Operator, breaks"),
+            swap(f"{PAGES}/breaking.py", "import Changing, Operator", "import Operator"),
+        ),
+    ),
+    Mistake(
+        "a page of another site may frame the console",
+        "A click there is a click here.",
+        CONSOLE,
+        (swap(f"{CONSOLE_SOURCES}/guards.py", "frame-ancestors 'self'", "frame-ancestors *"),),
+    ),
+    Mistake(
+        "browsers guess what an answer is",
+        "A text is run as a script.",
+        CONSOLE,
+        (Edit(f"{CONSOLE_SOURCES}/guards.py", r'^ +"X-Content-Type-Options": "nosniff",\n', ""),),
+    ),
+    Mistake(
+        "the console asks orders for a login, whatever is set",
+        "Operators of another service can't log in.",
+        CONSOLE,
+        (
+            swap(
+                f"{PAGES}/access.py",
+                "teller.settings.services[teller.settings.tokens_from]",
+                'teller.settings.services["orders"]',
+            ),
+        ),
+    ),
+    Mistake(
+        "who logs out stays logged in",
+        "The cookie of a lost machine is good for an hour.",
+        CONSOLE,
+        (swap(f"{PAGES}/access.py", "    needs.sessions.close(session.id)\n", ""),),
+    ),
+    Mistake(
+        "after an outage of Kafka the console reads a record again",
+        "An order's story has a step twice, and rates are too high.",
+        CONSOLE,
+        (swap(f"{CONSOLE_SOURCES}/topics.py", "= one.offset + 1", "= one.offset"),),
+    ),
+    Mistake(
+        "the console reads a topic that was made again from where the old one ended",
+        "It shows nothing until as many records have come.",
+        CONSOLE,
+        (swap(f"{CONSOLE_SOURCES}/topics.py", "known if known <= ends[partition] else first", "known"),),
+    ),
+    Mistake(
+        "the console's dead letters come oldest first",
+        "What has just happened is on the last page.",
+        CONSOLE,
+        (swap(f"{CONSOLE_SOURCES}/letters.py", "letter.failed_at, reverse=True)", "letter.failed_at)"),),
+    ),
+    Mistake(
+        "the console takes the text of a time for the time",
+        "Within a second the last thing is shown first.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/letters.py",
+                "key=lambda letter: letter.failed_at",
+                'key=lambda letter: str(letter.raw["failed_at"])',
+            ),
+        ),
+    ),
+    Mistake(
+        "a replay from the console has as long as a page",
+        "The service goes on, and the operator is told that it failed.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/letters.py",
+                'TIMEOUT_SECONDS if method == "GET" else AN_EDIT_TAKES',
+                "TIMEOUT_SECONDS",
+            ),
+        ),
+    ),
+    Mistake(
+        "the console reads a form of any size",
+        "Whoever reaches it fills its memory, and needs no login.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/guards.py",
+                "not length.isdigit() or int(length) > MAX_FORM_BYTES",
+                "not length.isdigit()",
+            ),
+        ),
+    ),
+    Mistake(
+        "a form sends a value that nobody changed",
+        "A value that was null is empty text from then on.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/letters.py",
+                "None if other.value == self.value else _raw(other.value)",
+                "_raw(other.value)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a key with a capital letter is never found",
+        "An operator is told that there is no such order.",
+        CONSOLE,
+        (swap(f"{CONSOLE_SOURCES}/index.py", "key.lower().startswith(sought)", "key.startswith(sought)"),),
+    ),
+    Mistake(
+        "a fault that is over may not begin again",
+        "An operator at a training kills a service once. From then on they are told that the "
+        "fault still goes on, until everything is started anew.",
+        CONSOLE,
+        (
+            swap(
+                "harness/src/shop_harness/breaking.py",
+                "if name in self._running and not self._running[name].done():",
+                "if name in self._running:",
             ),
         ),
     ),

@@ -659,12 +659,6 @@ MISTAKES = (
         (Edit("libs/outboxed/src/outboxed/relay/_rows.py", r"^ *letters\.c\.source == [^\n]*\n", ""),),
     ),
     Mistake(
-        "after a refusal a partition's batches stay small",
-        "One bad row, and from then on each batch has half of what there is room for.",
-        OUTBOXED,
-        (swap("libs/outboxed/src/outboxed/relay/_flow.py", "window = 2 * max(", "window = max("),),
-    ),
-    Mistake(
         "what a failed commit would have written is counted as committed",
         "Events that never were stand in the metrics as published, and the alarm for unsent ones rings.",
         OUTBOXED,
@@ -677,6 +671,23 @@ MISTAKES = (
                 "                self._tell(uow)\n"
                 "                if self.committed is not None:\n"
                 "                    self.committed(uow)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a page of payments is read in a transaction that waits for the gateway",
+        "`reconcile` holds a connection while it asks a slow gateway a hundred times; the server "
+        "ends the idle transaction, and it fails on large shops.",
+        PAYMENTS,
+        (
+            swap(
+                "services/payments/src/payments/reconciliation.py",
+                "            page = await uow.payments.page(after=after, limit=PAGE)\n"
+                "        if page:\n"
+                "            yield page\n",
+                "            page = await uow.payments.page(after=after, limit=PAGE)\n"
+                "            if page:\n"
+                "                yield page\n",
             ),
         ),
     ),

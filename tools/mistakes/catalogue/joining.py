@@ -2,8 +2,8 @@
 
 from tools.mistakes.mistake import OUTBOXED, Mistake, swap
 
-JOINING = "libs/outboxed/src/outboxed/joining"
 SOURCES = "libs/outboxed/src/outboxed"
+JOINING = f"{SOURCES}/joining"
 
 MISTAKES = (
     Mistake(
@@ -180,7 +180,7 @@ MISTAKES = (
     ),
     Mistake(
         "the time of a project's event is the host's local time, with the zone of UTC",
-        "Off by hours where the host isn't in UTC: readers see events of the future, or late ones.",
+        "Where the host isn't in UTC the time is wrong by hours: readers see events of the future, or old ones.",
         OUTBOXED,
         (
             swap(
@@ -287,6 +287,72 @@ MISTAKES = (
                 f"{JOINING}/_running.py",
                 "if transaction.parent is None and session.info.pop(self, None):",
                 "if transaction.parent is None and session.info.get(self):",
+            ),
+        ),
+    ),
+    Mistake(
+        "of a batch each record alone has the headers of all",
+        "A handler takes the first record's tenant for each of them.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_keeping.py",
+                "    alone.batch_headers = [msg.batch_headers[place]]\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "what a project's handlers take is counted by nobody",
+        "Twenty refusals among a million records look like a bad deploy, and halt it.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_keeping.py",
+                "        self._keeper.last_minute.handled(record.topic for record in records_of(msg))\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "after a replay each message is a replay",
+        "What the handler refuses then has no letter, and no offset.",
+        OUTBOXED,
+        (swap(f"{JOINING}/_dead_letters.py", "        replaying.reset(token)", "        pass"),),
+    ),
+    Mistake(
+        "an event is known by its source, too, where a project says by what it is known",
+        "Its copy from the second producer is handled again.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_inbox.py",
+                'if self._identify is None and own else ""',
+                'if own else ""',
+            ),
+        ),
+    ),
+    Mistake(
+        "a header that a project gives loses to the library's",
+        "Its readers, which go by that header, pass each event over.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_events.py",
+                "    made |= headers or {}",
+                "    made = {**(headers or {}), **made}",
+            ),
+        ),
+    ),
+    Mistake(
+        "what a project says of a class counts for no subclass",
+        "The events of a subclass are refused, or go to another topic.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_events.py",
+                "for cls in type(event).__mro__:",
+                "for cls in (type(event),):",
             ),
         ),
     ),

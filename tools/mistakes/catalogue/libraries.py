@@ -3,8 +3,8 @@
 from tools.mistakes.levels import tests
 from tools.mistakes.mistake import ASYNCAPI_GATE, BACKING_SERVICES, OUTBOXED, PACT_FASTSTREAM, Mistake, swap
 
-POSTGRES = "libs/backing_services/src/backing_services/postgres"
 BACKING = "libs/backing_services/src/backing_services"
+POSTGRES = f"{BACKING}/postgres"
 PACT = "libs/pact_faststream/src/pact_faststream"
 GATE = "libs/asyncapi_gate/src/asyncapi_gate"
 TESTING = "libs/outboxed/src/outboxed/testing"
@@ -125,8 +125,7 @@ MISTAKES = (
     ),
     Mistake(
         "after old forms were dropped a new form is written over one that is kept",
-        "Who keeps a third form after the first was dropped loses the form that records of last week "
-        "have; nobody is told that a reader can't read those.",
+        "The form that records of last week have is lost, and nobody is told that a reader can't read them.",
         ASYNCAPI_GATE,
         (
             swap(
@@ -267,7 +266,7 @@ MISTAKES = (
     ),
     Mistake(
         "a form keeps the schemas that an event names, and not those that these name",
-        "Whose event has an object in an object gets a form that can't be read: each later `make contracts` fails.",
+        "An event with an object in an object gets a form that can't be read: each later `make contracts` fails.",
         ASYNCAPI_GATE,
         (
             swap(
@@ -366,7 +365,8 @@ MISTAKES = (
     ),
     Mistake(
         "a statement is judged once, whatever schema it is about",
-        "A project with a schema a tenant has the statement judged in the first one; in the others an index may lack.",
+        "A project has a schema for each tenant. A statement is judged in the first one "
+        "alone, and in the others an index may be missing.",
         BACKING_SERVICES,
         (
             swap(
@@ -386,6 +386,48 @@ MISTAKES = (
                 f"{BACKING}/faults/schedule.py",
                 "        async with free[one.fault.needs] if one.fault.needs else asyncio.Lock():\n",
                 "        async with free[one.fault.needs]:\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the cache of the programs that tests run is open to everybody",
+        "Another user's program runs as oneself.",
+        BACKING_SERVICES,
+        (swap(f"{BACKING}/_cache.py", "folder.mkdir(mode=0o700, ", "folder.mkdir("),),
+    ),
+    Mistake(
+        "a cache that another user has made is taken",
+        "Their programs run as oneself.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/_cache.py",
+                "if folder.stat().st_uid != os.getuid():",
+                "if folder.stat().st_uid < 0:",
+            ),
+        ),
+    ),
+    Mistake(
+        "a supervisor waits five seconds, whatever it is told",
+        "A process of a test that may end at once holds all the others up.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/processes/supervisor.py",
+                "self._grace = grace",
+                "self._grace = 5.0",
+            ),
+        ),
+    ),
+    Mistake(
+        "a program that can't be fetched is printed as one that was",
+        "The next command runs the words of the error.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/_cache.py",
+                "        sys.exit(str(error))",
+                "        print(error)",
             ),
         ),
     ),

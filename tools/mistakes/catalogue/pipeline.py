@@ -637,8 +637,8 @@ MISTAKES = (
     ),
     Mistake(
         "forms are dropped after a week",
-        "Events that a consumer reads after an outage of a week, or a dead letter, "
-        "have a form that nobody checked any more.",
+        "After an outage of a week a consumer reads events in a form that nobody checks any "
+        "more. So does whoever replays a dead letter.",
         SHOP,
         (swap("Makefile", "DAYS ?= 14", "DAYS ?= 7"),),
     ),
@@ -662,7 +662,7 @@ MISTAKES = (
     ),
     Mistake(
         "CI makes the same storm every day",
-        "Faults that need another moment are never met: what is lost there is lost at a customer's first.",
+        "Each day the faults meet the same moments: what is lost at any other moment is first lost in production.",
         SHOP,
         (swap(".ci/run", "--seed $(date +%j) --no-measure", "--seed 1 --no-measure"),),
     ),

@@ -323,54 +323,6 @@ MISTAKES = (
         ),
     ),
     Mistake(
-        "the doctor tells the last error of the newest task",
-        "The person on call mends what came after, not what began it.",
-        OUTBOXED,
-        (
-            swap(
-                f"{SOURCES}/process/_doctor/_database.py",
-                ".order_by(table.c.first_due_at).limit(1)",
-                ".order_by(table.c.first_due_at.desc()).limit(1)",
-            ),
-        ),
-    ),
-    Mistake(
-        "the doctor says behind of a clock that is ahead",
-        "Somebody sets the clock further off.",
-        OUTBOXED,
-        (
-            swap(
-                f"{SOURCES}/process/_doctor/_database.py",
-                'which = "ahead of" if begun > there else "behind"',
-                'which = "behind" if begun > there else "ahead of"',
-            ),
-        ),
-    ),
-    Mistake(
-        "the doctor finds nothing in events that nobody sends",
-        "An outbox without a relay is called well.",
-        OUTBOXED,
-        (
-            swap(
-                f"{SOURCES}/process/_doctor/_database.py",
-                "if waiting.free and waiting.oldest",
-                "if waiting.held and waiting.oldest",
-            ),
-        ),
-    ),
-    Mistake(
-        "the doctor looks for another release only where all late tasks are of one",
-        "Of two kinds that are late the one without a worker is passed over.",
-        OUTBOXED,
-        (
-            swap(
-                f"{SOURCES}/process/_doctor/_database.py",
-                "if not known.issuperset(late):",
-                "if known.isdisjoint(late):",
-            ),
-        ),
-    ),
-    Mistake(
         "a process says once that it is here",
         "After two minutes the others tell it of nothing, and each event waits for seconds.",
         OUTBOXED,

@@ -125,4 +125,10 @@ MISTAKES = (
         OUTBOXED,
         (swap(f"{RELAY}/_flow.py", "LONGEST_PAUSE = 30.0", "LONGEST_PAUSE = 1800.0"),),
     ),
+    Mistake(
+        "after a refusal a partition's batches stay small",
+        "One bad row, and from then on each batch has half of what there is room for.",
+        OUTBOXED,
+        (swap(f"{RELAY}/_flow.py", "window = 2 * max(", "window = max("),),
+    ),
 )

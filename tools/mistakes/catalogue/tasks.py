@@ -509,23 +509,6 @@ MISTAKES = (
         ),
     ),
     Mistake(
-        "a page of payments is read in a transaction that waits for the gateway",
-        "`reconcile` holds a connection while it asks a slow gateway a hundred times; the server "
-        "ends the idle transaction, and it fails on large shops.",
-        PAYMENTS,
-        (
-            swap(
-                "services/payments/src/payments/reconciliation.py",
-                "            page = await uow.payments.page(after=after, limit=PAGE)\n"
-                "        if page:\n"
-                "            yield page\n",
-                "            page = await uow.payments.page(after=after, limit=PAGE)\n"
-                "            if page:\n"
-                "                yield page\n",
-            ),
-        ),
-    ),
-    Mistake(
         "a connection on which an e-mail was cut off stays open",
         "A mail server that hangs costs a socket an attempt, until the process has "
         "none left and no customer gets an e-mail.",

@@ -441,7 +441,7 @@ MISTAKES = (
         ),
     ),
     Mistake(
-        "where nobody reads the doctor says to start a worker",
+        "where no consumer runs, the doctor says to start a worker",
         "A person starts the wrong process, and the records wait on.",
         OUTBOXED,
         (
@@ -465,7 +465,7 @@ MISTAKES = (
         ),
     ),
     Mistake(
-        "where a database refuses the doctor says to start it",
+        "where a database refuses a login, the doctor says to start it",
         "With a wrong password a person restarts a database that runs, and looks for a network that is well.",
         OUTBOXED,
         (
@@ -477,26 +477,62 @@ MISTAKES = (
         ),
     ),
     Mistake(
-        "an operator may ask for a letter whose number no column holds",
-        "A mistyped number is answered with 500, and rings the alarm for errors of ours.",
+        "the doctor tells the last error of the newest task",
+        "The person on call mends what came after, not what began it.",
         OUTBOXED,
         (
             swap(
-                f"{SOURCES}/web/_dead_letters.py",
-                "LetterId = Annotated[int, Path(ge=1, le=2**63 - 1)]",
-                "LetterId = Annotated[int, Path(ge=1)]",
+                f"{SOURCES}/process/_doctor/_database.py",
+                ".order_by(table.c.first_due_at).limit(1)",
+                ".order_by(table.c.first_due_at.desc()).limit(1)",
             ),
         ),
     ),
     Mistake(
-        "browsers keep the files of /docs for a year",
-        "After an upgrade people see a page of the new release with scripts of the old one, and it stays empty.",
+        "the doctor says behind of a clock that is ahead",
+        "Somebody sets the clock further off.",
         OUTBOXED,
         (
             swap(
-                f"{SOURCES}/web/_pages.py",
-                'KEPT_BY_BROWSERS = "max-age=3600"',
-                'KEPT_BY_BROWSERS = "max-age=31536000, immutable"',
+                f"{SOURCES}/process/_doctor/_database.py",
+                'which = "ahead of" if begun > there else "behind"',
+                'which = "behind" if begun > there else "ahead of"',
+            ),
+        ),
+    ),
+    Mistake(
+        "the doctor finds nothing in events that nobody sends",
+        "An outbox without a relay is called well.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_database.py",
+                "if waiting.free and waiting.oldest",
+                "if waiting.held and waiting.oldest",
+            ),
+        ),
+    ),
+    Mistake(
+        "the doctor looks for another release only where all late tasks are of one",
+        "Of two kinds that are late the one without a worker is passed over.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_database.py",
+                "if not known.issuperset(late):",
+                "if known.isdisjoint(late):",
+            ),
+        ),
+    ),
+    Mistake(
+        "the catalogue is said to be full before it is filled",
+        "Whoever deploys reads that the products are there, and the shop sells nothing.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/__main__.py",
+                '    command_line.execute(seed)\n    typer.echo(f"{len(products)} products in the catalogue")\n',
+                '    typer.echo(f"{len(products)} products in the catalogue")\n    command_line.execute(seed)\n',
             ),
         ),
     ),

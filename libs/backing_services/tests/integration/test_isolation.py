@@ -13,6 +13,7 @@ from backing_services.postgres import (
     connected,
     rolled_back,
 )
+from backing_services.postgres import isolation as isolation_module
 from backing_services.waiting import eventually
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -32,6 +33,9 @@ ROWS = """
 insert into customers values (1, null); insert into orders values (1, 1, null), (2, 1, 1);
 update customers set favourite = 2; insert into lines values (1, 1); insert into "Audit"."Log" values (1);
 insert into products values (2);
+"""
+WAITING = """
+select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')
 """
 TABLES = ("customers", "orders", "lines", '"Audit"."Log"')
 
@@ -136,14 +140,17 @@ async def test_an_open_transaction_fails_the_test_that_left_it_and_is_ended(isol
     assert await count(isolation.url, "customers") == 0
 
 
-async def test_a_transaction_that_is_about_to_end_is_waited_for(isolation: DatabaseIsolation) -> None:
+async def test_a_transaction_that_is_about_to_end_is_waited_for(
+    isolation: DatabaseIsolation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolation_module, "LOCK_LIMIT", "60s")  # as long as a busy machine needs
     async with connected(isolation.url) as connection, connected(isolation.url) as other:
         await connection.execute("insert into customers values (1, null)")
         await connection.execute("begin; update customers set favourite = null")
         cleaning = asyncio.create_task(isolation.clean())
 
         async def waits() -> bool:
-            return bool(await other.fetchval("select exists (select from pg_locks where not granted)"))
+            return bool(await other.fetchval(WAITING))
 
         await eventually(waits)
         await connection.execute("commit")
@@ -152,10 +159,20 @@ async def test_a_transaction_that_is_about_to_end_is_waited_for(isolation: Datab
     assert await count(isolation.url, "customers") == 0
 
 
+async def test_a_transaction_has_a_second_to_end(isolation: DatabaseIsolation) -> None:
+    """A consumer that is just committing is none that was left open."""
+    async with connected(isolation.url) as connection:
+        await connection.execute(f"set lock_timeout = '{isolation_module.LOCK_LIMIT}'")
+        limit = await connection.fetchval("select setting::int from pg_settings where name = 'lock_timeout'")
+
+    assert 1000 <= limit <= 10_000
+
+
 async def test_two_runs_on_one_server_have_databases_of_their_own(
     isolation: DatabaseIsolation, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "getpid", lambda: 1)
+    pid = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: pid + 1)
     other = await create(postgres_server)
 
     assert other.url != isolation.url

@@ -57,7 +57,7 @@ def test_a_batch_may_be_of_several_frames(codec: str) -> None:
     assert [one.value for one in found] == [b"v" * 100 + b"%d" % number for number in range(9)]
 
 
-def test_of_a_large_batch_that_can_not_be_read_the_beginning_is_kept() -> None:
+def test_of_a_large_batch_that_cannot_be_read_the_beginning_is_kept() -> None:
     raw = framed(b"no gzip" * (MAX_RECORD_BYTES // 7 + 1), CODECS["gzip"], count=3)
 
     [last] = read(raw)

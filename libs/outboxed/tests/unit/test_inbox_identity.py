@@ -1,4 +1,4 @@
-"""What an inbox knows an event by, and whose it is: what is alike for one handler may be new for another one."""
+"""By what an inbox knows an event: what one handler has had is new to another one."""
 
 from types import SimpleNamespace
 from typing import Any

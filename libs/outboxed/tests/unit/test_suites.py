@@ -80,10 +80,10 @@ async def test_a_consumer_without_an_inbox_is_seen_though_its_handler_hides_it(*
             await tried
 
 
-def test_a_template_of_a_database_is_that_of_outboxeds_own_tables_too(
+def test_a_template_is_made_anew_when_outboxeds_own_tables_change(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """After an upgrade a developer's tests would run on the tables of before."""
+    """Else a developer's tests run on the old tables after an upgrade."""
     before = services._fingerprint("outboxed")  # noqa: SLF001 - a template's name has it
     changed = tmp_path / "schema.py"
     changed.write_text("# a table more")

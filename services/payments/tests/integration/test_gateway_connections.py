@@ -1,6 +1,7 @@
 """The gateway's client on sockets: a slow gateway holds up no call that the worker may make meanwhile."""
 
 import asyncio
+from contextlib import closing, suppress
 from uuid import uuid4
 
 from payments.gateway import HttpPaymentGateway, create_client
@@ -20,11 +21,12 @@ class SlowGateway:
         self._all_are_there = asyncio.Barrier(number)
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        await self._all_are_there.wait()
-        writer.write(HEAD + ANSWER)
-        await writer.drain()
-        writer.close()
+        with closing(writer), suppress(TimeoutError):  # a connection that stays open would keep the server
+            async with asyncio.timeout(TIMEOUT):
+                await reader.readuntil(b"\r\n\r\n")
+                await self._all_are_there.wait()
+                writer.write(HEAD + ANSWER)
+                await writer.drain()
 
 
 async def test_each_call_that_may_be_under_way_has_a_connection() -> None:

@@ -1,7 +1,8 @@
 """Charges and refunds against the sandbox gateway, through the worker: what is retried, adopted, ended, returned."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -278,13 +279,19 @@ async def test_a_charge_or_refund_whose_worker_was_killed_comes_again_within_ten
         assert kind.lease <= timedelta(seconds=10)
 
 
-def running(
-    database: Database, answer: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
-) -> Worker[Any]:
-    """A worker whose calls go to a gateway that answers so."""
-    http = httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://gateway")
-    kinds = task_kinds(HttpPaymentGateway(http, timeout=5), gateway_timeout=5)
-    return Worker(kinds, InMemoryTaskQueue(database), database, database.tasks_scheduled)
+@asynccontextmanager
+async def calls_answered_by(
+    answer: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]], database: Database
+) -> AsyncIterator[None]:
+    """A worker runs in the block whose calls to the gateway are answered by this function."""
+    stop = anyio.Event()
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://gateway") as http:
+        kinds = task_kinds(HttpPaymentGateway(http, timeout=5), gateway_timeout=5)
+        worker: Worker[Any] = Worker(kinds, InMemoryTaskQueue(database), database, database.tasks_scheduled)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(worker.run(stop))
+            yield
+            stop.set()
 
 
 async def test_several_charges_are_under_way_at_once_and_do_not_hold_up_refunds(
@@ -303,13 +310,10 @@ async def test_several_charges_are_under_way_at_once_and_do_not_hold_up_refunds(
         await enough.wait()
         return httpx.Response(201, json={"id": "ch_1", "status": "succeeded"})
 
-    stop = anyio.Event()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(running(database, answer).run(stop))
+    async with calls_answered_by(answer, database):
         await eventually(lambda: len(under_way) >= 15 and (REFUND, str(cancelled)) not in database.state.tasks)
         enough.set()
         await eventually(lambda: not database.state.tasks)
-        stop.set()
 
     assert {payment_of(order_id, database).status for order_id in orders} == {PaymentStatus.CAPTURED}
 
@@ -330,13 +334,10 @@ async def test_several_refunds_are_under_way_at_once(
         await enough.wait()
         return httpx.Response(200, json={"refunded_charge": None})
 
-    stop = anyio.Event()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(running(database, answer).run(stop))
+    async with calls_answered_by(answer, database):
         await eventually(lambda: len(under_way) == len(orders))
         enough.set()
         await eventually(lambda: not database.state.tasks)
-        stop.set()
 
 
 async def test_no_error_and_no_number_of_attempts_gives_somebodys_money_up(gateway: HttpPaymentGateway) -> None:

@@ -26,7 +26,7 @@ class Commands:
             return await asyncio.to_thread(invoke, self.typer, list(arguments))
 
     async def refused(self, *arguments: str, **environment: str) -> str:
-        """The one line that a person is told; a command that fails has told of no success before."""
+        """The one line of stderr. Nothing is on stdout: a command that fails has told of no success."""
         result = await self(*arguments, stdin=None, **environment)
         assert (result.exit_code, result.stdout) == (1, "")
         [line] = result.stderr.splitlines()

@@ -48,6 +48,15 @@ async def test_a_record_that_nobody_can_read_is_kept_too(
     assert await sent(project, engine) == [2]
 
 
+async def test_the_line_about_a_letter_has_nothing_of_what_the_record_holds(broker: Any) -> None:
+    with structlog.testing.capture_logs() as logs:
+        await given(broker, record(1, value=b'{"number": "ada@example.com"}'))
+
+    lines = [line for line in logs if line["event"] == "dead_letter_kept"]
+    assert len(lines) == 1
+    assert "ada@example.com" not in repr(lines)
+
+
 async def test_of_a_batch_only_what_is_refused_is_kept(
     project: Project, engine: AsyncEngine, batches: Any, queue: JoinedDeadLetterQueue
 ) -> None:
