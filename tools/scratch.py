@@ -137,13 +137,14 @@ def make_known_to_git(folder: Path) -> None:
 
 @contextmanager
 def scratch() -> Iterator[Scratch]:
-    """A copy of the tree, with mypy's cache."""
+    """A copy of the tree, with mypy's cache and with what was installed: make has nothing to install there."""
     with copied_tree("mistakes-") as folder:
         make_known_to_git(folder)
         if (cache := ROOT / ".mypy_cache").exists():
             shutil.copytree(cache, folder / ".mypy_cache")
-        if (tools := ROOT / ".tools").exists():
-            (folder / ".tools").symlink_to(tools)  # ignored by git, and only read
+        for name in (".tools", ".venv"):  # only read: no edit makes a file of the copy newer than they are
+            if (ROOT / name).exists():
+                (folder / name).symlink_to(ROOT / name)
         yield Scratch(folder)
 
 
