@@ -142,10 +142,20 @@ def scratch() -> Iterator[Scratch]:
         make_known_to_git(folder)
         if (cache := ROOT / ".mypy_cache").exists():
             shutil.copytree(cache, folder / ".mypy_cache")
-        for name in (".tools", ".venv"):  # only read: no edit makes a file of the copy newer than they are
-            if (ROOT / name).exists():
-                (folder / name).symlink_to(ROOT / name)
+        if (tools := ROOT / ".tools").exists():
+            (folder / ".tools").symlink_to(tools)  # ignored by git, and only read
+        if (installed := ROOT / ".venv").exists():
+            # its own: where a mistake has make install something, that doesn't end in the developer's environment
+            shutil.copytree(installed, folder / ".venv", symlinks=True, copy_function=_linked)
         yield Scratch(folder)
+
+
+def _linked(source: str, target: str) -> None:
+    """A copy that takes no time and no room; what installs replaces files, and writes into none."""
+    try:
+        os.link(source, target)
+    except OSError:  # another disk
+        shutil.copy2(source, target)
 
 
 @contextmanager
