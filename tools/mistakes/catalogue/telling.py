@@ -123,7 +123,13 @@ MISTAKES = (
         "libraries that were silenced while a consumer started stay silent",
         "Nobody hears of what Kafka's client complains about.",
         OUTBOXED,
-        (swap(f"{SOURCES}/consuming/_kafka.py", "            logger.setLevel(level)\n", "            del level\n"),),
+        (swap(f"{SOURCES}/consuming/_kafka.py", "logging.getLogger(name).setLevel(_levels[name].pop())", "del name"),),
+    ),
+    Mistake(
+        "a consumer that starts puts logging back while another one still starts",
+        "Each puts back what it found: an outage is told many times over.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/consuming/_kafka.py", "_levels[name].pop()", "_levels[name].pop(0)"),),
     ),
     Mistake(
         "the line of a new order's request doesn't name it",

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -11,9 +12,10 @@ from backing_services.kafka import KafkaCluster, MockKafka
 from outboxed.consuming import BatchConsumer, ConsumerRole, Route
 from outboxed.process import Metrics
 from outboxed.relay import Relay
+from outboxed.relay._partitioner import partition_of
 from outboxed.storage import SqlTransactions
 from outboxed.testing.services import consumer_role
-from outboxed.testing.topics import Topics
+from outboxed.testing.topics import PARTITIONS, Topics
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..sample import MoneyMoved, SqlAccounts, credit
@@ -66,6 +68,11 @@ def role_of(
 ) -> tuple[ConsumerRole, BatchConsumer[Any]]:
     """A consumer as a composition root makes it, in this test's group."""
     return consumer_role(topics, [Route(MoneyMoved, handle)], database, metrics=metrics)
+
+
+def keys_of(partition: int) -> Iterator[UUID]:
+    """Random keys whose events belong to this partition of a topic. Twelve keys can all belong to two of four."""
+    return (key for key in iter(uuid4, None) if partition_of(str(key).encode(), PARTITIONS) == partition)
 
 
 async def count(engine: AsyncEngine, table: sa.Table) -> int:

@@ -7,8 +7,8 @@ import signal
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
+from itertools import islice
 from typing import Any
-from uuid import uuid4
 
 import anyio
 import pytest
@@ -18,10 +18,10 @@ from backing_services.waiting import eventually
 from outboxed.messages import Record
 from outboxed.process import Role, run_roles
 from outboxed.storage import tables
-from outboxed.testing.topics import Topics
+from outboxed.testing.topics import PARTITIONS, Topics
 
 from ..sample import MoneyMoved, credit, moved
-from .conftest import TOPICS, Transactions, count, kill_consumer, role_of
+from .conftest import TOPICS, Transactions, count, keys_of, kill_consumer, role_of
 
 PATIENCE = 30.0  # seconds: a rebalance waits for every member
 Position = tuple[str, int, int]
@@ -71,11 +71,11 @@ class Member:
 
 
 class Load:
-    """Sends rounds of one event for each account, until told to stop."""
+    """Sends rounds of one event for each account, until told to stop. Each partition has three of them."""
 
     def __init__(self, topics: Topics) -> None:
         self.amounts: list[str] = []
-        self.accounts = [uuid4() for _ in range(12)]
+        self.accounts = [key for partition in range(PARTITIONS) for key in islice(keys_of(partition), 3)]
         self.stop = asyncio.Event()
         self._topics = topics
 

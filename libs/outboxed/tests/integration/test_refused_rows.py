@@ -35,7 +35,7 @@ from outboxed.testing.services import running
 from outboxed.testing.topics import PARTITIONS, Topics
 
 from ..sample import AccountCredited
-from .conftest import Transactions, abandoned_at_the_end, count, relay_of, role_of
+from .conftest import Transactions, abandoned_at_the_end, count, keys_of, relay_of, role_of
 
 LIMIT = 16_500
 PRODUCE = 0
@@ -341,11 +341,10 @@ async def test_a_partition_without_a_leader_holds_up_no_other_and_goes_on_in_ord
 ) -> None:
     monkeypatch.setattr("outboxed.relay._relay.ACK_SECONDS", 0.1)
     topic = own_topics.kafka.topic("accounts")
-    keys = [uuid4() for _ in range(40)]
-    await append(transactions, *((key, 1, SMALL) for key in keys))
+    waiting, *of_others = [[*itertools.islice(keys_of(partition), 10)] for partition in range(PARTITIONS)]
+    others = [*itertools.chain(*of_others)]
+    await append(transactions, *((key, 1, SMALL) for key in (*waiting, *others)))
     await relay_all(own_relay, transactions)
-    waiting = [key for key in keys if partition_of(str(key).encode(), PARTITIONS) == 0]
-    others = [key for key in keys if key not in waiting]
     own_kafka.take_leader(topic, 0)
     await append(transactions, *((key, sequence, SMALL) for sequence in (2, 3, 4, 5) for key in waiting))
     await append(transactions, *((key, 2, SMALL) for key in others))
@@ -447,7 +446,7 @@ async def test_an_error_that_kafka_does_not_name_counts_only_if_the_partition_ta
 ) -> None:
     monkeypatch.setattr("outboxed.relay._outcomes.UNNAMED_ATTEMPTS", 3)
     monkeypatch.setattr("outboxed.relay._outcomes.LONGEST_RETRY", 0.0)
-    refused, other = _keys_of_one_partition()
+    refused, other = itertools.islice(keys_of(0), 2)
     await append(transactions, (refused, 1, SMALL))
     for attempt in range(3):
         own_kafka.push_request_errors(PRODUCE, UNKNOWN_SERVER_ERROR)
@@ -459,13 +458,6 @@ async def test_an_error_that_kafka_does_not_name_counts_only_if_the_partition_ta
             monkeypatch.setattr(own_relay, "_look_at", 0.0)
 
     assert len((await letters_of(transactions, own_topics))[1]) == letters
-
-
-def _keys_of_one_partition() -> tuple[UUID, UUID]:
-    keys = [uuid4() for _ in range(20)]
-    places = {key: partition_of(str(key).encode(), PARTITIONS) for key in keys}
-    first = keys[0]
-    return first, next(key for key in keys[1:] if places[key] == places[first])
 
 
 async def test_a_relay_that_takes_over_knows_what_is_held(transactions: Transactions, narrow_topics: Topics) -> None:

@@ -139,6 +139,21 @@ def test_a_library_that_was_silenced_for_a_while_is_heard_again(lines: Lines, er
     assert [line["event"] for line in lines()] == ["lost a broker"]
 
 
+def test_a_library_that_two_starts_silenced_is_heard_again_after_the_last_of_them(lines: Lines) -> None:
+    configured()
+    library = logging.getLogger("aiokafka")
+    first, second = _silenced("aiokafka"), _silenced("aiokafka")
+
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    library.error("no broker")
+    second.__exit__(None, None, None)
+    library.warning("lost a broker")
+
+    assert [line["event"] for line in lines()] == ["lost a broker"]
+
+
 def test_an_error_is_one_line_with_its_traceback(lines: Lines) -> None:
     log = configured()
 

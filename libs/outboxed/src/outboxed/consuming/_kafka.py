@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -270,14 +271,22 @@ class ConsumerRole:
             self._consumer.progress.attempted()
 
 
+_levels: defaultdict[str, list[int]] = defaultdict(list)
+"""Of each silent logger, its level before each of the starts that go on; the first of them is the last to come back."""
+
+
 @contextmanager
 def _silenced(*names: str) -> Iterator[None]:
-    """Silence these loggers during a start: at each attempt they repeat what `waiting_for_kafka` says once."""
-    levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
-    for logger, _ in levels:
+    """Silence these loggers during a start: at each attempt they repeat what `waiting_for_kafka` says once.
+
+    Consumers of one process may start at the same time. The last one to end its start makes the loggers heard again.
+    """
+    for name in names:
+        logger = logging.getLogger(name)
+        _levels[name].append(logger.level)
         logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        for logger, level in levels:
-            logger.setLevel(level)
+        for name in names:
+            logging.getLogger(name).setLevel(_levels[name].pop())
