@@ -1,13 +1,25 @@
-"""A piece of work of the kind that a service does: how dear is CPU on this machine?"""
+"""A piece of work of the kind that a service does, beside the work that is measured: how dear is CPU at that moment?
 
+Measured alone, the same work says little: where cores are busy, share a cache or slow down, all work becomes dearer.
+`python -m tools.measuring.calibration` does a little of it again and again until its input ends, and prints what each
+piece cost.
+"""
+
+import asyncio
 import json
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from statistics import median
 from time import process_time
 
-from backing_services.postgres import EmbeddedPostgres, connected
-
-CHUNKS = 100
-ROUND_TRIPS = 25
-"""Of a chunk: short, so that many chunks are disturbed by nobody."""
+TURNS = 25
+"""Of a piece: one to two milliseconds of CPU."""
+REST_SECONDS = 0.05
+"""Between two pieces, so that they take a few per cent of a core from what is measured."""
+WARM_UP = 5
+"""Pieces that don't count."""
 ORDER = {
     "id": "0f0e7a3c-53c6-4c3e-8a51-6f6a7c2f9d10",
     "customer": {"email": "ada@example.com", "name": "Ada"},
@@ -16,17 +28,66 @@ ORDER = {
 }
 
 
-async def calibrated(postgres: EmbeddedPostgres) -> float:
-    """Milliseconds of this process's CPU for a thousand round trips to PostgreSQL with an order there and back.
+class Calibration:
+    """Milliseconds of CPU for a thousand turns, once for each piece that was done until now."""
 
-    The least of many short tries: what else the machine does makes the same work dearer, and never cheaper.
-    """
-    tries = []
-    async with connected(postgres.url(postgres.maintenance_database)) as connection:
-        statement = await connection.prepare("select $1::text")
-        for _ in range(CHUNKS):
-            begun = process_time()
-            for _ in range(ROUND_TRIPS):
-                json.loads(await statement.fetchval(json.dumps(ORDER)))
-            tries.append(process_time() - begun)
-    return min(tries) * 1e6 / ROUND_TRIPS
+    def __init__(self) -> None:
+        self._pieces: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def add(self, milliseconds: float) -> None:
+        self._pieces.append(milliseconds)
+
+    def since(self, pieces: int) -> float:
+        """What the work cost after so many pieces, in the median. Raises StatisticsError if none was done since."""
+        return median(self._pieces[pieces:])
+
+
+@asynccontextmanager
+async def calibrating() -> AsyncIterator[Calibration]:
+    """Do the work in a process of its own until the end of the block."""
+    command = (sys.executable, "-m", __spec__.name)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    done = Calibration()
+
+    async def listen(lines: asyncio.StreamReader) -> None:
+        async for line in lines:
+            done.add(float(line))
+
+    listening = asyncio.create_task(listen(process.stdout))
+    try:
+        yield done
+    finally:
+        process.stdin.close()
+        await listening
+        await process.wait()
+
+
+async def _work() -> None:
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    loop.add_reader(sys.stdin, told.set)
+    near, far = [await asyncio.open_connection(sock=end) for end in socket.socketpair()]
+    done = 0
+    while not told.is_set():
+        begun = process_time()
+        for _ in range(TURNS):
+            near[1].write(json.dumps(ORDER).encode() + b"\n")
+            json.loads(await far[0].readline())
+        milliseconds = 1e6 * (process_time() - begun) / TURNS
+        done += 1
+        if done > WARM_UP:
+            print(milliseconds, flush=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_SECONDS):
+                await told.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_work())

@@ -96,7 +96,7 @@ def _processor(processor: Processor) -> Table:
     milliseconds, net, ratio = (sum(one.values()) for one in (processor.milliseconds, processor.net, processor.ratios))
     table.add_row("all", f"{milliseconds:.1f}", f"{net:.1f}", f"{ratio:.3f}")
     table.caption = (
-        f"{processor.orders_a_second:.1f} orders/s; calibration: {processor.calibration:.1f} ms for 1,000 round trips"
+        f"{processor.orders_a_second:.1f} orders/s; calibration: {processor.calibration:.1f} ms for 1,000 turns"
     )
     return table
 

@@ -14,7 +14,7 @@ from shop_harness.ledgers import Ledgers
 from shop_harness.services import SERVICES
 from shop_harness.system import Ports
 
-from tools.measuring.calibration import calibrated
+from tools.measuring.calibration import Calibration, calibrating
 from tools.measuring.counted import CountedSystem, statements_of
 from tools.measuring.load import Customers
 from tools.measuring.system import at_rest
@@ -53,7 +53,7 @@ class Counted:
 class Processor:
     """CPU by process: milliseconds an order; without what rest costs; and this as a ratio to the calibration.
 
-    The ratio is that of the part that cost least: what else the machine does makes the same work dearer.
+    Each is the median of the parts. A part's ratio is to what the calibration cost beside it.
     """
 
     milliseconds: Mapping[str, float]
@@ -75,6 +75,7 @@ class _Part:
     milliseconds: Mapping[str, float]
     net: Mapping[str, float]
     orders_a_second: float
+    calibration: float
 
 
 @dataclass(frozen=True)
@@ -156,21 +157,21 @@ class Run:
 
     async def processor(self, customers: Customers, orders: int) -> Processor:
         """CPU an order under full load, and how many orders a second that is."""
-        calibration = await calibrated(self.system.postgres)
-        idle = await self._seconds_a_second_at_rest()
-        parts = [await self._part(customers, orders // 4, idle) for _ in range(PARTS)]
-        calibration = min(calibration, await calibrated(self.system.postgres))
-        net = [part.net for part in parts]
+        async with calibrating() as calibration:
+            idle = await self._seconds_a_second_at_rest()
+            parts = [await self._part(customers, orders // 4, idle, calibration) for _ in range(PARTS)]
         return Processor(
             milliseconds=_medians([part.milliseconds for part in parts]),
-            net=_medians(net),
-            ratios={name: min(part[name] for part in net) / calibration for name in net[0]},
+            net=_medians([part.net for part in parts]),
+            ratios=_medians([{name: cost / part.calibration for name, cost in part.net.items()} for part in parts]),
             orders_a_second=median(part.orders_a_second for part in parts),
-            calibration=calibration,
+            calibration=median(part.calibration for part in parts),
         )
 
-    async def _part(self, customers: Customers, orders: int, idle: Mapping[str, float]) -> _Part:
-        before, begun = self._processor_seconds(), perf_counter()
+    async def _part(
+        self, customers: Customers, orders: int, idle: Mapping[str, float], calibration: Calibration
+    ) -> _Part:
+        before, begun, pieces = self._processor_seconds(), perf_counter(), len(calibration)
         await self.together(customers, orders)
         took, after = perf_counter() - begun, self._processor_seconds()
         spent = {name: after[name] - before[name] for name in after}
@@ -178,6 +179,7 @@ class Run:
             milliseconds={name: 1000 * seconds / orders for name, seconds in spent.items()},
             net={name: 1000 * (seconds - idle[name] * took) / orders for name, seconds in spent.items()},
             orders_a_second=orders / took,
+            calibration=calibration.since(pieces),
         )
 
     async def _seconds_a_second_at_rest(self) -> Mapping[str, float]:

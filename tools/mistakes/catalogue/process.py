@@ -7,6 +7,7 @@ from tools.scratch import Edit
 SOURCES = "libs/outboxed/src/outboxed"
 COMPOSITION, SERVICE = f"{SOURCES}/process/_composition.py", f"{SOURCES}/process/_service.py"
 KAFKA, RELAY, WORKER = f"{SOURCES}/consuming/_kafka.py", f"{SOURCES}/relay/_relay.py", f"{SOURCES}/tasks/_worker.py"
+UVICORN = f"{SOURCES}/_compat/uvicorn.py"
 RETENTION = f"{SOURCES}/storage/_retention.py"
 COMPOSITIONS = tests("tests/unit/test_compositions.py")
 
@@ -29,6 +30,18 @@ MISTAKES = (
                 '        if self.announcements is not None and role != "api":\n',
             ),
         ),
+    ),
+    Mistake(
+        "a server that is told to end sees so at its next look only",
+        "Each deployment waits up to a second longer, with the old process answering.",
+        OUTBOXED,
+        (swap(UVICORN, "        self._told.set()\n", ""),),
+    ),
+    Mistake(
+        "the date of the answers is that of the process's start",
+        "Caches and people who compare clocks are led astray.",
+        OUTBOXED,
+        (swap(UVICORN, "TICK_WITH_THE_DATE = 10\n", "TICK_WITH_THE_DATE = 1\n"),),
     ),
     Mistake(
         "a worker has no more time to end than any other part",

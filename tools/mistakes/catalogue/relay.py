@@ -131,4 +131,28 @@ MISTAKES = (
         OUTBOXED,
         (swap(f"{RELAY}/_flow.py", "window = 2 * max(", "window = max("),),
     ),
+    Mistake(
+        "of the held rows of a partition the newest is tried first",
+        "While rows are refused again and again, the first of them is never tried.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_relay.py",
+                "first.setdefault(_partition_of(place, partitions[place.topic]), place.id)",
+                "first[_partition_of(place, partitions[place.topic])] = place.id",
+            ),
+        ),
+    ),
+    Mistake(
+        "a held row of a topic that Kafka can't have is never tried again",
+        "It becomes no dead letter, and holds up its key for ever.",
+        OUTBOXED,
+        (swap(f"{RELAY}/_relay.py", "return [*of_no_topic, *(row for", "return [*(row for"),),
+    ),
+    Mistake(
+        "a row is compared with the largest limit of all topics",
+        "Where another topic takes larger records, a row that is too large is sent with others again and again.",
+        OUTBOXED,
+        (swap(f"{RELAY}/_flow.py", "min(self._too_large.values())", "max(self._too_large.values())"),),
+    ),
 )

@@ -1,5 +1,6 @@
 """W3C `traceparent` for whoever uses OpenTelemetry in this process: the running span as one, and one as a context."""
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,9 @@ from outboxed._extras import loaded
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+
+_USUAL = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+"""What everybody sends today. OpenTelemetry reads it, too, but takes three times as long; it reads all others."""
 
 
 def current_traceparent() -> str | None:
@@ -20,10 +24,19 @@ def current_traceparent() -> str | None:
 
 def context_of(traceparent: str) -> "Context":
     """The context of a span elsewhere; without a span if the text can't be read. Needs OpenTelemetry."""
-    from opentelemetry.context import Context  # noqa: PLC0415 - whoever asks has it
+    from opentelemetry import context, trace  # noqa: PLC0415 - whoever asks has it
 
-    found: Context = _propagator().extract({"traceparent": traceparent}, context=Context())
-    return found
+    usual = _USUAL.fullmatch(traceparent)
+    if usual is None:
+        found: Context = _propagator().extract({"traceparent": traceparent}, context=context.Context())
+        return found
+    trace_id, span_id, flags = (int(part, 16) for part in usual.groups())
+    span = trace.SpanContext(trace_id, span_id, is_remote=True, trace_flags=trace.TraceFlags(flags))
+    return (
+        trace.set_span_in_context(trace.NonRecordingSpan(span), context.Context())
+        if span.is_valid
+        else context.Context()
+    )
 
 
 @cache

@@ -411,6 +411,19 @@ async def test_each_answer_by_which_kafka_refuses_a_row_alone_is_counted(
     assert metrics.registry.get_sample_value("outbox_sent_total", {"topic": "accounts"}) is None
 
 
+async def test_of_a_partitions_rows_that_are_tried_again_the_oldest_goes_first(
+    transactions: Transactions, own_relay: Relay, own_topics: Topics
+) -> None:
+    first, second = itertools.islice(keys_of(0), 2)
+    await append(transactions, (first, 1, SMALL), (second, 1, SMALL))
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.update(tables.outbox).values(retry_at=sa.func.now()))
+
+    await own_relay.send_once()
+
+    assert await told(own_topics) == {first: [1]}
+
+
 async def test_a_row_that_is_known_to_be_too_large_waits_for_the_earlier_ones_of_its_key(
     transactions: Transactions,
     own_relay: Relay,

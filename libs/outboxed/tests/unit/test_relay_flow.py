@@ -118,6 +118,17 @@ def test_what_is_too_large_together_is_sent_in_smaller_batches_for_good(flow: Fl
     assert not flow.is_too_large(row(99))
 
 
+def test_rows_may_be_too_large_from_the_least_on_that_kafka_refused_of_any_topic(flow: Flow) -> None:
+    assert not flow.may_be_too_large([row(1, 9000)])
+
+    flow.refused(here(row(1, 5000)), MessageSizeTooLargeError())
+    flow.refused(here(row(2, 9000)._replace(topic="moves")), MessageSizeTooLargeError())
+
+    assert flow.may_be_too_large([row(3), row(4, 5000)])
+    assert not flow.may_be_too_large([row(3), row(4, 4999)])
+    assert not flow.may_be_too_large([])
+
+
 def test_a_row_that_was_too_large_alone_marks_its_topic_until_kafka_takes_such_a_row(flow: Flow) -> None:
     flow.refused(here(row(1, 5000)), MessageSizeTooLargeError())
 

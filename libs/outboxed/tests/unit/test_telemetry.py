@@ -5,11 +5,16 @@ import asyncio
 import httpx
 import pytest
 import structlog
+from hypothesis import example, given
+from hypothesis import strategies as st
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from outboxed import _conventions as names
+from outboxed._traceparent import context_of
 from outboxed._tracing import recorded_by, tracer
 from outboxed.process import Metrics
 from outboxed.storage import Clock
@@ -17,6 +22,34 @@ from outboxed.telemetry import continued_trace, current_traceparent, exemplar, h
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from ..spans import PARENT, TRACE_ID, Spans, only, recording, said
+
+HEX = "0123456789abcdefABCDEF"
+
+
+# --- whose child a span is ---
+
+
+@given(
+    version=st.sampled_from(["00", "01", "ff", "0"]),
+    trace_id=st.just("0" * 32) | st.text(HEX, min_size=31, max_size=33),
+    span_id=st.just("0" * 16) | st.text(HEX, min_size=15, max_size=17),
+    flags=st.text(HEX, min_size=1, max_size=3),
+    end=st.sampled_from(["", "-", "-x", " ", "\n"]),
+)
+@example(version="00", trace_id=TRACE_ID, span_id="00f067aa0ba902b7", flags="01", end="")
+@example(version="00", trace_id=TRACE_ID, span_id="00f067aa0ba902b7", flags="01", end="\n")
+@example(version="00", trace_id="0" * 32, span_id="00f067aa0ba902b7", flags="01", end="")
+@example(version="00", trace_id=TRACE_ID, span_id="0" * 16, flags="01", end="")
+def test_a_traceparent_is_read_as_opentelemetry_reads_it(
+    version: str, trace_id: str, span_id: str, flags: str, end: str
+) -> None:
+    traceparent = f"{version}-{trace_id}-{span_id}-{flags}{end}"
+
+    read = trace.get_current_span(context_of(traceparent)).get_span_context()
+
+    theirs = TraceContextTextMapPropagator().extract({"traceparent": traceparent}, context=Context())
+    assert read == trace.get_current_span(theirs).get_span_context()
+
 
 # --- who records ---
 

@@ -59,7 +59,7 @@ def http_role(app: FastAPI, listener: socket.socket, limits: HttpLimits | None =
 
         async def stop_server() -> None:
             await stop.wait()
-            server.should_exit = True
+            server.exit()
 
         async with anyio.create_task_group() as group:
             group.start_soon(stop_server)

@@ -72,10 +72,9 @@ class Flow:
         """Whether Kafka refused a row of this topic for its size that was no larger."""
         return row.topic in self._too_large and row.size >= self._too_large[row.topic]
 
-    @property
-    def knows_too_large(self) -> bool:
-        """Whether Kafka refuses rows of any topic for their size."""
-        return bool(self._too_large)
+    def may_be_too_large(self, rows: Sequence[Row]) -> bool:
+        """Whether one of the rows is as large as one that Kafka refused for its size, of whatever topic."""
+        return bool(self._too_large and rows) and _largest(rows) >= min(self._too_large.values())
 
     def is_open(self, place: str | TopicPartition) -> bool:
         """Whether the topic or the partition may be sent to now, as far as its own refusals say."""
@@ -103,7 +102,7 @@ class Flow:
         self._pauses.pop(partition, None)
         self._pauses.pop(topic, None)
         self._largest_taken[topic] = max(batch.size, self._largest_taken.get(topic, 0))
-        if topic in self._too_large and any(map(self.is_too_large, batch.rows)):  # the topic's limit was raised
+        if topic in self._too_large and _largest(batch.rows) >= self._too_large[topic]:  # the topic's limit was raised
             del self._too_large[topic]
             self._ceilings.pop(topic, None)
         window = 2 * max(self._windows.get(partition, WINDOW), batch.size)
@@ -118,8 +117,7 @@ class Flow:
         is_for_size = isinstance(error, SIZE_ERRORS)
         if len(batch.rows) > 1:
             # of a batch that is too large, the largest row is the first to suspect
-            largest = max(row.size for row in batch.rows)
-            self._windows[batch.partition] = min(half, largest) if is_for_size else half
+            self._windows[batch.partition] = min(half, _largest(batch.rows)) if is_for_size else half
             if is_for_size:
                 self._ceilings[topic] = max(half, self._largest_taken.get(topic, 0))
         elif is_for_size:
@@ -143,3 +141,7 @@ class Flow:
     def _is_paused(self, place: str | TopicPartition) -> bool:
         pause = self._pauses.get(place)
         return pause is not None and self._clock() < pause.until
+
+
+def _largest(rows: Sequence[Row]) -> int:
+    return max(row.size for row in rows)

@@ -177,7 +177,19 @@ class Relay:
         if self._clock() >= self._release_at:
             await self._rows.release(connection)
             self._release_at = self._clock() + RELEASE_SECONDS
-        return await self._rows.due(connection, BATCH)
+        if ids := await self._ids_to_try_alone(await self._rows.due(connection, BATCH)):
+            return await self._rows.held(connection, ids)
+        return []
+
+    async def _ids_to_try_alone(self, places: Sequence[Place]) -> Sequence[int]:
+        """The first row of each partition that takes a batch, and those that no producer could send."""
+        partitions = await self._partitions({place.topic for place in places if may_be_a_topic(place.topic)})
+        first: dict[TopicPartition, int] = {}
+        for place in places:
+            if place.topic in partitions:
+                first.setdefault(_partition_of(place, partitions[place.topic]), place.id)
+        of_no_topic = [place.id for place in places if not may_be_a_topic(place.topic)]
+        return [*of_no_topic, *(row for partition, row in first.items() if self._takes_a_batch(partition))]
 
     async def _free(self, connection: AsyncConnection) -> list[Row]:
         """The oldest rows that may be sent; those that must wait for another row are held on the way."""
@@ -218,7 +230,7 @@ class Relay:
 
         Behind an earlier row of its key it isn't held: only the first row of a key may go alone.
         """
-        if not self._flow.knows_too_large:
+        if not self._flow.may_be_too_large(rows):
             return list(rows)
         too_large: dict[tuple[str, str], Row] = {}
         sendable: dict[int, Row] = {}
@@ -238,10 +250,10 @@ class Relay:
     ) -> tuple[int, BaseException | None]:
         """Send held rows alone and free ones in company, until all are sent or Kafka doesn't take a batch.
 
-        In a turn each partition gets one batch, and the next one in the next turn.
+        Each partition has one held row at most. In a turn it gets one batch, and the next one in the next turn.
         """
         outcomes = _of_no_topic([*held, *free])
-        alone = {partition: rows[:1] for partition, rows in (await self._placed(held)).items()}
+        alone = await self._placed(held)
         left = await self._placed(free)
         acknowledged, end = 0, self._clock() + TURNS_SECONDS
         while True:

@@ -70,6 +70,8 @@ class _Statements:
         self.lock = Statement(self._lock())
         self.oldest_free = Statement(self._oldest(self.is_free & (outbox.c.id > _ABOVE)))
         self.free_of_ids = Statement(self._oldest(self.is_free & (outbox.c.id == _IDS)))
+        of_ids = sa.select(*self.parts).where(outbox.c.id == _IDS).subquery()
+        self.of_ids = Statement(sa.select(*self.sized(of_ids)).order_by(of_ids.c.id))
         self.any = Statement(sa.select(sa.exists().where(outbox.c.id > _ABOVE)))
         self.delete = Statement(sa.delete(outbox).where(outbox.c.id == _IDS))
         self.hold = (
@@ -182,14 +184,16 @@ class Rows:
         query = sa.select(*columns).where(*chosen).order_by(outbox.c.id).limit(limit)
         return [Place(*row) for row in await connection.execute(query)]
 
-    async def due(self, connection: AsyncConnection, limit: int) -> list[Row]:
-        """Held rows whose time has come, oldest first, at most one of a key."""
+    async def due(self, connection: AsyncConnection, limit: int) -> list[Place]:
+        """Where the held rows go whose time has come, oldest first, at most one of a key."""
         outbox = self._outbox
         is_due = outbox.c.retry_at <= sa.func.clock_timestamp()
-        chosen = sa.select(*self._made.parts).where(is_due, ~self._made.behind())
-        parts = chosen.order_by(outbox.c.id).limit(limit).subquery()
-        query = sa.select(*self._made.sized(parts)).order_by(parts.c.id)
-        return [Row(*row) for row in await connection.execute(query)]
+        query = sa.select(outbox.c.id, outbox.c.topic, outbox.c.key).where(is_due, ~self._made.behind())
+        return [Place(*row) for row in await connection.execute(query.order_by(outbox.c.id).limit(limit))]
+
+    async def held(self, connection: AsyncConnection, ids: Collection[int]) -> list[Row]:
+        """These rows, oldest first."""
+        return [Row(*row) for row in await self._made.of_ids.rows(connection, {"ids": list(ids)})]
 
     @failpoint("relay.delete")
     async def delete(self, connection: AsyncConnection, ids: Collection[int]) -> None:

@@ -28,7 +28,7 @@ class KafkaSettings:
     session_timeout_ms: int = 6000
     """The group waits this long for a killed member. Six seconds are the default minimum of Apache Kafka
     (`group.min.session.timeout.ms`)."""
-    fetch_max_wait_ms: int = 150
+    fetch_max_wait_ms: int = 500
     """A fetch that finds nothing waits this long. A shorter wait costs idle processor time, here and in Kafka. A longer
     one may delay a record: a broker gets no second fetch before it has answered the first."""
 
