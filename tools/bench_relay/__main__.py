@@ -5,12 +5,12 @@ All take turns on one Apache Kafka and one PostgreSQL, so that a busy moment of 
 
 import asyncio
 import logging
-import statistics
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from statistics import median
 from typing import Annotated
 from uuid import uuid4
 
@@ -72,22 +72,20 @@ def main(
     with one_line_for_a_person("relay"):
         turns = uvloop.run(measured(rows, refused, rounds))
     table = Table("", "rows/s", "slowest turn", "CPU of the process, µs a row", "ms to the first row", "rows/s from it")
-    for name, measures in turns.items():
-        rates = [rows / turn.seconds for turn in measures]
+    middle = {name: _middle(measures) for name, measures in turns.items()}
+    for name, turn in middle.items():
+        slowest = min(rows / each.seconds for each in turns[name])
+        of_relays = (f"{1000 * turn.before:,.0f}", f"{turn.rate:,.0f}") if name != BY_HAND else ()
         table.add_row(
-            name,
-            f"{statistics.median(rates):,.0f}",
-            f"{min(rates):,.0f}",
-            f"{_median(measures, 'cpu') / rows * 1e6:.1f}",
-            *(f"{figure:,.0f}" for figure in (1000 * _median(measures, "before"), _median(measures, "rate")) if figure),
+            name, f"{rows / turn.seconds:,.0f}", f"{slowest:,.0f}", f"{turn.cpu / rows * 1e6:.1f}", *of_relays
         )
     Console().print(table)
-    ratio = _median(turns[RELAY], "cpu") / _median(turns[BY_HAND], "cpu")
+    ratio = middle[RELAY].cpu / middle[BY_HAND].cpu
     pairs = zip(turns[BEHIND], turns[NARROW], strict=True)
-    kept = 100 * statistics.median(behind.rate / alone.rate for behind, alone in pairs)
-    waited = _median(turns[BEHIND], "before") - _median(turns[NARROW], "before")
+    kept = 100 * median(behind.rate / alone.rate for behind, alone in pairs)
+    waited = middle[BEHIND].before - middle[NARROW].before
     print(
-        f"relay: {rows / _median(turns[RELAY], 'seconds'):,.0f} rows/s at {ratio:.2f} times the CPU of a loop by hand, "
+        f"relay: {rows / middle[RELAY].seconds:,.0f} rows/s at {ratio:.2f} times the CPU of a loop by hand, "
         f"at most {AT_MOST}; others wait {1000 * waited:.0f} ms for {refused} rows that Kafka refuses, and keep "
         f"{kept:.0f} % of their rate then, at least {AT_LEAST:.0f} %"
     )
@@ -105,8 +103,9 @@ class Turn:
     """Rows a second from then on."""
 
 
-def _median(turns: Sequence[Turn], figure: str) -> float:
-    return float(statistics.median(getattr(turn, figure) for turn in turns))
+def _middle(turns: Sequence[Turn]) -> Turn:
+    """The median of each figure."""
+    return Turn(*map(median, zip(*map(astuple, turns), strict=True)))
 
 
 async def measured(rows: int, refused: int, rounds: int) -> dict[str, list[Turn]]:

@@ -9,9 +9,8 @@ import asyncio
 import json
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from statistics import median
 from time import process_time
 
 TURNS = 25
@@ -28,41 +27,27 @@ ORDER = {
 }
 
 
-class Calibration:
-    """Milliseconds of CPU for a thousand turns, once for each piece that was done until now."""
-
-    def __init__(self) -> None:
-        self._pieces: list[float] = []
-
-    def __len__(self) -> int:
-        return len(self._pieces)
-
-    def add(self, milliseconds: float) -> None:
-        self._pieces.append(milliseconds)
-
-    def since(self, pieces: int) -> float:
-        """What the work cost after so many pieces, in the median. Raises StatisticsError if none was done since."""
-        return median(self._pieces[pieces:])
-
-
 @asynccontextmanager
-async def calibrating() -> AsyncIterator[Calibration]:
-    """Do the work in a process of its own until the end of the block."""
+async def calibrating() -> AsyncIterator[Sequence[float]]:
+    """Do the work in a process of its own until the end of the block.
+
+    Milliseconds of CPU for a thousand turns, once for each piece: they become more while the work goes on.
+    """
     command = (sys.executable, "-m", __spec__.name)
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    done = Calibration()
+    pieces: list[float] = []
 
     async def listen(lines: asyncio.StreamReader) -> None:
-        async for line in lines:
-            done.add(float(line))
+        while line := await lines.readline():
+            pieces.append(float(line))
 
     listening = asyncio.create_task(listen(process.stdout))
     try:
-        yield done
+        yield pieces
     finally:
         process.stdin.close()
         await listening

@@ -14,7 +14,7 @@ from shop_harness.ledgers import Ledgers
 from shop_harness.services import SERVICES
 from shop_harness.system import Ports
 
-from tools.measuring.calibration import Calibration, calibrating
+from tools.measuring.calibration import calibrating
 from tools.measuring.counted import CountedSystem, statements_of
 from tools.measuring.load import Customers
 from tools.measuring.system import at_rest
@@ -157,9 +157,9 @@ class Run:
 
     async def processor(self, customers: Customers, orders: int) -> Processor:
         """CPU an order under full load, and how many orders a second that is."""
-        async with calibrating() as calibration:
+        async with calibrating() as pieces:
             idle = await self._seconds_a_second_at_rest()
-            parts = [await self._part(customers, orders // 4, idle, calibration) for _ in range(PARTS)]
+            parts = [await self._part(customers, orders // 4, idle, pieces) for _ in range(PARTS)]
         return Processor(
             milliseconds=_medians([part.milliseconds for part in parts]),
             net=_medians([part.net for part in parts]),
@@ -169,9 +169,9 @@ class Run:
         )
 
     async def _part(
-        self, customers: Customers, orders: int, idle: Mapping[str, float], calibration: Calibration
+        self, customers: Customers, orders: int, idle: Mapping[str, float], pieces: Sequence[float]
     ) -> _Part:
-        before, begun, pieces = self._processor_seconds(), perf_counter(), len(calibration)
+        before, begun, earlier = self._processor_seconds(), perf_counter(), len(pieces)
         await self.together(customers, orders)
         took, after = perf_counter() - begun, self._processor_seconds()
         spent = {name: after[name] - before[name] for name in after}
@@ -179,7 +179,7 @@ class Run:
             milliseconds={name: 1000 * seconds / orders for name, seconds in spent.items()},
             net={name: 1000 * (seconds - idle[name] * took) / orders for name, seconds in spent.items()},
             orders_a_second=orders / took,
-            calibration=calibration.since(pieces),
+            calibration=median(pieces[earlier:]),
         )
 
     async def _seconds_a_second_at_rest(self) -> Mapping[str, float]:

@@ -135,19 +135,13 @@ MISTAKES = (
         "of the held rows of a partition the newest is tried first",
         "While rows are refused again and again, the first of them is never tried.",
         OUTBOXED,
-        (
-            swap(
-                f"{RELAY}/_relay.py",
-                "first.setdefault(_partition_of(place, partitions[place.topic]), place.id)",
-                "first[_partition_of(place, partitions[place.topic])] = place.id",
-            ),
-        ),
+        (swap(f"{RELAY}/_relay.py", "*(its[0].id for", "*(its[-1].id for"),),
     ),
     Mistake(
         "a held row of a topic that Kafka can't have is never tried again",
         "It becomes no dead letter, and holds up its key for ever.",
         OUTBOXED,
-        (swap(f"{RELAY}/_relay.py", "return [*of_no_topic, *(row for", "return [*(row for"),),
+        (swap(f"{RELAY}/_relay.py", "return [*of_no_topic, *(its", "return [*(its"),),
     ),
     Mistake(
         "a row is compared with the largest limit of all topics",

@@ -126,6 +126,12 @@ MISTAKES = (
         (swap(f"{SOURCES}/consuming/_kafka.py", "logging.getLogger(name).setLevel(_levels[name].pop())", "del name"),),
     ),
     Mistake(
+        "a span goes on after its block",
+        "What the process does next is told as a part of an event that is long handled.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/telemetry.py", "            contexts.detach(self._token)\n", ""),),
+    ),
+    Mistake(
         "a consumer that starts puts logging back while another one still starts",
         "Each puts back what it found: an outage is told many times over.",
         OUTBOXED,

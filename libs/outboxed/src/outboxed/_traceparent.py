@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
 
 _USUAL = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
-"""What everybody sends today. OpenTelemetry reads it, too, but takes three times as long; it reads all others."""
+"""What everybody sends today, read here for each event. OpenTelemetry reads all others; it takes longer."""
 
 
 def current_traceparent() -> str | None:
@@ -32,11 +32,8 @@ def context_of(traceparent: str) -> "Context":
         return found
     trace_id, span_id, flags = (int(part, 16) for part in usual.groups())
     span = trace.SpanContext(trace_id, span_id, is_remote=True, trace_flags=trace.TraceFlags(flags))
-    return (
-        trace.set_span_in_context(trace.NonRecordingSpan(span), context.Context())
-        if span.is_valid
-        else context.Context()
-    )
+    nothing = context.Context()
+    return trace.set_span_in_context(trace.NonRecordingSpan(span), nothing) if span.is_valid else nothing
 
 
 @cache

@@ -80,11 +80,7 @@ def continued_trace(
     parent = context_of(traceparent) if traceparent else _NOTHING
     above = trace.get_current_span(parent).get_span_context()
     span = _begun(name, parent, above, kind, attributes)
-    context = span.get_span_context()
-    fields: dict[str, object] = {
-        "trace_id": trace.format_trace_id(context.trace_id),
-        "span_id": trace.format_span_id(context.span_id),
-    }
+    fields: dict[str, object] = {**_labels(span.get_span_context())}
     if above.is_valid:
         fields["parent_span_id"] = trace.format_span_id(above.span_id)
     fields.update(log_fields)
@@ -209,7 +205,7 @@ def _random_id(bits: int) -> int:
 class _Running(AbstractContextManager[None]):
     """Like OpenTelemetry's use_span, which would record an error's text and traceback, perhaps with personal data.
 
-    It is entered for each event and each call; two generators take twice as long.
+    It is entered for each event and each call: a class, because generators take longer.
     """
 
     __slots__ = ("_before", "_fields", "_span", "_token")
@@ -223,11 +219,13 @@ class _Running(AbstractContextManager[None]):
         self._before = structlog.contextvars.bind_contextvars(**self._fields)
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        _take_back(self._before)
-        if error is not None:  # also what is cancelled has failed, by the conventions
-            fail(self._span, error)
-        contexts.detach(self._token)
-        self._span.end()
+        try:
+            _take_back(self._before)
+            if error is not None:  # also what is cancelled has failed, by the conventions
+                fail(self._span, error)
+        finally:
+            contexts.detach(self._token)
+            self._span.end()
 
 
 @contextmanager

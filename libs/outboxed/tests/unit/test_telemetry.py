@@ -1,6 +1,7 @@
 """Spans: who records them, errors, calls to the outside, and exemplars."""
 
 import asyncio
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -24,6 +25,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from ..spans import PARENT, TRACE_ID, Spans, only, recording, said
 
 HEX = "0123456789abcdefABCDEF"
+SPAN_ID = "00f067aa0ba902b7"
 
 
 # --- whose child a span is ---
@@ -31,14 +33,15 @@ HEX = "0123456789abcdefABCDEF"
 
 @given(
     version=st.sampled_from(["00", "01", "ff", "0"]),
-    trace_id=st.just("0" * 32) | st.text(HEX, min_size=31, max_size=33),
-    span_id=st.just("0" * 16) | st.text(HEX, min_size=15, max_size=17),
-    flags=st.text(HEX, min_size=1, max_size=3),
+    trace_id=st.sampled_from([TRACE_ID, TRACE_ID.upper(), "0" * 32]) | st.text(HEX, min_size=31, max_size=33),
+    span_id=st.sampled_from([SPAN_ID, SPAN_ID.upper(), "0" * 16]) | st.text(HEX, min_size=15, max_size=17),
+    flags=st.sampled_from(["00", "01", "ff"]) | st.text(HEX, min_size=1, max_size=3),
     end=st.sampled_from(["", "-", "-x", " ", "\n"]),
 )
-@example(version="00", trace_id=TRACE_ID, span_id="00f067aa0ba902b7", flags="01", end="")
-@example(version="00", trace_id=TRACE_ID, span_id="00f067aa0ba902b7", flags="01", end="\n")
-@example(version="00", trace_id="0" * 32, span_id="00f067aa0ba902b7", flags="01", end="")
+@example(version="00", trace_id=TRACE_ID, span_id=SPAN_ID, flags="01", end="")
+@example(version="00", trace_id=TRACE_ID, span_id=SPAN_ID, flags="01", end="-x")
+@example(version="00", trace_id=TRACE_ID, span_id=SPAN_ID, flags="01", end="\n")
+@example(version="00", trace_id="0" * 32, span_id=SPAN_ID, flags="01", end="")
 @example(version="00", trace_id=TRACE_ID, span_id="0" * 16, flags="01", end="")
 def test_a_traceparent_is_read_as_opentelemetry_reads_it(
     version: str, trace_id: str, span_id: str, flags: str, end: str
@@ -65,9 +68,23 @@ def test_without_a_provider_a_span_is_its_ids_and_its_childrens() -> None:
     assert outer.split("-")[1] == inner.split("-")[1] == TRACE_ID
     assert len({PARENT.split("-")[2], outer.split("-")[2], inner.split("-")[2]}) == 3
     assert [each.endswith("-01") for each in (outer, inner)] == [True, True], "the parent's decision is passed on"
-    ids = {"trace_id": TRACE_ID, "span_id": outer.split("-")[2], "parent_span_id": "00f067aa0ba902b7"}
+    ids = {"trace_id": TRACE_ID, "span_id": outer.split("-")[2], "parent_span_id": SPAN_ID}
     assert line == {**ids, "order_id": "7"}
     assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+
+
+@pytest.mark.parametrize("error", [None, ValueError("a bug")])
+def test_after_a_block_that_runs_which_ran_before_it(error: Exception | None) -> None:
+    with continued_trace("x", PARENT, order_id="7"):
+        outer, line = current_traceparent(), structlog.contextvars.get_contextvars()
+        for block in (continued_trace("y", PARENT, order_id="8"), outgoing_call("somebody", "ask")):
+            with suppress(ValueError), block:
+                if error is not None:
+                    raise error
+
+            assert (current_traceparent(), structlog.contextvars.get_contextvars()) == (outer, line)
+
+    assert (current_traceparent(), structlog.contextvars.get_contextvars()) == (None, {})
 
 
 def test_a_trace_that_begins_without_a_provider_says_that_nobody_has_sampled_it() -> None:

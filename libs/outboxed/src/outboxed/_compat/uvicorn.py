@@ -2,7 +2,7 @@
 
 - uvicorn's handler ends the process with status 143, although all roles have stopped in order. No setting turns the
   handler off (https://github.com/Kludex/uvicorn/issues/526), so `Server.capture_signals` is overridden.
-- uvicorn looks ten times a second whether it should exit, which is a tenth of what a service takes at rest. So
+- uvicorn looks ten times a second whether it should exit, which a service at rest pays for nothing. So
   `Server.main_loop` is overridden; `Server.on_tick` with a multiple of ten brings the answers' date up to date.
 - uvicorn waits for ever for the rest of a request's head or body and for a client to read its answer, and
   `limit_concurrency` refuses only once a request has come: silent connections can take all there is. httptools has no

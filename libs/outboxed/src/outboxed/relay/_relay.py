@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import sqlalchemy as sa
 from aiokafka import TopicPartition
@@ -44,6 +44,8 @@ FROM_THE_START_SECONDS = 30.0
 """So often all of the outbox is read, in case that somebody set its sequence back or put a row in by hand."""
 NOWHERE = -1
 """The partition of a row that no producer could send."""
+
+R = TypeVar("R", Row, Place)
 
 
 class Relay:
@@ -183,13 +185,9 @@ class Relay:
 
     async def _ids_to_try_alone(self, places: Sequence[Place]) -> Sequence[int]:
         """The first row of each partition that takes a batch, and those that no producer could send."""
-        partitions = await self._partitions({place.topic for place in places if may_be_a_topic(place.topic)})
-        first: dict[TopicPartition, int] = {}
-        for place in places:
-            if place.topic in partitions:
-                first.setdefault(_partition_of(place, partitions[place.topic]), place.id)
+        placed = await self._placed(places)
         of_no_topic = [place.id for place in places if not may_be_a_topic(place.topic)]
-        return [*of_no_topic, *(row for partition, row in first.items() if self._takes_a_batch(partition))]
+        return [*of_no_topic, *(its[0].id for partition, its in placed.items() if self._takes_a_batch(partition))]
 
     async def _free(self, connection: AsyncConnection) -> list[Row]:
         """The oldest rows that may be sent; those that must wait for another row are held on the way."""
@@ -212,7 +210,7 @@ class Relay:
     async def _ids_elsewhere(self, connection: AsyncConnection, above: int) -> Sequence[int]:
         """The oldest rows whose partition takes batches, or that no producer could send."""
         places = await self._rows.places(connection, SCAN, above=above, without=self._flow.paused_topics())
-        partitions = await self._partitions({place.topic for place in places if may_be_a_topic(place.topic)})
+        partitions = await self._partitions({place.topic for place in places})
         takes_a_batch = cache(self._takes_a_batch)  # a pause that ends between two rows must not let the later one pass
 
         def may_be_tried(place: Place) -> bool:
@@ -281,10 +279,10 @@ class Relay:
         awaited = [batch.partition for batch in batches if not self._flow.is_doubtful(batch)]
         return unsendable + await self._acknowledged(awaited)
 
-    async def _placed(self, rows: Sequence[Row]) -> dict[TopicPartition, list[Row]]:
+    async def _placed(self, rows: Sequence[R]) -> dict[TopicPartition, list[R]]:
         """The rows by their partition, in order; without those of topics that take none."""
-        places = await self._partitions({row.topic for row in rows if may_be_a_topic(row.topic)})
-        found: dict[TopicPartition, list[Row]] = {}
+        places = await self._partitions({row.topic for row in rows})
+        found: dict[TopicPartition, list[R]] = {}
         for row in rows:
             if (partitions := places.get(row.topic)) is not None:
                 found.setdefault(_partition_of(row, partitions), []).append(row)
@@ -292,7 +290,7 @@ class Relay:
 
     async def _partitions(self, topics: Collection[str]) -> dict[str, Sequence[TopicPartition]]:
         """The partitions of those topics that take batches."""
-        wanted = [topic for topic in topics if self._flow.is_open(topic)]
+        wanted = [topic for topic in topics if may_be_a_topic(topic) and self._flow.is_open(topic)]
         if not wanted:
             return {}
         found: dict[str, Sequence[TopicPartition]] = {}

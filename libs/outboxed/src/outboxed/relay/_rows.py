@@ -66,6 +66,7 @@ class _Statements:
             sa.cast(outbox.c.headers, sa.Text).label("headers"),  # else Python's json would parse each row's
             outbox.c.attempts,
         )
+        self.place = sa.select(outbox.c.id, outbox.c.topic, outbox.c.key)
         self.is_free = outbox.c.retry_at.is_(None)
         self.lock = Statement(self._lock())
         self.oldest_free = Statement(self._oldest(self.is_free & (outbox.c.id > _ABOVE)))
@@ -179,17 +180,16 @@ class Rows:
         """Where the oldest rows go that are not held, above an id and not of the topics of `without`."""
         outbox = self._outbox
         other_topic = outbox.c.topic != sa.all_(sa.literal(list(without), sa.ARRAY(sa.Text)))
-        columns = outbox.c.id, outbox.c.topic, outbox.c.key
-        chosen = self._made.is_free, outbox.c.id > above, other_topic
-        query = sa.select(*columns).where(*chosen).order_by(outbox.c.id).limit(limit)
-        return [Place(*row) for row in await connection.execute(query)]
+        query = self._made.place.where(self._made.is_free, outbox.c.id > above, other_topic)
+        return await self._oldest_places(connection, query, limit)
 
     async def due(self, connection: AsyncConnection, limit: int) -> list[Place]:
         """Where the held rows go whose time has come, oldest first, at most one of a key."""
-        outbox = self._outbox
-        is_due = outbox.c.retry_at <= sa.func.clock_timestamp()
-        query = sa.select(outbox.c.id, outbox.c.topic, outbox.c.key).where(is_due, ~self._made.behind())
-        return [Place(*row) for row in await connection.execute(query.order_by(outbox.c.id).limit(limit))]
+        is_due = self._outbox.c.retry_at <= sa.func.clock_timestamp()
+        return await self._oldest_places(connection, self._made.place.where(is_due, ~self._made.behind()), limit)
+
+    async def _oldest_places(self, connection: AsyncConnection, query: sa.Select[Any], limit: int) -> list[Place]:
+        return [Place(*row) for row in await connection.execute(query.order_by(self._outbox.c.id).limit(limit))]
 
     async def held(self, connection: AsyncConnection, ids: Collection[int]) -> list[Row]:
         """These rows, oldest first."""
