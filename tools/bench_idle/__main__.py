@@ -28,7 +28,7 @@ ORDERS = 40
 QUIET_AFTER = 10.0
 """Seconds after the last order's work: twice a loop's longest pause."""
 GOAL, GOAL_EACH, GOAL_STATEMENTS = 3.0, 1.0, 1.0
-AT_MOST, AT_MOST_STATEMENTS = 4.0, 1.5
+AT_MOST, AT_MOST_STATEMENTS = 3.0, 1.5
 """Per cent of a core for the three together, and statements a second of the busiest."""
 
 

@@ -96,7 +96,7 @@ MISTAKES = (
         "a header is forgotten",
         "Every record is poison.",
         OUTBOXED,
-        (Edit(f"{OUTBOXED_SOURCES}/messages/_envelope.py", r' +"ce_id": event_id or str\(uuid4\(\)\),\n', ""),),
+        (Edit(f"{OUTBOXED_SOURCES}/messages/_envelope.py", r' +"ce_id": event_id or new_event_id\(\),\n', ""),),
         gate="unit",
     ),
     Mistake(

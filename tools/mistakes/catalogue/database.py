@@ -617,9 +617,22 @@ MISTAKES = (
         (
             Edit(
                 "libs/outboxed/src/outboxed/joining/_outbox.py",
-                r"id or (uuid4\(\)\)\n        values = [^\n]*\n        self\._committed\.)",
+                r"id or (new_event_id\(\)\)\n        values = [^\n]*\n        self\._committed\.)",
                 r"\1",
             ),
+        ),
+    ),
+    Mistake(
+        "an event's id begins with random bits",
+        "Each row of an inbox goes to another page of its index: of a million of them, few are in memory.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/messages/_ids.py",
+                "milliseconds = time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF",
+                "milliseconds = secrets.randbits(48)",
+            ),
+            swap("libs/outboxed/src/outboxed/messages/_ids.py", "import time\n", ""),
         ),
     ),
     Mistake(

@@ -3,7 +3,7 @@
 import json
 from contextlib import nullcontext
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import RFC_4122, UUID, uuid4
 
 import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event, to_binary_event
@@ -12,7 +12,17 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from outboxed.errors import EventTooLargeError, UndecodableRecordError
-from outboxed.messages import NOT_READ, Event, OutgoingRecord, Record, attributes_of, decode, encode, encode_versions
+from outboxed.messages import (
+    NOT_READ,
+    Event,
+    OutgoingRecord,
+    Record,
+    attributes_of,
+    decode,
+    encode,
+    encode_versions,
+    new_event_id,
+)
 from outboxed.messages._envelope import MAX_KEY_BYTES, MAX_VALUE_BYTES
 
 from ..sample import NOW, AccountCredited, MoneyMoved, moved, raw
@@ -65,6 +75,28 @@ def test_every_event_has_an_id_of_its_own() -> None:
     event = AccountCredited(account_id=uuid4())
 
     assert encoded(event).headers["ce_id"] != encoded(event).headers["ce_id"]
+
+
+def test_ids_of_events_grow_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids: list[str] = []
+    for seconds in (1, 1.001, 1_800_000_000, 253_402_300_799):
+        monkeypatch.setattr("time.time_ns", lambda now=seconds: round(now * 1e9))
+        ids.append(new_event_id())
+
+    assert ids == sorted(ids)
+
+
+@given(st.integers(0, 2**48 - 1))
+def test_an_id_of_an_event_is_a_uuid_of_version_7(milliseconds: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.time_ns", lambda: milliseconds * 1_000_000 + 999_999)
+        ids = {UUID(new_event_id()) for _ in range(100)}
+
+    assert len(ids) == 100
+    assert {(event_id.version, event_id.variant) for event_id in ids} == {(7, RFC_4122)}
+    assert {event_id.int >> 80 for event_id in ids} == {milliseconds}
+    assert len({event_id.bytes[6:8] for event_id in ids}) > 50
+    assert len({event_id.bytes[8:] for event_id in ids}) == 100
 
 
 def test_an_event_outside_any_trace_has_no_traceparent() -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -18,6 +18,7 @@ from outboxed.joining._running import (
     asynchronous,
     in_background,
 )
+from outboxed.messages import new_event_id
 from outboxed.relay import KafkaClient, Relay
 from outboxed.settings import parse_bootstrap_servers
 from outboxed.storage import insertion_into, rows_of, tables, translated
@@ -119,7 +120,7 @@ class Outbox:
         Raises ValueError, TypeError and EventTooLargeError for an event that can't be sent, and ConfigurationError for
         a session that commits each statement by itself.
         """
-        event_id = str(id or uuid4())
+        event_id = str(id or new_event_id())
         values = self._values(event, Address(type, topic), event_id, key=key, headers=headers)
         joined = await self._committed.joined(session, self._insertion)
         await joined.execute(self._insertion, values)
@@ -137,7 +138,7 @@ class Outbox:
         headers: Mapping[str, str] | None = None,
     ) -> str:
         """The same for a session that isn't asynchronous, as of Flask, a script, or a function in FastAPI's threads."""
-        event_id = str(id or uuid4())
+        event_id = str(id or new_event_id())
         values = self._values(event, Address(type, topic), event_id, key=key, headers=headers)
         self._committed.joined_sync(session, self._insertion).execute(self._insertion, values)
         return event_id

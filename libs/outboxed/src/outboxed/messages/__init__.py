@@ -29,6 +29,7 @@ from outboxed.messages._events import (
     Timestamp,
     rfc3339,
 )
+from outboxed.messages._ids import new_event_id
 from outboxed.messages._reasons import raised_at, reason_of, summary
 from outboxed.messages._storable import unstorable
 
@@ -57,6 +58,7 @@ __all__ = [
     "document",
     "encode",
     "encode_versions",
+    "new_event_id",
     "raised_at",
     "reason_of",
     "rfc3339",

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Self, TypeVar
-from uuid import uuid4
 
 from pydantic import ValidationError
 
 from outboxed.errors import EventTooLargeError, UndecodableRecordError
 from outboxed.messages._events import ConsumedEvent, Event, rfc3339
+from outboxed.messages._ids import new_event_id
 from outboxed.messages._json import NotJSONError, validated
 from outboxed.messages._reasons import summary
 
@@ -131,7 +131,7 @@ def encode(  # noqa: PLR0913 - an envelope has that many parts
     check_key(event.key, event.type)
     headers = {
         "ce_specversion": "1.0",
-        "ce_id": event_id or str(uuid4()),
+        "ce_id": event_id or new_event_id(),
         "ce_source": source,
         "ce_type": event.type,
         "ce_time": rfc3339(time),
@@ -159,7 +159,7 @@ def encode_versions(
     """
     if len({event.type for event in versions}) < len(versions):
         raise ValueError(f"one fact has one event of a type, not {[event.type for event in versions]}")
-    event_id = str(uuid4())
+    event_id = new_event_id()
     return [
         encode(event, source=source, sequence=sequence, time=time, traceparent=traceparent, event_id=event_id)
         for event in versions
