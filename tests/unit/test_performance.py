@@ -170,7 +170,9 @@ def test_more_than_a_quarter_of_the_cores_is_much(cores: float, is_much: bool) -
 
 
 @pytest.mark.parametrize(
-    ("file", "changes"), [("tools/memory.py", " and changes"), ("docs/performance.md", "")], ids=["code", "the page"]
+    ("file", "changes"),
+    [("tools/memory.py", " and changes"), ("docs/performance.md", ""), ("README.md", "")],
+    ids=["code", "the page", "the README"],
 )
 def test_a_run_names_its_commit_and_whether_the_code_was_changed(
     file: str, changes: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -178,7 +180,7 @@ def test_a_run_names_its_commit_and_whether_the_code_was_changed(
     monkeypatch.setattr(benches, "ROOT", tmp_path)
     for command in (["init", "--quiet"], [*AS_SOMEBODY, "commit", "--quiet", "--allow-empty", "-m", "begin"]):
         subprocess.run(["git", *command], check=True, cwd=tmp_path)  # noqa: S603, S607
-    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).parent.mkdir(exist_ok=True)
 
     (tmp_path / file).write_text("changed")
 
