@@ -40,14 +40,14 @@ TOPIC, PARTITIONS, KIND = "bench", 4, "call"
 SMALLEST = 1_000
 AT_MOST, AT_MOST_HELD = 1.3, 2.0
 TIMES = 30
-FILL = (
-    "truncate outbox, inbox, tasks, dead_letters",
-    """
+FILL_OUTBOX = """
     insert into outbox (topic, key, value, headers)
     select 'bench', gen_random_uuid(), convert_to(repeat('x', 300), 'UTF8'),
            jsonb_build_object('ce_type', 'order.placed.v1', 'ce_id', gen_random_uuid(), 'ce_source', '/orders')
     from generate_series(1, {rows})
-    """,
+"""
+FILL = (
+    FILL_OUTBOX,
     """
     insert into inbox (event_id, source)
     select left(moment, 8) || '-' || right(moment, 4) || '-7' || substr(gen_random_uuid()::text, 16), '/orders'
@@ -161,7 +161,7 @@ class Backlog:
     async def append(self, rows: int) -> None:
         """Put so many rows behind what waits in the outbox."""
         async with self.engine.begin() as connection:
-            await connection.exec_driver_sql(FILL[1].format(rows=rows))
+            await connection.exec_driver_sql(FILL_OUTBOX.format(rows=rows))
 
     async def send(self, rows: int) -> None:
         """Let the relay send so many rows."""
