@@ -40,6 +40,7 @@ TOPIC, PARTITIONS, KIND = "bench", 4, "call"
 SMALLEST = 1_000
 AT_MOST, AT_MOST_HELD = 1.3, 2.0
 TIMES = 30
+A_FEW = 70
 FILL_OUTBOX = """
     insert into outbox (topic, key, value, headers)
     select 'bench', gen_random_uuid(), convert_to(repeat('x', 300), 'UTF8'),
@@ -169,6 +170,11 @@ class Backlog:
         while sent < rows:
             sent += await self.relay.send_once()
 
+    async def go_on(self, _: int) -> None:
+        """Send some rows more: where reading begins rises once in many rows, and each look is to find another moment."""
+        await self.append(A_FEW)
+        await self.send(A_FEW)
+
     async def look(self) -> int:
         """Read what the relay would send next."""
         async with self.engine.connect() as connection:
@@ -219,7 +225,8 @@ async def _under_a_snapshot(free: Backlog, stranger_in: Backlog, held: int) -> t
         for _ in range(0, held, SMALLEST * 10):
             await stranger_in.append(SMALLEST * 10)
             await stranger_in.send(SMALLEST * 10)
-        seconds = await _in_turns({"free": {"look": Step(free.look)}, "held": {"look": Step(stranger_in.look)}})
+        both = {"free": free, "held": stranger_in}
+        seconds = await _in_turns({name: {"look": Step(each.look, each.go_on)} for name, each in both.items()})
     return seconds["free"]["look"], seconds["held"]["look"]
 
 
