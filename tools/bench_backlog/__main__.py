@@ -171,7 +171,7 @@ class Backlog:
             sent += await self.relay.send_once()
 
     async def go_on(self, _: int) -> None:
-        """Send some rows more: reading begins at a place that rises now and then, and looks are at many distances from it."""
+        """Send a few rows more: reading begins at a place that rises now and then, and looks find it near and far."""
         await self.append(A_FEW)
         await self.send(A_FEW)
 
