@@ -317,7 +317,7 @@ BESIDE_MAKE = (
     r'    for service in services/\*/; do\n        make ci-alone SERVICE="\$\(basename "\$service"\)"\n    done',
     r"MODEL_EXAMPLES=\d{4,} make model .*",
     r'make contracts ARGS="--shuffle -n \d"',
-    r'BACKING_KAFKA=process make integration ARGS="-q services libs/outboxed"',
+    r'BACKING_KAFKA=process make integration ARGS="-q -n auto --dist worksteal services libs/outboxed"',
     r'    make integration ARGS="-q services libs/outboxed"',
 )
 
