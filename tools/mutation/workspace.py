@@ -21,6 +21,7 @@ MUTATED = (
     "outboxed/storage/_clock.py",
     "outboxed/consuming/_batch.py",
     "outboxed/messages/_envelope.py",
+    "outboxed/messages/_ids.py",
     "outboxed/messages/_events.py",
     "outboxed/web/_health.py",
     "outboxed/messages/_reasons.py",
