@@ -4,6 +4,9 @@ import secrets
 import time
 from uuid import UUID
 
+_FIXED = 0xF << 76 | 0b11 << 62
+_VERSION_7 = 7 << 76 | 0b10 << 62
+
 
 def new_event_id() -> str:
     """A UUID that begins with the time in milliseconds, so that an index of ids grows at one end.
@@ -13,6 +16,5 @@ def new_event_id() -> str:
     Source: RFC 9562, section 5.7, version 7, with 74 random bits.
     """
     milliseconds = time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF
-    spread = secrets.randbits(74)
-    version, variant = 7 << 76, 2 << 62
-    return str(UUID(int=milliseconds << 80 | version | spread >> 62 << 64 | variant | spread & (1 << 62) - 1))
+    bits = milliseconds << 80 | secrets.randbits(80)
+    return str(UUID(int=bits & ~_FIXED | _VERSION_7))
