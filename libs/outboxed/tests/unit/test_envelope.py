@@ -146,7 +146,7 @@ def test_a_key_that_no_index_takes_is_refused_when_its_event_is_appended() -> No
         path: str
 
     assert len(encoded(FileStored(path="x" * MAX_KEY_BYTES)).key) == MAX_KEY_BYTES
-    with pytest.raises(EventTooLargeError, match="^file.stored.v1 has a key of 2050 bytes, the limit is 2048"):
+    with pytest.raises(EventTooLargeError, match=r"^file\.stored\.v1 has a key of 2050 bytes, the limit is 2048"):
         encoded(FileStored(path="ü" * (MAX_KEY_BYTES // 2 + 1)))
 
 
