@@ -41,6 +41,7 @@ SMALLEST = 1_000
 AT_MOST, AT_MOST_HELD = 1.3, 2.0
 TIMES = 30
 A_FEW = 70
+"""Rows between two looks under a snapshot: 30 of them pass all distances from where reading begins."""
 FILL_OUTBOX = """
     insert into outbox (topic, key, value, headers)
     select 'bench', gen_random_uuid(), convert_to(repeat('x', 300), 'UTF8'),
@@ -62,8 +63,9 @@ FILL = (
     """,
 )
 TABLES = ("outbox", "inbox", "tasks", "dead_letters")
-Of = TypeVar("Of")
 STEPS = ("relay, a row", "inbox, a hundred events", "claim of 16", "/metrics")
+
+Of = TypeVar("Of")
 
 
 def main(
@@ -122,8 +124,6 @@ async def _backlog(url: str, settings: KafkaSettings, rows: int) -> AsyncIterato
     engine = create_engine(url, application_name="bench", command_timeout=600)
     relay = Relay(engine, settings, Wakeup())
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(tables.metadata.create_all)
         await _fill(engine, rows)
         yield Backlog(engine, relay)
     finally:
@@ -171,14 +171,14 @@ class Backlog:
             sent += await self.relay.send_once()
 
     async def go_on(self, _: int) -> None:
-        """Send a few rows more: reading begins at a place that rises now and then, and looks find it near and far."""
+        """Send a few rows more: where reading begins rises once in a thousand."""
         await self.append(A_FEW)
         await self.send(A_FEW)
 
     async def look(self) -> int:
         """Read what the relay would send next."""
         async with self.engine.connect() as connection:
-            await Rows().free(connection, 100, above=self.relay._begin_reading())  # noqa: SLF001 - the step that is measured
+            await Rows().free(connection, 100, above=self.relay._begin_reading())  # noqa: SLF001 - as it does
         return 1
 
 
@@ -199,6 +199,7 @@ async def _in_turns(steps: Mapping[Of, Mapping[str, Step]]) -> dict[Of, dict[str
 
 async def _fill(engine: AsyncEngine, rows: int) -> None:
     async with engine.begin() as connection:
+        await connection.run_sync(tables.metadata.create_all)
         await connection.execute(sa.text("set local statement_timeout = 0"))
         for statement in FILL:
             await connection.exec_driver_sql(statement.format(rows=rows))

@@ -624,7 +624,7 @@ MISTAKES = (
     ),
     Mistake(
         "an event's id begins with random bits",
-        "Each row of an inbox goes to another page of its index: of a million of them, few are in memory.",
+        "Each row of an inbox goes to another page of its index.",
         OUTBOXED,
         (
             swap(

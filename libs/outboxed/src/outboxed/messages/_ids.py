@@ -13,7 +13,7 @@ def new_event_id() -> str:
 
     Random ids are spread over a whole index: each new one then touches a page that nobody has read for long.
 
-    Source: RFC 9562, section 5.7, version 7, with 74 random bits.
+    Source: RFC 9562, section 5.7, version 7, with 74 random bits. Python has it as `uuid.uuid7` from 3.14 on.
     """
     milliseconds = time.time_ns() // 1_000_000 & 0xFFFF_FFFF_FFFF
     bits = milliseconds << 80 | secrets.randbits(80)
