@@ -318,7 +318,7 @@ BESIDE_MAKE = (
     r"MODEL_EXAMPLES=\d{4,} make model .*",
     r'make contracts ARGS="--shuffle -n \d"',
     r'BACKING_KAFKA=process make integration ARGS="-q -n auto --dist worksteal services libs/outboxed"',
-    r'    make integration ARGS="-q services libs/outboxed"',
+    r'    make integration ARGS="-q -n auto --dist worksteal services libs/outboxed"',
 )
 
 

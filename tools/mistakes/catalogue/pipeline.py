@@ -270,7 +270,7 @@ MISTAKES = (
         "CI tries the libraries alone on Apache Kafka",
         "What the services take for granted of it is tested by nobody.",
         SHOP,
-        (swap(CI, 'make integration ARGS="-q services libs/outboxed"', 'make integration ARGS="-q libs/outboxed"'),),
+        (swap(CI, '    make integration ARGS="-q -n auto --dist worksteal services', '    make integration ARGS="-q'),),
     ),
     Mistake(
         "CI looks at no script",
