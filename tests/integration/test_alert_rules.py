@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -36,21 +39,50 @@ def test_each_alarm_rings_for_its_figures_and_for_no_others(promtool: str) -> No
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_fault_that_every_process_sees_rings_once_a_service(promtool: str, tmp_path: Path) -> None:
-    """Each test of promtool's again, with a second process that says the same; a process that is down is one each."""
-    content = yaml.safe_load(TESTS.read_text())
-    tests = [each for each in content["tests"] if not each["name"].startswith("ServiceDown")]
-    for each in tests:
-        each["promql_expr_test"] = [expected for expected in each["promql_expr_test"] if expected["exp_samples"]]
-        each["input_series"] += [
-            {**series, "series": series["series"].replace('instance="', 'instance="another-')}
-            for series in each["input_series"]
-        ]
-    assert all("another-" in each["input_series"][-1]["series"] for each in tests)
-    doubled = tmp_path / "doubled.yml"
-    doubled.write_text(yaml.safe_dump({**content, "rule_files": [str(FILE)], "tests": tests}))
+CONTENT = yaml.safe_load(TESTS.read_text())
 
-    done = run(promtool, "test", "rules", str(doubled))
+
+def with_another(tests: Sequence[Any], folder: Path, says: Callable[[Any], str]) -> Path:
+    """A file of these tests again, with a second process whose values are given by the series of the first."""
+    doubled = [
+        {
+            **each,
+            "input_series": [
+                *each["input_series"],
+                *(
+                    {"series": series["series"].replace('instance="', 'instance="another-'), "values": says(series)}
+                    for series in each["input_series"]
+                ),
+            ],
+        }
+        for each in tests
+    ]
+    assert all("another-" in each["input_series"][-1]["series"] for each in doubled)
+    file = folder / "doubled.yml"
+    file.write_text(yaml.safe_dump({**CONTENT, "rule_files": [str(FILE)], "tests": doubled}))
+    return file
+
+
+def test_a_fault_that_every_process_sees_rings_once_a_service(promtool: str, tmp_path: Path) -> None:
+    """A process that is down is one each."""
+    tests = [
+        {**each, "promql_expr_test": [expected for expected in each["promql_expr_test"] if expected["exp_samples"]]}
+        for each in CONTENT["tests"]
+        if not each["name"].startswith("ServiceDown")
+    ]
+
+    done = run(promtool, "test", "rules", str(with_another(tests, tmp_path, itemgetter("values"))))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_fault_that_one_process_sees_rings_though_another_is_well(promtool: str, tmp_path: Path) -> None:
+    """That one is up, reaches its database, and has nothing to do: no alarm rings, or fails to, because of it."""
+
+    def well(series: Any) -> str:
+        return "1x200" if series["series"].startswith(("up{", "database_up{")) else "0x200"
+
+    done = run(promtool, "test", "rules", str(with_another(CONTENT["tests"], tmp_path, well)))
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -206,6 +206,30 @@ def test_the_pact_brokers_links_name_the_addresses_under_which_it_is_asked() -> 
     ]
 
 
+LOGINS = [
+    ("postgres-databases", "PGHOST", {"PGUSER": "POSTGRES_USER", "PGPASSWORD": "POSTGRES_PASSWORD"}),
+    (
+        "pact-broker",
+        "PACT_BROKER_DATABASE_HOST",
+        {
+            f"PACT_BROKER_DATABASE_{part}": f"POSTGRES_{its}"
+            for part, its in (("NAME", "DB"), ("USERNAME", "USER"), ("PASSWORD", "PASSWORD"))
+        },
+    ),
+]
+"""Who logs in as the role that PostgreSQL's image makes: by which host, and its variables with those of the image."""
+
+
+@pytest.mark.parametrize(("name", "host", "login"), LOGINS)
+def test_who_logs_in_to_a_new_database_is_whom_that_knows(name: str, host: str, login: dict[str, str]) -> None:
+    own = ENVIRONMENTS[name]
+    servers = ENVIRONMENTS[own[host]]
+
+    assert {variable: own[variable] for variable in login} == {
+        variable: servers[its] for variable, its in login.items()
+    }
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_service_has_a_database_and_a_role_of_its_own(name: str) -> None:
     environment, upper = CONTAINERS[name]["environment"], name.upper()
@@ -324,8 +348,15 @@ def test_a_container_of_ours_runs_what_its_image_or_its_name_says(name: str) -> 
 
 
 def test_what_an_environment_has_is_there_before_it_is_needed() -> None:
-    for name in ("orders-products", "orders-operator"):
+    for name, needs in (("orders-products", "orders"), ("orders-operator", "console")):
         assert "orders-migrate" in CONTAINERS[name]["depends_on"]
+        assert name in CONTAINERS[needs]["depends_on"]
+
+
+@pytest.mark.parametrize("name", ONE_SHOTS)
+def test_up_waits_for_the_end_of_what_runs_once(name: str) -> None:
+    """For the end of what nobody waits for it doesn't wait, and takes it for a failure."""
+    assert [other for other, each in CONTAINERS.items() if name in each.get("depends_on", {})] != []
 
 
 def ready_within(name: str) -> int:

@@ -1,6 +1,7 @@
 """What watches the shop: Prometheus, its alertmanager, Grafana, Jaeger and the collector, as their files say."""
 
 import re
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,32 @@ OBSERVABILITY = ROOT / "deploy/observability"
 
 def observing(file: str) -> Any:
     return yaml.safe_load((OBSERVABILITY / file).read_text())
+
+
+def mounted(name: str) -> dict[str, str]:
+    """Which files of this folder a container has, by where it finds them."""
+    volumes = [volume.split(":") for volume in CONTAINERS[name].get("volumes", ())]
+    return {target: source for source, target, *_ in volumes if source.startswith("./")}
+
+
+WITH_A_FILE = [name for name in WATCHING if (OBSERVABILITY / f"{name}.yml").is_file()]
+
+
+@pytest.mark.parametrize("name", WITH_A_FILE)
+def test_a_server_reads_the_file_that_is_made_for_it(name: str) -> None:
+    """Its image has one of its own, with which it starts and does something else."""
+    [named] = re.findall(r"--config(?:\.file)?=(\S+)", " ".join(CONTAINERS[name]["command"]))
+
+    assert mounted(name).get(named) == f"./deploy/observability/{name}.yml"
+
+
+@pytest.mark.parametrize("file", sorted((OBSERVABILITY / "grafana").iterdir()), ids=attrgetter("name"))
+def test_each_file_for_grafana_is_where_grafana_looks_for_its_kind(file: Path) -> None:
+    """It passes over what is anywhere else, and starts without it."""
+    where = {source: target for target, source in mounted("grafana").items()}
+
+    target = Path(where[f"./deploy/observability/grafana/{file.name}"])
+    assert (str(target.parent), target.suffix) == (f"/etc/grafana/provisioning/{file.stem}", ".yml")
 
 
 def test_prometheus_asks_every_service_by_the_name_that_dashboards_and_alarms_know() -> None:
@@ -123,6 +150,17 @@ def test_the_collector_uses_all_that_it_has_and_refuses_before_it_is_full() -> N
     assert [each["processors"][0] for each in pipelines] == ["memory_limiter"]
     taken = settings["receivers"]["otlp"]["protocols"].values()
     assert [each["endpoint"] for each in taken if each["endpoint"].startswith(("127.", "localhost"))] == []
+
+
+def test_the_collector_speaks_to_a_container_as_that_listens() -> None:
+    """By default it asks for TLS, which nobody in these containers has."""
+    exporters = observing("otel-collector.yml")["exporters"]
+    by_grpc = {name: exporter for name, exporter in exporters.items() if name.startswith("otlp_grpc")}
+
+    assert by_grpc
+    assert {name: (each.get("tls"), each["endpoint"].rpartition(":")[2]) for name, each in by_grpc.items()} == (
+        dict.fromkeys(by_grpc, ({"insecure": True}, "4317"))
+    )
 
 
 def test_the_alertmanager_keeps_services_apart() -> None:

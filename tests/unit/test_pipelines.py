@@ -131,6 +131,32 @@ def test_a_command_does_what_its_name_says(target: str) -> None:
     assert OF_A_COMMAND[target] in said
 
 
+TEXTS = {
+    "story": {"ORDER"},
+    "logs": {"ORDER"},
+    "new-service": {"NAME", "READS", "PUBLISHES"},
+    "remove-service": {"NAME"},
+    "release-build": {"TAG"},
+}
+"""What somebody else may have written: an order's id in a ticket, a tag. A program reads it, and no shell."""
+
+
+def test_the_texts_that_no_shell_may_read_are_exported() -> None:
+    exported = re.findall(r"^([a-z -]+): export (\w+) := \$\((\w+)\)$", MAKEFILE, re.MULTILINE)
+
+    assert {(target, name, name) for target, names in TEXTS.items() for name in names} == {
+        (target, name, value) for targets, name, value in exported for target in targets.split()
+    }
+
+
+@pytest.mark.parametrize("target", TEXTS)
+def test_no_shell_reads_a_text_that_somebody_else_may_have_written(target: str) -> None:
+    said = recipe(target, **dict.fromkeys(TEXTS[target], "`id`"))
+
+    assert said
+    assert [line for line in said if "`id`" in line] == []
+
+
 def test_a_services_own_pipeline_has_no_code_of_the_others() -> None:
     alone = re.findall(r"^ci-alone:[^\n]*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[0]
 

@@ -148,6 +148,17 @@ def test_the_broker_is_asked_about_the_version_and_the_environment_that_are_depl
     }
 
 
+@pytest.mark.parametrize("by", ["workflow_call", "workflow_dispatch"])
+def test_who_deploys_says_what_and_whoever_says_not_where_means_production(by: str) -> None:
+    inputs = WORKFLOWS["deployment.yml"][True][by]["inputs"]
+
+    assert {name for name, each in inputs.items() if each.get("required")} == {"moment", "service", "version"}
+    assert {name: each["default"] for name, each in inputs.items() if not each.get("required")} == {
+        "environment": "production",
+        "options": "",
+    }
+
+
 def test_a_verification_is_one_of_the_code_that_is_checked_out() -> None:
     """A version of its own would have the broker believe of one commit what was seen of another."""
     [checkout] = [step["with"] for step in jobs()["verification.yml: verify"]["steps"] if "ref" in step.get("with", {})]
@@ -186,6 +197,8 @@ def test_a_services_workflow_runs_its_own_pipeline_for_whatever_it_is_made_of(se
     assert job["with"] == {"service": service}
     assert job["uses"] == "./.github/workflows/service.yml"
     assert "merge_group" in triggers, "a queue of merges would wait for it for ever"
+    assert triggers["push"]["branches"] == ["main"]
+    assert "branches" not in triggers["pull_request"], "a pull request onto a pull request would be tried by nobody"
     for event in ("push", "pull_request"):
         assert {
             f"services/{service}/**",

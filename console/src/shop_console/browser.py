@@ -1,6 +1,7 @@
 """The console's app: sessions, guards, pages."""
 
 from http import HTTPStatus
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -34,16 +35,22 @@ def create_app(teller: Teller, breaker: Breaker | None = None) -> FastAPI:
 
 async def _to_login(request: Request, error: Exception) -> Response:
     """A page leads to the login and back; a part of a page has the browser go there; a program gets 401."""
-    address = f"/login?next={request.url.path}"
     if request.url.path.endswith(".json"):
         answer: Response = JSONResponse({"error": "log in at /login"}, 401)
     elif "hx-request" in request.headers:
         answer = Response(status_code=401, headers={"HX-Redirect": "/login"})
     else:
-        answer = RedirectResponse(address if request.method == "GET" else "/login", 303)
+        back = f"?next={quote(_asked_for(request))}" if request.method == "GET" else ""
+        answer = RedirectResponse(f"/login{back}", 303)
     if isinstance(error, NotLoggedInError):
         answer.delete_cookie(COOKIE)
     return answer
+
+
+def _asked_for(request: Request) -> str:
+    """As a browser's address has it; the request's URL takes an order with a question mark apart."""
+    path, query = quote(request.scope["path"]), request.scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query else path
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -104,9 +104,9 @@ def _of_metrics(name: str, problem: str, exposition: str) -> State:
         outbox=one.get("outbox_rows"),
         outbox_oldest=one.get("outbox_oldest_seconds"),
         held=one.get("outbox_held_rows"),
-        tasks=samples.get("tasks_due", {}),
+        tasks=samples.get("tasks_due"),
         oldest_task=max(samples.get("tasks_oldest_due_seconds", {}).values(), default=None),
-        letters=samples.get("dead_letters", {}),
+        letters=samples.get("dead_letters"),
         kafka_lost=one.get("kafka_lost_seconds"),
     )
 

@@ -4,18 +4,24 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import cache
+from html import unescape
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from shop_console.browser import create_app
+from shop_console.catalogue import Catalogue
 from shop_console.guards import HEADERS, MAX_FORM_BYTES
 from shop_console.pages import ROUTERS
+from shop_console.pages.mailbox import OF_A_MAIL
 from shop_console.sessions import COOKIE
 from shop_console.settings import Settings
 from shop_console.teller import Teller
+
+from ..factories import CATALOGUE
 
 OPEN = {"/", "/health/live", "/health/ready", "/login", "/static/{name}"}
 """What a stranger may ask for: everything else is about orders and people."""
@@ -59,14 +65,26 @@ async def console() -> AsyncIterator[Callable[[str], FastAPI]]:
 async def browser(
     console: Callable[[str], FastAPI], request: pytest.FixtureRequest
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """One that never follows; the parameter is the console's environment."""
-    transport = httpx.ASGITransport(console(getattr(request, "param", "development")))
-    async with httpx.AsyncClient(transport=transport, base_url="https://console") as browser:
+    """The parameter is the console's environment."""
+    async with visiting(console(getattr(request, "param", "development"))) as browser:
         yield browser
 
 
-async def log_in(browser: httpx.AsyncClient) -> httpx.Response:
-    return await browser.post("/login", data={"email": "op@example.com", "password": "secret"})
+@asynccontextmanager
+async def visiting(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser that never follows."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://console") as browser:
+        yield browser
+
+
+async def log_in(browser: httpx.AsyncClient, **fields: str) -> httpx.Response:
+    return await browser.post("/login", data={**fields, "email": "op@example.com", "password": "secret"})
+
+
+def inputs_of(page: str) -> dict[str, str]:
+    """What a browser sends of a page's form, if nobody types."""
+    inputs = [dict(re.findall(r'(\w+)="([^"]*)"', one)) for one in re.findall(r"<input[^>]*>", page)]
+    return {one["name"]: unescape(one.get("value", "")) for one in inputs}
 
 
 def test_there_are_pages_and_forms() -> None:
@@ -81,6 +99,26 @@ async def test_a_stranger_sees_no_page(browser: httpx.AsyncClient, address: str)
 
     assert answer.status_code == (401 if address.endswith(".json") else 303)
     assert address.endswith(".json") or answer.headers["location"].startswith("/login")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(filled(page) for page in PAGES if not page.endswith(".json")),
+        "/letters?status=replayed",
+        "/orders?q=ada%40example.com&page=2",
+        "/orders/a%26b%23c%20d%3Fe",
+    ],
+)
+async def test_whoever_has_to_log_in_comes_to_the_page_that_they_asked_for(
+    browser: httpx.AsyncClient, address: str
+) -> None:
+    """An alarm or a colleague gave them its address."""
+    login = await browser.get((await browser.get(address)).headers["location"])
+
+    entered = await log_in(browser, **inputs_of(login.text))
+
+    assert entered.headers["location"] == address
 
 
 @pytest.mark.parametrize("address", FORMS)
@@ -123,10 +161,11 @@ async def test_who_logs_in_is_asked_for_where_the_setting_says() -> None:
 
     services = {"orders": "http://orders", "people": "http://people"}
     settings = Settings(services=services, tokens_from="people", hosts=("console",))
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        transport = httpx.ASGITransport(create_app(Teller.of(settings, http)))
-        async with httpx.AsyncClient(transport=transport, base_url="https://console") as browser:
-            await log_in(browser)
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http,
+        visiting(create_app(Teller.of(settings, http))) as browser,
+    ):
+        await log_in(browser)
 
     assert asked == ["people", "people"]
 
@@ -163,12 +202,51 @@ async def test_every_answer_says_what_a_browser_may_do_with_it(browser: httpx.As
     assert {name: headers.get(name) for name in HEADERS} == HEADERS
 
 
-def test_no_page_may_be_framed_by_another_site_run_a_script_from_elsewhere_or_be_guessed() -> None:
-    policy = dict(part.split(" ", 1) for part in HEADERS["Content-Security-Policy"].split("; "))
+def policy_of(text: str) -> dict[str, list[str]]:
+    """The sources of each directive."""
+    return {name: sources for name, *sources in (part.split() for part in text.split(";"))}
 
-    assert policy["default-src"] == "'none'"
-    assert {policy[name] for name in ("script-src", "style-src", "connect-src", "form-action", "frame-ancestors")} == {
-        "'self'"
-    }
-    assert policy["base-uri"] == "'none'"
+
+def test_no_page_may_be_framed_by_another_site_run_a_script_from_elsewhere_or_be_guessed() -> None:
+    policy = policy_of(HEADERS["Content-Security-Policy"])
+
+    assert policy["default-src"] == ["'none'"]
+    for name in ("script-src", "style-src", "connect-src", "form-action", "frame-ancestors"):
+        assert policy[name] == ["'self'"], name
+    assert policy["base-uri"] == ["'none'"]
     assert (HEADERS["X-Content-Type-Options"], HEADERS["Cache-Control"]) == ("nosniff", "no-store")
+
+
+@pytest.mark.parametrize("policy", [HEADERS["Content-Security-Policy"], OF_A_MAIL], ids=["a page", "an e-mail"])
+def test_neither_a_page_nor_an_e_mail_loads_anything_from_elsewhere(policy: str) -> None:
+    """A picture of an e-mail would tell its writer who reads it, and when."""
+    sources = {source for listed in policy_of(policy).values() for source in listed}
+
+    assert sources - {"'none'", "'self'", "'unsafe-inline'", "data:"} == set()
+
+
+def test_an_e_mail_runs_no_script() -> None:
+    policy = policy_of(OF_A_MAIL)
+
+    assert (policy["sandbox"], policy["default-src"]) == ([], ["'none'"])
+    assert {"script-src", "script-src-elem", "script-src-attr"} & policy.keys() == set()
+
+
+async def test_the_console_is_ready_once_it_has_met_each_service_and_reads_the_topics() -> None:
+    settings = Settings(services={name: f"http://{name}" for name in CATALOGUE.services}, hosts=("console",))
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(answers)) as http,
+        visiting(create_app(teller := Teller.of(settings, http))) as browser,
+    ):
+
+        async def told() -> tuple[int, dict[str, str]]:
+            answer = await browser.get("/health/ready")
+            return answer.status_code, answer.json()
+
+        teller.follower.problem = ""
+        teller.catalogue = Catalogue({name: CATALOGUE.services[name] for name in ("orders",)})
+        assert await told() == (503, {"status": "failing", "reason": "payments, notifications did not answer yet"})
+        teller.catalogue = CATALOGUE
+        assert await told() == (200, {"status": "ok"})
+        teller.follower.problem = "Kafka does not answer: KafkaConnectionError"
+        assert await told() == (503, {"status": "failing", "reason": teller.follower.problem})

@@ -1,5 +1,6 @@
 """What is broken, and what is noted of it, from its beginning until everything is well again."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -64,6 +65,16 @@ async def test_a_fault_that_nobody_notices_is_said_so() -> None:
     await watched(watch, looks(WELL), every=0.001, unnoticed_after=0.01)
 
     assert watch.end == "no service was in trouble within 0.01 s"
+
+
+async def test_a_fault_from_which_nobody_recovers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaking, "GIVEN_UP_AFTER", 0.01)
+    watch = a_watch()
+
+    async with asyncio.timeout(10):
+        await watched(watch, looks(AWAY), every=0.001)
+
+    assert watch.end == "not recovered within 0.01 s; see Flow and Dead letters"
 
 
 @pytest.mark.parametrize(

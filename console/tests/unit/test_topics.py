@@ -1,8 +1,8 @@
 """Where the reading of the topics begins, where it goes on, and when it ends: what was read isn't read again."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
@@ -34,14 +34,16 @@ def record(offset: int) -> Any:
 
 
 class Kafka:
-    """A topic with some records, whose connection breaks after each batch until it is `calm`."""
+    """A topic with some records, whose connection breaks after each batch until it is `calm`; `away` refuses any."""
 
     def __init__(self, *, begin: int = 0, end: int) -> None:
         self.begin, self.end = begin, end
         self.sought: list[int] = []
-        self.batch, self.calm = 2, False
+        self.batch, self.calm, self.away = 2, False, False
 
     async def __aenter__(self) -> Self:
+        if self.away:
+            raise KafkaConnectionError
         return self
 
     async def __aexit__(
@@ -71,20 +73,29 @@ class Kafka:
         return {ORDERS: [record(offset) for offset in given]}
 
 
-async def followed(monkeypatch: pytest.MonkeyPatch, kafka: Kafka, *, kept: int = 100, until: int) -> Index:
-    """What a follower has read once it knows so many orders."""
+@asynccontextmanager
+async def following(
+    monkeypatch: pytest.MonkeyPatch, kafka: Kafka, index: Index, *, kept: int = 100
+) -> AsyncIterator[Follower]:
+    """A follower that tries again at once."""
     monkeypatch.setattr(topics, "_consumer", lambda *_: kafka)
     monkeypatch.setattr(topics, "AGAIN_SECONDS", 0)
-    index = Index(kept)
     follower = Follower(SETTINGS, index, kept)
     follower.follow(["orders"])
-    following = asyncio.create_task(follower.run())
+    running = asyncio.create_task(follower.run())
     try:
-        await eventually(lambda: len(index) >= until)
+        yield follower
     finally:
-        following.cancel()
+        running.cancel()
         with suppress(asyncio.CancelledError):
-            await following
+            await running
+
+
+async def followed(monkeypatch: pytest.MonkeyPatch, kafka: Kafka, *, kept: int = 100, until: int) -> Index:
+    """What a follower has read once it knows so many orders."""
+    index = Index(kept)
+    async with following(monkeypatch, kafka, index, kept=kept):
+        await eventually(lambda: len(index) >= until)
     return index
 
 
@@ -107,27 +118,32 @@ async def test_of_a_long_topic_the_newest_orders_are_read(monkeypatch: pytest.Mo
 
 
 async def test_a_topic_that_was_made_again_is_read_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
-    kafka = Kafka(end=4)
+    class MadeAgain(Kafka):
+        async def __aenter__(self) -> Self:
+            if self.sought:
+                self.end = 1
+            return await super().__aenter__()
+
+    kafka = MadeAgain(end=4)
     kafka.batch = 4
 
-    def again(*_: object) -> Kafka:
-        if kafka.sought:
-            kafka.end = 1
-        return kafka
+    async with following(monkeypatch, kafka, Index(100)):
+        await eventually(lambda: len(kafka.sought) >= 2)
 
-    monkeypatch.setattr(topics, "AGAIN_SECONDS", 0)
-    monkeypatch.setattr(topics, "_consumer", again)
-    index = Index(100)
-    follower = Follower(SETTINGS, index, 100)
-    follower.follow(["orders"])
-    following = asyncio.create_task(follower.run())
-
-    await eventually(lambda: len(kafka.sought) >= 2)
-
-    following.cancel()
-    with suppress(asyncio.CancelledError):
-        await following
     assert kafka.sought[:2] == [0, 0]
+
+
+async def test_while_kafka_is_away_there_is_a_problem_and_none_before_or_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages show it with orders that may be old, and readiness follows it."""
+    kafka = Kafka(end=2)
+    kafka.calm = True
+
+    async with following(monkeypatch, kafka, Index(100)) as follower:
+        await eventually(lambda: follower.problem == "")
+        kafka.away, kafka.calm = True, False
+        await eventually(lambda: follower.problem == "Kafka does not answer: KafkaConnectionError", within=5)
+        kafka.away, kafka.calm = False, True
+        await eventually(lambda: follower.problem == "", within=5)
 
 
 # --- an older order ---

@@ -1,10 +1,11 @@
 """What a line of the demo asks of the shop: an account once, a membership, an order, its cancellation."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from shop_demo.customers import Customers, Outcome
+from shop_demo.customers import Customers, Outcome, Pace, place_all
 from shop_demo.order_lines import OrderLine
 from shop_harness.customers import OrdersApi
 from shop_harness.system import OPERATOR_EMAIL
@@ -86,3 +87,13 @@ async def test_an_order_that_is_answered_again_was_accepted_the_first_time(custo
     await customers.place(line(), 0, outcome)
 
     assert outcome.accepted == {"1": first}
+
+
+async def test_where_every_line_is_refused_the_demo_ends(customers: Customers) -> None:
+    lines = [line(b"no order"), line(b"no order")]
+
+    async with asyncio.timeout(5):
+        outcome = await place_all(customers, lines, orders=3, pace=Pace(10_000), sent=lambda: None)
+
+    assert outcome.accepted == {}
+    assert len(outcome.rejected) >= len(lines), "each had its turn"

@@ -153,6 +153,18 @@ async def test_a_mailbox_that_was_emptied_begins_anew(mail_catcher: httpx.AsyncC
     assert (page["total"], page["unread"]) == (1, 1)
 
 
+async def test_an_e_mail_that_was_read_and_deleted_is_none_of_those_that_are_left(
+    mail_catcher: httpx.AsyncClient, store: Store
+) -> None:
+    read, _ = catch(store), catch(store)
+    await mail_catcher.get(f"/api/v1/message/{read}")
+    await mail_catcher.request("DELETE", "/api/v1/messages", json={"IDs": [read]})
+
+    page = (await mail_catcher.get("/api/v1/messages")).json()
+
+    assert (page["total"], page["unread"]) == (1, 1)
+
+
 async def test_an_e_mail_was_caught_when_it_came_however_late_it_is_read(
     mail_catcher: httpx.AsyncClient, store: Store
 ) -> None:

@@ -288,4 +288,28 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "the demo sends lines that are all refused for ever",
+        "`make demo` with a file of somebody's own never ends, and never says what is wrong with it.",
+        DEMO,
+        (swap("demo/src/shop_demo/customers.py", " and refused_since < len(lines):", ":"),),
+    ),
+    Mistake(
+        "ledgers are judged at the first quiet look",
+        "An e-mail too many comes a moment later, and no run ever sees one.",
+        HARNESS,
+        (swap(f"{HARNESS_SOURCES}/ledgers.py", "(is_quiet(evidence) and same >= looks)", "is_quiet(evidence)"),),
+    ),
+    Mistake(
+        "an e-mail that was deleted still counts as read",
+        "A tester who deletes what they have read is told of fewer unread e-mails than there are.",
+        SANDBOX,
+        (
+            swap(
+                "sandbox/src/mail_catcher/store.py",
+                "        self._messages.pop(message_id, None)\n        self._read.discard(message_id)\n",
+                "        self._messages.pop(message_id, None)\n",
+            ),
+        ),
+    ),
 )

@@ -494,4 +494,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a page of orders has fifty at most",
+        "A client that asks for a hundred, as the document has said all along, is refused.",
+        ORDERS,
+        (swap(API, "Query(ge=1, le=100)]", "Query(ge=1, le=50)]"),),
+    ),
+    Mistake(
+        "an Idempotency-Key is at most as long as a UUID",
+        "Clients with longer keys can't place an order any more.",
+        ORDERS,
+        (swap(API, "min_length=1, max_length=255,", "min_length=1, max_length=36,"),),
+    ),
 )

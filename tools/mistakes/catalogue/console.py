@@ -4,7 +4,7 @@ from tools.mistakes.mistake import CONSOLE, Mistake, swap
 from tools.scratch import Edit
 
 CONSOLE_SOURCES = "console/src/shop_console"
-PAGES = f"{CONSOLE_SOURCES}/pages"
+PAGES, TEMPLATES = f"{CONSOLE_SOURCES}/pages", f"{CONSOLE_SOURCES}/templates"
 
 MISTAKES = (
     Mistake(
@@ -357,5 +357,194 @@ MISTAKES = (
                 "if name in self._running:",
             ),
         ),
+    ),
+    Mistake(
+        "the console takes a figure that a service doesn't know for a number",
+        "While a service's database is away its figures are NaN: Flow is an error in just the outage that it is for.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/flow.py",
+                "            if not math.isnan(sample.value):\n"
+                '                samples.setdefault(sample.name, {})["".join(sample.labels.values())] = sample.value',
+                '            samples.setdefault(sample.name, {})["".join(sample.labels.values())] = sample.value',
+            ),
+        ),
+    ),
+    Mistake(
+        "the console has no dead letters where it doesn't know of any",
+        "While a service's database is away an operator reads that it has 0 of them, and looks no further.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/flow.py",
+                'letters=samples.get("dead_letters"),',
+                'letters=samples.get("dead_letters", {}),',
+            ),
+        ),
+    ),
+    Mistake(
+        "the last page of orders counts only if it is full",
+        "No link leads to the oldest orders.",
+        CONSOLE,
+        (swap(f"{PAGES}/orders.py", "-(-len(index) // PAGE)", "len(index) // PAGE"),),
+    ),
+    Mistake(
+        "the last page of the mailbox counts only if it is full",
+        "No link leads to the oldest e-mails.",
+        CONSOLE,
+        (
+            swap(
+                f"{PAGES}/mailbox.py",
+                '-(-int(found["messages_count"]) // PAGE)',
+                'int(found["messages_count"]) // PAGE',
+            ),
+        ),
+    ),
+    Mistake(
+        "the second page of a search in the mailbox is one of all e-mails",
+        "An operator who looks for one customer's e-mails goes on to everybody's.",
+        CONSOLE,
+        (
+            swap(
+                f"{TEMPLATES}/mailbox.html",
+                '?page={{ page + 1 }}&amp;q={{ q | urlencode }}">Older',
+                '?page={{ page + 1 }}">Older',
+            ),
+        ),
+    ),
+    Mistake(
+        "a page of orders forgets what was searched and which page it was once an order comes",
+        "An operator who reads the orders of a customer has everybody's newest ones a second later.",
+        CONSOLE,
+        (swap(f"{TEMPLATES}/orders.html", """hx-vals='{{ {"q": q, "page": page} | tojson }}' """, ""),),
+    ),
+    Mistake(
+        "the console doesn't say that Kafka is away",
+        "Pages show old orders as if they were the newest, and the console says that it is ready.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/topics.py",
+                '                self.problem = f"Kafka does not answer: {type(error).__name__}"\n',
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "whoever logs in comes to the orders, whatever they had asked for",
+        "At three in the morning an alarm's link to a dead letter leads elsewhere.",
+        CONSOLE,
+        (swap(f"{TEMPLATES}/login.html", '  <input type="hidden" name="next" value="{{ next }}">\n', ""),),
+    ),
+    Mistake(
+        "whoever logs in comes to the page that they asked for without its query",
+        "A link to what was searched leads to the newest orders.",
+        CONSOLE,
+        (swap(f"{CONSOLE_SOURCES}/browser.py", 'return f"{path}?{query}" if query else path', "return path"),),
+    ),
+    Mistake(
+        "a fault from which nobody recovers is watched for ever",
+        "An operator waits for an end that never comes, and each service is asked four times a second until a restart.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/breaking.py",
+                "        elif seconds > GIVEN_UP_AFTER:\n"
+                '            watch.end = f"not recovered within {GIVEN_UP_AFTER:g} s; see Flow and Dead letters"\n',
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a token that a service refuses is a fact that is missing",
+        "After an hour each story says that no service answers, and an operator looks for an outage.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/facts.py",
+                "        if answer.status_code in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:\n"
+                "            raise NotLoggedInError(url)\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "the console is ready whatever it says",
+        "One that has met no service and reads no topic gets all requests.",
+        CONSOLE,
+        (swap(f"{PAGES}/access.py", "503 if reason else 200)", "200)"),),
+    ),
+    Mistake(
+        "the console listens at one address, whatever is set",
+        "Nobody reaches it in a container.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/__main__.py",
+                "bind(settings.http_host, settings.http_port,",
+                'bind("127.0.0.1", settings.http_port,',
+            ),
+        ),
+    ),
+    Mistake(
+        "the console logs at one level, whatever is set",
+        "A knob that does nothing.",
+        CONSOLE,
+        (swap(f"{CONSOLE_SOURCES}/__main__.py", "level=settings.log_level)", 'level="INFO")'),),
+    ),
+    Mistake(
+        "the console reads as much of the topics as by default, whatever is set",
+        "Who holds a million orders has ten thousand after a restart.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/teller.py",
+                "Follower(settings.kafka, index, settings.kept_orders)",
+                "Follower(settings.kafka, index, 10_000)",
+            ),
+        ),
+    ),
+    Mistake(
+        "poison goes to Kafka without a login",
+        "On a cluster that wants one the fault can't begin.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/breaking.py",
+                "AIOKafkaProducer(**kafka.client_options())",
+                "AIOKafkaProducer(bootstrap_servers=list(kafka.bootstrap_servers))",
+            ),
+        ),
+    ),
+    Mistake(
+        "an open page of orders is told of each record at once",
+        "Under load each browser asks for all its rows hundreds of times a second.",
+        CONSOLE,
+        (swap(f"{CONSOLE_SOURCES}/changes.py", "            await asyncio.sleep(AT_MOST_EVERY)\n", ""),),
+    ),
+    Mistake(
+        "an order's open page looks three times at once after a record",
+        "It doesn't show the e-mail that came a second later, and each look asks every service.",
+        CONSOLE,
+        (swap(f"{CONSOLE_SOURCES}/changes.py", "                await asyncio.sleep(pause)\n", ""),),
+    ),
+    Mistake(
+        "a record's value is markup on the operators' page",
+        "What a customer typed as their name is a form that sends an operator's password elsewhere.",
+        CONSOLE,
+        (swap(f"{TEMPLATES}/order_story.html", "{{ one.value }}", "{{ one.value | safe }}"),),
+    ),
+    Mistake(
+        "no value of a page is escaped",
+        "What a customer typed as their name is a form that sends an operator's password elsewhere.",
+        CONSOLE,
+        (swap(f"{CONSOLE_SOURCES}/needs.py", "autoescape=True", "autoescape=False"),),
+    ),
+    Mistake(
+        "an e-mail's pictures are loaded from wherever its writer wants",
+        "The writer learns who reads it, where and when.",
+        CONSOLE,
+        (swap(f"{PAGES}/mailbox.py", "img-src data:; ", "img-src *; "),),
     ),
 )

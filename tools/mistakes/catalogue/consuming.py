@@ -257,4 +257,27 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a batch is all that was fetched",
+        "Thousands of small events are one transaction, which outlasts the hand-over; one bad event "
+        "makes all go one by one.",
+        OUTBOXED,
+        (swap(KAFKA, "        max_records=MAX_RECORDS,\n", ""),),
+    ),
+    Mistake(
+        "a batch that failed never ends for who takes over",
+        "Each rebalance waits its full limit, and warns of a batch that doesn't run.",
+        OUTBOXED,
+        (
+            swap(
+                KAFKA,
+                "            try:\n"
+                "                await _handle_and_commit(consumer, records, message)\n"
+                "            finally:\n"
+                "                handover.batch_ended()\n",
+                "            await _handle_and_commit(consumer, records, message)\n"
+                "            handover.batch_ended()\n",
+            ),
+        ),
+    ),
 )

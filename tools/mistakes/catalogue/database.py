@@ -704,4 +704,46 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a migrated database takes no letter of a row that Kafka refused",
+        "The first such row ends every pass of the relay, and nothing is sent any more.",
+        OUTBOXED,
+        (
+            swap(
+                f"{STORAGE}/schema.py",
+                "check (source in ('event', 'task', 'outbox'))",
+                "check (source in ('event', 'task'))",
+            ),
+        ),
+    ),
+    Mistake(
+        "a migrated database has one letter of a key for all time",
+        "A key that is refused a second time after its first letter was closed ends every pass of the relay.",
+        OUTBOXED,
+        (
+            swap(
+                f"{STORAGE}/schema.py",
+                "        where source = 'outbox' and status = 'open'\n",
+                "        where source = 'outbox'\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a migration waits for another one as long as a request would",
+        "Of two processes that are deployed together the second fails while the first still migrates.",
+        OUTBOXED,
+        (swap(MIGRATIONS, "        await connection.execute(sa.text(\"set local lock_timeout = '60s'\"))\n", ""),),
+    ),
+    Mistake(
+        "everybody waits for a connection as long as SQLAlchemy likes",
+        "Requests hang for 30 s, and what is recorded outlasts its lease, so that a call is made twice.",
+        OUTBOXED,
+        (swap(f"{STORAGE}/_database.py", "        pool_timeout=pool_seconds,\n", ""),),
+    ),
+    Mistake(
+        "a client has no limit of its own for a statement",
+        "A frozen server keeps none of its limits: the whole pool hangs for as long as it does.",
+        OUTBOXED,
+        (swap(f"{STORAGE}/_database.py", '            "command_timeout": command_timeout,\n', ""),),
+    ),
 )

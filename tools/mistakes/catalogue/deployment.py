@@ -659,4 +659,76 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "Grafana finds none of its data sources",
+        "It starts, and every panel of every dashboard is empty.",
+        SHOP,
+        (swap(COMPOSE, ":/etc/grafana/provisioning/datasources/shop.yml", ":/etc/grafana/datasources/shop.yml"),),
+    ),
+    Mistake(
+        "the collector runs with the settings of its image",
+        "It starts, takes all spans and shows none in Jaeger.",
+        SHOP,
+        (swap(COMPOSE, "[--config=/etc/otel-collector.yml]", "[--config=/etc/otelcol/config.yaml]"),),
+    ),
+    Mistake(
+        "the collector asks Jaeger for TLS",
+        "Everything is healthy, and no trace arrives.",
+        SHOP,
+        (swap(f"{OBSERVABILITY}/otel-collector.yml", "    tls: {insecure: true}\n", ""),),
+    ),
+    Mistake(
+        "the Pact Broker looks for a database that nobody made",
+        "It never starts: no contract is published.",
+        SHOP,
+        (swap(COMPOSE, "PACT_BROKER_DATABASE_NAME: broker", "PACT_BROKER_DATABASE_NAME: pact_broker"),),
+    ),
+    Mistake(
+        "the Pact Broker logs in as nobody whom its database knows",
+        "It never starts: no contract is published.",
+        SHOP,
+        (swap(COMPOSE, "PACT_BROKER_DATABASE_USERNAME: broker", "PACT_BROKER_DATABASE_USERNAME: pact_broker"),),
+    ),
+    Mistake(
+        "orders starts beside the script that makes its products",
+        "`up --wait` takes the script's end for a failure, or is done while the shop has nothing to sell.",
+        SHOP,
+        (swap(COMPOSE, "      orders-products: {condition: service_completed_successfully}\n", ""),),
+    ),
+    Mistake(
+        "the console starts before anybody can log in to it",
+        "`up --wait` takes the end of what makes the operator for a failure, or is done before there is one.",
+        SHOP,
+        (swap(COMPOSE, "      orders-operator: {condition: service_completed_successfully}\n", ""),),
+    ),
+    Mistake(
+        "one healthy process hides a consumer that halted",
+        "With two processes of a service one reads nothing any more, and nobody is woken.",
+        SHOP,
+        (
+            swap(DESCRIPTION, "max by (job) (consumer_halted)", "min by (job) (consumer_halted)"),
+            swap(f"{OBSERVABILITY}/alerts.yml", "max by (job) (consumer_halted)", "min by (job) (consumer_halted)"),
+        ),
+    ),
+    Mistake(
+        "one process that reaches the database hides another that doesn't",
+        "Half of a service's calls fail, and nobody is woken.",
+        SHOP,
+        (
+            swap(DESCRIPTION, '"min by (job) (database_up) == 0"', '"max by (job) (database_up) == 0"'),
+            swap(f"{OBSERVABILITY}/alerts.yml", "expr: min by (job) (database_up)", "expr: max by (job) (database_up)"),
+        ),
+    ),
+    Mistake(
+        "Kafka keeps its groups' positions on three brokers by default",
+        "There is one broker: the topic of the positions is never made, and no consumer ever starts.",
+        SHOP,
+        (swap(COMPOSE, '      KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR: "1"\n', ""),),
+    ),
+    Mistake(
+        "`make images-offline` replaces a developer's own .env",
+        "Their ports and passwords are gone.",
+        SHOP,
+        (swap("deploy/images/build", 'if [ -L "$dotenv" ] || [ ! -e "$dotenv" ]; then', "if true; then"),),
+    ),
 )

@@ -356,4 +356,52 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a letter of a sync project is written in the event loop",
+        "A statement that waits for a lock holds up all handlers and heartbeats.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_keeping.py",
+                "            await asyncio.to_thread(self._execute, self.engine, statement)",
+                "            self._execute(self.engine, statement)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a sync project's session is opened in the event loop",
+        "Where the pool is empty, the whole app stands still for as long as a connection is waited for.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_tasks.py",
+                "    session = await asyncio.to_thread(opened.__enter__)",
+                "    session = opened.__enter__()",
+            ),
+        ),
+    ),
+    Mistake(
+        "a sync project's session is closed in the event loop",
+        "A rollback that waits for the server stops the whole app.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_tasks.py",
+                "        await asyncio.to_thread(opened.__exit__, type(error), error, error.__traceback__)",
+                "        opened.__exit__(type(error), error, error.__traceback__)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a part beside an app that anyio cancels is not waited for",
+        "It is cut off in the middle of a call, which is made again after its lease.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_running.py",
+                "            with shielded():\n                await _ended(running, within=2 * part.grace)\n",
+                "            await _ended(running, within=2 * part.grace)\n",
+            ),
+        ),
+    ),
 )

@@ -431,4 +431,163 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "the contract broker is asked again without a pause",
+        "CI has asked thirty times after a second, and refuses what the provider is just verifying.",
+        PACT_FASTSTREAM,
+        (swap(f"{PACT}/broker/decisions.py", "            time.sleep(self.seconds)\n", ""),),
+    ),
+    Mistake(
+        "a read that failed is tried again at once",
+        "A contract broker that starts again fails all builds of that minute.",
+        PACT_FASTSTREAM,
+        (swap(f"{PACT}/broker/client.py", "        time.sleep(wait)\n", ""),),
+    ),
+    Mistake(
+        "the end of one service's deployment is recorded for all",
+        "The broker takes production for empty, and says yes to whatever is deployed next.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/broker/deployments.py",
+                "_there(broker, environment, DEPLOYED, pacticipant=service)",
+                "_there(broker, environment, DEPLOYED)",
+            ),
+        ),
+    ),
+    Mistake(
+        "the end of one service's release is recorded for all of that version",
+        "Consumers that are still supported are not asked about any more.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/broker/deployments.py",
+                "RELEASED, pacticipant=service, version=version)",
+                "RELEASED, version=version)",
+            ),
+        ),
+    ),
+    Mistake(
+        "what hanging provider tests have started lives on",
+        "Its servers keep their ports, and the job of CI hangs on their open pipes.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/broker/verification.py",
+                "                os.killpg(process.pid, signal.SIGKILL)",
+                "                process.kill()",
+            ),
+        ),
+    ),
+    Mistake(
+        "each interaction of a pact fails with those that broke",
+        "The consumer's team mends what was kept.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/broker/source.py",
+                "found = [result for result in results if result.interaction == interaction]",
+                "found = list(results)",
+            ),
+        ),
+    ),
+    Mistake(
+        "partitioned tables keep their rows",
+        "The next test reads them.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/isolation.py",
+                "where relkind in ('r', 'p') and not relispartition",
+                "where relkind = 'r' and not relispartition",
+            ),
+        ),
+    ),
+    Mistake(
+        "a table that is kept by its name with its schema is not kept",
+        "Its rows are gone after the first test.",
+        BACKING_SERVICES,
+        (swap(f"{POSTGRES}/isolation.py", 'if not self._keep & {t, f"{s}.{t}"}', "if t not in self._keep"),),
+    ),
+    Mistake(
+        "what a leaked connection has open stays open",
+        "The next test waits for its locks, and fails in the place of the one that leaked it.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/isolation.py",
+                "        if leaked:\n            await connection.execute(IDLE_IN_TRANSACTION)\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a connection that a test has cut is used again",
+        "Every later test fails, far from the cause.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/isolation.py",
+                "if self._connection is None or self._connection.is_closed():",
+                "if self._connection is None:",
+            ),
+        ),
+    ),
+    Mistake(
+        "the database of a test that fails stays",
+        "A server that many runs share is full after a week.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/isolation.py",
+                "        try:\n"
+                "            yield self._server.url(database)\n"
+                "        finally:\n"
+                "            await self._server.drop_database(database)\n",
+                "        yield self._server.url(database)\n        await self._server.drop_database(database)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the children of a process that is killed live on",
+        "They keep its port and its leases, and the next one can't start.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/processes/managed.py",
+                "        self._signal_group(signal.SIGKILL)",
+                "        self._signal_process(signal.SIGKILL)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a process is ready whatever it answers",
+        "Who waited for it goes on while it still says 503.",
+        BACKING_SERVICES,
+        (swap(f"{BACKING}/processes/readiness.py", "HTTP/1\\.[01] 2\\d\\d ", "HTTP/1\\.[01] \\d\\d\\d "),),
+    ),
+    Mistake(
+        "five deaths are too many, however far apart",
+        "A long run with faults ends by a failure that nobody caused.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/processes/supervisor.py",
+                "            if len(deaths) == self._lives and deaths[-1] - deaths[0] < WITHIN:",
+                "            if len(deaths) == self._lives:",
+            ),
+        ),
+    ),
+    Mistake(
+        "a process that did not become ready lives on",
+        "It keeps its port and its partitions beside the next attempt.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/processes/supervisor.py",
+                "            await process.stop(self._grace)\n            raise\n",
+                "            raise\n",
+            ),
+        ),
+    ),
 )

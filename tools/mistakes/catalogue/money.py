@@ -345,4 +345,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a reconciliation holds the whole table of payments",
+        "In a shop of some years it takes all memory, and is killed each night.",
+        PAYMENTS,
+        (swap(f"{PAYMENTS_SOURCES}/reconciliation.py", "PAGE = 100\n", "PAGE = 100_000\n"),),
+    ),
+    Mistake(
+        "a reconciliation asks the gateway sixty questions at once",
+        "The gateway refuses us for too many calls, and customers' charges with them.",
+        PAYMENTS,
+        (swap(f"{PAYMENTS_SOURCES}/reconciliation.py", "CONCURRENCY = 8", "CONCURRENCY = 64"),),
+    ),
 )

@@ -686,4 +686,42 @@ MISTAKES = (
         SHOP,
         (swap(".ci/run", "    trap 'kill \"$!\"' EXIT\n", ""),),
     ),
+    Mistake(
+        "no push to main runs a service's pipeline",
+        "The broker never hears of what was merged, and whoever deploys hears no.",
+        SHOP,
+        (
+            *(
+                swap(f"{WORKFLOWS}/{service}.yml", "    branches: [main]\n", "    branches: [master]\n")
+                for service in ("orders", "payments", "notifications")
+            ),
+        ),
+    ),
+    Mistake(
+        "a pull request onto another one runs no service's pipeline",
+        "What breaks a contract is found when both are merged.",
+        SHOP,
+        (swap(f"{WORKFLOWS}/payments.yml", "  pull_request:\n", "  pull_request:\n    branches: [main]\n"),),
+    ),
+    Mistake(
+        "whoever deploys without naming an environment is asked about the test system",
+        "A consumer gets into production whose provider isn't there yet.",
+        SHOP,
+        (swap(f"{WORKFLOWS}/deployment.yml", "        default: production", "        default: test"),),
+    ),
+    Mistake(
+        "the shell of the release reads the tag's name",
+        "Whoever may push a tag runs what they like with the rights of the job that builds the libraries.",
+        SHOP,
+        (swap(MAKEFILE, 'tools.release_check.tagged "$$TAG"', 'tools.release_check.tagged "$(TAG)"'),),
+    ),
+    Mistake(
+        "a shell reads the id of an order",
+        "Somebody on call pastes it from a ticket, and runs what a stranger wrote there.",
+        SHOP,
+        (
+            swap(MAKEFILE, 'tools.logs "$$ORDER"', 'tools.logs "$(ORDER)"'),
+            swap(MAKEFILE, 'story $(ARGS) "$$ORDER"', 'story $(ARGS) "$(ORDER)"'),
+        ),
+    ),
 )

@@ -444,4 +444,34 @@ MISTAKES = (
         OUTBOXED,
         (swap(f"{SOURCES}/process/_cli.py", "        forget_libpq_variables()\n", ""),),
     ),
+    Mistake(
+        "a process waits for its pools to close, however long",
+        "With a frozen database none ends by itself, and each is killed at the end of its grace.",
+        OUTBOXED,
+        (
+            swap(
+                SERVICE,
+                "        with anyio.move_on_after(CLOSE_SECONDS):\n"
+                "            async with anyio.create_task_group() as group:\n"
+                "                group.start_soon(self.transactions.engine.dispose)\n"
+                "                group.start_soon(self.api_transactions.engine.dispose)\n",
+                "        async with anyio.create_task_group() as group:\n"
+                "            group.start_soon(self.transactions.engine.dispose)\n"
+                "            group.start_soon(self.api_transactions.engine.dispose)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the connection of the announcements is closed only where nobody cancels",
+        "It stays at the server, and the end of the process waits for a frozen one.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_announcements.py",
+                "            with anyio.move_on_after(1, shield=True):\n"
+                "                await connection.close(timeout=0.5)\n",
+                "            await connection.close()\n",
+            ),
+        ),
+    ),
 )

@@ -149,4 +149,28 @@ MISTAKES = (
         OUTBOXED,
         (swap(f"{RELAY}/_flow.py", "min(self._too_large.values())", "max(self._too_large.values())"),),
     ),
+    Mistake(
+        "a prepared transaction holds no row up",
+        "Its rows are committed below where reading begins, and later events of their keys have gone out.",
+        OUTBOXED,
+        (swap(f"{RELAY}/_floor.py", "pid is distinct from pg_backend_pid()", "pid <> pg_backend_pid()"),),
+    ),
+    Mistake(
+        "a producer that can send nothing more is kept",
+        "Nothing is sent until the process is started again.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_relay.py",
+                "            await self._producer.abandon()\n            raise failure\n",
+                "            raise failure\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a question that was given up is waited for again",
+        "The relay takes its cancellation for its own, and ends without a word.",
+        OUTBOXED,
+        (swap(f"{RELAY}/_producer.py", "        self._lookups.clear()\n", ""),),
+    ),
 )

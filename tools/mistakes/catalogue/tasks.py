@@ -527,4 +527,10 @@ MISTAKES = (
         NOTIFICATIONS,
         (swap("services/notifications/src/notifications/smtp.py", "GOODBYE_SECONDS = 0.2", "GOODBYE_SECONDS = 20.0"),),
     ),
+    Mistake(
+        "the service keeps no connection to its mail server",
+        "Each e-mail pays for a connection, STARTTLS and a login: they come late, and some servers refuse so many.",
+        NOTIFICATIONS,
+        (swap(f"{SOURCES}/app.py", "KEEP_SECONDS if thread else 0", "0 if thread else KEEP_SECONDS"),),
+    ),
 )

@@ -548,4 +548,10 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "an event that waits behind a refused one is shown as one that is on its way",
+        "The operator looks for the fault at the relay.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/web/_operators.py", 'held=row["retry_at"] is not None)', 'held=row["attempts"] > 0)'),),
+    ),
 )

@@ -28,16 +28,22 @@ create table orders (id serial primary key, customer int references customers, f
 alter table customers add foreign key (favourite) references orders on delete restrict;
 create table lines ("order" int references orders on delete cascade, product int references products);
 create schema "Audit"; create table "Audit"."Log" ("order" int references orders on delete set null);
+create table visits (year int) partition by range (year);
+create table visits_of_2026 partition of visits for values from (2026) to (2027);
 """
 ROWS = """
 insert into customers values (1, null); insert into orders values (1, 1, null), (2, 1, 1);
 update customers set favourite = 2; insert into lines values (1, 1); insert into "Audit"."Log" values (1);
-insert into products values (2);
+insert into products values (2); insert into visits values (2026);
 """
 WAITING = """
 select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')
 """
-TABLES = ("customers", "orders", "lines", '"Audit"."Log"')
+CUT_ALL_OTHERS = """
+select pg_terminate_backend(pid, 10000) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid()
+"""
+TABLES = ("customers", "orders", "lines", '"Audit"."Log"', "visits")
 
 
 async def migrate(url: str) -> None:
@@ -68,13 +74,17 @@ async def count(url: str, table: str) -> int:
         return int(await connection.fetchval(f"select count(*) from {table}"))  # noqa: S608 - ours
 
 
+def name_of(url: str) -> str:
+    return url.partition("?")[0].rpartition("/")[2]
+
+
 async def test_all_rows_are_deleted_whatever_their_foreign_keys(isolation: DatabaseIsolation) -> None:
     async with connected(isolation.url) as connection:
         await connection.execute(ROWS)
 
     await isolation.clean()
 
-    assert [await count(isolation.url, table) for table in TABLES] == [0, 0, 0, 0]
+    assert [await count(isolation.url, table) for table in TABLES] == [0] * len(TABLES)
 
 
 async def test_kept_tables_and_the_version_of_the_schema_stay(isolation: DatabaseIsolation) -> None:
@@ -87,6 +97,29 @@ async def test_kept_tables_and_the_version_of_the_schema_stay(isolation: Databas
     assert await count(isolation.url, "alembic_version") == 1
 
 
+async def test_a_table_is_also_kept_by_its_name_with_its_schema(postgres_server: PostgresServer) -> None:
+    isolation = await create(postgres_server, "Audit.Log", "public.customers")
+    async with connected(isolation.url) as connection:
+        await connection.execute('insert into "Audit"."Log" values (null); insert into customers values (1, null)')
+        await connection.execute("insert into visits values (2026)")
+
+    await isolation.clean()
+
+    assert [await count(isolation.url, table) for table in ('"Audit"."Log"', "customers", "visits")] == [1, 1, 0]
+    await isolation.close()
+
+
+async def test_a_test_that_cut_all_connections_harms_no_other(isolation: DatabaseIsolation) -> None:
+    await isolation.clean()
+    async with connected(isolation.url) as connection:
+        await connection.execute(CUT_ALL_OTHERS)
+        await connection.execute("insert into visits values (2026)")
+
+    await isolation.clean()
+
+    assert await count(isolation.url, "visits") == 0
+
+
 async def test_a_private_database_is_fresh_and_gone_afterwards(
     isolation: DatabaseIsolation, postgres_server: PostgresServer
 ) -> None:
@@ -97,10 +130,19 @@ async def test_a_private_database_is_fresh_and_gone_afterwards(
         assert await count(url, "orders") == 0
         async with connected(url) as connection:
             await connection.execute("drop table lines")
-        name = url.partition("@/")[2].partition("?")[0]
 
-    assert not await postgres_server.database_exists(name)
+    assert not await postgres_server.database_exists(name_of(url))
     assert await count(isolation.url, "lines") == 1
+
+
+async def test_a_private_database_of_a_test_that_fails_is_gone_afterwards(
+    isolation: DatabaseIsolation, postgres_server: PostgresServer
+) -> None:
+    with pytest.raises(LookupError):
+        async with isolation.private() as url:
+            raise LookupError
+
+    assert not await postgres_server.database_exists(name_of(url))
 
 
 async def test_a_leaked_connection_fails_the_test_that_leaked_it_and_only_that_one(
@@ -113,6 +155,9 @@ async def test_a_leaked_connection_fails_the_test_that_leaked_it_and_only_that_o
     with pytest.raises(IsolationError, match="1 database connection"):
         await isolation.clean()
 
+    async with connected(isolation.url) as next_test:
+        await next_test.execute("set lock_timeout = '5s'")
+        await next_test.execute("insert into customers values (1, null)")  # the same key, which nobody holds any more
     await isolation.clean()
     assert await count(isolation.url, "customers") == 0
     await leaked.invalidate()

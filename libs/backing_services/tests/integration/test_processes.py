@@ -3,6 +3,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from backing_services.processes import (
 from backing_services.processes.temporary import TemporaryFolder
 from backing_services.waiting import eventually
 
-from ..is_running import assert_ends_with_its_parent
+from ..is_running import assert_ends_with_its_parent, is_running
 
 LIVES = "import time; print('ready', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + LIVES
@@ -29,6 +30,21 @@ import signal
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 print("ready", flush=True)
 signal.sigwait({signal.SIGTERM})
+"""
+WITH_A_CHILD = """
+import subprocess, time
+print(subprocess.Popen(["sleep", "60"]).pid, flush=True)
+time.sleep(60)
+"""
+READY_AT_THE_THIRD_TIME = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Answers(BaseHTTPRequestHandler):
+    statuses = [503, 404, 200]
+    def do_GET(self):
+        self.send_response(self.statuses.pop(0))
+        self.end_headers()
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Answers).serve_forever()
 """
 TICKS = """
 import itertools, time
@@ -77,6 +93,19 @@ async def test_a_process_is_ready_when_it_answers_over_http(tmp_path: Path) -> N
     await process.stop()
 
 
+async def test_a_process_that_answers_that_it_is_not_ready_is_waited_for(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-c", READY_AT_THE_THIRD_TIME, str(port)]
+    process = ManagedProcess(
+        ProcessSpec("web", command, tmp_path / "log", ready=HttpReady(f"http://127.0.0.1:{port}/"))
+    )
+
+    await process.start()
+
+    assert [line.split()[-2] for line in process.output().splitlines()] == ["503", "404", "200"]
+    await process.stop()
+
+
 async def test_a_process_that_is_started_again_is_ready_by_its_own_line(tmp_path: Path) -> None:
     once = f"import os; os.path.exists('was') and exit(3); open('was', 'w'); {LIVES}"
     process = ManagedProcess(spec(tmp_path, once, directory=tmp_path))
@@ -113,6 +142,17 @@ async def test_a_process_that_is_not_ready_in_time_shows_what_it_was_waited_for(
         await process.start()
 
     await process.stop()
+
+
+async def test_a_process_is_killed_with_its_children(tmp_path: Path) -> None:
+    process = ManagedProcess(spec(tmp_path, WITH_A_CHILD, ready=LineReady("[0-9]")))
+    await process.start()
+    child = int(process.output())
+
+    process.kill()
+
+    await process.wait()
+    await eventually(lambda: not is_running(child))
 
 
 async def test_a_paused_process_does_nothing_until_it_is_resumed(tmp_path: Path) -> None:
@@ -244,6 +284,36 @@ async def test_the_number_of_lives_can_be_chosen(tmp_path: Path) -> None:
     ):
         await run()
     assert deaths == [("orders", -signal.SIGKILL)]
+
+
+async def test_deaths_that_are_far_apart_are_no_reason_to_give_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backing_services.processes.supervisor.WITHIN", 0)
+    lived: list[int] = []
+    async with Supervisor(lives=2) as supervisor:
+        process = await supervisor.start(spec(tmp_path))
+        for _ in range(3):
+            lived.append(process.pid)
+            process.kill()
+            await eventually(lambda: process.pid not in lived and process.is_running)
+
+
+class NotReady:
+    """Fails as soon as the process has said who it is."""
+
+    async def wait(self, output: Callable[[], str]) -> None:
+        await eventually(output)
+        raise ProcessFailedError(output())
+
+
+async def test_a_process_that_does_not_become_ready_does_not_live_on(tmp_path: Path) -> None:
+    says_who_it_is = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    async with Supervisor() as supervisor:
+        with pytest.raises(ProcessFailedError) as failed:
+            await supervisor.start(spec(tmp_path, says_who_it_is, ready=NotReady()))
+
+        assert not is_running(int(str(failed.value)))
 
 
 async def test_a_process_can_be_asked_for_by_its_name(tmp_path: Path) -> None:

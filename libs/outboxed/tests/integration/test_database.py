@@ -77,6 +77,24 @@ async def test_a_transaction_that_idles_too_long_is_ended_and_gives_its_locks_ba
     assert is_transient(ended.value)
 
 
+async def test_a_connection_is_waited_for_as_long_as_it_is_told(isolation: DatabaseIsolation) -> None:
+    engine = create_engine(isolation.url, application_name="tests", pool_size=1, pool_seconds=0.05)
+    async with engine.connect(), asyncio.timeout(10):
+        with pytest.raises(sa.exc.TimeoutError, match=r"0\.05"):
+            async with engine.connect():
+                pass
+    await engine.dispose()
+
+
+async def test_a_client_ends_a_statement_that_the_server_does_not(isolation: DatabaseIsolation) -> None:
+    """A frozen server keeps none of its own limits."""
+    engine = create_engine(isolation.url, application_name="tests", command_timeout=0.1)
+    async with engine.connect() as connection:
+        with pytest.raises(TimeoutError):
+            await connection.execute(sa.text("select pg_sleep(5)"))
+    await engine.dispose()
+
+
 async def _fails(engine: AsyncEngine, statement: Any) -> sa.exc.DBAPIError:
     async def execute() -> None:
         async with engine.begin() as connection:

@@ -106,6 +106,24 @@ async def test_what_waits_of_a_key_is_shown_and_nothing_of_another(
     assert (known["attempts"], known["dead_letters"]) == ([], [])
 
 
+async def test_what_kafka_refused_is_held_and_so_is_what_waits_behind_it(
+    client: httpx.AsyncClient, operator: Headers, transactions: Transactions, account_id: UUID
+) -> None:
+    for sequence in (1, 2):
+        async with transactions() as uow:
+            uow.events.append(AccountCredited(account_id=account_id), sequence=sequence)
+    async with transactions.engine.begin() as connection:
+        for statement in (
+            "update outbox set retry_at = 'infinity'",
+            "update outbox set retry_at = now(), attempts = 3 where id = (select min(id) from outbox)",
+        ):
+            await connection.exec_driver_sql(statement)
+
+    known = (await client.get(f"/keys/{account_id}", headers=operator)).json()
+
+    assert [(event["held"], event["attempts"]) for event in known["outbox"]] == [(True, 3), (True, 0)]
+
+
 async def test_what_is_listed_comes_in_the_order_of_its_making_whatever_was_changed_since(
     client: httpx.AsyncClient,
     operator: Headers,

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import ProducerClosed
 from backing_services.kafka import MockKafka
 from backing_services.waiting import eventually
 from outboxed import _wakeups as signals
@@ -293,6 +294,31 @@ async def test_a_relay_stops_in_time_though_kafka_never_answers(
     await eventually(lambda: asyncio.all_tasks() <= before, describe=lambda: str(asyncio.all_tasks() - before))
     assert not own_relay._producer.is_waiting  # noqa: SLF001 - as above
     assert not [record for record in caplog.records if "never retrieved" in record.getMessage()]
+
+
+async def test_a_producer_that_can_send_nothing_more_is_replaced(
+    transactions: Transactions, relay: Relay, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_batch = AIOKafkaProducer.send_batch
+    producers: list[AIOKafkaProducer] = []
+
+    async def send_unless_it_is_the_first(producer: AIOKafkaProducer, *batch: Any, **where: Any) -> Any:
+        producers.append(producer)
+        if producer is not producers[0]:
+            return await send_batch(producer, *batch, **where)
+        closed = asyncio.get_running_loop().create_future()
+        closed.set_exception(ProducerClosed())
+        return closed
+
+    monkeypatch.setattr(AIOKafkaProducer, "send_batch", send_unless_it_is_the_first)
+    key = uuid4()
+    await append(transactions, key)
+
+    with pytest.raises(ProducerClosed):
+        await relay.send_once()
+
+    assert await relay.send_once() == 1
+    assert sequences(await topics.read("accounts", 1), key) == [1]
 
 
 async def test_a_relay_ends_that_is_cancelled_in_the_moment_its_producer_has_started(

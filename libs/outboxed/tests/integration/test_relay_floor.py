@@ -5,10 +5,12 @@ from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
+from backing_services.postgres import EmbeddedPostgres, connected
 from backing_services.waiting import eventually
 from outboxed.consuming import DeadLetterQueue
 from outboxed.relay import Relay
-from outboxed.storage import Edit, tables
+from outboxed.relay._floor import Floor
+from outboxed.storage import Edit, create_engine, tables
 from outboxed.testing.services import running
 from outboxed.testing.topics import Topics
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -99,6 +101,25 @@ async def test_a_transaction_that_was_given_no_id_holds_nothing_up(transactions:
         await relay.send_once()
 
     assert floor_of(relay) == next_one - 1
+
+
+async def test_a_row_of_a_prepared_transaction_is_above_where_reading_begins() -> None:
+    """No process has such a transaction, and it may be committed by anybody, at any time."""
+    insert_and_prepare = f"begin; {BY_HAND}; prepare transaction 'late'"
+    with EmbeddedPostgres(settings={"max_prepared_transactions": "1"}) as server:
+        engine = create_engine(server.url("postgres"), application_name="tests")
+        async with engine.begin() as connection:
+            await connection.run_sync(tables.metadata.create_all)
+        async with connected(server.url("postgres")) as another:
+            await another.execute(insert_and_prepare)
+        floor = Floor()
+        async with engine.connect() as connection:
+            for row_id in (2, 3):
+                floor.passed(1, [row_id])
+                await floor.rise(connection)
+        await engine.dispose()
+
+    assert floor.id == 0
 
 
 async def test_a_row_that_waits_is_above_where_reading_begins(

@@ -1,19 +1,25 @@
 """Changes of the schema on tables that have rows."""
 
 from collections.abc import AsyncIterator
+from inspect import isfunction
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from outboxed.messages import EventIdentity
-from outboxed.storage import Clock, migrate, schema
+from outboxed.storage import Clock, migrate, schema, tables
 from outboxed.storage._inbox import SqlInbox
+from outboxed.testing.suites.migrations import constraints_and_indexes
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 LETTER = """
 insert into dead_letters (source, consumer_group, topic, partition, "offset", key, value, headers, reason)
 values ('event', 'g', 't', 0, 7, null, %s, '[]', 'why')
 """
+STEPS = [step for step in vars(schema).values() if isfunction(step) and step.__module__ == schema.__name__]
+"""All that a service's migrations call, the oldest first."""
 AGAIN = f"{LETTER} on conflict on constraint dead_letters_position do nothing"
 
 
@@ -73,6 +79,40 @@ async def test_a_record_is_another_one_if_any_of_its_parts_is(before: AsyncConne
 
     assert [await written() for _ in range(2)] == [1, 0]
     assert [await written(**{part: "'another'"}) for _ in range(2)] == [1, 0]
+
+
+async def test_migrated_tables_have_the_constraints_and_indexes_that_statements_count_on(engine: AsyncEngine) -> None:
+    def migrate_in_steps(connection: sa.Connection) -> None:
+        with Operations.context(MigrationContext.configure(connection)):
+            for step in STEPS:
+                step()
+
+    async with engine.connect() as connection:
+        made = await constraints_and_indexes(connection)
+        await connection.exec_driver_sql("create schema migrated")
+        await connection.exec_driver_sql("set local search_path to migrated")
+        await connection.run_sync(migrate_in_steps)
+        migrated = await constraints_and_indexes(connection, "migrated")
+
+    assert migrated == {(table, name): text for (table, name), text in made.items() if table in tables.metadata.tables}
+
+
+async def test_a_second_migration_waits_for_the_first_for_longer_than_a_request_would(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[str] = []
+
+    @sa.event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def before_it_waits(_: Any, cursor: Any, statement: str, *__: Any) -> None:
+        if "pg_advisory_xact_lock" in statement:
+            cursor.execute("show lock_timeout")
+            limits.extend(cursor.fetchone())
+
+    monkeypatch.setattr("outboxed.storage._migrations.command.upgrade", lambda *_: None)
+
+    await migrate(engine, "outboxed")
+
+    assert limits == ["1min"]
 
 
 async def test_a_migration_may_rewrite_a_table_for_ten_minutes_and_waits_for_a_lock_for_seconds(

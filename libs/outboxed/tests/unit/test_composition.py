@@ -1,5 +1,6 @@
 """What a service's parts are given when they are put together: each is used, and none is forgotten."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -244,6 +245,24 @@ async def test_at_its_end_a_service_closes_its_own_and_both_pools(
     assert closed.times == 1
     pools = (service.transactions.engine, service.api_transactions.engine)
     assert {id(pool) for pool in pools} == {id(engine) for engine in disposed}
+
+
+async def test_a_pool_that_does_not_close_holds_up_no_end(
+    service: Service[Any], closed: Closed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of a database that is frozen."""
+
+    async def dispose(_: AsyncEngine) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(AsyncEngine, "dispose", dispose)
+    monkeypatch.setattr("outboxed.process._service.CLOSE_SECONDS", 0.01)
+
+    async with asyncio.timeout(10):
+        await service.close()
+
+    assert closed.times == 1
+    monkeypatch.undo()
 
 
 @dataclass

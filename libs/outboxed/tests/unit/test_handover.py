@@ -1,6 +1,7 @@
 """What a partition waits for that goes to another member of the group."""
 
 import asyncio
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 from outboxed._compat.faststream import read_again
-from outboxed.consuming._kafka import _Handover, _parser, _rewind
+from outboxed.consuming._kafka import MAX_RECORDS, _Handover, _parser, _rewind, subscribe
+from outboxed.settings import KafkaSettings, parse_bootstrap_servers
 from outboxed.testing.records import consumer_record
 
 
@@ -31,9 +33,52 @@ async def test_a_partition_waits_from_the_moment_at_which_the_client_gave_its_re
     await revoked
 
 
+async def read_at_once(_: Any) -> Any:
+    return SimpleNamespace()
+
+
 async def test_without_a_batch_a_partition_is_given_away_at_once() -> None:
     async with asyncio.timeout(0):
         await _Handover().on_partitions_revoked({"orders 0"})
+
+
+class Broker:
+    """Remembers what a subscriber is made with, and its handler."""
+
+    def subscriber(self, *_: str, **options: Any) -> Any:
+        self.options = options
+        return partial(setattr, self, "handle")
+
+
+class Failing:
+    """In place of a consumer."""
+
+    topics, group = ("orders",), "payments"
+
+    async def handle(self, _: object) -> None:
+        raise RuntimeError("unlucky")
+
+
+def subscribed() -> Any:
+    broker: Any = Broker()
+    subscribe(broker, Failing(), KafkaSettings(parse_bootstrap_servers("nowhere:9092")))  # type: ignore[arg-type]
+    return broker
+
+
+async def test_a_batch_that_failed_holds_up_no_partition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outboxed.consuming._kafka.FIRST_BACKOFF", 0)
+    broker = subscribed()
+    await broker.options["parser"]((), read_at_once)
+
+    with pytest.raises(RuntimeError, match="unlucky"):
+        await broker.handle([], SimpleNamespace(consumer=Client(), raw_message=()))
+
+    async with asyncio.timeout(0):
+        await broker.options["listener"].on_partitions_revoked({"orders 0"})
+
+
+def test_a_batch_is_no_larger_than_one_transaction_may_be() -> None:
+    assert subscribed().options["max_records"] == MAX_RECORDS
 
 
 class Client:

@@ -198,6 +198,49 @@ async def test_whoever_listens_for_work_gives_a_silent_database_up(monkeypatch: 
     assert 0 < asked["command_timeout"] <= 10
 
 
+class Connection:
+    """To a database that has frozen: it never says that it has closed."""
+
+    def __init__(self) -> None:
+        self.is_used = asyncio.Event()
+        self.closed_within: float | None = None
+
+    def add_termination_listener(self, _: object) -> None: ...
+
+    async def add_listener(self, *_: object) -> None: ...
+
+    def is_closed(self) -> bool:
+        return False
+
+    async def execute(self, *_: object) -> None:
+        self.is_used.set()
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's
+        await asyncio.sleep(0)
+        self.closed_within = timeout
+        raise TimeoutError
+
+
+async def test_announcements_that_are_cancelled_close_their_connection_and_wait_for_no_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = Connection()
+
+    async def connect(**_: object) -> Connection:
+        return connection
+
+    monkeypatch.setattr("outboxed.process._announcements.asyncpg.connect", connect)
+    database = Database.parse("postgresql+asyncpg://nobody@127.0.0.1:1/nowhere")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(Announcements(database, {}, application_name="bank").run, anyio.Event())
+        await connection.is_used.wait()
+        group.cancel_scope.cancel()
+
+    assert connection.closed_within is not None
+    assert connection.closed_within <= 1
+
+
 def test_a_process_that_was_killed_is_told_nothing_once_it_was_silent_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     database = Database.parse("postgresql+asyncpg://nobody@127.0.0.1:1/nowhere")
     announcements = Announcements(database, {"outbox": Wakeup()}, application_name="bank")

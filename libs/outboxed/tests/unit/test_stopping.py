@@ -3,7 +3,8 @@ from typing import Any
 
 import anyio
 import pytest
-from outboxed._stopping import at_most, turns_until
+from outboxed._stopping import Stop, at_most, turns_until
+from outboxed.joining._running import Committed, in_background
 from outboxed.tasks import Task, TaskKind, Worker
 from outboxed.testing.memory import InMemoryTaskQueue
 
@@ -121,3 +122,31 @@ async def test_a_time_out_of_what_runs_within_a_time_is_its_own() -> None:
             raise TimeoutError("no answer")
     async with at_most(0):
         await asyncio.Event().wait()
+
+
+class Part:
+    """Takes some turns of the loop to end."""
+
+    grace = 10.0
+
+    def __init__(self) -> None:
+        self.began, self.has_ended = asyncio.Event(), False
+
+    async def run(self, stop: Stop) -> None:
+        self.began.set()
+        await stop.wait()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.has_ended = True
+
+
+async def test_a_part_beside_an_app_that_anyio_cancels_ends_in_order() -> None:
+    part = Part()
+
+    with anyio.CancelScope() as scope:
+        async with in_background(part, Committed(), name="part"):
+            await part.began.wait()
+            scope.cancel()
+            await asyncio.sleep(0)
+
+    assert part.has_ended

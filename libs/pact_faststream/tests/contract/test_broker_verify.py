@@ -1,8 +1,13 @@
 """`verify`: the broker's pacts, the provider's tests with the real verifier, and the results at the broker."""
 
+import os
+import select
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from pact_faststream.broker.client import TRY_AGAIN_AFTER
 
 from ..broker_commands import run
 from ..broker_in_memory import InMemoryBroker, as_build, deployed, pact, published, verified
@@ -28,6 +33,7 @@ orders = "tests/test_provides.py"
 LEAN_PYTEST = {"PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pact_faststream.plugin"}
 """Six times faster; `verify` starts one."""
 RESULTS = "/verification-results"
+PATIENCE = 10  # seconds
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +127,22 @@ def test_the_broker_has_each_mismatch(broker: InMemoryBroker) -> None:
     assert (result["success"], test["success"]) == (False, False)
     assert test["interactionId"]
     assert any("channel" in mismatch["description"] for mismatch in test["mismatches"])
+
+
+def test_each_interaction_has_a_result_of_its_own(broker: InMemoryBroker) -> None:
+    kept, broken = pact("payments", "orders"), pact("payments", "orders", "channel")
+    broken["interactions"][0]["description"] = "an order was cancelled"
+    published({**kept, "interactions": [*kept["interactions"], *broken["interactions"]]})
+
+    run("verify", "orders")
+
+    [row] = broker.get("/matrix?q[][pacticipant]=payments&q[][pacticipant]=orders")["matrix"]
+    result = broker.get(row["verificationResult"]["_links"]["self"]["href"].removeprefix(broker.url))
+    assert result["success"] is False
+    assert [(test["success"], bool(test["mismatches"])) for test in result["testResults"]] == [
+        (True, False),
+        (False, True),
+    ]
 
 
 def test_a_binding_pact_that_is_broken_fails_and_is_named(broker: InMemoryBroker) -> None:
@@ -266,6 +288,24 @@ def test_tests_that_hang_are_ended(broker: InMemoryBroker) -> None:
     assert not broker.writes
 
 
+def test_what_the_tests_started_is_ended_with_them() -> None:
+    published(pact("payments", "orders"))
+    os.mkfifo("alive")
+    write_tests("""
+import subprocess
+def test_it():
+    with open("alive", "wb") as alive:
+        subprocess.run(["sleep", "60"], stdout=alive)
+""")
+
+    with os.fdopen(os.open("alive", os.O_RDONLY | os.O_NONBLOCK)) as alive:
+        done = run("verify", "orders", "--seconds", "3")
+        end_of_file, _, _ = select.select([alive], [], [], PATIENCE)
+
+    assert "ended after 3 s" in done.err
+    assert end_of_file, "whoever runs still has it open"
+
+
 @pytest.mark.parametrize("status", [401, 403, 500])
 def test_results_that_the_broker_refuses_are_told_with_what_is_left(broker: InMemoryBroker, status: int) -> None:
     published(pact("payments", "orders"))
@@ -291,8 +331,11 @@ def test_a_version_that_published_pacts_is_left_without_results_and_that_is_told
 
 
 def test_a_read_that_fails_for_a_moment_is_tried_again(broker: InMemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pact_faststream.broker.client.TRY_AGAIN_AFTER", (0, 0))
+    waits: list[float] = []
+    clock = SimpleNamespace(sleep=waits.append, monotonic=time.monotonic)
+    monkeypatch.setattr("pact_faststream.broker.client.time", clock)
     published(pact("payments", "orders"))
     broker.faults = {"/for-verification": [503, 500], "/": [502]}
 
     assert run("verify", "orders").status == 0
+    assert waits == [TRY_AGAIN_AFTER[0], *TRY_AGAIN_AFTER]

@@ -1,6 +1,7 @@
 """May a version be merged or deployed? What the broker answers, and what a person does next."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 from pact_faststream.broker.decisions import Patience, can_i_merge
@@ -260,6 +261,16 @@ def test_while_a_verification_is_missing_the_broker_is_asked_again() -> None:
         f"  asking again in 0 s, {left} times at most" for left in (5, 4)
     ]
     assert "pact of payments 1.0.0 with orders: not verified" in told[0]
+
+
+def test_before_it_is_asked_again_the_providers_have_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    published(pact("payments", "orders"))
+    waits: list[float] = []
+    monkeypatch.setattr("pact_faststream.broker.decisions.time", SimpleNamespace(sleep=waits.append))
+
+    run("can-i-merge", "payments", "--retry-while-unknown", "3", "--retry-interval", "10")
+
+    assert waits == [10, 10, 10]
 
 
 @pytest.mark.usefixtures("in_production")

@@ -96,6 +96,25 @@ def test_instances_are_deployed_and_taken_away_each_by_itself(broker: InMemoryBr
     assert there(broker) == [("payments", "1.1.0", "green")]
 
 
+@pytest.mark.parametrize(
+    ("record", "end", "kind"),
+    [
+        ("record-deployment", "record-undeployment", "deployed"),
+        ("record-release", "record-support-ended", "released"),
+    ],
+)
+def test_one_services_end_is_no_others(broker: InMemoryBroker, record: str, end: str, kind: str) -> None:
+    published(pact("payments", "orders"))
+    run("register-version", "orders")
+    run("create-environment", "production", "--production")
+    for service in ("orders", "payments"):
+        assert run(record, service).status == 0
+
+    run(end, "payments")
+
+    assert there(broker, kind) == [("orders", "1.0.0", None)]
+
+
 @pytest.mark.usefixtures("two_versions")
 def test_what_is_not_there_can_not_be_taken_away() -> None:
     done = run("record-undeployment", "payments")

@@ -10,11 +10,14 @@ from uuid import uuid4
 import pytest
 from aiosmtpd.smtp import SMTP
 from backing_services.waiting import eventually
+from notifications.app import create_mailer
 from notifications.domain import Kind
 from notifications.mailer import SmtpMailer
 from notifications.ports import MailerUnavailableError
+from notifications.settings import Settings
 from notifications.smtp import KEEP_SECONDS, SmtpConnections, SmtpServer
 from outboxed.process import bind
+from outboxed.tasks import CallThread
 
 from ..factories import EMAIL
 
@@ -83,6 +86,16 @@ async def test_emails_one_after_the_other_share_a_connection(server: Server) -> 
             await send(mailer)
 
     assert (len(server.connections), len(server.taken)) == (1, 3)
+
+
+async def test_the_service_keeps_its_connections(server: Server) -> None:
+    mailer = create_mailer(Settings(environment="test", smtp_port=server.port), CallThread("smtp"))
+
+    for _ in range(2):
+        await send(mailer)
+    await mailer.close()
+
+    assert (len(server.connections), len(server.taken)) == (1, 2), "each e-mail pays for a conversation of its own"
 
 
 async def test_emails_at_one_time_have_a_connection_each_and_all_are_ended_in_the_end(server: Server) -> None:

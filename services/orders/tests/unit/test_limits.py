@@ -2,10 +2,17 @@
 
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from orders.addressing import Email, Name
+from orders.api import PREFIX
+from orders.domain import User
 from orders.schemas import Password, PaymentMethod, PlaceOrderRequest, Quantity, Sku
 from pydantic import TypeAdapter, ValidationError
+
+from .calls import ORDER
+from .conftest import Headers
 
 DOMAIN = f"{'b' * 63}.{'b' * 63}.{'b' * 57}.com"
 LIMITS: list[tuple[Any, object, object]] = [
@@ -41,3 +48,42 @@ def test_an_order_has_fifty_products_and_no_more() -> None:
 
 def test_a_name_has_no_blanks_around_it() -> None:
     assert TypeAdapter(Name).validate_python("  Ada Lovelace\t") == "Ada Lovelace"
+
+
+PARAMETERS: dict[tuple[str, str, str, str], list[tuple[str, str]]] = {
+    ("POST", "/orders", "header", "Idempotency-Key"): [("~", ""), ("~" * 255, "~" * 256), ("a b", "a\tb")],
+    ("GET", "/orders", "query", "limit"): [("1", "0"), ("100", "101")],
+}
+"""What is at a limit of a parameter, and what is beyond it, by the call."""
+UNLIMITED = {"type", "title", "default", "anyOf"}
+
+
+def test_each_limit_of_a_parameter_is_tried(app: FastAPI) -> None:
+    limited = {
+        (method.upper(), path.removeprefix(PREFIX), parameter["in"], parameter["name"])
+        for path, methods in app.openapi()["paths"].items()
+        if path.startswith(PREFIX)
+        for method, call in methods.items()
+        for parameter in call.get("parameters", ())
+        if parameter["schema"].keys() - UNLIMITED
+    }
+
+    assert limited == PARAMETERS.keys(), "say here what is at its limits"
+
+
+@pytest.mark.parametrize("call", PARAMETERS, ids=" ".join)
+async def test_a_parameter_at_its_limit_is_taken_and_beyond_it_is_refused(
+    client: httpx.AsyncClient, customer: User, bearer: Headers, call: tuple[str, str, str, str]
+) -> None:
+    method, url, where, name = call
+
+    async def status(value: str) -> int:
+        given = {"header": bearer(customer), "query": {}}
+        given[where][name] = value
+        body = ORDER if method == "POST" else None
+        response = await client.request(method, url, json=body, headers=given["header"], params=given["query"])
+        return response.status_code
+
+    answers = [(await status(at_it), await status(beyond)) for at_it, beyond in PARAMETERS[call]]
+
+    assert answers == [(201 if method == "POST" else 200, 422)] * len(answers)

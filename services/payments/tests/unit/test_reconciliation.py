@@ -11,7 +11,7 @@ from payments import reconciliation
 from payments.domain import Payment, payment_id_of
 from payments.gateway import HttpPaymentGateway
 from payments.ports import GatewayCharge
-from payments.reconciliation import CONCURRENCY, return_charge, unclaimed_charges
+from payments.reconciliation import CONCURRENCY, PAGE, return_charge, unclaimed_charges
 
 from ..factories import NOW, ChargeFactory, PaymentFactory
 from ..fakes import stored
@@ -167,3 +167,8 @@ async def test_the_gateway_is_asked_a_few_questions_at_once_and_no_more(database
     await unclaimed_charges(database, gateway)
 
     assert gateway.most == CONCURRENCY
+    assert CONCURRENCY <= 10, "the gateway has customers' charges to answer meanwhile"
+
+
+def test_a_page_of_payments_is_no_whole_table() -> None:
+    assert PAGE <= 1000, "it is in memory as a whole, and so is each question about it"

@@ -3,6 +3,7 @@
 import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -291,6 +292,35 @@ async def test_what_ends_a_task_of_a_sync_project_is_executed_and_committed_in_t
     assert await project.tasks.run_due(sync_engine) == 1
 
     assert seen == {"commit", "statement"}
+    assert threading.get_ident() not in project.threads
+
+
+@pytest.mark.parametrize("problem", [None, RefusedError("no")], ids=["recorded", "tried again"])
+async def test_a_sync_projects_session_is_opened_and_closed_in_threads(
+    project: Project, sync_engine: sa.Engine, problem: Exception | None
+) -> None:
+    """To open one may mean to wait for a connection of the pool."""
+
+    def record(*_: object) -> None:
+        if problem is not None:
+            raise problem
+
+    @contextmanager
+    def opened() -> Iterator[Session]:
+        project.threads.add(threading.get_ident())
+        try:
+            with Session(sync_engine) as session:
+                yield session
+        finally:
+            project.threads.add(threading.get_ident())
+
+    project.tasks.call("mail", record=record)(lambda task: task.key)
+    with Session(sync_engine) as session, session.begin():
+        project.tasks.schedule_sync(session, "mail", key="a")
+
+    await project.tasks.run_due(sync_engine, opened)
+
+    assert project.threads
     assert threading.get_ident() not in project.threads
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from backing_services.postgres import DatabaseIsolation
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outboxed.messages import EventIdentity
 from outboxed.storage import Clock, create_engine, migrate, schema_problem, tables
@@ -24,6 +24,13 @@ _OF_THE_RELEASE_BEFORE = {
     """: [1, 0],
 }
 """Its statements that name a constraint or leave out a column, and how many rows each run writes."""
+
+
+_CONSTRAINTS = """
+select conrelid::regclass, conname, pg_get_constraintdef(oid) from pg_constraint
+where connamespace = cast(:schema as regnamespace)
+"""
+_INDEXES = "select tablename, indexname, indexdef from pg_indexes where schemaname = :schema"
 
 
 class MigrationSuite:
@@ -51,6 +58,16 @@ class MigrationSuite:
 
         async with private.connect() as connection:
             assert await connection.run_sync(differences) == []
+
+    async def test_constraints_and_indexes_are_those_of_the_tables_to_the_last_condition(
+        self, private: AsyncEngine, empty: AsyncEngine
+    ) -> None:
+        """Alembic compares no check, and not the rows that an index is for."""
+        async with empty.begin() as connection:
+            await connection.run_sync(self._all_tables().create_all)
+
+        async with private.connect() as migrated, empty.connect() as made:
+            assert await constraints_and_indexes(migrated) == await constraints_and_indexes(made)
 
     async def test_concurrent_runs_wait_for_each_other_and_end_at_the_same_schema(self, empty: AsyncEngine) -> None:
         await asyncio.gather(*(migrate(empty, self.package) for _ in range(3)))
@@ -112,6 +129,21 @@ class MigrationSuite:
         for table in [*self.metadata.tables.values(), *tables.metadata.tables.values()]:
             table.to_metadata(together)
         return together
+
+
+async def constraints_and_indexes(connection: AsyncConnection, schema: str = "public") -> dict[tuple[str, str], str]:
+    """The definition of each, by the names of its table and its own, without that of `schema`, which is searched."""
+    await connection.execute(sa.text(f"set local search_path to {schema}"))
+    found = [
+        row
+        for query in (_CONSTRAINTS, _INDEXES)
+        for row in await connection.execute(sa.text(query), {"schema": schema})
+    ]
+    return {
+        (table, name): definition.replace(f" {schema}.", " ")
+        for table, name, definition in found
+        if table != "alembic_version"
+    }
 
 
 @asynccontextmanager

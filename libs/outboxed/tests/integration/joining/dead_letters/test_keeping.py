@@ -1,6 +1,7 @@
 """What no handler takes is kept, and the rest goes on; what may go well later comes again."""
 
 import asyncio
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -368,11 +369,17 @@ async def test_any_number_of_records_that_nobody_can_read_halts_nobody(
 async def test_a_project_with_sync_sessions_keeps_and_lists_as_well(
     project: Project, sync_engine: sa.Engine, sessions: async_sessionmaker[AsyncSession]
 ) -> None:
+    """In threads: a statement that waits for a lock would hold up all handlers."""
+    threads: set[int] = set()
+    for event in ("before_cursor_execute", "commit"):
+        sa.event.listen(sync_engine, event, lambda *_: threads.add(threading.get_ident()))
     project.problems[1] = RuntimeError("unlucky")
 
     await given(project.broker(sync_engine, sessions), record(1))
 
     assert await kept(project.letters.queue(sync_engine)) == [(1, "RuntimeError: unlucky")]
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 def test_of_a_batch_each_record_alone_has_its_own_parts() -> None:
