@@ -127,6 +127,13 @@ def test_nothing_in_a_file_of_tests_is_idle() -> None:
     assert [f"{told(file)}: {problem}" for file in FILES for problem in idle_in(file)] == []
 
 
+def test_nothing_in_a_suite_that_projects_inherit_is_idle() -> None:
+    """Its settings are those of each project that has it, and no file of the project shows them."""
+    nodes = [(file, node) for file in SUITES for node in ast.walk(ast.parse(file.read_text()))]
+
+    assert [f"{told(file)}: {problem}" for file, node in nodes for problem in _problems(node)] == []
+
+
 @pytest.mark.parametrize(
     ("name", "source", "problem"),
     [

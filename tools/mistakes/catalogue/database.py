@@ -203,6 +203,24 @@ MISTAKES = (
         (swap(RETENTION, ".limit(STEP).with_for_update", ".with_for_update"),),
     ),
     Mistake(
+        "a prune's steps are one transaction",
+        "After a quiet month it holds locks on millions of rows, and an error at its end takes all back.",
+        OUTBOXED,
+        (
+            swap(
+                RETENTION,
+                "        while deleted == STEP:\n"
+                "            async with self._engine.begin() as connection:\n"
+                "                deleted = (await connection.execute(statement)).rowcount\n"
+                "            total += deleted\n",
+                "        async with self._engine.begin() as connection:\n"
+                "            while deleted == STEP:\n"
+                "                deleted = (await connection.execute(statement)).rowcount\n"
+                "                total += deleted\n",
+            ),
+        ),
+    ),
+    Mistake(
         "a prune ends after its first step",
         "The inbox grows for ever where a minute has more than 5,000 events.",
         OUTBOXED,
@@ -745,5 +763,27 @@ MISTAKES = (
         "A frozen server keeps none of its limits: the whole pool hangs for as long as it does.",
         OUTBOXED,
         (swap(f"{STORAGE}/_database.py", '            "command_timeout": command_timeout,\n', ""),),
+    ),
+    Mistake(
+        "a letter's reason is written as it came",
+        "An error whose text has a NUL can't become a letter: its batch comes again for ever.",
+        OUTBOXED,
+        (swap(LETTERS, '        "reason": storable(letter.reason),', '        "reason": letter.reason,'),),
+    ),
+    Mistake(
+        "the reason of a task that was given up is written as it came",
+        "With a NUL in it the task is tried for ever.",
+        OUTBOXED,
+        (
+            swap(
+                f"{OUTBOXED_SOURCES}/tasks/_queue.py", '        "reason": storable(error),', '        "reason": error,'
+            ),
+        ),
+    ),
+    Mistake(
+        "who is second in a race has made an error that is theirs",
+        "A customer is told 500, and a batch that met one is split and told as refused.",
+        OUTBOXED,
+        (swap(REPOSITORY, "class ConcurrentInsertError(TransientError):", "class ConcurrentInsertError(Exception):"),),
     ),
 )

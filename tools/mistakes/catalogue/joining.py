@@ -404,4 +404,82 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a sync project that claims a message itself is told that it is new each time",
+        "Every copy takes effect again: two e-mails, two charges.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_inbox.py",
+                "        return bool(self.new_sync(session, records_of(message), name))",
+                "        self.new_sync(session, records_of(message), name)\n        return True",
+            ),
+        ),
+    ),
+    Mistake(
+        "a handler that is no coroutine has claimed its message before it ends",
+        "One that fails is given the message no more: the event is lost.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_handlers.py",
+                "            new = inbox.new_sync(session, records, name)\n",
+                "            new = inbox.new_sync(session, records, name)\n            session.commit()\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a letter is replayed on a broker that nobody connects",
+        "Each handler that publishes refuses the letter again.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/_compat/faststream.py", "            await broker.connect()\n", ""),),
+    ),
+    Mistake(
+        "a letter is replayed by a subscriber that isn't ready",
+        "No letter can be replayed by the command.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/_compat/faststream.py",
+                "            each._build_fastdepends_model()  # noqa: SLF001 - see above\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a project's consumer that halted reads without a pause",
+        "It takes a core, and writes a critical line each time.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_keeping.py",
+                'they come again")\n            await asyncio.sleep(AGAIN_SECONDS)\n',
+                'they come again")\n',
+            ),
+        ),
+    ),
+    Mistake(
+        "a record that can't be kept comes again without a pause",
+        "While the database is away one refused record takes a core, and asks the pool as often as it can.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_keeping.py",
+                "  # else an outage would look like a bad deploy\n            await asyncio.sleep(AGAIN_SECONDS)\n",
+                "  # else an outage would look like a bad deploy\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a record that nobody can read comes again without a pause",
+        "While the database is away it takes a core.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_keeping.py",
+                "            await asyncio.sleep(AGAIN_SECONDS)\n            # FastStream can't",
+                "            # FastStream can't",
+            ),
+        ),
+    ),
 )

@@ -1,7 +1,7 @@
 """Mistakes in what a stranger installs to test with: clusters, isolation, sessions, pacts, forms of events."""
 
 from tools.mistakes.levels import tests
-from tools.mistakes.mistake import ASYNCAPI_GATE, BACKING_SERVICES, OUTBOXED, PACT_FASTSTREAM, Mistake, swap
+from tools.mistakes.mistake import ASYNCAPI_GATE, BACKING_SERVICES, OUTBOXED, PACT_FASTSTREAM, SHOP, Mistake, swap
 
 BACKING = "libs/backing_services/src/backing_services"
 POSTGRES = f"{BACKING}/postgres"
@@ -122,6 +122,148 @@ MISTAKES = (
         "A stranger's consumer that takes events under a wrong key, and so out of order, passes.",
         OUTBOXED,
         (swap(f"{TESTING}/records.py", '        "another key": spoilt(key=b"other"),\n', ""),),
+    ),
+    Mistake(
+        "the fixtures of a service ask for the plans of its statements, and refuse none",
+        "A statement without an index passes all tests of a service, and takes minutes once the table is large.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/fixtures.py",
+                "    await plans.refuse_whole_reads([*READ_WHOLE, *service.reads_whole])\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "nobody hears what the engine of a service's tests executes",
+        "No statement of any service is held to an index, and all tests pass.",
+        OUTBOXED,
+        (swap(f"{TESTING}/fixtures.py", "    plans.hear(engine)\n", ""),),
+    ),
+    Mistake(
+        "what is excused for a page of the operators is excused for the relay",
+        "A read of the relay that passes the whole outbox fails no test, and each batch takes longer than the last.",
+        OUTBOXED,
+        (swap(f"{TESTING}/fixtures.py", '"FROM outbox WHERE outbox.key = ",', '"FROM outbox WHERE ",'),),
+    ),
+    Mistake(
+        "nobody counts the connections of the engine that a service's tests share",
+        "A service whose code keeps a connection passes its tests, and in production its pool is empty after an hour.",
+        OUTBOXED,
+        (swap(f"{TESTING}/fixtures.py", "    isolation.watch(engine)\n", ""),),
+    ),
+    Mistake(
+        "a suite that projects inherit tries one history",
+        "Hypothesis begins with an empty one: ports in memory that differ from those in SQL pass.",
+        SHOP,
+        (swap(f"{TESTING}/histories.py", "    max_examples=25,\n", "    max_examples=1,\n"),),
+    ),
+    Mistake(
+        "a command that fails may have said that it did its work",
+        "A stranger's command that prints `dead letter 7 replayed` and then fails passes its tests.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/suites/commands.py",
+                '        assert (result.exit_code, result.stdout) == (1, "")\n',
+                "        assert result.exit_code == 1\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "the suite of migrations compares no defaults of the server",
+        "A stranger's migration forgets one that the code counts on: tests pass, and each insert in production fails.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/suites/migrations.py",
+                '{"compare_type": True, "compare_server_default": True}',
+                '{"compare_type": True}',
+            ),
+        ),
+    ),
+    Mistake(
+        "the suite of migrations compares no types",
+        "A column that a migration has made too small passes, and its first large value fails in production.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/suites/migrations.py",
+                '{"compare_type": True, "compare_server_default": True}',
+                '{"compare_type": False, "compare_server_default": True}',
+            ),
+        ),
+    ),
+    Mistake(
+        "one look at running services that finds nothing to do is rest",
+        "An event that goes from one service to the next between two looks is in neither: a stranger's test fails by "
+        "chance, or passes before anything happened.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/tracking/session.py",
+                "if not moving and (self._reader is None or progress == before):",
+                "if not moving:",
+            ),
+        ),
+    ),
+    Mistake(
+        "a session is at rest while a request or a handler runs",
+        "What it is about to write is missing in the story, and the next test meets it.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/tracking/session.py",
+                "any(left.now for left in self._pending.values()) or bool(self._spans.running)",
+                "any(left.now for left in self._pending.values())",
+            ),
+        ),
+    ),
+    Mistake(
+        "a look at a running service reads the ends of its topics before its outbox",
+        "A record that the relay sends in between is seen in neither: the session ends before its event is handled.",
+        OUTBOXED,
+        (
+            swap(f"{TESTING}/tracking/participants.py", "        ends = await self._reader.ends(self.consumes)\n", ""),
+            swap(
+                f"{TESTING}/tracking/participants.py",
+                "        counted = await self._connection.fetchrow(COUNTED)\n",
+                "        ends = await self._reader.ends(self.consumes)\n"
+                "        counted = await self._connection.fetchrow(COUNTED)\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "of a batch the first body is kept as one record",
+        "A stranger's publisher of batches is held to its contract by none of its records but one.",
+        PACT_FASTSTREAM,
+        (swap(f"{PACT}/sent.py", 'bodies = getattr(cmd, "batch_bodies", (cmd.body,))', "bodies = (cmd.body,)"),),
+    ),
+    Mistake(
+        "a verifier that fails for another reason than a mismatch has found that all is kept",
+        "Pact's plugin crashes after the first interaction: the provider is released, and nobody looked at the rest.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/verification.py",
+                "    if problem and all(result.ok for result in results):\n"
+                "        raise ProviderVerificationError(problem)\n",
+                "",
+            ),
+        ),
+    ),
+    Mistake(
+        "a form that one service reads is kept for all that read it",
+        "The second reader's form is nowhere: its event changes, nobody is told, and it fails in production.",
+        ASYNCAPI_GATE,
+        (
+            swap(
+                f"{GATE}/forms.py",
+                "(form.service, form.event, form.direction) == (kept.service, kept.event, kept.direction)",
+                "(form.event, form.direction) == (kept.event, kept.direction)",
+            ),
+        ),
     ),
     Mistake(
         "after old forms were dropped a new form is written over one that is kept",
@@ -388,6 +530,60 @@ MISTAKES = (
                 "        async with free[one.fault.needs]:\n",
             ),
         ),
+    ),
+    Mistake(
+        "a connection that was slow or frozen is restored to that",
+        "The storm never ends: what recovers is told as broken, and the next freeze is refused.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/faults/proxies.py",
+                "        for toxic in toxics:\n",
+                "        for toxic in toxics[:0]:\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a unit test may send datagrams",
+        "Its figures or log lines reach whoever listens, and it is red where the network is another one.",
+        BACKING_SERVICES,
+        (swap(f"{BACKING}/guards/sockets.py", '"sendto", ', ""),),
+    ),
+    Mistake(
+        "a unit test may look names up by functions that are older than getaddrinfo",
+        "It waits for a name server, and is red on a laptop without one.",
+        BACKING_SERVICES,
+        (swap(f"{BACKING}/guards/sockets.py", '"gethostbyname", "gethostbyaddr", ', ""),),
+    ),
+    Mistake(
+        "a unit test may not write several buffers between two ends of its own",
+        "From Python 3.12 on asyncio does so: a stranger's test is refused that uses no network.",
+        BACKING_SERVICES,
+        (swap(f"{BACKING}/guards/sockets.py", " and arguments[-1] is not None:", ":"),),
+    ),
+    Mistake(
+        "a thread without a name counts as one of a pool",
+        "A test may leave any thread behind, and the next test fails by what it does.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/guards/leaks.py",
+                'POOLS = ("asyncio_", "AnyIO worker thread")',
+                'POOLS = ("asyncio_", "AnyIO worker thread", "Thread-")',
+            ),
+        ),
+    ),
+    Mistake(
+        "exceptions that tests log are drawn by rich",
+        "A test of what happens in an outage takes seconds for each line.",
+        BACKING_SERVICES,
+        (swap(f"{BACKING}/plugin.py", '    if find_spec("structlog"):\n        _configure_structlog()\n', ""),),
+    ),
+    Mistake(
+        "the plugin writes a project's logs in its own way",
+        "A stranger's tests of their log lines fail once they install it.",
+        BACKING_SERVICES,
+        (swap(f"{BACKING}/plugin.py", "    if not structlog.is_configured():\n", "    if structlog.get_config():\n"),),
     ),
     Mistake(
         "the cache of the programs that tests run is open to everybody",

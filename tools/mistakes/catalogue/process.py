@@ -157,6 +157,25 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a process tells at each attempt that its database is away",
+        "An outage of an hour is thousands of lines, and what else happened is lost among them.",
+        OUTBOXED,
+        (swap(SERVICE, "            if problem != said:\n", "            if problem:\n"),),
+    ),
+    Mistake(
+        "each role of a process waits for the database by itself",
+        "The database is asked once more for each role, and its outage is told as often.",
+        OUTBOXED,
+        (
+            swap(
+                SERVICE,
+                "            async with self._waiting:  # one role checks and logs for all\n"
+                "                await self._wait_for_database(stop)\n",
+                "            await self._wait_for_database(stop)\n",
+            ),
+        ),
+    ),
     # --- migrations ---
     Mistake(
         "a migration has as long as any statement",
@@ -268,6 +287,24 @@ MISTAKES = (
         "Nobody reads what is wrong.",
         OUTBOXED,
         (swap(f"{SOURCES}/healthcheck.py", "TIMEOUT_SECONDS = 3.0", "TIMEOUT_SECONDS = 30.0"),),
+    ),
+    Mistake(
+        "a check of health waits for a process that hangs",
+        "The check hangs with it: who asked learns nothing.",
+        OUTBOXED,
+        (swap(f"{SOURCES}/healthcheck.py", "parts.port, timeout=TIMEOUT_SECONDS)", "parts.port)"),),
+    ),
+    Mistake(
+        "the relay of a project takes Ctrl-C for a crash",
+        "The batch that it sends is cut off, and comes again; the developer reads a traceback.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/__main__.py",
+                "    for number in (signal.SIGTERM, signal.SIGINT):\n",
+                "    for number in (signal.SIGTERM,):\n",
+            ),
+        ),
     ),
     Mistake(
         "a process takes fifty connections for each of its pools",

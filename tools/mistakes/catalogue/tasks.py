@@ -528,6 +528,12 @@ MISTAKES = (
         (swap("services/notifications/src/notifications/smtp.py", "GOODBYE_SECONDS = 0.2", "GOODBYE_SECONDS = 20.0"),),
     ),
     Mistake(
+        "a mailer that is closed doesn't wait for the mail server's goodbye",
+        "Its thread ends in the middle: the server counts a client that hangs up at each release.",
+        NOTIFICATIONS,
+        (swap(f"{SOURCES}/smtp.py", "        await asyncio.gather(*self._goodbyes)\n", ""),),
+    ),
+    Mistake(
         "the service keeps no connection to its mail server",
         "Each e-mail pays for a connection, STARTTLS and a login: they come late, and some servers refuse so many.",
         NOTIFICATIONS,

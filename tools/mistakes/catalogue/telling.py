@@ -120,6 +120,18 @@ MISTAKES = (
         (swap(f"{SOURCES}/web/_http.py", "        structlog.contextvars.clear_contextvars()\n", ""),),
     ),
     Mistake(
+        "an error inside a request is logged without its traceback",
+        "Of a 500 that customers see nobody learns where it comes from.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/web/_http.py",
+                'log.error("internal_error", exc_info=error)',
+                'log.error("internal_error", error=repr(error))',
+            ),
+        ),
+    ),
+    Mistake(
         "libraries that were silenced while a consumer started stay silent",
         "Nobody hears of what Kafka's client complains about.",
         OUTBOXED,
@@ -553,5 +565,11 @@ MISTAKES = (
         "The operator looks for the fault at the relay.",
         OUTBOXED,
         (swap(f"{SOURCES}/web/_operators.py", 'held=row["retry_at"] is not None)', 'held=row["attempts"] > 0)'),),
+    ),
+    Mistake(
+        "a group that falls further behind is no finding of the doctor",
+        "In the outage that it is for, it says that all is well.",
+        PAYMENTS,
+        (swap(f"{SOURCES}/process/_doctor/_kafka.py", "is_stuck=after >= before", "is_stuck=after == before"),),
     ),
 )

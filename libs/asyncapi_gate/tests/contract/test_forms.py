@@ -22,10 +22,10 @@ class ParcelSeen(ConsumedEvent, type="parcel.shipped.v1", topic="parcels", key_f
     parcel_id: UUID
 
 
-def reception(**fields: Any) -> Content:
+def reception(*, service: str = "reception", **fields: Any) -> Content:
     """A service that reads these fields of a parcel."""
     event = create_model("ParcelShipped", __base__=ParcelSeen, **as_fields(fields))
-    return document(title="reception", version="1", published=[], consumed=[event])
+    return document(title=service, version="1", published=[], consumed=[event])
 
 
 def keep(folder: Path, *documents: Content) -> None:
@@ -149,6 +149,18 @@ def test_a_new_form_is_stale_until_it_is_kept_and_keeps_its_date(tmp_path: Path)
 
     [form] = kept_forms(tmp_path)
     assert (form.number, form.since) == (1, date(2026, 1, 1))
+
+
+def test_each_service_that_reads_an_event_in_one_form_has_that_form_kept(tmp_path: Path) -> None:
+    keep(tmp_path, warehouse(), reception(), reception(service="billing"))
+
+    assert [(form.service, form.direction, form.number) for form in kept_forms(tmp_path)] == [
+        ("billing", "received", 1),
+        ("reception", "received", 1),
+        ("warehouse", "sent", 1),
+    ]
+    for content in (warehouse(), reception(), reception(service="billing")):
+        check_forms(content, tmp_path, write=False)
 
 
 def test_words_for_people_make_no_new_form(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,10 +87,6 @@ async def test_a_cut_ends_connections_and_refuses_new_ones(proxy: Proxy, client:
     assert await client.reader.read() == b""
     with pytest.raises(ConnectionRefusedError):
         await Client.of(proxy.port)
-    await proxy.restore()
-    again = await Client.of(proxy.port)
-    assert await again.hears() == b"hello\n"
-    again.writer.close()
 
 
 async def test_a_slow_connection_answers_later(proxy: Proxy, client: Client) -> None:
@@ -111,6 +107,26 @@ async def test_a_frozen_connection_stays_open_and_says_nothing(proxy: Proxy, cli
 
     assert not client.reader.at_eof()
     await proxy.restore()
+
+
+DISTURBANCES: dict[str, Callable[[Proxy], Awaitable[None]]] = {
+    "cut": Proxy.cut,
+    "slow": lambda proxy: proxy.slow(60_000),
+    "freeze": Proxy.freeze,
+}
+
+
+@pytest.mark.parametrize("kind", DISTURBANCES)
+async def test_what_was_disturbed_is_restored_and_can_be_disturbed_again(proxy: Proxy, kind: str) -> None:
+    disturb = DISTURBANCES[kind]
+
+    for _ in range(2):
+        await disturb(proxy)
+        await proxy.restore()
+
+        client = await Client.of(proxy.port)
+        assert await client.hears(within=10) == b"hello\n"
+        client.writer.close()
 
 
 async def test_a_name_that_is_taken_is_refused(proxy: Proxy) -> None:

@@ -29,6 +29,13 @@ LEAVES = {
         """,
         "the thread poller still runs: stop and join it",
     ),
+    "thread without a name": (
+        """
+        def test_leaves():
+            threading.Thread(target=ended.wait, args=(3,)).start()
+        """,
+        "the thread Thread-* still runs: stop and join it",
+    ),
     "variable": (
         """
         def test_leaves():

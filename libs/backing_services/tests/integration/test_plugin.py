@@ -301,6 +301,34 @@ def test_a_stranger_who_installs_the_library_gets_the_plugin_once(project: Proje
     run.lines.fnmatch_lines(["*= seconds by level =*", "unit * 1 *"])
 
 
+CONFIGURES_STRUCTLOG = """
+    import structlog
+    structlog.configure(processors=[structlog.processors.JSONRenderer()])
+"""
+LOGS_AN_EXCEPTION = """
+    import structlog
+    def test_it(capsys):
+        try:
+            raise ValueError("why")
+        except ValueError:
+            structlog.get_logger().exception("failed")
+        written = capsys.readouterr().out
+        assert written == {expected!r}
+"""
+
+
+@pytest.mark.parametrize(
+    ("conftest", "expected"),
+    [("", "exc_info=True event='failed'\n"), (CONFIGURES_STRUCTLOG, '{"exc_info": true, "event": "failed"}\n')],
+    ids=["by default", "as the project has it"],
+)
+def test_the_exceptions_that_tests_log_are_not_drawn_by_rich(project: Project, conftest: str, expected: str) -> None:
+    """structlog's own default does that, for seconds if one is deep; what a project has set stays."""
+    run = project({"conftest.py": conftest, "tests/unit/test_x.py": LOGS_AN_EXCEPTION.format(expected=expected)})
+
+    assert run.status == 0, run.text
+
+
 def test_a_session_fixture_may_use_a_socket_when_it_ends_after_the_last_unit_test(project: Project) -> None:
     conftest = """
 import socket, pytest

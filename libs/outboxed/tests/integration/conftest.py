@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -78,6 +78,21 @@ def keys_of(partition: int) -> Iterator[UUID]:
 async def count(engine: AsyncEngine, table: sa.Table) -> int:
     async with engine.connect() as connection:
         return int((await connection.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())
+
+
+@contextmanager
+def statements_of(engine: AsyncEngine) -> Iterator[list[str]]:
+    """What is executed in the block, as it is sent."""
+    said: list[str] = []
+
+    def hear(_: Any, __: Any, statement: str, *___: Any) -> None:
+        said.append(statement)
+
+    sa.event.listen(engine.sync_engine, "before_cursor_execute", hear)
+    try:
+        yield said
+    finally:
+        sa.event.remove(engine.sync_engine, "before_cursor_execute", hear)
 
 
 async def kill_consumer(role: ConsumerRole, running: "asyncio.Task[None]") -> None:

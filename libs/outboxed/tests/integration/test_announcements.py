@@ -1,8 +1,8 @@
 """What processes tell each other, and that nothing depends on it for long."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
@@ -20,7 +20,7 @@ from outboxed.testing.services import running
 from outboxed.testing.topics import Topics
 
 from ..sample import AccountCredited
-from .conftest import Transactions, count, relay_of
+from .conftest import Transactions, count, relay_of, statements_of
 
 PATIENCE = 30
 CUT = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'announcements'"
@@ -180,21 +180,6 @@ async def test_a_relay_sends_at_once_what_another_process_committed(transactions
     assert await count(transactions.engine, tables.outbox) == 0
 
 
-@contextmanager
-def statements_of(transactions: Transactions) -> Iterator[list[str]]:
-    said: list[str] = []
-
-    def hear(_: Any, __: Any, statement: str, *___: Any) -> None:
-        said.append(statement)
-
-    engine = transactions.engine.sync_engine
-    sa.event.listen(engine, "before_cursor_execute", hear)
-    try:
-        yield said
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", hear)
-
-
 async def test_a_relay_that_is_told_of_all_work_looks_with_one_statement_and_finds_what_nobody_told(
     transactions: Transactions, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +187,7 @@ async def test_a_relay_that_is_told_of_all_work_looks_with_one_statement_and_fin
     relaying = Process(transactions)
     relay = relay_of(replace(transactions, events_appended=relaying.outbox), topics)
     async with relaying.listening(), running(relay.run):
-        with statements_of(transactions) as said:
+        with statements_of(transactions.engine) as said:
             await eventually(lambda: len(said) > 10)
             idle = said[-5:]
         await _append(transactions)

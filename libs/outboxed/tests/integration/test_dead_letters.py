@@ -1,7 +1,8 @@
 """Dead letters: listed, shown, edited, replayed once, discarded."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -20,6 +21,7 @@ from outboxed.tasks import SqlTaskQueue
 from outboxed.telemetry import SpanKind, continued_trace
 from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.records import event_record
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..sample import MoneyMoved, SqlAccounts, credit, moved, raw
 from .conftest import Transactions, count
@@ -333,13 +335,39 @@ async def test_a_namesake_stays_known_when_the_event_whose_id_it_has_is_pruned(t
     assert seen == [{first}, {namesake}, set(), {first}, {namesake}]
 
 
-async def test_many_old_rows_are_pruned_in_steps(transactions: Transactions, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_old_rows_are_pruned_in_steps_of_a_transaction_each(
+    transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("outboxed.storage._retention.STEP", 10)
     async with transactions() as uow:
         await uow.inbox.insert(EventIdentity("/test", str(number)) for number in range(35))
     transactions.clock.advance(timedelta(days=15))
 
-    assert await Pruner(transactions.engine, transactions.clock).prune() == 35
+    with deletions_of(transactions.engine) as deleted:
+        assert await Pruner(transactions.engine, transactions.clock).prune() == 35
+
+    assert (sum(deleted), max(deleted)) == (35, 10)
+
+
+@contextmanager
+def deletions_of(engine: AsyncEngine) -> Iterator[list[int]]:
+    """How many rows each transaction deletes."""
+    deleted = [0]
+
+    def count_rows(_: object, cursor: Any, *__: object) -> None:
+        deleted[-1] += cursor.rowcount
+
+    def commit(_: object) -> None:
+        deleted.append(0)
+
+    listeners: tuple[tuple[str, Callable[..., None]], ...] = (("after_cursor_execute", count_rows), ("commit", commit))
+    for event, listener in listeners:
+        sa.event.listen(engine.sync_engine, event, listener)
+    try:
+        yield deleted
+    finally:
+        for event, listener in listeners:
+            sa.event.remove(engine.sync_engine, event, listener)
 
 
 async def test_a_pruner_passes_by_what_another_one_is_deleting(transactions: Transactions) -> None:

@@ -1,11 +1,14 @@
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from backing_services.processes import free_port
+from outboxed.healthcheck import problem
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -57,3 +60,13 @@ def test_a_service_that_does_not_answer_is_unhealthy_in_one_line() -> None:
 
     assert done.returncode == 1
     assert done.stderr == f"{url}: [Errno 111] Connection refused\n"
+
+
+def test_a_service_that_hangs_is_unhealthy_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outboxed.healthcheck.TIMEOUT_SECONDS", 0.05)
+
+    with ThreadPoolExecutor() as pool, socket.create_server(("127.0.0.1", 0)) as hanging:
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}/health/live"
+        told = pool.submit(problem, url).result(timeout=20)
+
+    assert told == f"{url}: timed out"

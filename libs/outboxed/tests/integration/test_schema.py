@@ -1,6 +1,7 @@
 """Changes of the schema on tables that have rows."""
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from inspect import isfunction
 from typing import Any
 
@@ -8,11 +9,14 @@ import pytest
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from backing_services.postgres import DatabaseIsolation
 from outboxed.messages import EventIdentity
 from outboxed.storage import Clock, migrate, schema, tables
 from outboxed.storage._inbox import SqlInbox
-from outboxed.testing.suites.migrations import constraints_and_indexes
+from outboxed.testing.suites.migrations import MigrationSuite, _empty, _private, constraints_and_indexes
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from .. import sample
 
 LETTER = """
 insert into dead_letters (source, consumer_group, topic, partition, "offset", key, value, headers, reason)
@@ -129,3 +133,69 @@ async def test_a_migration_may_rewrite_a_table_for_ten_minutes_and_waits_for_a_l
     await migrate(engine, "outboxed")
 
     assert limits == {"statement_timeout": "10min", "lock_timeout": "5s"}
+
+
+class OfTheSample(MigrationSuite):
+    """Its databases are made without migrations, as the tables say."""
+
+    metadata = sample.metadata
+
+
+OTHERWISE = {
+    "a column is missing": "alter table tasks drop last_error",
+    "a column is too much": "alter table tasks add more text",
+    "another type": "alter table tasks alter attempts type bigint",
+    "no default": "alter table tasks alter attempts drop default",
+    "another default": "alter table dead_letters alter status set default 'replayed'",
+    "it may be null": "alter table tasks alter due_at drop not null",
+    "no index": "drop index tasks_kind_due_at",
+    "no unique constraint": "alter table tasks drop constraint tasks_kind_key",
+}
+OTHERWISE_INSIDE = {
+    "an index is of other rows": """
+        drop index outbox_free; create index outbox_free on outbox (id) where retry_at is not null
+    """,
+    "another check": """
+        alter table dead_letters drop constraint dead_letters_status_check,
+            add constraint dead_letters_status_check check (status in ('open', 'replayed'))
+    """,
+    "no check": "alter table dead_letters drop constraint dead_letters_status_check",
+}
+"""What Alembic doesn't compare."""
+AS_IT_IS = {"as it is": ""}
+
+
+@pytest.fixture
+async def private(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+    async with _private(isolation) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def empty(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+    async with _empty(isolation) as engine:
+        yield engine
+
+
+async def altered(engine: AsyncEngine, statements: str) -> None:
+    async with engine.begin() as connection:
+        for statement in filter(str.strip, statements.split(";")):
+            await connection.exec_driver_sql(statement)
+
+
+@pytest.mark.parametrize("how", [*AS_IT_IS, *OTHERWISE])
+async def test_the_suite_sees_a_migrated_table_that_is_not_as_the_code_has_it(private: AsyncEngine, how: str) -> None:
+    await altered(private, {**AS_IT_IS, **OTHERWISE}[how])
+
+    with nullcontext() if how in AS_IT_IS else pytest.raises(AssertionError):
+        await OfTheSample().test_the_migrated_schema_is_that_of_the_tables(private)
+
+
+@pytest.mark.parametrize("how", [*AS_IT_IS, *OTHERWISE_INSIDE])
+async def test_the_suite_sees_a_condition_that_is_not_as_the_code_has_it(
+    private: AsyncEngine, empty: AsyncEngine, how: str
+) -> None:
+    await altered(private, {**AS_IT_IS, **OTHERWISE_INSIDE}[how])
+
+    with nullcontext() if how in AS_IT_IS else pytest.raises(AssertionError):
+        await OfTheSample().test_constraints_and_indexes_are_those_of_the_tables_to_the_last_condition(private, empty)

@@ -12,6 +12,7 @@ import pytest
 from outboxed.errors import EventTooLargeError, TaskConflictError, WrittenWhileReadingError
 from outboxed.messages import Event, EventIdentity, Record
 from outboxed.ports import EventDeadLetter, NewTask
+from outboxed.storage import storable
 from outboxed.tasks import LeaseLostError, Task
 from outboxed.testing.adapters import Backend, failed_transaction
 from outboxed.testing.records import decoded
@@ -241,6 +242,22 @@ async def test_a_dead_letter_keeps_the_record_byte_by_byte(backend: Backend) -> 
     assert await backend.dead_letters() == [letter(), letter(8, key=None, value=None, headers=())]
 
 
+UNSTORABLE = ("a NUL: \0", "half a character: \ud800")
+
+
+@pytest.mark.parametrize("unstorable", UNSTORABLE)
+async def test_a_reason_that_postgresql_cannot_hold_keeps_no_record_from_being_kept(
+    backend: Backend, unstorable: str
+) -> None:
+    """A handler's error may have any text, such as that of the record which it refuses."""
+    async with backend.database() as uow:
+        uow.dead_letters.add(replace(letter(), reason=unstorable))
+
+    [kept] = await backend.dead_letters()
+    assert kept.record == letter().record
+    assert kept.reason == storable(unstorable)
+
+
 async def test_a_position_has_one_dead_letter_however_often_it_is_read(backend: Backend) -> None:
     for _ in range(2):
         async with backend.database() as uow:
@@ -448,6 +465,16 @@ async def test_a_buried_task_is_a_dead_letter_and_no_task_any_more(backend: Back
 
     assert await backend.dead_tasks() == [("call", "1", "no such address")]
     assert not await backend.tasks()
+
+
+@pytest.mark.parametrize("unstorable", UNSTORABLE)
+async def test_an_error_that_postgresql_cannot_hold_keeps_no_task_from_being_buried(
+    backend: Backend, task: Task, unstorable: str
+) -> None:
+    async with backend.database() as uow:
+        await backend.queue.bury(task, unstorable, uow)
+
+    assert await backend.dead_tasks() == [("call", "1", storable(unstorable))]
 
 
 async def test_tasks_of_a_group_are_done_one_at_a_time_in_the_order_of_their_making(backend: Backend) -> None:

@@ -5,12 +5,15 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 import sqlalchemy as sa
+import structlog
 from outboxed.consuming import ConsumerRole, Route
 from outboxed.errors import ConfigurationError
 from outboxed.process import CommandLine, Figure, RoleName, Service, Timing
@@ -191,6 +194,35 @@ async def test_all_parts_of_a_process_tell_of_one_contact_with_kafka(
 
     contacts = [*(role.contact for role in roles), service.relay._contact, service.relay._outcomes._contact]  # noqa: SLF001
     assert [contact is service.kafka_contact for contact in contacts] == [True] * 3
+
+
+# --- an outage ---
+
+
+async def test_a_process_tells_each_problem_of_its_database_once(
+    service: Service[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all its roles one does, and not at each attempt: an outage would else be thousands of lines."""
+    for name in ("FIRST_BACKOFF", "MAX_BACKOFF"):
+        monkeypatch.setattr(f"outboxed.process._service.{name}", 0)
+    problems = iter(["it does not answer"] * 5 + ["it is of the release before"] * 5)
+    ready: list[str] = []
+
+    async def next_problem() -> str | None:
+        return next(problems, None)
+
+    async def run(role: str, _: anyio.Event) -> None:
+        ready.append(role)
+
+    monkeypatch.setattr(service, "_schema_problem", next_problem)
+    roles = [service._when_database_is_ready(partial(run, role)) for role in ("relay", "worker")]  # noqa: SLF001 - whole ones need Kafka
+    with structlog.testing.capture_logs() as logs:
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(role(anyio.Event()) for role in roles))
+
+    assert sorted(ready) == ["relay", "worker"]
+    assert [line["event"] for line in logs] == ["waiting_for_database"] * 2
+    assert [line["reason"] for line in logs] == ["it does not answer", "it is of the release before"]
 
 
 # --- the command ---

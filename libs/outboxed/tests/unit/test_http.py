@@ -122,6 +122,16 @@ async def test_every_error_has_one_shape_and_no_inside_detail(
     assert int(response.headers.get("retry-after", "1")) <= 10, "seconds: a database is back soon"
 
 
+async def test_the_line_of_an_inside_error_says_where_it_was_raised(client: httpx.AsyncClient) -> None:
+    """The answer says nothing of it, so nobody would ever know."""
+    with structlog.testing.capture_logs() as logs:
+        structlog.get_config()["processors"].insert(0, structlog.processors.format_exc_info)  # as a process has it
+        await client.get("/api/errors/bug")
+
+    [line] = [line for line in logs if line["event"] == "internal_error"]
+    assert "raise ERRORS[name]" in line.get("exception", "no traceback")
+
+
 async def test_an_unknown_path_and_a_wrong_method_have_that_shape_too(client: httpx.AsyncClient) -> None:
     assert error_of(await client.get("/nowhere")) == (404, "NOT_FOUND")
     wrong = await client.delete("/api/me")

@@ -8,12 +8,14 @@ from uuid import UUID
 
 import jwt
 import pytest
+import typer
 from outboxed.consuming import BatchConsumer, Route
 from outboxed.process import Metrics
 from outboxed.storage import Clock
 from outboxed.testing import services
 from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.records import poison
+from outboxed.testing.suites.commands import Commands
 from outboxed.testing.suites.consumer import ConsumerSuite
 from outboxed.testing.suites.operators_page import INTRUDERS
 from outboxed.testing.tokens import KeyPair
@@ -78,6 +80,38 @@ async def test_a_consumer_without_an_inbox_is_seen_though_its_handler_hides_it(*
     else:
         with pytest.raises(AssertionError):
             await tried
+
+
+@pytest.mark.parametrize(
+    ("said", "errors", "status"),
+    [("done", ["no"], 1), ("", ["no"], 0), ("", [], 1), ("", ["no", "Traceback"], 1)],
+    ids=["says that it did it", "ends well", "says nothing", "says more than a line"],
+)
+async def test_a_command_that_refuses_in_another_way_than_in_one_line_is_seen(
+    said: str, errors: Sequence[str], status: int
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def replay() -> None:
+        typer.echo(said, nl=bool(said))
+        for line in errors:
+            typer.echo(line, err=True)
+        raise typer.Exit(status)
+
+    with pytest.raises((AssertionError, ValueError)):
+        await Commands(app, {}).refused()
+
+
+async def test_a_command_that_refuses_in_one_line_is_taken_at_its_word() -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def replay() -> None:
+        typer.echo("there is no letter 7", err=True)
+        raise typer.Exit(1)
+
+    assert await Commands(app, {}).refused() == "there is no letter 7"
 
 
 def test_a_template_is_made_anew_when_outboxeds_own_tables_change(

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 from outboxed.consuming import Route
@@ -26,7 +28,8 @@ from outboxed.testing.tracking import (
     StuckRecordError,
     tracked,
 )
-from outboxed.testing.tracking.spans import logged_steps
+from outboxed.testing.tracking.participants import PendingWork
+from outboxed.testing.tracking.spans import Spans, logged_steps
 from outboxed.testing.tracking.story import Activity, Story, tell
 
 
@@ -377,6 +380,127 @@ async def test_parts_in_memory_and_running_ones_cannot_be_mixed(diner: Diner) ->
     with pytest.raises(ValueError, match="track either"):
         async with tracked(*diner.parts, running):
             pass
+
+
+class Watched:
+    """A participant that does nothing by itself; each look at it is counted, and finds what is given."""
+
+    name = "till"
+    clock = None
+    services: Mapping[str, str] = {}
+
+    def __init__(self, *found: PendingWork) -> None:
+        self.looks = 0
+        self.seen = asyncio.Event()
+        self._found = [*found]
+
+    async def begin(self, bus: Any, reader: Any) -> None: ...
+    async def end(self) -> None: ...
+
+    async def move(self) -> bool:
+        return False
+
+    async def pending(self) -> PendingWork:
+        self.looks += 1
+        if self.looks == 4:
+            self.seen.set()
+        return self._found.pop(0) if self._found else PendingWork()
+
+
+class NothingToRead:
+    async def read(self) -> Sequence[Any]:
+        return ()
+
+
+BUSY = PendingWork(["dish.sold.v1 7 in the outbox"], progress=1)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [PendingWork(progress=1), BUSY, PendingWork(progress=1), PendingWork(progress=1)],
+        [PendingWork(progress=1), PendingWork(progress=2), PendingWork(progress=2)],
+    ],
+    ids=["work came after it", "work came and went after it"],
+)
+async def test_running_services_are_at_rest_when_two_looks_on_end_agree(
+    found: Sequence[PendingWork], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event on its way from one service to the next may be in neither when each is looked at."""
+    monkeypatch.setattr("outboxed.testing.tracking.session.LOOK_EVERY", 0)
+    watched, reader = Watched(*found), NothingToRead()
+    parts: dict[str, Any] = {"participants": [watched], "bus": Bus(), "reader": reader, "spans": Spans(), "logs": []}
+
+    await Session(**parts, within=30, dead_before={}).settle()
+
+    assert watched.looks == len(found)
+
+
+async def test_a_step_that_still_runs_is_no_rest() -> None:
+    watched, begun = Watched(), asyncio.Event()
+
+    async def ask() -> None:
+        with http_call("bakery across", "POST", "http://bakery.test/loaves", template="/loaves") as call:
+            begun.set()
+            await watched.seen.wait()
+            call.answered(201)
+
+    async with tracked(watched) as session:
+        asking = asyncio.create_task(ask())
+        await begun.wait()
+    has_ended = asking.done()
+    watched.seen.set()
+    await asking
+
+    assert has_ended
+    assert session.sequence.names == ["POST /loaves"]
+
+
+QUESTIONS = 6
+"""Of a participant at PostgreSQL and Kafka, for one look."""
+
+
+class Moving:
+    """A database and a Kafka: after so many questions the relay sends the one row of the outbox."""
+
+    def __init__(self, sent_after: int) -> None:
+        self.questions = 0
+        self._sent_after = sent_after
+
+    def _is_sent(self) -> bool:
+        self.questions += 1
+        return self.questions > self._sent_after
+
+    async def fetchrow(self, query: str) -> Any:
+        del query
+        self._is_sent()
+        return (1, 0, 0, 0)
+
+    async def fetch(self, query: str, *values: Any) -> Any:
+        del values
+        is_sent = self._is_sent()
+        return [{"name": "dish.sold.v1", "key": "7"}] if "from outbox" in query and not is_sent else []
+
+    async def ends(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
+        is_sent = self._is_sent()
+        return {TopicPartition(topic, 0): int(is_sent) for topic in topics}
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        del partition
+        self._is_sent()
+        return None
+
+
+@pytest.mark.parametrize("sent_after", range(QUESTIONS + 1))
+async def test_a_record_that_leaves_the_outbox_during_a_look_is_seen(sent_after: int) -> None:
+    part: Any = RunningParticipant("kitchen", "postgresql://", KafkaSettings(("127.0.0.1:9",)), ["till"])
+    system = Moving(sent_after)
+    part._connection = part._reader = part._offsets = system  # noqa: SLF001 - `begin` would connect
+
+    left = await part.pending()
+
+    assert left.now
+    assert system.questions == QUESTIONS
 
 
 def test_the_log_of_another_process_tells_its_part_of_the_story() -> None:

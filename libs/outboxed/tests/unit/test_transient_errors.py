@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 from outboxed.errors import TransientError
-from outboxed.storage import TimeoutsIgnoredError, is_transient, storable
+from outboxed.storage import ConcurrentInsertError, TimeoutsIgnoredError, is_transient, storable
 from outboxed.tasks._queue import retry_delay
 from sqlalchemy import exc
 
@@ -127,6 +127,7 @@ OF_THE_CONNECTION = [
     asyncpg.OutdatedSchemaCacheError("the type changed"),
     asyncpg.TargetServerAttributeNotMatched("no primary"),
     asyncpg.ClientConfigurationError("a wrong argument of connect"),
+    ConcurrentInsertError("another transaction has inserted it, too"),
     exc.TimeoutError("no connection is free"),
     exc.DisconnectionError("gone"),
     exc.PendingRollbackError("it was lost before, and the handler went on"),

@@ -131,6 +131,19 @@ async def test_each_block_keeps_what_is_published_inside_it_once(broker: KafkaBr
     assert [json.loads(record.value or b"") for record in await sent()] == [{"number": 0}, {"number": 1}]
 
 
+async def test_each_record_of_a_batch_is_kept(broker: KafkaBroker) -> None:
+    sent = Sent()
+    publisher = broker.publisher("orders", batch=True)
+
+    with sent.by(broker):
+        await publisher.publish({"number": 0}, {"number": 1})
+        await broker.publish_batch({"number": 2}, {"number": 3}, topic="orders")
+
+    assert [(record.topic, json.loads(record.value or b"")) for record in await sent()] == [
+        ("orders", {"number": number}) for number in range(4)
+    ]
+
+
 @pytest.mark.parametrize(
     ("headers", "key", "topic"),
     [

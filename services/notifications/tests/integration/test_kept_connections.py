@@ -32,6 +32,7 @@ class Server:
     connections: list[SMTP] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
+    goodbyes: int = 0
     silent: bool = False
 
     async def handle_MAIL(self, _: Any, __: Any, envelope: Any, address: str, *___: Any) -> str:  # noqa: N802 - aiosmtpd's
@@ -43,6 +44,11 @@ class Server:
         if self.silent:
             self.hang_up()
         return "250 OK"
+
+    async def handle_QUIT(self, *_: Any) -> str:  # noqa: N802 - aiosmtpd's
+        await asyncio.sleep(0.02)  # cancelled where the client doesn't wait for the answer
+        self.goodbyes += 1
+        return "221 Bye"
 
     def connection(self) -> SMTP:
         self.connections.append(SMTP(self, hostname="mail", loop=asyncio.get_running_loop()))
@@ -69,9 +75,12 @@ async def server() -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def mailer_of(server: Server, *, keep: float = LONG) -> AsyncIterator[SmtpMailer]:
+async def mailer_of(
+    server: Server, *, keep: float = LONG, thread: CallThread | None = None
+) -> AsyncIterator[SmtpMailer]:
     where = SmtpServer("127.0.0.1", server.port, starttls=False, username="", password="", timeout=5)
-    mailer = SmtpMailer(SmtpConnections(where, keep=keep), sender="orders@shop.example", domain="shop.example")
+    connections = SmtpConnections(where, keep=keep)
+    mailer = SmtpMailer(connections, sender="orders@shop.example", domain="shop.example", thread=thread)
     yield mailer
     await mailer.close()
 
@@ -105,6 +114,18 @@ async def test_emails_at_one_time_have_a_connection_each_and_all_are_ended_in_th
         assert len(server.connections) == 3
 
     await eventually(lambda: not server.open, every=0.001)
+
+
+@pytest.mark.parametrize("in_a_thread", [False, True])
+async def test_a_mailer_that_is_closed_has_said_goodbye_in_each_conversation(
+    server: Server, monkeypatch: pytest.MonkeyPatch, *, in_a_thread: bool
+) -> None:
+    """A mail server logs an error for a client that hangs up instead; and the thread ends right after."""
+    monkeypatch.setattr("notifications.smtp.GOODBYE_SECONDS", LONG)
+    async with mailer_of(server, thread=CallThread("smtp") if in_a_thread else None) as mailer:
+        await asyncio.gather(*(send(mailer) for _ in range(3)))
+
+    assert server.goodbyes == len(server.connections) > 0
 
 
 async def test_a_connection_that_the_server_ended_meanwhile_costs_no_attempt(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""No network in unit tests: an audit hook sees every connect, bind and look-up that Python's own socket module makes.
+"""No network in unit tests: an audit hook sees every connect, bind, datagram and look-up of Python's own socket module.
 
 The hook costs nothing per test, unlike replacing `socket.socket`, and an early import can't bypass it. The hook doesn't
 see code in C with sockets of its own (uvloop, librdkafka). `socketpair`, which asyncio needs, stays possible.
@@ -8,7 +8,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-EVENTS = frozenset({"socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"})
+EVENTS = frozenset(
+    f"socket.{use}"
+    for use in ("connect", "bind", "sendto", "sendmsg", "getaddrinfo", "gethostbyname", "gethostbyaddr", "getnameinfo")
+)
 
 
 class SocketBlockedError(RuntimeError):
@@ -22,7 +25,8 @@ class _Guard:
         self.attempts: list[str] = []
 
     def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
-        if self.blocking and event in EVENTS:
+        # without an address `sendmsg` goes where its socket is connected to: another use, or a socketpair
+        if self.blocking and event in EVENTS and arguments[-1] is not None:
             attempt = f"{event} {arguments[-1] if event != 'socket.getaddrinfo' else arguments[:2]}"
             self.attempts.append(attempt)
             raise SocketBlockedError(message(attempt))

@@ -19,7 +19,7 @@ from outboxed._wakeups import Wakeup
 from outboxed.errors import TaskConflictError, WrittenWhileReadingError
 from outboxed.messages import EventIdentity, OutgoingRecord, Record
 from outboxed.ports import EventDeadLetter, NewTask
-from outboxed.storage import Aggregate, Clock, ConcurrentInsertError, StaleAggregateError
+from outboxed.storage import Aggregate, Clock, ConcurrentInsertError, StaleAggregateError, storable
 from outboxed.storage._clock import elapsed
 from outboxed.storage._unit_of_work import PendingEvents, PendingTasks
 from outboxed.tasks import LeaseLostError, Task
@@ -123,7 +123,7 @@ class InMemoryDeadLetters:
 
     def add(self, letter: EventDeadLetter) -> None:
         """See outboxed.ports.DeadLetters."""
-        kept = replace(letter, reason=letter.reason.replace("\0", ""))
+        kept = replace(letter, reason=storable(letter.reason))
         self.new += (letter.group, letter.record) not in self._rows
         self._rows.setdefault((letter.group, letter.record), kept)
 
@@ -276,14 +276,15 @@ class InMemoryTaskQueue(Generic[U]):
             if not _is_leased(task, uow.state):
                 raise LeaseLostError(f"{task.kind} {task.key}")
             row = uow.state.tasks[task.kind, task.key]
-            later = replace(row, due_at=uow.now + delay, leased_until=None, token=None, last_error=error)
+            told = storable(error)[:1000]
+            later = replace(row, due_at=uow.now + delay, leased_until=None, token=None, last_error=told)
             uow.state.tasks[task.kind, task.key] = later
 
     async def bury(self, task: Task, error: str, uow: InMemoryUnitOfWork) -> None:
         """See outboxed.tasks.TaskQueue."""
         if not await self.complete([task], uow):
             raise LeaseLostError(f"{task.kind} {task.key}")
-        uow.state.buried_tasks.append((task, error))
+        uow.state.buried_tasks.append((task, storable(error)))
 
 
 def _is_due(row: StoredTask, now: datetime, rows: Iterable[StoredTask]) -> bool:

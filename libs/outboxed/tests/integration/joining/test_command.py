@@ -54,8 +54,9 @@ async def letters(project: Path, url: str, *arguments: str, typed: bytes = b"") 
     return process.returncode, output.decode(), errors.decode()
 
 
-async def test_a_process_sends_what_others_commit_and_ends_at_sigterm(
-    project: Path, isolation: DatabaseIsolation, own_kafka: MockKafka
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT], ids=lambda told: told.name)
+async def test_a_process_sends_what_others_commit_and_ends_when_it_is_told(
+    project: Path, isolation: DatabaseIsolation, own_kafka: MockKafka, told: signal.Signals
 ) -> None:
     topics = Topics(KafkaSettings(parse_bootstrap_servers(own_kafka.bootstrap_servers), fetch_max_wait_ms=20))
     own_kafka.create_topic("accounts", 1)
@@ -70,9 +71,10 @@ async def test_a_process_sends_what_others_commit_and_ends_at_sigterm(
                 await outbox.publish(session, {"a": 1})
             await topics.read("accounts", 1, within=60)  # a new process has to import everything first
             await engine.dispose()
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(told)
             async with asyncio.timeout(30):
-                assert await process.wait() == 0
+                _, errors = await process.communicate()
+            assert process.returncode == 0, errors.decode()
         finally:
             if process.returncode is None:  # the test has failed: nothing of it stays
                 process.kill()
@@ -165,6 +167,33 @@ async def test_a_record_without_a_subscriber_of_the_broker_is_one_line(project: 
 
     assert process.returncode == 1
     assert errors.decode().startswith("outboxed: dead letter 2 can't be handled: no subscriber of this broker reads")
+
+
+PUBLISHES = """
+@broker.subscriber("mails")
+@broker.publisher("accounts")
+async def answer(mail: dict) -> dict:
+    return {"number": 2 * mail["number"]}
+"""
+
+
+async def test_a_record_is_handled_again_by_a_handler_that_publishes(
+    project: Path, url: str, own_kafka: MockKafka
+) -> None:
+    module = project / "shop.py"
+    module.write_text(module.read_text().replace("127.0.0.1:1", own_kafka.bootstrap_servers) + PUBLISHES)
+    own_kafka.create_topic("accounts", 1)
+    topics = Topics(KafkaSettings(parse_bootstrap_servers(own_kafka.bootstrap_servers), fetch_max_wait_ms=20))
+    edited = await letters(project, url, "edit", "2", "--value", "-", typed=b'{"number": 21}')
+
+    process = await started(project, *WITH_BROKER, "--database", url, "replay", "2")
+    output, errors = await process.communicate()
+
+    assert edited[0] == 0
+    assert (process.returncode, errors.decode()) == (0, "")
+    assert output.decode().splitlines()[-1] == "dead letter 2 replayed"  # above it are FastStream's own lines
+    [answer] = await topics.read("accounts", 1)
+    assert json.loads(answer.value) == {"number": 42}
 
 
 async def test_a_database_that_does_not_answer_is_one_line(project: Path) -> None:

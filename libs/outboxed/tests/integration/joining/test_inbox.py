@@ -183,6 +183,26 @@ async def test_what_a_handler_wrote_before_it_failed_is_undone_and_comes_again(
     assert await sent(engine) == [1]
 
 
+async def test_what_a_handler_that_is_no_coroutine_wrote_before_it_failed_is_undone_and_comes_again(
+    broker: KafkaBroker, sync_sessions: sessionmaker[Session], engine: AsyncEngine
+) -> None:
+    failures = [RuntimeError("once")]
+
+    @broker.subscriber("mails")
+    @INBOX.once(sync_sessions)
+    def send(mail: Mail, session: Session) -> None:
+        session.execute(sa.insert(SENT).values(number=mail.number))
+        if failures:
+            raise failures.pop()
+
+    async with TestKafkaBroker(broker):
+        with pytest.raises(RuntimeError, match="once"):
+            await given(broker.subscribers[0], record(1, ce_id="a"))
+        await given(broker.subscribers[0], record(1, ce_id="a"))
+
+    assert await sent(engine) == [1]
+
+
 async def test_a_session_of_the_projects_own_dependency_will_do(
     broker: KafkaBroker, sessions: async_sessionmaker[AsyncSession], engine: AsyncEngine
 ) -> None:
@@ -247,6 +267,19 @@ async def test_a_handler_that_opens_its_own_transaction_claims_the_message(
         await given(broker.subscribers[0], record(1, ce_id="a"), record(1, ce_id="a", offset=1))
 
     assert await sent(engine) == [1]
+
+
+async def test_a_message_can_be_claimed_once_in_a_session_of_either_kind(
+    sessions: async_sessionmaker[AsyncSession], sync_sessions: sessionmaker[Session]
+) -> None:
+    with sync_sessions.begin() as session:
+        first = [INBOX.claim_sync(session, each, name="send") for each in ("a", "a", "b")]
+    async with sessions.begin() as another:
+        later = [await INBOX.claim(another, each, name="send") for each in ("a", "c", "c")]
+    with sync_sessions.begin() as session:
+        last = [INBOX.claim_sync(session, "c", name=name) for name in ("send", "print")]
+
+    assert (first, later, last) == ([True, False, True], [False, True, False], [False, True])
 
 
 @pytest.fixture
