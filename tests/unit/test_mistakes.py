@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tools.mistakes import __main__ as command
-from tools.mistakes import levels
+from tools.mistakes import last_time, levels
 from tools.mistakes.levels import Stop, caught, unsound
 from tools.mistakes.mistake import OUTBOXED, SHOP, Mistake, Project, swap
 from tools.scratch import ROOT, Scratch, ScratchError
@@ -55,10 +55,10 @@ def test_what_can_not_be_judged_is_said_at_the_end_and_the_others_are_judged(
     )
     monkeypatch.setattr(command, "BY_PART", {"both": [impossible, possible]})
     monkeypatch.setattr(command, "scratches", lambda _: nullcontext([Scratch(tmp_path)]))
-    monkeypatch.setattr(command, "caught", lambda mistake, _: caught(mistake, copy_where_pytest_says(SAID)))
+    monkeypatch.setattr(command, "caught", lambda mistake, *_: caught(mistake, copy_where_pytest_says(SAID)))
 
     with pytest.raises(SystemExit) as ended:
-        command.main(only="", part="", at_once=1, sound=False)
+        command.main(only="", part="", at_once=1, sound=False, remember=False)
 
     told = capsys.readouterr()
     assert ended.value.code == 2
@@ -84,7 +84,7 @@ def test_what_fails_without_a_mistake_ends_it_before_any_is_made(
     monkeypatch.setattr(command, "unsound", unsound)
 
     with pytest.raises(SystemExit) as ended:
-        command.main(only="", part="", at_once=1, sound=True)
+        command.main(only="", part="", at_once=1, sound=True, remember=False)
 
     told = capsys.readouterr()
     assert (ended.value.code, told.out) == (2, "")
@@ -119,3 +119,50 @@ def test_the_tests_that_name_a_changed_file_come_first() -> None:
     names_it = ["Makefile" in (ROOT / word).read_text() for word in ran[0] if word.endswith(".py")]
     assert names_it == sorted(names_it, reverse=True)
     assert 0 < sum(names_it) < len(names_it)
+
+
+def test_what_caught_a_mistake_last_time_comes_before_all_others_of_its_level() -> None:
+    ran: list[Sequence[str]] = []
+
+    def run(words: Sequence[str], **_: str) -> subprocess.CompletedProcess[str]:
+        ran.append(words)
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    copy: Any = SimpleNamespace(folder=ROOT, run=run)
+    last = levels.files_of(SHOP, "unit", ROOT)[-1]
+
+    assert caught(Mistake("", "", SHOP, (swap("actions/Makefile", "", ""),)), copy, last) is None
+
+    first, *others = [word for word in ran[0] if word.endswith(".py")]
+    assert first == last
+    assert {first, *others} == set(levels.files_of(SHOP, "unit", ROOT))
+
+
+def test_what_caught_each_is_remembered_and_what_is_no_mistake_any_more_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(last_time, "FILE", tmp_path / "last_time.json")
+    last_time.FILE.write_text('{"kept": "a.py", "caught elsewhere now": "b.py", "gone": "c.py"}')
+    titles = ("kept", "caught elsewhere now", "new")
+
+    last_time.remember({"caught elsewhere now": "d.py"}, titles)
+    last_time.remember({"new": "e.py"}, titles)
+
+    assert last_time.remembered() == {"kept": "a.py", "caught elsewhere now": "d.py", "new": "e.py"}
+
+
+def test_a_mistake_that_a_test_caught_is_remembered_if_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(last_time, "FILE", tmp_path / "last_time.json")
+    last_time.FILE.write_text("{}")
+    monkeypatch.setattr(command, "BY_PART", {"one": [MISTAKE]})
+    monkeypatch.setattr(command, "scratches", lambda _: nullcontext([Scratch(tmp_path)]))
+    monkeypatch.setattr(command, "caught", lambda mistake, *_: caught(mistake, copy_where_pytest_says(SAID)))
+
+    for remember in (False, True):
+        before = last_time.remembered()
+        with pytest.raises(SystemExit):
+            command.main(only="", part="", at_once=1, sound=False, remember=remember)
+
+    assert (before, last_time.remembered()) == ({}, {MISTAKE.title: TEST.partition("::")[0]})

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from shop_harness.percentiles import percentile
 
+from tools.mistakes import last_time
 from tools.mistakes.catalogue import BY_PART
 from tools.mistakes.levels import LEVELS, Stop, caught, unsound
 from tools.mistakes.mistake import Mistake, Project
@@ -22,6 +23,7 @@ def main(
     at_once: Annotated[int, typer.Option(min=1, help="So many copies of the tree at once; a core each.")] = 2,
     *,
     sound: Annotated[bool, typer.Option(help="First see that every level passes without a mistake.")] = True,
+    remember: Annotated[bool, typer.Option(help="Note what caught which: next time that is asked first.")] = False,
 ) -> None:
     """Exit with 1 unless each is caught by the level that is there for it, of the whole catalogue 95 of 100.
 
@@ -37,7 +39,13 @@ def main(
         with scratches(min(at_once, len(chosen))) as copies:
             if sound:
                 _refuse_if_caught_anyway(chosen, copies)
-            stops = dict(_made(chosen, copies))
+            stops = {}
+            for mistake, stop in _made(chosen, copies):
+                stops[mistake] = stop
+                if remember and isinstance(stop, Stop) and stop.file:
+                    last_time.remember(
+                        {mistake.title: stop.file}, [one.title for each in BY_PART.values() for one in each]
+                    )
     except ScratchError as error:
         _end(f"mistakes: {error}")
     right = [stop for one, stop in stops.items() if isinstance(stop, Stop) and one.gate in {"", stop.level}]
@@ -76,7 +84,7 @@ def _made(
 def _stop_of(mistake: Mistake, copy: Scratch) -> Stop | ScratchError | None:
     try:
         with copy.with_edits(mistake.edits):
-            return caught(mistake, copy)
+            return caught(mistake, copy, last_time.remembered().get(mistake.title, ""))
     except ScratchError as error:  # hours of the others aren't lost for it
         return error
 

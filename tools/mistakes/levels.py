@@ -58,10 +58,19 @@ class Stop:
     seconds: float
     message: tuple[str, ...]
 
+    @property
+    def file(self) -> str | None:
+        """The file of the test that failed, if it was one."""
+        failed = OF_A_TEST.match(self.message[0] if self.message else "")
+        return failed[1] if failed else None
 
-def caught(mistake: Mistake, scratch: Scratch) -> Stop | None:
-    """Go through the levels until one fails. Raises ScratchError, and NotCollectedError."""
-    return _first(_failures(mistake.project, mistake.check, scratch, [edit.files for edit in mistake.edits]))
+
+def caught(mistake: Mistake, scratch: Scratch, first: str = "") -> Stop | None:
+    """Go through the levels until one fails; in its level the test file `first` is the first one.
+
+    Raises ScratchError, and NotCollectedError.
+    """
+    return _first(_failures(mistake.project, mistake.check, scratch, [edit.files for edit in mistake.edits], first))
 
 
 def unsound(project: Project, check: Sequence[str], scratch: Scratch) -> Stop | None:
@@ -78,13 +87,16 @@ def _first(failures: Iterator[tuple[str, tuple[str, ...]]]) -> Stop | None:
 
 
 def _failures(
-    project: Project, check: Sequence[str], scratch: Scratch, changed: Collection[str] = ()
+    project: Project, check: Sequence[str], scratch: Scratch, changed: Collection[str] = (), first: str = ""
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The level and the words of each stage that fails."""
     folder = scratch.folder
 
+    def of(whose: Project, level: str) -> Sequence[str]:
+        return sorted(nearest_first(files_of(whose, level, folder), changed, folder), key=first.__ne__)
+
     def own(*levels: str) -> Mapping[str, Sequence[str]]:
-        return {level: nearest_first(files_of(project, level, folder), changed, folder) for level in levels}
+        return {level: of(project, level) for level in levels}
 
     contract = _contract_files(project, folder)
     yield from _failed_tests(own("unit"), scratch)
@@ -100,7 +112,7 @@ def _failures(
     yield from _failed_tests(own("parity", "integration"), scratch)
     if project is SHOP:
         return  # what is static runs nowhere else
-    yield from _failed_tests({"shop": nearest_first(files_of(SHOP, "unit", folder), changed, folder)}, scratch)
+    yield from _failed_tests({"shop": of(SHOP, "unit")}, scratch)
     yield from _failed_tests({level: _files(folder, f"tests/{level}/*.py") for level in ("model", "journey")}, scratch)
 
 
