@@ -2,7 +2,8 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -76,15 +77,16 @@ def _made(
     mistakes: Sequence[Mistake], copies: Sequence[Scratch]
 ) -> Iterator[tuple[Mistake, Stop | ScratchError | None]]:
     """Make each mistake; yields them as they end, with what caught it, or why that can't be said."""
-    for number, (mistake, stop) in enumerate(in_copies(mistakes, copies, _stop_of), start=1):
+    first = last_time.remembered()  # once: it is written meanwhile
+    for number, (mistake, stop) in enumerate(in_copies(mistakes, copies, partial(_stop_of, first)), start=1):
         print(f"{number}. {mistake.project.folder}: {mistake.title}\n   {_told_of(mistake, stop)}\n", flush=True)
         yield mistake, stop
 
 
-def _stop_of(mistake: Mistake, copy: Scratch) -> Stop | ScratchError | None:
+def _stop_of(first: Mapping[str, str], mistake: Mistake, copy: Scratch) -> Stop | ScratchError | None:
     try:
         with copy.with_edits(mistake.edits):
-            return caught(mistake, copy, last_time.remembered().get(mistake.title, ""))
+            return caught(mistake, copy, first.get(mistake.title, ""))
     except ScratchError as error:  # hours of the others aren't lost for it
         return error
 
