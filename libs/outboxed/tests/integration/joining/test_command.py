@@ -36,7 +36,8 @@ def project(tmp_path: Path) -> Path:
 
 
 async def started(project: Path, *command: str) -> asyncio.subprocess.Process:
-    given = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    # with PYTHONPATH, by which a copy of the tree is the one that is tested
+    given = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(
         sys.executable, *command, cwd=project, env=given, stdin=pipe, stdout=pipe, stderr=pipe
