@@ -33,6 +33,17 @@ def copy_where_pytest_says(output: str, code: int = 1) -> Any:
     return SimpleNamespace(folder=ROOT, run=run)
 
 
+def copy_where_all_passes() -> tuple[Any, list[Sequence[str]]]:
+    """And what is run in it."""
+    ran: list[Sequence[str]] = []
+
+    def run(words: Sequence[str], **_: str) -> subprocess.CompletedProcess[str]:
+        ran.append(words)
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    return SimpleNamespace(folder=ROOT, run=run), ran
+
+
 def test_the_test_that_fell_is_named_and_no_line_of_a_log_that_begins_like_it() -> None:
     stop = caught(MISTAKE, copy_where_pytest_says(SAID))
 
@@ -93,26 +104,14 @@ def test_what_fails_without_a_mistake_ends_it_before_any_is_made(
 
 
 def test_a_check_is_asked_without_the_levels_before_it() -> None:
-    ran: list[Sequence[str]] = []
-
-    def run(words: Sequence[str], **_: str) -> subprocess.CompletedProcess[str]:
-        ran.append(words)
-        return subprocess.CompletedProcess(words, 0, "", "")
-
-    copy: Any = SimpleNamespace(folder=ROOT, run=run)
+    copy, ran = copy_where_all_passes()
 
     assert unsound(OUTBOXED, (check := levels.tests("tests/unit/test_canvas.py")), copy) is None
     assert ran == [check]
 
 
 def test_the_tests_that_name_a_changed_file_come_first() -> None:
-    ran: list[Sequence[str]] = []
-
-    def run(words: Sequence[str], **_: str) -> subprocess.CompletedProcess[str]:
-        ran.append(words)
-        return subprocess.CompletedProcess(words, 0, "", "")
-
-    copy: Any = SimpleNamespace(folder=ROOT, run=run)
+    copy, ran = copy_where_all_passes()
 
     assert caught(Mistake("", "", SHOP, (swap("actions/Makefile", "", ""),)), copy) is None
 
@@ -122,13 +121,7 @@ def test_the_tests_that_name_a_changed_file_come_first() -> None:
 
 
 def test_what_caught_a_mistake_last_time_comes_before_all_others_of_its_level() -> None:
-    ran: list[Sequence[str]] = []
-
-    def run(words: Sequence[str], **_: str) -> subprocess.CompletedProcess[str]:
-        ran.append(words)
-        return subprocess.CompletedProcess(words, 0, "", "")
-
-    copy: Any = SimpleNamespace(folder=ROOT, run=run)
+    copy, ran = copy_where_all_passes()
     last = levels.files_of(SHOP, "unit", ROOT)[-1]
 
     assert caught(Mistake("", "", SHOP, (swap("actions/Makefile", "", ""),)), copy, last) is None

@@ -36,6 +36,7 @@ def main(
     chosen = [mistake for name in parts for mistake in BY_PART[name] if only in mistake.title]
     if not chosen:
         _end(f"mistakes: none has {only!r} in its title")
+    titles = [mistake.title for mistakes in BY_PART.values() for mistake in mistakes]
     try:
         with scratches(min(at_once, len(chosen))) as copies:
             if sound:
@@ -43,10 +44,8 @@ def main(
             stops = {}
             for mistake, stop in _made(chosen, copies):
                 stops[mistake] = stop
-                if remember and isinstance(stop, Stop) and stop.file:
-                    last_time.remember(
-                        {mistake.title: stop.file}, [one.title for each in BY_PART.values() for one in each]
-                    )
+                if remember and isinstance(stop, Stop) and stop.file:  # at once: a run takes hours
+                    last_time.remember({mistake.title: stop.file}, titles)
     except ScratchError as error:
         _end(f"mistakes: {error}")
     right = [stop for one, stop in stops.items() if isinstance(stop, Stop) and one.gate in {"", stop.level}]

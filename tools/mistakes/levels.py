@@ -61,8 +61,7 @@ class Stop:
     @property
     def file(self) -> str | None:
         """The file of the test that failed, if it was one."""
-        failed = OF_A_TEST.match(self.message[0] if self.message else "")
-        return failed[1] if failed else None
+        return _file_of(self.message)
 
 
 def caught(mistake: Mistake, scratch: Scratch, first: str = "") -> Stop | None:
@@ -170,13 +169,19 @@ def _contract_files(project: Project, root: Path) -> Mapping[str, Sequence[str]]
 
 def _level_of(message: Sequence[str], levels: Mapping[str, Sequence[str]]) -> str:
     """The level of the first test that pytest names. Raises ScratchError."""
-    failed = OF_A_TEST.match(message[0] if message else "")
+    failed = _file_of(message)
     for level, files in levels.items():
-        if failed and failed[1] in files:
+        if failed in files:
             return level
     if failed and len(levels) == 1:  # a conftest that can't be imported
         return next(iter(levels))
     raise ScratchError(f"pytest failed without naming a test of a level: {' '.join(message)}")
+
+
+def _file_of(message: Sequence[str]) -> str | None:
+    """The file of the test that pytest names first, if it names one."""
+    failed = OF_A_TEST.match(message[0] if message else "")
+    return failed[1] if failed else None
 
 
 def _passes(done: subprocess.CompletedProcess[str]) -> bool:

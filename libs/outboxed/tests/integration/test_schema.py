@@ -13,7 +13,12 @@ from backing_services.postgres import DatabaseIsolation
 from outboxed.messages import EventIdentity
 from outboxed.storage import Clock, migrate, schema, tables
 from outboxed.storage._inbox import SqlInbox
-from outboxed.testing.suites.migrations import MigrationSuite, _empty, _private, constraints_and_indexes
+from outboxed.testing.suites.migrations import (
+    MigrationSuite,
+    constraints_and_indexes,
+    empty_database,
+    migrated_database,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from .. import sample
@@ -167,13 +172,13 @@ AS_IT_IS = {"as it is": ""}
 
 @pytest.fixture
 async def private(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
-    async with _private(isolation) as engine:
+    async with migrated_database(isolation) as engine:
         yield engine
 
 
 @pytest.fixture
 async def empty(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
-    async with _empty(isolation) as engine:
+    async with empty_database(isolation) as engine:
         yield engine
 
 

@@ -15,6 +15,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from .conftest import statements_of
+
 things = sa.Table(
     "things",
     sa.MetaData(),
@@ -151,16 +153,8 @@ async def test_the_session_of_a_statement_that_is_cancelled_is_given_up(engine: 
 
 
 async def test_whoever_listens_to_sqlalchemys_statements_hears_it(engine: AsyncEngine) -> None:
-    heard: list[str] = []
-
-    def hear(_: object, __: object, statement: str, *___: object) -> None:
-        heard.append(statement)
-
-    sa.event.listen(engine.sync_engine, "before_cursor_execute", hear)
-    try:
-        async with engine.connect() as connection:
+    async with engine.connect() as connection:
+        with statements_of(engine) as heard:
             assert await DIVIDE.values(connection, {"by": 1}) == [1]
-    finally:
-        sa.event.remove(engine.sync_engine, "before_cursor_execute", hear)
 
     assert heard == [DIVIDE.text]

@@ -294,7 +294,6 @@ async def test_a_pool_that_does_not_close_holds_up_no_end(
         await service.close()
 
     assert closed.times == 1
-    monkeypatch.undo()
 
 
 @dataclass

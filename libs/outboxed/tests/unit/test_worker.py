@@ -64,6 +64,17 @@ async def test_a_failed_call_comes_again_after_its_back_off(
     assert stored(database).attempts == 2
 
 
+async def test_of_an_error_is_kept_what_postgresql_would_keep(
+    database: Database, make: MakeWorker, outside: Outside
+) -> None:
+    await schedule(database, "1")
+    outside.error = RuntimeError("a\0b\ud800" + "c" * 2000)
+
+    await make().run_due()
+
+    assert stored(database).last_error == ("RuntimeError: ab?" + "c" * 2000)[:1000]
+
+
 async def test_a_time_that_the_other_side_named_is_kept(
     database: Database, make: MakeWorker, outside: Outside, clock: Clock
 ) -> None:

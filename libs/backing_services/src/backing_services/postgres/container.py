@@ -18,7 +18,7 @@ DURABLE = "postgres -c max_connections=200"
 START_LIMIT = 60.0  # seconds
 POLL = 0.05  # seconds
 LINES_OF_LOG = 5
-IS_READY = ["pg_isready", "--quiet", "--host", "127.0.0.1", "--port", str(PORT)]
+IS_READY = ["pg_isready", "--quiet", "--host", "127.0.0.1", "--port", str(PORT), "--username", "postgres"]
 """Over TCP: the image initialises with a server that listens at its socket only, and logs that it is ready, too."""
 
 
@@ -58,7 +58,11 @@ class ContainerPostgres(PostgresServer):
 
 
 def _wait_until_ready(container: "DockerContainer") -> None:
-    """Raise PostgresStartError with the last lines of its log. testcontainers' own waits don't see a container end."""
+    """Raise PostgresStartError with the last lines of its log.
+
+    Of testcontainers' own waits, that for a command doesn't see that the container has ended, and that for lines of the
+    log waits for one, however many it is told to wait for.
+    """
     from docker.errors import APIError  # noqa: PLC0415 - 0.3 s for those who need it
 
     deadline = time.monotonic() + START_LIMIT

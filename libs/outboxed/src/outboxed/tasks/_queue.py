@@ -32,6 +32,8 @@ U = TypeVar("U", bound=Locks)
 U_contra = TypeVar("U_contra", bound=Locks, contravariant=True)
 FIRST_BACKOFF = 0.5
 MAX_BACKOFF = 60.0
+ERROR_CHARACTERS = 1000
+"""So much is kept of the error of the last attempt."""
 RECORDING = timedelta(seconds=POOL_SECONDS)
 """The longest time from the end of a call to the first statement of its recording: the wait for a connection."""
 
@@ -263,7 +265,7 @@ class SqlTaskQueue:
     @failpoint("task.postpone")
     async def postpone(self, task: Task, delay: timedelta, error: str) -> None:
         """See TaskQueue."""
-        values = {"of_id": task.id, "token": task.token, "delay": delay, "error": storable(error)[:1000]}
+        values = {"of_id": task.id, "token": task.token, "delay": delay, "error": storable(error)[:ERROR_CHARACTERS]}
         async with self._engine.begin() as connection:
             if not await self._statements.postpone.rows(connection, {**values, "offset": self._clock.offset}):
                 raise LeaseLostError(f"{task.kind} {task.key}")

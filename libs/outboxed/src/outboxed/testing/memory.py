@@ -23,6 +23,7 @@ from outboxed.storage import Aggregate, Clock, ConcurrentInsertError, StaleAggre
 from outboxed.storage._clock import elapsed
 from outboxed.storage._unit_of_work import PendingEvents, PendingTasks
 from outboxed.tasks import LeaseLostError, Task
+from outboxed.tasks._queue import ERROR_CHARACTERS
 
 A = TypeVar("A", bound=Aggregate)
 
@@ -276,7 +277,7 @@ class InMemoryTaskQueue(Generic[U]):
             if not _is_leased(task, uow.state):
                 raise LeaseLostError(f"{task.kind} {task.key}")
             row = uow.state.tasks[task.kind, task.key]
-            told = storable(error)[:1000]
+            told = storable(error)[:ERROR_CHARACTERS]
             later = replace(row, due_at=uow.now + delay, leased_until=None, token=None, last_error=told)
             uow.state.tasks[task.kind, task.key] = later
 

@@ -163,6 +163,14 @@ async def test_a_project_says_by_what_its_events_are_known(
     assert await sent(engine) == [1, 3]
 
 
+async def assert_comes_again(broker: KafkaBroker) -> None:
+    """Its handler fails once."""
+    async with TestKafkaBroker(broker):
+        with pytest.raises(RuntimeError, match="once"):
+            await given(broker.subscribers[0], record(1, ce_id="a"))
+        await given(broker.subscribers[0], record(1, ce_id="a"))
+
+
 async def test_what_a_handler_wrote_before_it_failed_is_undone_and_comes_again(
     broker: KafkaBroker, sessions: async_sessionmaker[AsyncSession], engine: AsyncEngine
 ) -> None:
@@ -175,10 +183,7 @@ async def test_what_a_handler_wrote_before_it_failed_is_undone_and_comes_again(
         if failures:
             raise failures.pop()
 
-    async with TestKafkaBroker(broker):
-        with pytest.raises(RuntimeError, match="once"):
-            await given(broker.subscribers[0], record(1, ce_id="a"))
-        await given(broker.subscribers[0], record(1, ce_id="a"))
+    await assert_comes_again(broker)
 
     assert await sent(engine) == [1]
 
@@ -195,10 +200,7 @@ async def test_what_a_handler_that_is_no_coroutine_wrote_before_it_failed_is_und
         if failures:
             raise failures.pop()
 
-    async with TestKafkaBroker(broker):
-        with pytest.raises(RuntimeError, match="once"):
-            await given(broker.subscribers[0], record(1, ce_id="a"))
-        await given(broker.subscribers[0], record(1, ce_id="a"))
+    await assert_comes_again(broker)
 
     assert await sent(engine) == [1]
 

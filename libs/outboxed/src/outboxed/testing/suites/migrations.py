@@ -42,13 +42,13 @@ class MigrationSuite:
     @pytest.fixture
     async def private(self, isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
         """A migrated database that a test may spoil."""
-        async with _private(isolation) as engine:
+        async with migrated_database(isolation) as engine:
             yield engine
 
     @pytest.fixture
     async def empty(self, isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
         """A database without a schema."""
-        async with _empty(isolation) as engine:
+        async with empty_database(isolation) as engine:
             yield engine
 
     async def test_the_migrated_schema_is_that_of_the_tables(self, private: AsyncEngine) -> None:
@@ -77,7 +77,7 @@ class MigrationSuite:
     async def test_two_databases_may_be_migrated_at_once(
         self, empty: AsyncEngine, isolation: DatabaseIsolation
     ) -> None:
-        async with _empty(isolation) as other:
+        async with empty_database(isolation) as other:
             await asyncio.gather(migrate(empty, self.package), migrate(other, self.package))
 
             assert [await schema_problem(engine, self.package) for engine in (empty, other)] == [None, None]
@@ -147,7 +147,7 @@ async def constraints_and_indexes(connection: AsyncConnection, schema: str = "pu
 
 
 @asynccontextmanager
-async def _private(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+async def migrated_database(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
     async with isolation.private() as url:
         engine = create_engine(url, application_name="tests")
         yield engine
@@ -155,8 +155,8 @@ async def _private(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
 
 
 @asynccontextmanager
-async def _empty(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
-    async with _private(isolation) as engine:
+async def empty_database(isolation: DatabaseIsolation) -> AsyncIterator[AsyncEngine]:
+    async with migrated_database(isolation) as engine:
         async with engine.begin() as connection:
             await connection.execute(sa.text("drop schema public cascade"))
             await connection.execute(sa.text("create schema public"))
