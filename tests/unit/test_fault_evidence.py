@@ -10,9 +10,10 @@ import pytest
 from shop_harness.customers import Placed
 from shop_harness.evidence import Letter, Mail
 from shop_harness.rules import RULES, broken
-from shop_harness.services import SAGA
+from shop_harness.services import SAGA, readers
 
 from harness.tests.factories import ADA, LETTER, NOON, PLACED, evidence, mail, order
+from tools.faults import topics
 from tools.faults.customers import Customers
 from tools.faults.evidence import Injected, Interruption, judged, unanswered_mails
 from tools.faults.poison import HARMLESS, POISON, groups_that_refuse, with_new_id
@@ -84,6 +85,13 @@ def test_a_poison_is_refused_by_those_who_read_it(oddity: Any) -> None:
 
     of_the_saga = [group for group in refused_by if group in SAGA]
     assert of_the_saga == (["payments", "notifications"] if oddity.refused_by == "envelope" else ["payments"])
+
+
+def test_every_storm_leaves_a_dead_letter_of_the_topic_that_is_made_again() -> None:
+    """Which records most poison is made of is chance."""
+    of_it = {type_ for types in readers().values() for type_, topic in types.items() if topic == topics.AGAIN}
+
+    assert [one.name for one in POISON if one.of_type in of_it and one.refused_by] == ["truncated"]
 
 
 @pytest.mark.parametrize("oddity", HARMLESS, ids=lambda oddity: oddity.name)
