@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 from backing_services.kafka import KafkaCluster, MockKafka
+from backing_services.waiting import eventually
 from outboxed.consuming import BatchConsumer, ConsumerRole, Route
 from outboxed.process import Metrics
 from outboxed.relay import Relay
@@ -16,13 +17,16 @@ from outboxed.relay._partitioner import partition_of
 from outboxed.storage import SqlTransactions
 from outboxed.testing.services import consumer_role
 from outboxed.testing.topics import PARTITIONS, Topics
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ..sample import MoneyMoved, SqlAccounts, credit
 from .compat import bury, leave_without_a_word
 
 TOPICS = ("accounts", "moves")
 Transactions = SqlTransactions[SqlAccounts]
+WAITS = sa.text(
+    "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')"
+)
 
 
 @pytest.fixture
@@ -93,6 +97,18 @@ def statements_of(engine: AsyncEngine) -> Iterator[list[str]]:
         yield said
     finally:
         sa.event.remove(engine.sync_engine, "before_cursor_execute", hear)
+
+
+async def somebody_waits(engine: AsyncEngine) -> None:
+    """Until a session of this test's database waits for another one's lock."""
+
+    watching = create_async_engine(engine.url, poolclass=sa.NullPool)  # the engine's own pool may be exhausted
+
+    async def one_waits() -> bool:
+        async with watching.connect() as connection:
+            return bool((await connection.execute(WAITS)).scalar_one())
+
+    await eventually(one_waits)
 
 
 async def kill_consumer(role: ConsumerRole, running: "asyncio.Task[None]") -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import structlog
 from backing_services.waiting import eventually
 from outboxed._wakeups import Subscription, Wakeup
+from outboxed.ports import NewTask
 from outboxed.process._announcements import CHANNEL, Announcements
 from outboxed.settings import Database
 from outboxed.storage import tables
@@ -89,6 +90,34 @@ async def test_work_of_one_process_wakes_another_and_no_loop_twice(transactions:
         assert await tasks.wait(PATIENCE)
         assert not await here.wait(0)
         assert not await there.wait(0)
+
+
+class Looking(Wakeup):
+    """Counts, whenever somebody is told, what others see of the outbox and the tasks by then."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, int]] = []
+        self._engine = sa.create_engine(transactions.engine.url.set(drivername="postgresql+psycopg"))
+
+    def notify(self) -> None:
+        counts = [sa.select(sa.func.count()).select_from(table) for table in (tables.outbox, tables.tasks)]
+        with self._engine.connect() as connection:
+            events, tasks = (connection.execute(query).scalar_one() for query in counts)
+        self._engine.dispose()
+        self.seen.append((events, tasks))
+
+
+async def test_nobody_is_told_of_work_before_others_can_see_it(transactions: Transactions) -> None:
+    looking = Looking(transactions)
+    telling = replace(transactions, events_appended=looking, tasks_scheduled=looking)
+
+    async with telling() as uow:
+        await uow.lock([str(uuid4())])  # it begins the transaction, which no statement commits by itself then
+        uow.events.append(AccountCredited(account_id=uuid4()), sequence=1)
+        uow.tasks.schedule(NewTask("greet", "1"))
+
+    assert looking.seen == [(1, 1), (1, 1)]
 
 
 async def test_a_process_that_is_alone_announces_nothing(transactions: Transactions) -> None:

@@ -24,7 +24,7 @@ from outboxed.testing.records import event_record
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..sample import MoneyMoved, SqlAccounts, credit, moved, raw
-from .conftest import Transactions, count
+from .conftest import Transactions, count, somebody_waits
 
 
 @pytest.fixture
@@ -248,6 +248,34 @@ async def test_a_letter_is_closed_once_and_then_not_edited(
 
     with pytest.raises(DeadLetterError, match=f"{letter.id} was already {closed}"):
         await ACTIONS[again](letters, letter.id)
+
+
+@pytest.mark.parametrize("second", ["replay", "discard", "edit"])
+async def test_who_comes_while_a_letter_is_replayed_waits_and_is_told_so(
+    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts], second: str
+) -> None:
+    await consumer.handle([raw(moved(amount="13.00"))])
+    [letter] = await letters.list()
+    is_handling, may_end = asyncio.Event(), asyncio.Event()
+
+    async def repaired_slowly(event: MoneyMoved, uow: Any) -> None:
+        is_handling.set()
+        await may_end.wait()
+        await _repaired(event, uow)
+
+    consumer.routes["money.moved.v1"] = Route(MoneyMoved, repaired_slowly)
+
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(letters.replay(letter.id))
+        await is_handling.wait()
+        late = asyncio.ensure_future(ACTIONS[second](letters, letter.id))
+        try:
+            await somebody_waits(transactions.engine)
+        finally:
+            may_end.set()
+        await first
+        with pytest.raises(DeadLetterError, match=f"{letter.id} was already replayed"):
+            await late
 
 
 @pytest.mark.parametrize("action", ACTIONS)

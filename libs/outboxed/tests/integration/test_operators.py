@@ -1,20 +1,21 @@
 """What operators ask a service over HTTP: what it knows of a key, and its dead letters."""
 
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+import sqlalchemy as sa
 import structlog
 from outboxed.consuming import BatchConsumer, DeadLetterQueue, Route
 from outboxed.errors import TransientError
 from outboxed.messages import EventIdentity, Record
 from outboxed.ports import NewTask
 from outboxed.process import Metrics
-from outboxed.storage import handled_events, open_tasks, waiting_events
+from outboxed.storage import handled_events, open_tasks, tables, waiting_events
 from outboxed.tasks import SqlTaskQueue, TaskKind, Worker
 from outboxed.testing.tokens import KeyPair
 from outboxed.web import OPERATOR, TokenVerifier, create_http_app, operators_router
@@ -151,6 +152,24 @@ async def test_what_is_listed_comes_in_the_order_of_its_making_whatever_was_chan
     assert (len(times), times) == (3, sorted(times))
     assert (len(ids), ids) == (3, sorted(ids))
     assert [letter["id"] for letter in listed] == ids
+
+
+@pytest.mark.parametrize("plan", [[], ["indexscan", "bitmapscan"], ["sort"], ["nestloop"], ["nestloop", "hashjoin"]])
+async def test_the_tasks_of_a_key_come_in_the_order_of_their_making_whatever_the_plan(
+    transactions: Transactions, account_id: UUID, plan: Sequence[str]
+) -> None:
+    key = str(account_id)
+    async with transactions() as uow:
+        for number in range(20):
+            uow.tasks.schedule(NewTask("write", str(number), group=key))
+
+    async with transactions.engine.connect() as connection:
+        await connection.execute(sa.update(tables.tasks).where(tables.tasks.c.key < "15").values(attempts=1))
+        for node in plan:
+            await connection.execute(sa.text(f"set local enable_{node} = off"))
+        tasks = await open_tasks(connection, key, ["write"])
+
+    assert [task["key"] for task in tasks] == [str(number) for number in range(20)]
 
 
 async def test_of_a_key_that_has_very_much_a_page_shows_the_oldest(

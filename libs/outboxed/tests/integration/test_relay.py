@@ -78,6 +78,17 @@ async def test_what_was_committed_and_what_kafka_took_is_counted(transactions: T
     assert metrics.registry.get_sample_value("relay_passes_failed_total") == 0
 
 
+async def test_of_more_rows_than_may_be_read_at_once_the_oldest_are_read(transactions: Transactions) -> None:
+    keys = [uuid4() for _ in range(5)]
+    await append(transactions, *keys)
+
+    async with transactions.engine.connect() as connection:
+        rows, _ = await Rows().free(connection, 2)
+        later, _ = await Rows().free(connection, 2, above=rows[-1].id)
+
+    assert [row.key for row in (*rows, *later)] == [str(key) for key in keys[:4]]
+
+
 async def test_large_rows_are_read_a_few_at_once(transactions: Transactions) -> None:
     async with transactions.engine.begin() as connection:
         row = {"topic": "accounts", "key": "1", "headers": {}}

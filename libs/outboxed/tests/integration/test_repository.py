@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from outboxed.storage import StaleAggregateError, tables
 
 from ..sample import Account, AccountCredited, accounts
-from .conftest import Transactions
+from .conftest import Transactions, somebody_waits
 
 
 async def add(transactions: Transactions, *new: Account) -> None:
@@ -110,6 +110,30 @@ async def test_concurrent_batches_that_name_their_keys_in_opposite_order_do_not_
 
     async with transactions() as uow:
         assert {account.balance for account in await uow.accounts.select()} == {8}
+
+
+async def test_a_batch_that_waits_for_its_first_key_holds_none_of_the_others(transactions: Transactions) -> None:
+    first, second = sorted([uuid4(), uuid4()])
+    for account_id in (second, first):  # so they lie in the table, too
+        await add(transactions, Account(account_id))
+
+    async def lock_both() -> None:
+        async with transactions() as uow:
+            for plan in ("enable_indexscan", "enable_bitmapscan"):  # what an index gives is in order by itself
+                await uow.connection.execute(sa.text(f"set local {plan} = off"))
+            await uow.lock([str(second), str(first)])
+
+    async with asyncio.TaskGroup() as tasks, transactions.engine.begin() as other:
+        await other.execute(one_locked(first))
+        tasks.create_task(lock_both())
+        await somebody_waits(transactions.engine)
+
+        assert (await other.execute(one_locked(second))).all() == [(second,)]
+
+
+def one_locked(account_id: UUID) -> sa.Select[UUID]:
+    query = sa.select(accounts.c.id).where(accounts.c.id == account_id)
+    return query.with_for_update(skip_locked=True)
 
 
 async def test_what_is_locked_is_read_again_only_after_its_holder_has_committed(transactions: Transactions) -> None:

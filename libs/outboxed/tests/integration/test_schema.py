@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from inspect import isfunction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from backing_services.postgres import DatabaseIsolation
 from outboxed.messages import EventIdentity
-from outboxed.storage import Clock, migrate, schema, tables
+from outboxed.storage import Clock, migrate, schema, schema_problem, tables
 from outboxed.storage._inbox import SqlInbox
 from outboxed.testing.suites.migrations import (
     MigrationSuite,
@@ -138,6 +139,47 @@ async def test_a_migration_may_rewrite_a_table_for_ten_minutes_and_waits_for_a_l
     await migrate(engine, "outboxed")
 
     assert limits == {"statement_timeout": "10min", "lock_timeout": "5s"}
+
+
+ENV = """
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"])
+with context.begin_transaction():
+    context.run_migrations()
+"""
+REVISION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = {before!r}
+
+
+def upgrade() -> None:
+    op.execute("create table of_{revision} (id int)")
+"""
+
+
+async def test_a_process_waits_until_each_migration_of_its_release_has_run(
+    empty: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "three_revisions" / "migrations"
+    (folder / "versions").mkdir(parents=True)
+    (folder.parent / "__init__.py").touch()
+    (folder / "env.py").write_text(ENV)
+    for revision, before in (("0001", None), ("0002", "0001"), ("0003", "0002")):
+        (folder / "versions" / f"{revision}.py").write_text(REVISION.format(revision=revision, before=before))
+    monkeypatch.syspath_prepend(tmp_path)
+    problems = []
+
+    await migrate(empty, "three_revisions")
+    for revision in ("0001", "0002", "0003"):
+        await altered(empty, f"update alembic_version set version_num = '{revision}'")  # noqa: S608 - our own
+        problems.append(await schema_problem(empty, "three_revisions"))
+
+    told = [f"the schema is at {old}: run `python -m three_revisions migrate`" for old in ("0001", "0002")]
+    assert problems == [*told, None]
 
 
 class OfTheSample(MigrationSuite):

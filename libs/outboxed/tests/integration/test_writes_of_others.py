@@ -15,7 +15,7 @@ from outboxed.storage import ConcurrentInsertError, SqlTransactions, create_engi
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..sample import Account, AccountCredited, SqlAccounts, accounts
-from .conftest import Transactions
+from .conftest import Transactions, somebody_waits
 
 
 @pytest.fixture
@@ -104,6 +104,19 @@ async def test_looks_at_the_same_time_may_be_followed_by_a_write(transactions: T
         uow.accounts.add(Account(uuid4()))
 
     assert await written(transactions) == (1, 0)
+
+
+async def test_a_look_that_is_still_on_its_way_takes_no_write_with_it(transactions: Transactions) -> None:
+    async with asyncio.TaskGroup() as tasks, another(transactions) as other:
+        await other.execute(sa.text("lock table accounts in access exclusive mode"))
+        async with transactions() as uow:
+            look = tasks.create_task(uow.accounts.find(uuid4()))
+            await somebody_waits(transactions.engine)
+            tasks.create_task(other.rollback())  # it runs when the write waits for the look
+            uow.events.append(AccountCredited(account_id=uuid4()), sequence=1)
+        assert await look is None
+
+    assert await written(transactions) == (0, 1)
 
 
 # --- more comes in the same transaction ---
