@@ -1,6 +1,7 @@
 """The rules on a real promtool: they are rules, and ring when they should (deploy/observability/alerts_test.yml)."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -40,6 +41,9 @@ def test_each_alarm_rings_for_its_figures_and_for_no_others(promtool: str) -> No
 
 
 CONTENT = yaml.safe_load(TESTS.read_text())
+LAST_REPEATED = re.compile(r"x\d+$")
+"""A series' last value or step, and how often it is repeated."""
+MINUTES_LONGER = 70
 
 
 def with_another(tests: Sequence[Any], folder: Path, says: Callable[[Any], str]) -> Path:
@@ -83,6 +87,35 @@ def test_a_fault_that_one_process_sees_rings_though_another_is_well(promtool: st
         return "1x200" if series["series"].startswith(("up{", "database_up{")) else "0x200"
 
     done = run(promtool, "test", "rules", str(with_another(CONTENT["tests"], tmp_path, well)))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def goes_on(series: Any) -> bool:
+    """Whether a series can be made longer as it was: not a counter that moves now and then."""
+    is_counter = series["series"].partition("{")[0].endswith(("_total", "_bucket", "_count"))
+    return bool(LAST_REPEATED.search(series["values"])) and not (is_counter and " " in series["values"])
+
+
+def test_an_alarm_goes_on_for_as_long_as_its_fault(promtool: str, tmp_path: Path) -> None:
+    """An hour later each that rang at the end rings still, and no other, if its figures go on as they did."""
+    lasting = []
+    for each in CONTENT["tests"]:
+        last = each["promql_expr_test"][-1]
+        if not last["exp_samples"] or not all(map(goes_on, each["input_series"])):
+            continue
+        longer = [
+            {**one, "values": LAST_REPEATED.sub(f"x{MINUTES_LONGER * 4}", one["values"])}
+            for one in each["input_series"]
+        ]
+        late = {**last, "eval_time": f"{int(last['eval_time'].removesuffix('m')) + MINUTES_LONGER}m"}
+        lasting.append({**each, "input_series": longer, "promql_expr_test": [late]})
+    ringing = {sample["labels"] for each in lasting for sample in each["promql_expr_test"][0]["exp_samples"]}
+    assert len(ringing) == len(yaml.safe_load(FILE.read_text())["groups"][0]["rules"])
+    file = tmp_path / "lasting.yml"
+    file.write_text(yaml.safe_dump({**CONTENT, "rule_files": [str(FILE)], "tests": lasting}))
+
+    done = run(promtool, "test", "rules", str(file))
 
     assert done.returncode == 0, done.stdout + done.stderr
 

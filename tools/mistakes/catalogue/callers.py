@@ -506,4 +506,29 @@ MISTAKES = (
         ORDERS,
         (swap(API, "min_length=1, max_length=255,", "min_length=1, max_length=36,"),),
     ),
+    Mistake(
+        "a page begins at a millisecond",
+        "Orders of the same millisecond as the last of a page are missing from the list.",
+        ORDERS,
+        (
+            swap(
+                API,
+                "{order.placed_at.isoformat()} {order.id}",
+                "{order.placed_at.isoformat(timespec='milliseconds')} {order.id}",
+            ),
+        ),
+    ),
+    Mistake(
+        "who is guessing passwords says by a header who it is",
+        "Whoever sends another address each time guesses without a limit.",
+        ORDERS,
+        (
+            swap(
+                API,
+                "    return request.client.host if",
+                '    if name := request.headers.get("x-forwarded-for"):\n        return name\n'
+                "    return request.client.host if",
+            ),
+        ),
+    ),
 )

@@ -1,6 +1,6 @@
 """Mistakes in what services send each other, each with the edits of the tests that its author would make, too."""
 
-from tools.mistakes.mistake import NOTIFICATIONS, ORDERS, OUTBOXED, PAYMENTS, SANDBOX, Mistake
+from tools.mistakes.mistake import NOTIFICATIONS, ORDERS, OUTBOXED, PAYMENTS, SANDBOX, Mistake, swap
 from tools.scratch import Edit
 
 ORDERS_EVENTS = "services/orders/src/orders/events.py"
@@ -128,6 +128,11 @@ MISTAKES = (
                 "services/notifications/tests/contract/expectations.py",
                 r"PaymentRefunded\(order_id=(\w+)\)",
                 r'PaymentRefunded(order_id=\1, reason="of \1")',
+            ),
+            swap(
+                "services/notifications/tests/unit/test_handlers.py",
+                "PaymentRefunded(order_id=told.id)",
+                'PaymentRefunded(order_id=told.id, reason="customer")',
             ),
             Edit(
                 "services/notifications/tests/factories.py",

@@ -786,4 +786,10 @@ MISTAKES = (
         OUTBOXED,
         (swap(REPOSITORY, "class ConcurrentInsertError(TransientError):", "class ConcurrentInsertError(Exception):"),),
     ),
+    Mistake(
+        "a single statement has no transaction behind a pooler either",
+        "It has no time-out there: one lock that is never given back holds the pool.",
+        OUTBOXED,
+        (swap(STATEMENTS, "return engine if pooled else engine.execution", "return engine.execution"),),
+    ),
 )

@@ -731,4 +731,17 @@ MISTAKES = (
         SHOP,
         (swap("deploy/images/build", 'if [ -L "$dotenv" ] || [ ! -e "$dotenv" ]; then', "if true; then"),),
     ),
+    Mistake(
+        "the alarm of dead letters rings for new ones alone",
+        "It is silent again after ten minutes, and nobody looks at what is still open.",
+        SHOP,
+        (
+            swap(RULES, '(dead_letters{source!="outbox"}) > 0', '(increase(dead_letters{source!="outbox"}[10m])) > 0'),
+            swap(
+                DESCRIPTION,
+                '(dead_letters{source!="outbox"}) > 0',
+                '(increase(dead_letters{source!="outbox"}[10m])) > 0',
+            ),
+        ),
+    ),
 )

@@ -482,4 +482,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a record without an id is known by its topic and its offset",
+        "The records of other partitions at the same offset count as handled, and are lost.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_inbox.py",
+                "{record.topic}/{record.partition}/{record.offset}",
+                "{record.topic}/{record.offset}",
+            ),
+        ),
+    ),
 )

@@ -786,4 +786,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "the contract broker is asked wherever its links lead",
+        "The credentials go to another host, or nobody is there.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/broker/client.py",
+                "str(base.copy_with(raw_path=path))",
+                "str(httpx.URL(href).copy_with(raw_path=path))",
+            ),
+        ),
+    ),
 )

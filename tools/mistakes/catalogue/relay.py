@@ -173,4 +173,10 @@ MISTAKES = (
         OUTBOXED,
         (swap(f"{RELAY}/_producer.py", "        self._lookups.clear()\n", ""),),
     ),
+    Mistake(
+        "a topic's partitions are taken to be for a day what they were once",
+        "A topic that was made larger, or again, gets its events in the wrong partition, or none.",
+        OUTBOXED,
+        (swap(f"{RELAY}/_producer.py", "FOUND_SECONDS = 1.0", "FOUND_SECONDS = 24 * 3600.0"),),
+    ),
 )

@@ -304,7 +304,19 @@ MISTAKES = (
         "the newest attempt of a task is the one that is forgotten",
         "The console shows how it failed first, and never that it is done.",
         OUTBOXED,
-        (swap("libs/outboxed/src/outboxed/tasks/_attempts.py", "del self._of[name][0]", "del self._of[name][-1]"),),
+        (
+            swap(
+                f"{TASKS}/_attempts.py",
+                "        self._latest.append(",
+                "        if len(self._latest) < (self._latest.maxlen or 0):\n            self._latest.append(",
+            ),
+        ),
+    ),
+    Mistake(
+        "no attempt is ever forgotten",
+        "A worker's memory grows with each task for as long as its process lives.",
+        OUTBOXED,
+        (swap(f"{TASKS}/_attempts.py", "deque(maxlen=kept)", "deque()"),),
     ),
     Mistake(
         "a task has been due since it was made",

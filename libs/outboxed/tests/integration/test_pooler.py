@@ -25,6 +25,7 @@ from outboxed.storage import (
     is_transient,
     reason_of,
     refusal_of,
+    single_statements,
     tables,
 )
 from outboxed.storage import _database as database
@@ -114,6 +115,18 @@ async def evidence(engine: AsyncEngine) -> dict[str, int]:
 
 
 ALL_HANDLED = {"accounts": EVENTS, "inbox": EVENTS, "dead_letters": 0}
+
+
+@pytest.mark.parametrize("name", ["statement_timeout", "lock_timeout"])
+async def test_a_statement_by_itself_has_the_time_outs_of_a_transaction(
+    pooler: PgBouncer, engine_behind: MakeEngine, engine: AsyncEngine, name: str
+) -> None:
+    told = []
+    for each in (engine, engine_behind(pooler)):
+        async with single_statements(each).connect() as connection:
+            told.append((await connection.execute(sa.text(f"show {name}"))).scalar_one())
+
+    assert told[1] == told[0] != "0"
 
 
 # asyncpg#57, asyncpg#945: "prepared statement does not exist"

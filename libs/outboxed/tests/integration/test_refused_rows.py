@@ -100,6 +100,10 @@ async def free_rows(transactions: Transactions) -> int:
         return int((await connection.execute(free)).scalar_one())
 
 
+OF_PARTITIONS = pytest.mark.parametrize("others_partition", [0, 1], ids=["in one partition", "in two partitions"])
+"""A batch is of one partition: in one, two keys share it, and what becomes of it."""
+
+
 def outcome(transactions: Transactions, topics: Topics, *, letters: int, rows: int) -> Any:
     """Whether so many letters are open and so many rows left, all of which are held."""
 
@@ -111,10 +115,11 @@ def outcome(transactions: Transactions, topics: Topics, *, letters: int, rows: i
     return reached
 
 
+@OF_PARTITIONS
 async def test_no_later_event_of_a_key_passes_a_row_that_is_too_large(
-    transactions: Transactions, narrow_topics: Topics
+    transactions: Transactions, narrow_topics: Topics, others_partition: int
 ) -> None:
-    key, other = uuid4(), uuid4()
+    key, other = next(keys_of(0)), next(keys_of(others_partition))
     await append(transactions, (other, 1, LARGE), (key, 1, LARGE), (key, 2, SMALL), (other, 2, SMALL), (key, 3, SMALL))
 
     async with running(relay_of(transactions, narrow_topics).run):
@@ -218,6 +223,7 @@ async def test_a_row_is_sent_once_its_topic_takes_larger_ones(
     assert await told(narrow_topics) == {key: [1, 2, 3]}
 
 
+@OF_PARTITIONS
 @pytest.mark.parametrize(
     ("column", "value", "reason"),
     [
@@ -229,9 +235,9 @@ async def test_a_row_is_sent_once_its_topic_takes_larger_ones(
     ],
 )
 async def test_a_row_that_no_producer_can_send_is_set_aside(
-    transactions: Transactions, own_topics: Topics, column: str, value: str, reason: str
+    transactions: Transactions, own_topics: Topics, column: str, value: str, reason: str, others_partition: int
 ) -> None:
-    key, other = uuid4(), uuid4()
+    key, other = next(keys_of(0)), next(keys_of(others_partition))
     await append(transactions, (key, 1, SMALL), (key, 2, SMALL), (other, 1, SMALL))
     async with transactions.engine.begin() as connection:
         first = sa.select(sa.func.min(tables.outbox.c.id)).scalar_subquery()
@@ -247,10 +253,11 @@ async def test_a_row_that_no_producer_can_send_is_set_aside(
     assert (await told(own_topics))[other] == [1]
 
 
+@OF_PARTITIONS
 async def test_before_a_row_that_no_producer_can_send_the_earlier_ones_of_its_key_are_sent_once(
-    transactions: Transactions, own_topics: Topics
+    transactions: Transactions, own_topics: Topics, others_partition: int
 ) -> None:
-    key, other = uuid4(), uuid4()
+    key, other = next(keys_of(0)), next(keys_of(others_partition))
     await append(transactions, (key, 1, SMALL), (other, 1, SMALL), (key, 2, SMALL), (key, 3, SMALL), (other, 2, SMALL))
     async with transactions.engine.begin() as connection:
         second = sa.select(tables.outbox.c.id).order_by(tables.outbox.c.id).offset(2).limit(1).scalar_subquery()
@@ -424,14 +431,16 @@ async def test_of_a_partitions_rows_that_are_tried_again_the_oldest_goes_first(
     assert await told(own_topics) == {first: [1]}
 
 
+@OF_PARTITIONS
 async def test_a_row_that_is_known_to_be_too_large_waits_for_the_earlier_ones_of_its_key(
     transactions: Transactions,
     own_relay: Relay,
     own_kafka: MockKafka,
     own_topics: Topics,
     monkeypatch: pytest.MonkeyPatch,
+    others_partition: int,
 ) -> None:
-    key, other = uuid4(), uuid4()
+    key, other = next(keys_of(0)), next(keys_of(others_partition))
     await append(transactions, (other, 1, LARGE))
     own_kafka.push_request_errors(PRODUCE, MESSAGE_TOO_LARGE)
     await own_relay.send_once()

@@ -78,6 +78,29 @@ def test_a_broker_below_a_path_is_used_like_any_other(
     assert run("can-i-deploy", "payments").status == 0
 
 
+@dataclass
+class Elsewhere:
+    """The broker under its name inside the company, to which its links lead; nobody outside knows that."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+        inside = [*headers, (b"host", b"pact-broker.invalid:9292")]
+        await self.app({**scope, "headers": inside}, receive, send)
+
+
+def test_a_broker_whose_links_lead_elsewhere_is_asked_where_it_was_configured(broker: InMemoryBroker) -> None:
+    """And so are the credentials sent."""
+    broker.app = Elsewhere(broker.app)
+
+    published(pact("payments", "orders"))
+    verified("orders")
+    deployed("orders")
+
+    assert run("can-i-deploy", "payments").status == 0
+
+
 def test_names_and_branches_may_have_spaces_slashes_and_other_signs(broker: InMemoryBroker) -> None:
     consumer, provider, branch = "web shop", "stock room+1", "feat/a b%c"
     published(pact(consumer, provider), branch=branch)

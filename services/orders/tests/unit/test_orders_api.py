@@ -11,7 +11,7 @@ import pytest
 from orders.domain import Order, User
 from outboxed.storage import Clock
 
-from ..factories import CustomerFactory, OrderFactory, UserFactory
+from ..factories import NOW, CustomerFactory, OrderFactory, UserFactory
 from ..fakes import stored
 from .calls import ORDER, error_of, key
 from .conftest import Database, Headers
@@ -227,6 +227,17 @@ async def test_somebody_elses_order_is_not_found_but_an_operator_reads_and_cance
     assert (await client.post(f"/orders/{order.id}/cancel", headers=bearer(operator))).status_code == 200
 
 
+async def pages(client: httpx.AsyncClient, headers: dict[str, str]) -> list[list[str]]:
+    """The ids of somebody's orders, two a page."""
+    seen: list[list[str]] = []
+    query: dict[str, Any] = {"limit": 2}
+    while query.get("cursor", "first") is not None:
+        page = (await client.get("/orders", params=query, headers=headers)).json()
+        seen.append([order["id"] for order in page["items"]])
+        query = {"limit": 2, "cursor": page["next_cursor"]}
+    return seen
+
+
 async def test_ones_orders_come_newest_first_in_pages(
     client: httpx.AsyncClient, database: Database, customer: User, bearer: Headers
 ) -> None:
@@ -234,14 +245,21 @@ async def test_ones_orders_come_newest_first_in_pages(
     placed = [(await client.post("/orders", json=ORDER, headers=headers | key(f"k{n}"))).json()["id"] for n in range(5)]
     await stored(database, orders=[OrderFactory.create()])
 
-    seen: list[list[str]] = []
-    query: dict[str, Any] = {"limit": 2}
-    while query.get("cursor", "first") is not None:
-        page = (await client.get("/orders", params=query, headers=headers)).json()
-        seen.append([order["id"] for order in page["items"]])
-        query = {"limit": 2, "cursor": page["next_cursor"]}
+    assert await pages(client, headers) == [placed[4:2:-1], placed[2:0:-1], placed[:1]]
 
-    assert seen == [placed[4:2:-1], placed[2:0:-1], placed[:1]]
+
+@pytest.mark.parametrize("apart", [timedelta(microseconds=1), timedelta(0)])
+async def test_no_order_of_a_busy_moment_is_missing_between_two_pages(
+    client: httpx.AsyncClient, database: Database, customer: User, bearer: Headers, apart: timedelta
+) -> None:
+    mine = CustomerFactory.create(id=customer.id)
+    orders: list[Order] = [OrderFactory.create(customer=mine, at=NOW + number * apart) for number in range(5)]
+    await stored(database, orders=orders)
+    newest_first = sorted(orders, key=lambda order: (order.placed_at, order.id), reverse=True)
+
+    seen = await pages(client, bearer(customer))
+
+    assert [one for page in seen for one in page] == [str(order.id) for order in newest_first]
 
 
 async def test_a_page_has_twenty_orders_unless_another_number_is_asked_for(

@@ -180,6 +180,21 @@ async def test_guessing_is_slowed_down(app: FastAPI, client: httpx.AsyncClient, 
     assert statuses == [401, 401, 429]
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded"])
+async def test_nobody_says_by_a_header_who_is_guessing(
+    app: FastAPI, client: httpx.AsyncClient, dependencies: api.Dependencies, header: str
+) -> None:
+    limited = api.Dependencies(**{**vars(dependencies), "rate_limiter": RateLimiter(per_minute=1)})
+    app.dependency_overrides[api.dependencies] = always(limited)
+    guess = {"username": "ada@example.com", "password": "guess"}
+
+    answers = [
+        await client.post("/tokens", data=guess, headers={header: address}) for address in ("192.0.2.1", "192.0.2.2")
+    ]
+
+    assert [answer.status_code for answer in answers] == [401, 429]
+
+
 WRITTEN_BY_ANYBODY: dict[str, dict[str, Any]] = {
     "/api/v1/users": {"json": NEW_USER},
     "/api/v1/tokens": {"data": {"username": "ada@example.com", "password": "guess"}},

@@ -1,6 +1,6 @@
 """What became of a worker's latest attempts: the table keeps none, for a task that is done is a row that is gone."""
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,23 +27,13 @@ class Attempts:
     """The latest attempts of this process, in memory: another process has its own, and an end forgets them."""
 
     def __init__(self, kept: int = KEPT) -> None:
-        self._kept = kept
-        self._order: deque[str] = deque()
-        self._of: defaultdict[str, list[Attempt]] = defaultdict(list)
+        self._latest: deque[tuple[str, Attempt]] = deque(maxlen=kept)
 
     def add(self, task: Task, seconds: float, outcome: str) -> None:
         """Remember one by its task's group, or its key where it has none."""
         name = task.group or task.key
-        self._of[name].append(Attempt(task.kind, task.key, task.attempts, task.now, seconds, outcome))
-        self._order.append(name)
-        if len(self._order) > self._kept:
-            self._forget(self._order.popleft())
+        self._latest.append((name, Attempt(task.kind, task.key, task.attempts, task.now, seconds, outcome)))
 
     def of(self, name: str) -> Sequence[Attempt]:
         """Those of a group or key, oldest first."""
-        return tuple(self._of.get(name, ()))
-
-    def _forget(self, name: str) -> None:
-        del self._of[name][0]
-        if not self._of[name]:
-            del self._of[name]
+        return tuple(attempt for its_name, attempt in self._latest if its_name == name)

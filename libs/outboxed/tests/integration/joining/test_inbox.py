@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from hashlib import sha512
 from typing import Annotated, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -132,8 +133,9 @@ async def test_a_record_without_an_id_is_known_by_its_place(
 ) -> None:
     async with TestKafkaBroker(broker):
         await given(by_sessions, record(1), record(1), record(2, offset=1))
+        await given(by_sessions, replace(record(3), partition=1), replace(record(4), topic="letters"))
 
-    assert await sent(engine) == [1, 2]
+    assert await sent(engine) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
