@@ -11,7 +11,7 @@ import pytest
 
 from tools.mistakes import __main__ as command
 from tools.mistakes import last_time, levels
-from tools.mistakes.levels import Stop, caught, unsound
+from tools.mistakes.levels import Stop, caught, caught_again, unsound
 from tools.mistakes.mistake import OUTBOXED, SHOP, Mistake, Project, swap
 from tools.scratch import ROOT, Scratch, ScratchError
 
@@ -69,7 +69,7 @@ def test_what_can_not_be_judged_is_said_at_the_end_and_the_others_are_judged(
     monkeypatch.setattr(command, "caught", lambda mistake, *_: caught(mistake, copy_where_pytest_says(SAID)))
 
     with pytest.raises(SystemExit) as ended:
-        command.main(only="", part="", at_once=1, sound=False, remember=False)
+        command.main(only="", part="", at_once=1, sound=False, remember=False, again=False)
 
     told = capsys.readouterr()
     assert ended.value.code == 2
@@ -95,7 +95,7 @@ def test_what_fails_without_a_mistake_ends_it_before_any_is_made(
     monkeypatch.setattr(command, "unsound", unsound)
 
     with pytest.raises(SystemExit) as ended:
-        command.main(only="", part="", at_once=1, sound=True, remember=False)
+        command.main(only="", part="", at_once=1, sound=True, remember=False, again=False)
 
     told = capsys.readouterr()
     assert (ended.value.code, told.out) == (2, "")
@@ -131,6 +131,58 @@ def test_what_caught_a_mistake_last_time_comes_before_all_others_of_its_level() 
     assert {first, *others} == set(levels.files_of(SHOP, "unit", ROOT))
 
 
+@pytest.mark.parametrize(
+    ("file", "level"),
+    [
+        ("libs/outboxed/tests/unit/test_worker.py", "unit"),
+        ("services/orders/tests/integration/test_migrations.py", "integration"),
+        ("tests/unit/test_canvas.py", "shop"),
+        ("tests/journey/test_orders.py", None),
+        ("services/orders/tests/contract/test_provides.py", None),
+        ("", None),
+    ],
+)
+def test_again_asks_what_caught_it_last_time_alone(file: str, level: str | None) -> None:
+    ran: list[Sequence[str]] = []
+
+    def run(words: Sequence[str], **_: str) -> subprocess.CompletedProcess[str]:
+        ran.append(words)
+        return subprocess.CompletedProcess(
+            words, 1, f"E   assert 1 == 0\nFAILED {file}::test_nothing - assert 1 == 0", ""
+        )
+
+    copy: Any = SimpleNamespace(folder=ROOT, run=run)
+
+    stop = caught_again(MISTAKE, copy, file)
+
+    assert (stop and stop.level) == level
+    assert ran == ([(*levels.PYTEST, file)] if level else []), "a contract is made again first; a file may be gone"
+
+
+@pytest.mark.parametrize(("sees", "asked"), [(True, []), (False, [MISTAKE])])
+def test_where_that_passes_all_levels_are_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    sees: bool,
+    asked: Sequence[Mistake],
+) -> None:
+    stop, asked_all = Stop("unit", 1.0, (f"FAILED {TEST}",)), []
+
+    def all_levels(mistake: Mistake, *_: object) -> Stop:
+        asked_all.append(mistake)
+        return stop
+
+    monkeypatch.setattr(command, "BY_PART", {"one": [MISTAKE]})
+    monkeypatch.setattr(command, "scratches", lambda _: nullcontext([Scratch(tmp_path)]))
+    monkeypatch.setattr(command, "caught", all_levels)
+    monkeypatch.setattr(command, "caught_again", lambda *_: stop if sees else None)
+
+    with pytest.raises(SystemExit) as ended:
+        command.main(only="", part="", at_once=1, sound=False, remember=False, again=True)
+
+    assert (ended.value.code, asked_all) == (0, asked)
+
+
 def test_what_caught_each_is_remembered_and_what_is_no_mistake_any_more_is_forgotten(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -156,6 +208,6 @@ def test_a_mistake_that_a_test_caught_is_remembered_if_that_is_asked_for(
     for remember in (False, True):
         before = last_time.remembered()
         with pytest.raises(SystemExit):
-            command.main(only="", part="", at_once=1, sound=False, remember=remember)
+            command.main(only="", part="", at_once=1, sound=False, remember=remember, again=False)
 
     assert (before, last_time.remembered()) == ({}, {MISTAKE.title: TEST.partition("::")[0]})

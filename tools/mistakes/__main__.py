@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -11,20 +11,21 @@ from shop_harness.percentiles import percentile
 
 from tools.mistakes import last_time
 from tools.mistakes.catalogue import BY_PART
-from tools.mistakes.levels import LEVELS, Stop, caught, unsound
+from tools.mistakes.levels import LEVELS, Stop, caught, caught_again, unsound
 from tools.mistakes.mistake import Mistake, Project
 from tools.scratch import Scratch, ScratchError, in_copies, scratches
 
 ENOUGH = 0.95
 
 
-def main(
+def main(  # noqa: PLR0913 - one for each option
     only: Annotated[str, typer.Option(help="Mistakes whose title has this in it.")] = "",
     part: Annotated[str, typer.Option(help=f"One of: {', '.join(BY_PART)}.")] = "",
     at_once: Annotated[int, typer.Option(min=1, help="So many copies of the tree at once; a core each.")] = 2,
     *,
     sound: Annotated[bool, typer.Option(help="First see that every level passes without a mistake.")] = True,
     remember: Annotated[bool, typer.Option(help="Note what caught which: next time that is asked first.")] = False,
+    again: Annotated[bool, typer.Option(help="Ask the cheaper levels only where last time's test passes.")] = False,
 ) -> None:
     """Exit with 1 unless each is caught by the level that is there for it, of the whole catalogue 95 of 100.
 
@@ -42,7 +43,7 @@ def main(
             if sound:
                 _refuse_if_caught_anyway(chosen, copies)
             stops = {}
-            for mistake, stop in _made(chosen, copies):
+            for mistake, stop in _made(chosen, copies, _caught_quickly if again else caught):
                 stops[mistake] = stop
                 if remember and isinstance(stop, Stop) and stop.file:  # at once: a run takes hours
                     last_time.remember({mistake.title: stop.file}, titles)
@@ -73,19 +74,25 @@ def _refuse_if_caught_anyway(mistakes: Sequence[Mistake], copies: Sequence[Scrat
 
 
 def _made(
-    mistakes: Sequence[Mistake], copies: Sequence[Scratch]
+    mistakes: Sequence[Mistake], copies: Sequence[Scratch], ask: Callable[..., Stop | None]
 ) -> Iterator[tuple[Mistake, Stop | ScratchError | None]]:
     """Make each mistake; yields them as they end, with what caught it, or why that can't be said."""
     first = last_time.remembered()  # once: it is written meanwhile
-    for number, (mistake, stop) in enumerate(in_copies(mistakes, copies, partial(_stop_of, first)), start=1):
+    for number, (mistake, stop) in enumerate(in_copies(mistakes, copies, partial(_stop_of, ask, first)), start=1):
         print(f"{number}. {mistake.project.folder}: {mistake.title}\n   {_told_of(mistake, stop)}\n", flush=True)
         yield mistake, stop
 
 
-def _stop_of(first: Mapping[str, str], mistake: Mistake, copy: Scratch) -> Stop | ScratchError | None:
+def _caught_quickly(mistake: Mistake, copy: Scratch, file: str) -> Stop | None:
+    return caught_again(mistake, copy, file) or caught(mistake, copy, file)
+
+
+def _stop_of(
+    ask: Callable[..., Stop | None], first: Mapping[str, str], mistake: Mistake, copy: Scratch
+) -> Stop | ScratchError | None:
     try:
         with copy.with_edits(mistake.edits):
-            return caught(mistake, copy, first.get(mistake.title, ""))
+            return ask(mistake, copy, first.get(mistake.title, ""))
     except ScratchError as error:  # hours of the others aren't lost for it
         return error
 

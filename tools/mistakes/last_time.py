@@ -1,6 +1,7 @@
 """Which test file caught each mistake last time: it is asked first within its level, so that most others needn't run.
 
-What is remembered decides nothing. A file that is gone, or that sees the mistake no more, costs some seconds.
+What is remembered decides nothing. A file that is gone, or that sees the mistake no more, costs some seconds. With
+`--again` no other test is asked where this one fails.
 """
 
 import json

@@ -72,6 +72,17 @@ def caught(mistake: Mistake, scratch: Scratch, first: str = "") -> Stop | None:
     return _first(_failures(mistake.project, mistake.check, scratch, [edit.files for edit in mistake.edits], first))
 
 
+def caught_again(mistake: Mistake, scratch: Scratch, file: str) -> Stop | None:
+    """Ask only the test file that caught it last time. None where it is gone, or sees the mistake no more.
+
+    A contract isn't asked, since it has to be made again before. Raises as `caught` does.
+    """
+    level = _level_of_file(file, mistake.project)
+    if level not in LEVELS or not (scratch.folder / file).exists():
+        return None
+    return _first(_failed_tests({level: [file]}, scratch))
+
+
 def unsound(project: Project, check: Sequence[str], scratch: Scratch) -> Stop | None:
     """What fails without a mistake: of the project's levels, or of a check alone. Raises as `caught` does."""
     return _first(_failed_check(check, scratch) if check else _failures(project, (), scratch))
@@ -149,6 +160,13 @@ def _level_of_check(check: Sequence[str]) -> str:
         case "tools.faults":
             return "faults"
     return next(level for level in LEVELS if f"/{level}" in check[-1])
+
+
+def _level_of_file(file: str, project: Project) -> str:
+    """The folder in which a test file's level is; the shop's own unit tests are a level of all other projects."""
+    _, _, inner = file.rpartition("tests/")
+    level = inner.partition("/")[0]
+    return "shop" if level == "unit" and file.startswith("tests/") and project is not SHOP else level
 
 
 def _contract_files(project: Project, root: Path) -> Mapping[str, Sequence[str]]:
