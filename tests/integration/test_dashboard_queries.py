@@ -71,6 +71,21 @@ def test_a_figure_that_one_process_does_not_know_hides_not_what_the_others_say(p
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_process_that_does_not_answer_is_not_among_those_that_do(promtool: str, tmp_path: Path) -> None:
+    [query] = [query for panel in OVERVIEW.panels for query in panel.queries.values() if "(up{" in query]
+    series = [
+        {"series": f'up{{job="orders", instance="{number}"}}', "values": answers}
+        for number, answers in enumerate("110")
+    ]
+    expected = {"expr": query, "eval_time": "0", "exp_samples": [{"labels": '{job="orders"}', "value": 2}]}
+    tests = [{"interval": "30s", "input_series": series, "promql_expr_test": [expected]}]
+    (tmp_path / "tests.yml").write_text(json.dumps({"tests": tests}))
+
+    done = run(promtool, "test", "rules", str(tmp_path / "tests.yml"))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_without_prometheus_make_dashboards_check_is_one_line() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tools.dashboards", "--check"],

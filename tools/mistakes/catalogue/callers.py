@@ -531,4 +531,17 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "whoever hangs up gives the turn back while the hash goes on",
+        "A few clients that hang up take 64 MiB each at once, and the container is killed.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/passwords.py",
+                "        running.add_done_callback(lambda _: self._turns.release())\n"
+                "        return await asyncio.shield(running)\n",
+                "        try:\n            return await running\n        finally:\n            self._turns.release()\n",
+            ),
+        ),
+    ),
 )

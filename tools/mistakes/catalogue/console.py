@@ -547,4 +547,16 @@ MISTAKES = (
         CONSOLE,
         (swap(f"{PAGES}/mailbox.py", "img-src data:; ", "img-src *; "),),
     ),
+    Mistake(
+        "the pages of a search are counted by all e-mails",
+        "Behind the one page of what was found are hundreds of empty ones.",
+        CONSOLE,
+        (
+            swap(
+                f"{PAGES}/mailbox.py",
+                'max(1, -(-int(found["messages_count"]) // PAGE))',
+                'max(1, -(-int(found["total"]) // PAGE))',
+            ),
+        ),
+    ),
 )

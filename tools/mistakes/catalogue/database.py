@@ -792,4 +792,10 @@ MISTAKES = (
         OUTBOXED,
         (swap(STATEMENTS, "return engine if pooled else engine.execution", "return engine.execution"),),
     ),
+    Mistake(
+        "the second look at an aggregate shows it as it was locked",
+        "Of two events of one order in a batch the second undoes the first.",
+        OUTBOXED,
+        (swap(REPOSITORY, "return self._changed.get(key) or self._locked[key]", "return self._locked[key]"),),
+    ),
 )

@@ -744,4 +744,17 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "the panel of processes that answer counts all",
+        "In an outage the dashboard shows as many as ever.",
+        SHOP,
+        (
+            swap(
+                f"{OBSERVABILITY}/dashboards/shop-overview.json",
+                '"expr": "sum by (job) (up{})"',
+                '"expr": "count by (job) (up{})"',
+            ),
+            swap("tools/dashboards/description.py", '"sum by (job) (up{})"', '"count by (job) (up{})"'),
+        ),
+    ),
 )

@@ -494,4 +494,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a relay on a project's synchronous engine logs in with stars",
+        "PostgreSQL refuses it, wherever it asks for a password.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_running.py",
+                'url.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)',
+                'str(url.set(drivername="postgresql+asyncpg"))',
+            ),
+        ),
+    ),
 )

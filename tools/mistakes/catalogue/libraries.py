@@ -798,4 +798,32 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a temporary folder's lock has its name before it is held",
+        "Of two runs that begin at once one deletes the other's database.",
+        BACKING_SERVICES,
+        (swap(f"{BACKING}/processes/temporary.py", 'new = self.path / f"{LOCK}.new"', "new = self.path / LOCK"),),
+    ),
+    Mistake(
+        "an example's instant loses its zone",
+        "A provider that is right fails a consumer that writes +02:00.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/values/expected.py",
+                "datetime.fromisoformat(text).astimezone(UTC)",
+                "datetime.fromisoformat(text).replace(tzinfo=UTC)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a pattern of field names has to fit the whole name",
+        "The gate passes a change that breaks the readers of such a field.",
+        ASYNCAPI_GATE,
+        (
+            swap(
+                f"{GATE}/schemas.py", "re.search(pattern, name) is not None", "re.fullmatch(pattern, name) is not None"
+            ),
+        ),
+    ),
 )

@@ -357,4 +357,28 @@ MISTAKES = (
         PAYMENTS,
         (swap(f"{PAYMENTS_SOURCES}/reconciliation.py", "CONCURRENCY = 8", "CONCURRENCY = 64"),),
     ),
+    Mistake(
+        "the payments of several tasks are taken as the database gives them",
+        "A customer is charged what another one owes.",
+        PAYMENTS,
+        (
+            swap(
+                f"{PAYMENTS_SOURCES}/tasks.py",
+                "return [payments.get(payment_id) for payment_id in ids]",
+                "return list(payments.values())",
+            ),
+        ),
+    ),
+    Mistake(
+        "pages of payments have no order",
+        "`reconcile` leaves payments out, and a second charge is never found.",
+        PAYMENTS,
+        (
+            swap(
+                f"{PAYMENTS_SOURCES}/storage.py",
+                "self.select(*conditions, order_by=[payments.c.id], limit=limit)",
+                "self.select(*conditions, limit=limit)",
+            ),
+        ),
+    ),
 )

@@ -511,4 +511,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "each role has the usual grace, whatever its own is",
+        "A worker's call to the gateway is cut at each deployment.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_roles.py",
+                "scope.deadline = anyio.current_time() + role.grace",
+                "scope.deadline = anyio.current_time() + Role.grace",
+            ),
+        ),
+    ),
 )

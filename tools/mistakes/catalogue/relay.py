@@ -179,4 +179,16 @@ MISTAKES = (
         OUTBOXED,
         (swap(f"{RELAY}/_producer.py", "FOUND_SECONDS = 1.0", "FOUND_SECONDS = 24 * 3600.0"),),
     ),
+    Mistake(
+        "the floor rises to the highest id of now",
+        "A row of a writer that began meanwhile is below it, and waits for the next look from the start.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_floor.py",
+                'values = {"candidate": self._candidate, "above": self.id}',
+                'values = {"candidate": self._highest, "above": self.id}',
+            ),
+        ),
+    ),
 )

@@ -572,4 +572,16 @@ MISTAKES = (
         PAYMENTS,
         (swap(f"{SOURCES}/process/_doctor/_kafka.py", "is_stuck=after >= before", "is_stuck=after == before"),),
     ),
+    Mistake(
+        "line breaks of strangers reach an operator's terminal",
+        "Whoever sends a record forges lines in the list of dead letters.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/_printable.py",
+                "char if char.isprintable() else",
+                "char if char.isprintable() or char.isspace() else",
+            ),
+        ),
+    ),
 )

@@ -203,6 +203,8 @@ KINDS: list[Content] = [
         ({"additionalProperties": INTEGER}, {"additionalProperties": INTEGER, "patternProperties": {"^x": STRING}},
          "integer became string"),
         ({"patternProperties": {"^x": INTEGER}}, {"properties": {"x": STRING}}, "integer became string"),
+        ({"patternProperties": {"^x": INTEGER}}, {"properties": {"x_of_more": STRING}}, "integer became string"),
+        ({"patternProperties": {"x": INTEGER}}, {"properties": {"a_x_b": STRING}}, "integer became string"),
         ({"oneOf": [INTEGER, NUMBER]}, {"anyOf": [INTEGER, NUMBER]}, "may fit several of the alternatives now"),
         ({**NULLABLE, "enum": ["a"]}, {**NULLABLE, "enum": ["a", None]}, "may be null now"),
         (AT_LEAST_FIVE, {"minimum": 5, "anyOf": [INTEGER, STRING]}, "may be string now"),

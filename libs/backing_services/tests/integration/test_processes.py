@@ -1,4 +1,5 @@
 import asyncio
+import fcntl
 import os
 import signal
 import sys
@@ -127,6 +128,25 @@ def test_a_folder_of_somebody_who_lives_is_left_alone_and_costs_no_file(
     assert sum(each.startswith(str(tmp_path)) for each in opened) == 4, "each has its own lock open, and no other"
     assert all(folder.path.exists() for folder in folders)
     for folder in folders:
+        folder.remove()
+
+
+def test_a_folder_that_is_still_being_made_is_not_taken_for_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    flock, others = fcntl.flock, list[TemporaryFolder]()
+
+    def meanwhile_another_is_made(lock: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        others.append(TemporaryFolder("mine-", in_memory=False))
+        flock(lock, how)
+
+    monkeypatch.setattr(fcntl, "flock", meanwhile_another_is_made)
+    one = TemporaryFolder("mine-", in_memory=False)
+
+    assert [folder.path.is_dir() for folder in (one, *others)] == [True, True]
+    for folder in (one, *others):
         folder.remove()
 
 

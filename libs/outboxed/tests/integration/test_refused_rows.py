@@ -28,7 +28,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not declare
 from outboxed.consuming import DeadLetterQueue
 from outboxed.process import Metrics
 from outboxed.relay import Relay
+from outboxed.relay._flow import Batch
 from outboxed.relay._partitioner import partition_of
+from outboxed.relay._producer import Outcome
 from outboxed.relay._rows import Rows
 from outboxed.storage import DeadLetter, Edit, tables
 from outboxed.testing.services import running
@@ -377,10 +379,17 @@ async def test_a_batch_without_an_answer_is_not_sent_again_before_it_has_one(
         partition = own_topics.kafka.topic("accounts"), partition_of(str(key).encode(), PARTITIONS)
         own_kafka.take_leader(*partition)
         await append(transactions, (key, 2, SMALL), (key, 3, SMALL))
+        begun, send = [], relay._producer.send  # noqa: SLF001 - a second batch may still arrive in order by chance
 
+        async def noted(batch: Batch) -> Sequence[Outcome]:
+            begun.append(len(batch.rows))
+            return await send(batch)
+
+        monkeypatch.setattr(relay._producer, "send", noted)  # noqa: SLF001 - as above
         await relay.send_once()
         await append(transactions, (key, 4, SMALL))
         await relay.send_once()
+        assert begun == [2]
         own_kafka.give_leader(*partition)
         await relay_all(relay, transactions)
 

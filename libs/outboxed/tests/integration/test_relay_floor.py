@@ -91,6 +91,31 @@ async def test_a_row_that_is_committed_late_is_sent_before_the_later_ones_of_its
     assert await told(topics, key, 8) == [1, 2]
 
 
+async def test_the_floor_rises_to_what_was_sent_when_the_writers_were_asked_and_no_higher(
+    transactions: Transactions, relay: Relay, topics: Topics
+) -> None:
+    """Who began later may have been given an id below what was sent since."""
+    key = uuid4()
+    async with transactions.engine.connect() as first, transactions.engine.connect() as late:
+        await insert(first, uuid4(), 1)
+        for _ in range(2):  # the second look asks who is writing
+            await append(transactions, uuid4(), 1, 2)
+            await relay.send_once()
+        late_one = await insert(late, key, 1)
+        await append(transactions, uuid4(), 1)
+        await relay.send_once()
+        await first.rollback()
+        await append(transactions, key, 2)
+        meanwhile = await oldest(transactions)
+        async with transactions.engine.connect() as connection:
+            await relay._floor.rise(connection)  # noqa: SLF001 - as the next pass begins
+        await late.commit()
+    await relay.send_once()
+
+    assert floor_of(relay) < late_one < meanwhile
+    assert await told(topics, key, 7) == [1, 2]
+
+
 async def test_a_transaction_that_was_given_no_id_holds_nothing_up(transactions: Transactions, relay: Relay) -> None:
     async with transactions.engine.connect() as other:
         await other.execute(sa.text("create temporary table someones (id int)"))  # it has a snapshot and a number

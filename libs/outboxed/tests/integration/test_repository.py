@@ -51,6 +51,21 @@ async def test_each_of_many_changed_rows_gets_its_own_values(transactions: Trans
     assert stored == {account.id: number for number, account in enumerate(reversed(new))}
 
 
+async def test_what_was_saved_is_what_the_same_transaction_finds(transactions: Transactions) -> None:
+    """As two events of one aggregate in a batch."""
+    account = Account(uuid4())
+    await add(transactions, account)
+
+    async with transactions() as uow:
+        for _ in range(2):
+            current = await uow.accounts.get(account.id)
+            assert current is not None
+            uow.accounts.save(current.credit(Decimal(1)))
+
+    async with transactions() as uow:
+        assert await uow.accounts.find(account.id) == Account(account.id, Decimal(2), version=3)
+
+
 class CountedId(UUID):
     """An id that counts how often any of its kind was looked up."""
 

@@ -9,11 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from outboxed._printable import printable
 from outboxed.process import CommandLine, Finding
 from outboxed.storage import Content, DeadLetter, DeadLetterError, Edit
 from outboxed.testing.suites.commands import Commands
 
 from ..composed import Settings
+
+
+@pytest.mark.parametrize("signs", ["\n", "\r", "\t", "\x1b[2J", "\x85", "\u2028", "\u202e", "\x00"])
+def test_what_a_stranger_sent_is_one_line_that_no_terminal_obeys(signs: str) -> None:
+    shown = printable(f"before{signs}after")
+
+    assert shown.isprintable()
+    assert shown.startswith("before\\")
+    assert shown.endswith("after")
+
 
 FAILED_AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 RECORD = Content(b"k1", b'{"owner": "Ada"}', (("ce_type", b"money.moved.v1"),))

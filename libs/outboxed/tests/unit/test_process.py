@@ -111,6 +111,28 @@ async def test_a_role_that_does_not_stop_is_cut_after_its_own_grace() -> None:
     assert cut
 
 
+async def test_the_grace_of_a_role_is_not_that_of_another() -> None:
+    ends, is_cut = [], anyio.Event()
+
+    async def hangs(_: anyio.Event) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            is_cut.set()
+
+    async def takes_longer(_: anyio.Event) -> None:
+        await is_cut.wait()
+        for _number in range(100):
+            await anyio.sleep(0.001)
+        ends.append("in order")
+
+    async with asyncio.timeout(30):
+        roles = [Role("hangs", hangs, grace=0.01), Role("takes longer", takes_longer, grace=60)]
+        assert await run_roles([*roles, Role("signalled", signalled(signal.SIGTERM))]) == 0
+
+    assert ends == ["in order"]
+
+
 @pytest.fixture
 def frozen_again() -> Iterator[None]:
     """What pytest has imported and left to itself stays so: else each full collection for other tests visits it."""

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
@@ -193,6 +193,15 @@ async def test_what_readers_take_for_the_same_passes(source: PactFolder, written
     warehouse = spoiling(**written)
 
     assert await warehouse.verify(source, cheap={"price": "0.00"})
+
+
+async def test_an_instant_is_the_same_in_whatever_zone_a_consumer_writes_it(tmp_path: Path) -> None:
+    zone = timezone(timedelta(hours=2))
+    one, another = (each.model_copy(update={"shipped_at": each.shipped_at.astimezone(zone)}) for each in (ONE, ANOTHER))
+    shipped = Expectation("a parcel was shipped", one, given=GIVEN, another=another)
+    MessagePact("reception", "warehouse", (shipped,)).file(tmp_path).check(write=True)
+
+    assert await Warehouse().verify(PactFolder(tmp_path))
 
 
 async def test_a_value_that_is_wrong_only_at_an_edge_fails_and_names_the_variant(source: PactFolder) -> None:

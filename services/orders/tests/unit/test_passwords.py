@@ -105,6 +105,7 @@ async def test_a_caller_that_hangs_up_keeps_its_turn_until_its_thread_ends(
     gone = asyncio.create_task(hasher.hash("horse"))
     await asyncio.sleep(0)
     gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
 
     with pytest.raises(ApiError):
         await hasher.hash("horse")

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,13 +17,13 @@ from outboxed.storage import Clock
 from outboxed.tasks import Worker
 from outboxed.testing.memory import InMemoryTaskQueue, StoredTask
 from outboxed.testing.records import decoded
-from payments.domain import PaymentStatus
+from payments.domain import Payment, PaymentStatus
 from payments.gateway import HttpPaymentGateway
 from payments.handlers import CHARGE, REFUND
 from payments.settings import Settings
 from payments.tasks import task_kinds
 
-from ..factories import order_cancelled, order_placed
+from ..factories import PaymentFactory, order_cancelled, order_placed
 from ..fakes import payment_of
 from ..sandbox import Sandbox
 from .conftest import Consume, Database, PutFaults
@@ -59,6 +61,29 @@ def published(database: Database) -> Sequence[str]:
 
 def waiting(database: Database, kind: str, order_id: UUID) -> StoredTask:
     return database.state.tasks[kind, str(order_id)]
+
+
+@dataclass
+class Shuffled:
+    """In place of a repository: the payments by their ids, in an order of its own."""
+
+    kept: Sequence[Payment]
+
+    async def find_many(self, ids: Sequence[UUID]) -> dict[UUID, Payment]:
+        return {payment.id: payment for payment in reversed(self.kept) if payment.id in ids}
+
+
+async def test_of_several_tasks_each_is_of_its_own_payment(sandbox: Sandbox) -> None:
+    """A database gives rows in any order, and none for what isn't there."""
+    payments = [PaymentFactory.create() for _ in range(3)]
+    kinds = task_kinds(HttpPaymentGateway(sandbox.http, timeout=5), gateway_timeout=5)
+    keys = [str(payments[0].order_id), str(uuid4()), *(str(payment.order_id) for payment in payments[1:])]
+    tasks: Any = [SimpleNamespace(key=key) for key in keys]
+    uow: Any = SimpleNamespace(payments=Shuffled(payments))
+
+    for kind in kinds:
+        assert kind.read is not None
+        assert await kind.read(tasks, uow) == [payments[0], None, *payments[1:]]
 
 
 async def test_a_placed_order_is_charged_and_announced_as_captured(
