@@ -137,7 +137,7 @@ FEW = sum(map(len, BY_PART.values())) // 20
 def test_mistakes_ends_with_1_for_one_of_a_part_that_passed_and_for_some_of_all(
     command: Command, part: str, missed: int, status: int
 ) -> None:
-    def made(mistakes: Sequence[Any], _: object) -> Iterator[tuple[Any, Stop | None]]:
+    def made(mistakes: Sequence[Any], *_: object) -> Iterator[tuple[Any, Stop | None]]:
         for number, mistake in enumerate(mistakes):
             yield mistake, None if number < missed else Stop(mistake.gate or "unit", 0.1, ())
 
