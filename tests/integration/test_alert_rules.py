@@ -44,6 +44,9 @@ CONTENT = yaml.safe_load(TESTS.read_text())
 LAST_REPEATED = re.compile(r"x\d+$")
 """A series' last value or step, and how often it is repeated."""
 MINUTES_LONGER = 70
+"""Longer than any rule looks back."""
+LONGER = "x360"
+"""For three hours, where there is a value each half minute."""
 
 
 def with_another(tests: Sequence[Any], folder: Path, says: Callable[[Any], str]) -> Path:
@@ -62,8 +65,13 @@ def with_another(tests: Sequence[Any], folder: Path, says: Callable[[Any], str])
         for each in tests
     ]
     assert all("another-" in each["input_series"][-1]["series"] for each in doubled)
-    file = folder / "doubled.yml"
-    file.write_text(yaml.safe_dump({**CONTENT, "rule_files": [str(FILE)], "tests": doubled}))
+    return written(doubled, folder)
+
+
+def written(tests: Sequence[Any], folder: Path) -> Path:
+    """A file of these tests, about the rules as they are."""
+    file = folder / "tests.yml"
+    file.write_text(yaml.safe_dump({**CONTENT, "rule_files": [str(FILE)], "tests": tests}))
     return file
 
 
@@ -104,18 +112,13 @@ def test_an_alarm_goes_on_for_as_long_as_its_fault(promtool: str, tmp_path: Path
         last = each["promql_expr_test"][-1]
         if not last["exp_samples"] or not all(map(goes_on, each["input_series"])):
             continue
-        longer = [
-            {**one, "values": LAST_REPEATED.sub(f"x{MINUTES_LONGER * 4}", one["values"])}
-            for one in each["input_series"]
-        ]
+        longer = [{**one, "values": LAST_REPEATED.sub(LONGER, one["values"])} for one in each["input_series"]]
         late = {**last, "eval_time": f"{int(last['eval_time'].removesuffix('m')) + MINUTES_LONGER}m"}
         lasting.append({**each, "input_series": longer, "promql_expr_test": [late]})
     ringing = {sample["labels"] for each in lasting for sample in each["promql_expr_test"][0]["exp_samples"]}
     assert len(ringing) == len(yaml.safe_load(FILE.read_text())["groups"][0]["rules"])
-    file = tmp_path / "lasting.yml"
-    file.write_text(yaml.safe_dump({**CONTENT, "rule_files": [str(FILE)], "tests": lasting}))
 
-    done = run(promtool, "test", "rules", str(file))
+    done = run(promtool, "test", "rules", str(written(lasting, tmp_path)))
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from backing_services.plugin import not_available
@@ -29,6 +31,15 @@ def promtool() -> str:
 
 def run(*command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - Prometheus' own
+
+
+def asked(
+    promtool: str, folder: Path, series: Sequence[Any], expected: Sequence[Any]
+) -> "subprocess.CompletedProcess[str]":
+    """What promtool says of queries about these series."""
+    tests = [{"interval": "30s", "input_series": series, "promql_expr_test": expected}]
+    (folder / "tests.yml").write_text(json.dumps({"tests": tests}))
+    return run(promtool, "test", "rules", str(folder / "tests.yml"))
 
 
 def test_every_query_is_one_that_prometheus_can_read(promtool: str, tmp_path: Path) -> None:
@@ -62,10 +73,8 @@ def test_a_figure_that_one_process_does_not_know_hides_not_what_the_others_say(p
         }
         for query in gauges
     ]
-    tests = [{"interval": "30s", "input_series": series, "promql_expr_test": expected}]
-    (tmp_path / "tests.yml").write_text(json.dumps({"tests": tests}))
 
-    done = run(promtool, "test", "rules", str(tmp_path / "tests.yml"))
+    done = asked(promtool, tmp_path, series, expected)
 
     assert gauges
     assert done.returncode == 0, done.stdout + done.stderr
@@ -78,10 +87,8 @@ def test_a_process_that_does_not_answer_is_not_among_those_that_do(promtool: str
         for number, answers in enumerate("110")
     ]
     expected = {"expr": query, "eval_time": "0", "exp_samples": [{"labels": '{job="orders"}', "value": 2}]}
-    tests = [{"interval": "30s", "input_series": series, "promql_expr_test": [expected]}]
-    (tmp_path / "tests.yml").write_text(json.dumps({"tests": tests}))
 
-    done = run(promtool, "test", "rules", str(tmp_path / "tests.yml"))
+    done = asked(promtool, tmp_path, series, [expected])
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -23,6 +23,7 @@ ERROR    faststream:logger_proxy.py:112 CancelledError:
 =========================== short test summary info ============================
 FAILED {TEST} - assert 1 == 0
 """
+CONTRACT = "services/orders/tests/contract/test_provides.py"
 MISTAKE = Mistake("nothing is right", "All is wrong.", OUTBOXED, ())
 
 
@@ -31,6 +32,17 @@ def copy_where_pytest_says(output: str, code: int = 1) -> Any:
         return subprocess.CompletedProcess(words, code, output, "")
 
     return SimpleNamespace(folder=ROOT, run=run)
+
+
+def copy_where_fails(file: str) -> tuple[Any, list[Sequence[str]]]:
+    """And what is run in it."""
+    ran: list[Sequence[str]] = []
+
+    def run(words: Sequence[str], **_: str) -> subprocess.CompletedProcess[str]:
+        ran.append(words)
+        return subprocess.CompletedProcess(words, 1, SAID.replace(TEST.partition("::")[0], file), "")
+
+    return SimpleNamespace(folder=ROOT, run=run), ran
 
 
 def copy_where_all_passes() -> tuple[Any, list[Sequence[str]]]:
@@ -137,50 +149,55 @@ def test_what_caught_a_mistake_last_time_comes_before_all_others_of_its_level() 
         ("libs/outboxed/tests/unit/test_worker.py", "unit"),
         ("services/orders/tests/integration/test_migrations.py", "integration"),
         ("tests/unit/test_canvas.py", "shop"),
-        ("tests/journey/test_orders.py", None),
-        ("services/orders/tests/contract/test_provides.py", None),
-        ("", None),
     ],
 )
-def test_again_asks_what_caught_it_last_time_alone(file: str, level: str | None) -> None:
-    ran: list[Sequence[str]] = []
-
-    def run(words: Sequence[str], **_: str) -> subprocess.CompletedProcess[str]:
-        ran.append(words)
-        return subprocess.CompletedProcess(
-            words, 1, f"E   assert 1 == 0\nFAILED {file}::test_nothing - assert 1 == 0", ""
-        )
-
-    copy: Any = SimpleNamespace(folder=ROOT, run=run)
+def test_again_asks_what_caught_it_last_time_alone(file: str, level: str) -> None:
+    copy, ran = copy_where_fails(file)
 
     stop = caught_again(MISTAKE, copy, file)
 
-    assert (stop and stop.level) == level
-    assert ran == ([(*levels.PYTEST, file)] if level else []), "a contract is made again first; a file may be gone"
+    assert (stop and stop.level, ran) == (level, [(*levels.PYTEST, file)])
 
 
-@pytest.mark.parametrize(("sees", "asked"), [(True, []), (False, [MISTAKE])])
-def test_where_that_passes_all_levels_are_asked(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    sees: bool,
-    asked: Sequence[Mistake],
+@pytest.mark.parametrize("file", ["libs/outboxed/tests/unit/test_worker.py", "tests/unit/test_gone.py", CONTRACT, ""])
+def test_where_that_passes_or_can_not_be_asked_all_levels_are(file: str) -> None:
+    """A contract has to be made again first."""
+    (copy, ran), (another, ran_by_all) = copy_where_all_passes(), copy_where_all_passes()
+
+    assert caught_again(MISTAKE, copy, file) is None
+    assert caught(MISTAKE, another, file) is None
+
+    assert ran == [*([(*levels.PYTEST, file)] if "worker" in file else []), *ran_by_all]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_levels_are_asked_as_the_command_was_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, again: bool
 ) -> None:
-    stop, asked_all = Stop("unit", 1.0, (f"FAILED {TEST}",)), []
+    asked: list[str] = []
 
-    def all_levels(mistake: Mistake, *_: object) -> Stop:
-        asked_all.append(mistake)
-        return stop
+    def noted(name: str) -> Any:
+        def stopped(*_: object) -> Stop:
+            asked.append(name)
+            return Stop("unit", 1.0, (f"FAILED {TEST}",))
+
+        return stopped
 
     monkeypatch.setattr(command, "BY_PART", {"one": [MISTAKE]})
     monkeypatch.setattr(command, "scratches", lambda _: nullcontext([Scratch(tmp_path)]))
-    monkeypatch.setattr(command, "caught", all_levels)
-    monkeypatch.setattr(command, "caught_again", lambda *_: stop if sees else None)
+    monkeypatch.setattr(command, "caught", noted("all"))
+    monkeypatch.setattr(command, "caught_again", noted("last time's"))
 
     with pytest.raises(SystemExit) as ended:
-        command.main(only="", part="", at_once=1, sound=False, remember=False, again=True)
+        command.main(only="", part="", at_once=1, sound=False, remember=False, again=again)
 
-    assert (ended.value.code, asked_all) == (0, asked)
+    assert (ended.value.code, asked) == (0, ["last time's" if again else "all"])
+
+
+def test_a_parameter_with_a_slash_is_no_part_of_a_files_name() -> None:
+    stop = Stop("unit", 1.0, ("FAILED tests/unit/test_documentation.py::test_pages[docs/how-to/run.md]",))
+
+    assert stop.file == "tests/unit/test_documentation.py"
 
 
 def test_what_caught_each_is_remembered_and_what_is_no_mistake_any_more_is_forgotten(

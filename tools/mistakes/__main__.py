@@ -43,7 +43,7 @@ def main(  # noqa: PLR0913 - one for each option
             if sound:
                 _refuse_if_caught_anyway(chosen, copies)
             stops = {}
-            for mistake, stop in _made(chosen, copies, _caught_quickly if again else caught):
+            for mistake, stop in _made(chosen, copies, caught_again if again else caught):
                 stops[mistake] = stop
                 if remember and isinstance(stop, Stop) and stop.file:  # at once: a run takes hours
                     last_time.remember({mistake.title: stop.file}, titles)
@@ -81,10 +81,6 @@ def _made(
     for number, (mistake, stop) in enumerate(in_copies(mistakes, copies, partial(_stop_of, ask, first)), start=1):
         print(f"{number}. {mistake.project.folder}: {mistake.title}\n   {_told_of(mistake, stop)}\n", flush=True)
         yield mistake, stop
-
-
-def _caught_quickly(mistake: Mistake, copy: Scratch, file: str) -> Stop | None:
-    return caught_again(mistake, copy, file) or caught(mistake, copy, file)
 
 
 def _stop_of(

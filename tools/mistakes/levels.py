@@ -36,7 +36,7 @@ OF_THE_CATALOGUE = "tests/unit/test_planted_mistakes.py"
 """It sees that each edit finds its code, so it fails for every mistake, and would seem to catch them all."""
 OF_A_PROVIDER = {"test_provides.py", "test_asyncapi.py"}
 """Among contract tests: all others are a consumer's, or a library's own."""
-OF_A_TEST = re.compile(r"(?:FAILED|ERROR) (\S*/[^:\s]*)")
+OF_A_TEST = re.compile(r"(?:FAILED|ERROR) ([^:\s]*/[^:\s]*)")
 """A line of pytest's summary. Lines of a log, which it prints as well, may begin with the same word."""
 TELLING = ("FELL: ", "VIOLATION ", "FAILED ", "ERROR ", "E   ")
 
@@ -73,14 +73,13 @@ def caught(mistake: Mistake, scratch: Scratch, first: str = "") -> Stop | None:
 
 
 def caught_again(mistake: Mistake, scratch: Scratch, file: str) -> Stop | None:
-    """Ask only the test file that caught it last time. None where it is gone, or sees the mistake no more.
+    """Ask the test file that caught it last time, and the levels only where that is gone, or sees the mistake no more.
 
-    A contract isn't asked, since it has to be made again before. Raises as `caught` does.
+    A contract isn't asked by itself, since it has to be made again before. Raises as `caught` does.
     """
     level = _level_of_file(file, mistake.project)
-    if level not in LEVELS or not (scratch.folder / file).exists():
-        return None
-    return _first(_failed_tests({level: [file]}, scratch))
+    known = level in LEVELS and (scratch.folder / file).exists()
+    return (_first(_failed_tests({level: [file]}, scratch)) if known else None) or caught(mistake, scratch, file)
 
 
 def unsound(project: Project, check: Sequence[str], scratch: Scratch) -> Stop | None:

@@ -101,7 +101,6 @@ def statements_of(engine: AsyncEngine) -> Iterator[list[str]]:
 
 async def somebody_waits(engine: AsyncEngine) -> None:
     """Until a session of this test's database waits for another one's lock."""
-
     watching = create_async_engine(engine.url, poolclass=sa.NullPool)  # the engine's own pool may be exhausted
 
     async def one_waits() -> bool:

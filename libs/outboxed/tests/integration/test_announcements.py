@@ -98,13 +98,13 @@ class Looking(Wakeup):
     def __init__(self, transactions: Transactions) -> None:
         super().__init__()
         self.seen: list[tuple[int, int]] = []
-        self._engine = sa.create_engine(transactions.engine.url.set(drivername="postgresql+psycopg"))
+        url = transactions.engine.url.set(drivername="postgresql+psycopg")
+        self._engine = sa.create_engine(url, poolclass=sa.NullPool)
 
     def notify(self) -> None:
         counts = [sa.select(sa.func.count()).select_from(table) for table in (tables.outbox, tables.tasks)]
         with self._engine.connect() as connection:
             events, tasks = (connection.execute(query).scalar_one() for query in counts)
-        self._engine.dispose()
         self.seen.append((events, tasks))
 
 

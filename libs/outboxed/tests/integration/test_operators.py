@@ -164,6 +164,7 @@ async def test_the_tasks_of_a_key_come_in_the_order_of_their_making_whatever_the
             uow.tasks.schedule(NewTask("write", str(number), group=key))
 
     async with transactions.engine.connect() as connection:
+        # what is changed lies behind what isn't
         await connection.execute(sa.update(tables.tasks).where(tables.tasks.c.key < "15").values(attempts=1))
         for node in plan:
             await connection.execute(sa.text(f"set local enable_{node} = off"))

@@ -149,7 +149,6 @@ with context.begin_transaction():
     context.run_migrations()
 """
 REVISION = """
-import sqlalchemy as sa
 from alembic import op
 
 revision = "{revision}"

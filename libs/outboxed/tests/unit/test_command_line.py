@@ -16,16 +16,6 @@ from outboxed.testing.suites.commands import Commands
 
 from ..composed import Settings
 
-
-@pytest.mark.parametrize("signs", ["\n", "\r", "\t", "\x1b[2J", "\x85", "\u2028", "\u202e", "\x00"])
-def test_what_a_stranger_sent_is_one_line_that_no_terminal_obeys(signs: str) -> None:
-    shown = printable(f"before{signs}after")
-
-    assert shown.isprintable()
-    assert shown.startswith("before\\")
-    assert shown.endswith("after")
-
-
 FAILED_AT = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 RECORD = Content(b"k1", b'{"owner": "Ada"}', (("ce_type", b"money.moved.v1"),))
 LETTER = DeadLetter(
@@ -269,3 +259,12 @@ def test_a_services_process_reads_no_variable_of_libpqs(monkeypatch: pytest.Monk
     line()
 
     assert seen == [[]]
+
+
+@pytest.mark.parametrize("signs", ["\n", "\r", "\t", "\x1b[2J", "\x85", "\u2028", "\u202e", "\x00"])
+def test_what_a_stranger_sent_is_one_line_that_no_terminal_obeys(signs: str) -> None:
+    shown = printable(f"before{signs}after")
+
+    assert shown.isprintable()
+    assert shown.startswith("before\\")
+    assert shown.endswith("after")

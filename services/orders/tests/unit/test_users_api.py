@@ -1,6 +1,6 @@
 """Users and tokens, through ASGITransport: no socket, no server, the real routing, validation and error handling."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from types import SimpleNamespace
@@ -170,9 +170,19 @@ async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(
     assert response.json()["error"]["message"] == "wrong e-mail address or password"
 
 
-async def test_guessing_is_slowed_down(app: FastAPI, client: httpx.AsyncClient, dependencies: api.Dependencies) -> None:
-    limited = api.Dependencies(**{**vars(dependencies), "rate_limiter": RateLimiter(per_minute=2)})
-    app.dependency_overrides[api.dependencies] = always(limited)
+@pytest.fixture
+def limit(app: FastAPI, dependencies: api.Dependencies) -> Callable[..., None]:
+    """Lets each address call so often; other parts of the API may be replaced, too."""
+
+    def replaced(per_minute: int, **parts: Any) -> None:
+        parts = {**vars(dependencies), "rate_limiter": RateLimiter(per_minute), **parts}
+        app.dependency_overrides[api.dependencies] = always(api.Dependencies(**parts))
+
+    return replaced
+
+
+async def test_guessing_is_slowed_down(client: httpx.AsyncClient, limit: Callable[..., None]) -> None:
+    limit(per_minute=2)
     guess = {"username": "ada@example.com", "password": "guess"}
 
     statuses = [(await client.post("/tokens", data=guess)).status_code for _ in range(3)]
@@ -182,10 +192,9 @@ async def test_guessing_is_slowed_down(app: FastAPI, client: httpx.AsyncClient, 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded"])
 async def test_nobody_says_by_a_header_who_is_guessing(
-    app: FastAPI, client: httpx.AsyncClient, dependencies: api.Dependencies, header: str
+    client: httpx.AsyncClient, limit: Callable[..., None], header: str
 ) -> None:
-    limited = api.Dependencies(**{**vars(dependencies), "rate_limiter": RateLimiter(per_minute=1)})
-    app.dependency_overrides[api.dependencies] = always(limited)
+    limit(per_minute=1)
     guess = {"username": "ada@example.com", "password": "guess"}
 
     answers = [
@@ -203,10 +212,9 @@ WRITTEN_BY_ANYBODY: dict[str, dict[str, Any]] = {
 
 
 async def test_what_anybody_may_have_done_is_limited_and_says_when_to_come_again(
-    app: FastAPI, client: httpx.AsyncClient, dependencies: api.Dependencies
+    app: FastAPI, client: httpx.AsyncClient, limit: Callable[..., None]
 ) -> None:
-    limited = api.Dependencies(**{**vars(dependencies), "rate_limiter": RateLimiter(per_minute=1)})
-    app.dependency_overrides[api.dependencies] = always(limited)
+    limit(per_minute=1)
     found = {
         path
         for path, calls in app.openapi()["paths"].items()
@@ -250,11 +258,10 @@ class Watched(PlainPasswords):
 
 
 @pytest.fixture
-def watched(app: FastAPI, database: Database, dependencies: api.Dependencies) -> Watched:
+def watched(database: Database, limit: Callable[..., None]) -> Watched:
     """Behind the API, which takes one call a minute."""
     passwords = Watched(database)
-    parts = {"unit_of_work": passwords.unit_of_work, "passwords": passwords, "rate_limiter": RateLimiter(per_minute=1)}
-    app.dependency_overrides[api.dependencies] = always(api.Dependencies(**{**vars(dependencies), **parts}))
+    limit(per_minute=1, unit_of_work=passwords.unit_of_work, passwords=passwords)
     return passwords
 
 
@@ -271,9 +278,8 @@ async def test_a_password_costs_nothing_of_whom_is_refused_and_holds_no_connecti
     assert watched.open_then == [0], "the second is refused before its password is worked on, and no transaction waits"
 
 
-async def test_who_called_too_often_shuts_out_no_other_address(app: FastAPI, dependencies: api.Dependencies) -> None:
-    limited = api.Dependencies(**{**vars(dependencies), "rate_limiter": RateLimiter(per_minute=1)})
-    app.dependency_overrides[api.dependencies] = always(limited)
+async def test_who_called_too_often_shuts_out_no_other_address(app: FastAPI, limit: Callable[..., None]) -> None:
+    limit(per_minute=1)
 
     for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1"):
         transport = httpx.ASGITransport(app, client=(address, 40000))

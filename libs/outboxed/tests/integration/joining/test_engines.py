@@ -19,19 +19,6 @@ from sqlalchemy.orm import Session
 TENANT = "tenant"
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        "postgresql://shop:s%40cret@db.invalid/shop",
-        sa.make_url("postgresql+psycopg2://shop:s%40cret@db.invalid/shop"),
-        sa.create_engine("postgresql+psycopg2://shop:s%40cret@db.invalid/shop"),
-    ],
-)
-async def test_an_engine_of_the_relays_own_logs_in_as_the_projects(given: Any) -> None:
-    async with running.asynchronous(given) as own:
-        assert (own.url.username, own.url.password, own.url.host) == ("shop", "s@cret", "db.invalid")
-
-
 class Project:
     """All that a team may have of outboxed, in one MetaData."""
 
@@ -220,3 +207,16 @@ async def test_an_engine_that_was_made_for_a_url_keeps_no_connection_after_its_u
         kept = pool.checkedin()
 
     assert (kept, pool.checkedin()) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "postgresql://shop:s%40cret@db.invalid/shop",
+        sa.make_url("postgresql+psycopg2://shop:s%40cret@db.invalid/shop"),
+        sa.create_engine("postgresql+psycopg2://shop:s%40cret@db.invalid/shop"),
+    ],
+)
+async def test_an_engine_of_the_relays_own_logs_in_as_the_projects(given: Any) -> None:
+    async with running.asynchronous(given) as own:
+        assert (own.url.username, own.url.password, own.url.host) == ("shop", "s@cret", "db.invalid")
