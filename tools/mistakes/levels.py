@@ -16,7 +16,7 @@ NOT_COLLECTED = {2: "during collection", 4: "while loading conftest"}
 """pytest's codes where a test or a conftest can't be imported, and what it says then: the codes mean more than that."""
 SHOWN_LINES, SHOWN_CHARACTERS = 4, 160
 HANGS = 120
-"""Seconds: a mistake often makes a test wait for ever. If a sound test is slower, the check without a mistake says so."""
+"""Seconds: a mistake often makes a test wait for ever. If a sound test is slower, the check without one says so."""
 QUIET = ("pytest", "-q", "-p", "no:cacheprovider", f"--timeout={HANGS}")
 PYTEST = (*QUIET, "-x", "--tb=short", "--no-header")
 WRITE = (*QUIET, "--write-contracts")
