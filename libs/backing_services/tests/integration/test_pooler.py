@@ -1,5 +1,8 @@
 """PgBouncer as a process of the tests: in transaction mode, before any server, gone with who started it."""
 
+import os
+import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -62,6 +65,42 @@ async def test_it_finds_a_server_at_a_socket_and_at_a_port_and_comes_back_on_its
         with pytest.raises(PostgresStartError, match="running already"):
             pooler.start()
         pooler.close()
+
+
+A_NEWER_ONE = f"""#!{sys.executable}
+import signal, socket, sys
+from configparser import ConfigParser
+from pathlib import Path
+
+def wait_for_clients(*_):
+    Path(__file__).with_name("asked").touch()
+
+signal.signal(signal.SIGTERM, wait_for_clients)
+settings = ConfigParser(interpolation=None)
+settings.read(sys.argv[1])
+clients = []
+with socket.create_server(("127.0.0.1", settings.getint("pgbouncer", "listen_port"))) as listener:
+    while True:
+        clients.append(listener.accept())
+"""
+"""PgBouncer as it is since 1.23, in what matters here: on SIGTERM it waits until its clients are gone."""
+
+
+def test_it_ends_at_once_even_if_it_would_rather_wait_for_its_clients(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program, asked = tmp_path / "pgbouncer", tmp_path / "asked"
+    program.write_text(A_NEWER_ONE)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    pooler = PgBouncer(postgres_server)
+    pooler.start()
+
+    with socket.create_connection(("127.0.0.1", pooler.port)):
+        pooler.stop()
+
+    assert not asked.exists()
+    pooler.close()
 
 
 def test_a_wrong_setting_is_told_in_pgbouncers_own_words(

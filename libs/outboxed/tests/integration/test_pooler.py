@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 import sqlalchemy as sa
-from backing_services.postgres import DatabaseIsolation, EmbeddedPostgres, PgBouncer, PostgresServer
+from backing_services.postgres import DatabaseIsolation, EmbeddedPostgres, PgBouncer, PostgresServer, PostgresStartError
 from backing_services.waiting import eventually
 from outboxed.consuming import BatchConsumer, Route
 from outboxed.ports import NewTask
@@ -56,6 +56,17 @@ def pooler(postgres_server: PostgresServer, start_pgbouncer: StartPgBouncer) -> 
 def silent_pooler(postgres_server: PostgresServer, start_pgbouncer: StartPgBouncer) -> PgBouncer:
     """Drops the parameters of a connection and doesn't say so."""
     return start_pgbouncer(postgres_server, **FEW, **IGNORED)
+
+
+@pytest.fixture(scope="module")
+def forgetful_pooler(
+    postgres_server: PostgresServer, start_pgbouncer: StartPgBouncer, silent_pooler: PgBouncer
+) -> PgBouncer:
+    """Drops a client's prepared statements, too, with the session that they were made in. All did before 1.21."""
+    try:
+        return start_pgbouncer(postgres_server, **FEW, **IGNORED, max_prepared_statements="0")
+    except PostgresStartError:  # it doesn't know the setting
+        return silent_pooler
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +161,9 @@ def unasked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unasked")
 async def test_without_the_setting_errors_of_the_sessions_make_batches_come_again_and_no_dead_letters(
-    silent_pooler: PgBouncer, engine_behind: MakeEngine, engine: AsyncEngine
+    forgetful_pooler: PgBouncer, engine_behind: MakeEngine, engine: AsyncEngine
 ) -> None:
-    engines = [engine_behind(silent_pooler, query="") for _ in range(CONSUMERS)]
+    engines = [engine_behind(forgetful_pooler, query="") for _ in range(CONSUMERS)]
 
     errors = await consume_all(engines, [moved(offset=number) for number in range(EVENTS)])
 

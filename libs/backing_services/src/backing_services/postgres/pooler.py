@@ -1,7 +1,6 @@
 """PgBouncer before a PostgreSQL of the tests: a process of our own on loopback."""
 
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -15,7 +14,6 @@ from backing_services.postgres.installation import server_account
 from backing_services.postgres.server import PostgresServer
 from backing_services.postgres.startable import Startable
 from backing_services.processes import free_port
-from backing_services.processes.managed import end
 from backing_services.processes.parent_death import bound_to_this_process
 from backing_services.processes.temporary import TemporaryFolder
 
@@ -86,7 +84,8 @@ class PgBouncer(Startable):
         if self._process is None:
             return
         process, self._process = self._process, None
-        end(process, signal.SIGTERM, within=STOP_LIMIT, otherwise=signal.SIGKILL)
+        process.kill()  # since 1.23 it waits for its clients on SIGTERM
+        process.wait(STOP_LIMIT)
 
     def close(self) -> None:
         """Stop it and remove its files."""
