@@ -21,6 +21,7 @@ from tools.faults.system import ProxiedSystem
 AGAIN = "payments"
 UNHEARD_OF = "order.dreamt-of.v1"
 """A type that nobody reads."""
+HARMLESS = (("ce_type", UNHEARD_OF.encode()), ("ce_id", b"again"))
 ARRIVES_WITHIN = 30.0
 KAFKA_SECONDS = 30.0
 SOON = 0.1
@@ -69,15 +70,19 @@ async def send_repaired_row(system: ProxiedSystem, letter: Letter) -> Sequence[s
 
 
 async def make_again(system: ProxiedSystem, customers: Customers, letters: Sequence[Letter]) -> Sequence[str]:
-    """Delete a topic and make it again. The shop goes on, and other poison at a letter's position is another letter."""
-    position = min((one.of for one in letters if isinstance(one.of, Position)), key=lambda at: at.offset)
+    """Delete a topic and make it again. The shop goes on, and other poison at a letter's position is another letter.
+
+    It is the last such position, which is behind all that the shop sends in between.
+    """
+    position = max((one.of for one in letters if isinstance(one.of, Position)), key=lambda at: at.offset)
     service = next(one.service for one in letters if one.of == position)
     await asyncio.to_thread(_make_again, system)
     try:
         await customers.probe()
     except StillWaitingError:
         return [f"after {AGAIN} was made again, no order is confirmed"]
-    await _fill(system, service, position)
+    if (end := await _fill(system, service, position)) != position.offset:
+        return [f"the new topic's poison should be at {position}, and is at {end}"]
 
     async def letters_there() -> int:
         async with connected(system.database_url(service)) as database:
@@ -113,27 +118,26 @@ def _make_again(system: ProxiedSystem) -> None:
             return
 
 
-async def _fill(system: ProxiedSystem, service: str, until: Position) -> None:
-    """Fill a partition with what nobody reads, and put poison at this offset.
+async def _fill(system: ProxiedSystem, service: str, until: Position) -> int:
+    """Fill a partition with what nobody reads, and put poison at this offset; returns the offset that it has.
 
     The first record is sent alone: a member that still waits at an offset of the old topic must see that this one ends
     before it. Kafka's clients know no topic by its id.
     """
     async with AIOKafkaProducer(bootstrap_servers=system.kafka.bootstrap_servers) as producer:
 
-        async def send(value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> int:
-            sent = await producer.send_and_wait(
-                until.topic, value, key=b"again", partition=until.partition, headers=list(headers)
-            )
-            return int(sent.offset)
+        async def send(*values: bytes, headers: Sequence[tuple[str, bytes]] = HARMLESS) -> int:
+            """The last one's offset."""
+            to = {"topic": until.topic, "partition": until.partition, "key": b"again", "headers": list(headers)}
+            sent = await asyncio.gather(*[await producer.send(value=value, **to) for value in values])
+            return int(sent[-1].offset)
 
-        harmless = [("ce_type", UNHEARD_OF.encode()), ("ce_id", b"again")]
-        offset = await send(b"{}", harmless)
+        first = await send(b"{}")
 
         async def caught_up() -> bool:
             return await lag(system.kafka.bootstrap_servers, service, {AGAIN: TOPICS[AGAIN]}) == 0
 
         await eventually(caught_up, within=ARRIVES_WITHIN, every=0.2)
-        while offset < until.offset - 1:
-            offset = await send(b"{}", harmless)
-        await send(b"poison of the topic that was made again")
+        if (missing := until.offset - 1 - first) > 0:
+            await send(*[b"{}"] * missing)
+        return await send(b"poison of the topic that was made again", headers=())

@@ -26,7 +26,9 @@ def test_a_view_by_a_query_is_asked_with_it() -> None:
     assert view.request("7") == ("/api/v1/payments", {"order_id": "7"})
 
 
-@pytest.mark.parametrize("answer", [{}, [], {"operations": {"x": {}}}, {"operations": {}, "components": 1}])
+@pytest.mark.parametrize(
+    "answer", [{}, [], {"operations": []}, {"operations": {"x": {}}}, {"operations": {}, "components": 1}]
+)
 async def test_another_documents_form_is_one_clear_error(answer: object) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=json.dumps(answer)))
     async with httpx.AsyncClient(transport=transport) as http:

@@ -250,6 +250,18 @@ def test_every_part_that_comes_again_is_looked_at() -> None:
     assert gets == len(there)
 
 
+async def test_each_step_of_a_story_leads_to_its_own_record(browser: httpx.AsyncClient, teller: Teller) -> None:
+    for number, event in enumerate(("order.placed.v1", "order.confirmed.v1", "order.cancelled.v1")):
+        teller.index.add(seen(event, recorded=number))
+
+    page = await see(browser, f"/orders/{KEY}")
+
+    steps = re.findall(r'<a href="#(record-\d+)">(.*?)</a>', page)
+    records = dict(re.findall(r'<details id="(record-\d+)"><summary>(\S+) in ', page))
+    assert len(steps) == 3
+    assert [records[to] for to, _ in steps] == [event for _, event in steps]
+
+
 # --- what others wrote ---
 
 MARKUP = "\"'><i>"

@@ -54,3 +54,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder of this test's own."""
     monkeypatch.setenv("BACKING_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def first_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Makes a script the first program of its name: `first_on_path("mvn", "#!/bin/sh\\nexit 1")`."""
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    def write(name: str, script: str) -> Path:
+        program = tmp_path / name
+        program.write_text(script)
+        program.chmod(0o755)
+        return program
+
+    return write

@@ -544,4 +544,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a token's lifetime is told without its days",
+        "With a lifetime of 24 hours clients hear 0 seconds, and log in before each call.",
+        ORDERS,
+        (
+            swap(
+                "services/orders/src/orders/tokens.py",
+                "int(self._lifetime.total_seconds()))",
+                "self._lifetime.seconds)",
+            ),
+        ),
+    ),
 )

@@ -559,4 +559,28 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "the raw records of a story are numbered from one, and its steps link from zero",
+        "Each step leads to the record before its own: an operator judges by the wrong event.",
+        CONSOLE,
+        (
+            swap(
+                f"{TEMPLATES}/order_story.html",
+                '<details id="record-{{ loop.index0 }}">',
+                '<details id="record-{{ loop.index }}">',
+            ),
+        ),
+    ),
+    Mistake(
+        "a service that describes itself with a list in place of an object ends the console's work",
+        "One odd document stops the reading of all topics and services, where that one alone should be missing.",
+        CONSOLE,
+        (
+            swap(
+                f"{CONSOLE_SOURCES}/catalogue.py",
+                "    except (KeyError, TypeError, AttributeError) as error:\n",
+                "    except (KeyError, TypeError) as error:\n",
+            ),
+        ),
+    ),
 )

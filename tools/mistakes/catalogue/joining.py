@@ -506,4 +506,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "every list that a handler gets is cut to the batch's new records",
+        "When a part of a batch comes again, a dependency's list loses what it had, or the batch fails.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_handlers.py",
+                "            if isinstance(value, list | tuple) and len(value) == len(records)\n",
+                "            if isinstance(value, list | tuple)\n",
+            ),
+        ),
+    ),
 )

@@ -826,4 +826,75 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a pooler is asked to end",
+        "From PgBouncer 1.23 on it waits for its clients: what a test means as a crash is none, and takes 5 s.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/pooler.py",
+                "        process.kill()  # since 1.23 it waits for its clients on SIGTERM\n"
+                "        process.wait(STOP_LIMIT)\n",
+                "        process.terminate()\n"
+                "        try:\n"
+                "            process.wait(STOP_LIMIT)\n"
+                "        except subprocess.TimeoutExpired:\n"
+                "            process.kill()\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a failure of Maven is left to check=True",
+        "Who has no network gets a traceback with an exit status, and not a word of what Maven said.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/kafka/fetch.py",
+                "done = subprocess.run(command, check=False, capture_output=True, text=True)",
+                "done = subprocess.run(command, check=True, capture_output=True, text=True)",
+            ),
+        ),
+    ),
+    Mistake(
+        "a failure of Go is left to check=True",
+        "Who has no network gets a traceback with an exit status, and not a word of what Go said.",
+        BACKING_SERVICES,
+        (swap(f"{BACKING}/faults/fetch.py", "        check=False,\n", "        check=True,\n"),),
+    ),
+    Mistake(
+        "a repeated interaction is numbered by its variant, not by its place in the pact",
+        "Of two interactions with one description and different states, the results of one count for the other.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/verifying/repeated.py",
+                "description = f\"{len(offered)}: {interaction['description']}\"",
+                "description = f\"{variant}: {interaction['description']}\"",
+            ),
+        ),
+    ),
+    Mistake(
+        "an interaction with parameters is asked once, also of a state that has no `asked`",
+        "Only the first use case is verified: what the others publish may break the consumer.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/verifying/answers.py",
+                'return 1 if states[0].get("params") and state.asked else len(state.variants)',
+                'return 1 if states[0].get("params") else len(state.variants)',
+            ),
+        ),
+    ),
+    Mistake(
+        "of two expectations with one description the last one counts",
+        "The first one isn't in the pact: nobody verifies it, and its consumer breaks.",
+        PACT_FASTSTREAM,
+        (
+            swap(
+                f"{PACT}/messages.py",
+                "        refuse_twice(descriptions, self.consumer, self.provider)\n",
+                "        tuple(descriptions)\n",
+            ),
+        ),
+    ),
 )

@@ -551,4 +551,22 @@ MISTAKES = (
         NOTIFICATIONS,
         (swap(f"{SOURCES}/app.py", "KEEP_SECONDS if thread else 0", "0 if thread else KEEP_SECONDS"),),
     ),
+    Mistake(
+        "outcomes that share a transaction count as recorded before it is committed",
+        "If the commit fails, what came of several calls is lost without an error, and the calls are made again.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TASKS}/_recording.py",
+                "        for outcome in outcomes:\n"
+                "            outcome.settled = True\n"
+                "            if outcome.task.id not in leased:\n"
+                '                outcome.error = LeaseLostError(f"{outcome.task.kind} {outcome.task.key}")\n',
+                "            for outcome in outcomes:\n"
+                "                outcome.settled = True\n"
+                "                if outcome.task.id not in leased:\n"
+                '                    outcome.error = LeaseLostError(f"{outcome.task.kind} {outcome.task.key}")\n',
+            ),
+        ),
+    ),
 )

@@ -584,4 +584,40 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "libraries log their warnings whatever the process's level is",
+        "Without Kafka `doctor --json` prints lines before its document, and no program can read it.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_logs.py",
+                "library.setLevel(max(library_level, root.level))",
+                "library.setLevel(library_level)",
+            ),
+        ),
+    ),
+    Mistake(
+        "what comes without a traceparent goes on in the trace of what happens to run",
+        "One trace grows without an end, and nobody finds what belongs to a request.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/telemetry.py",
+                "parent = context_of(traceparent) if traceparent else _NOTHING",
+                "parent = context_of(traceparent) if traceparent else contexts.get_current()",
+            ),
+        ),
+    ),
+    Mistake(
+        "characters that base64 doesn't have are passed over in an edited dead letter",
+        "An operator's value in the URL's alphabet becomes other bytes without a word, and these are handled.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/web/_dead_letters.py",
+                'base64.b64decode(value or "", validate=True)',
+                'base64.b64decode(value or "")',
+            ),
+        ),
+    ),
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from backing_services.faults import FaultError, Proxy, Toxiproxy, skewed
+from backing_services.faults.fetch import fetch
 from backing_services.faults.proxies import binary, program
 from backing_services.plugin import not_available
 
@@ -143,6 +144,16 @@ def test_without_toxiproxy_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, t
     with pytest.raises(FaultError, match=r"backing_services\.faults\.fetch"):
         program()
     assert binary().is_relative_to(tmp_path)
+
+
+def test_what_go_says_is_told_when_it_fails(cache: Path, first_on_path: Callable[[str, str], Path]) -> None:
+    first_on_path("go", "#!/bin/sh\necho 'no network' >&2; exit 1\n")
+
+    with pytest.raises(FaultError, match=r"^Go could not build Toxiproxy: no network$"):
+        fetch()
+
+    assert not binary().parent.exists()
+    assert binary().is_relative_to(cache)
 
 
 @pytest.fixture

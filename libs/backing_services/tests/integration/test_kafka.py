@@ -225,6 +225,16 @@ def test_fetching_without_a_tool_says_which_one_is_missing(tool: str, monkeypatc
         fetching.fetch()
 
 
+def test_what_maven_says_is_told_when_it_fails(cache: Path, first_on_path: Callable[[str, str], Path]) -> None:
+    first_on_path("java", "#!/bin/sh\n")
+    first_on_path("mvn", "#!/bin/sh\necho '[ERROR] no network'; exit 1\n")
+
+    with pytest.raises(KafkaError, match=r"^Maven failed: \[ERROR\] no network$"):
+        fetching.fetch()
+
+    assert not list(cache.rglob("*.jar"))
+
+
 async def test_a_topic_that_several_create_at_once_is_there_for_each(real_kafka_cluster: KafkaCluster) -> None:
     topic = f"at-once-{uuid4()}"
 

@@ -1,6 +1,5 @@
 """PgBouncer as a process of the tests: in transaction mode, before any server, gone with who started it."""
 
-import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -87,12 +86,9 @@ with socket.create_server(("127.0.0.1", settings.getint("pgbouncer", "listen_por
 
 
 def test_it_ends_at_once_even_if_it_would_rather_wait_for_its_clients(
-    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    postgres_server: PostgresServer, first_on_path: Callable[[str, str], Path]
 ) -> None:
-    program, asked = tmp_path / "pgbouncer", tmp_path / "asked"
-    program.write_text(A_NEWER_ONE)
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    asked = first_on_path("pgbouncer", A_NEWER_ONE).with_name("asked")
     pooler = PgBouncer(postgres_server)
     pooler.start()
 

@@ -348,7 +348,7 @@ async def test_bytes_that_are_no_text_come_and_go_as_base64(
     change = {"key": {"base64": "/v8="}, "headers": {"ce_type": {"text": "odd"}}}
     edited = await client.patch(f"/dead-letters/{listed['id']}", json=change, headers=operator)
     assert edited.json()["content"]["key"]["base64"] == "/v8="
-    wrong = await client.patch(f"/dead-letters/{listed['id']}", json={"key": {"base64": "?"}}, headers=operator)
+    wrong = await client.patch(f"/dead-letters/{listed['id']}", json={"key": {"base64": "____AAAA"}}, headers=operator)
     assert wrong.json()["error"]["details"] == [{"field": "body.key.base64", "message": "must be base64"}]
 
 

@@ -37,9 +37,9 @@ class ClosedPipe(io.StringIO):
         raise BrokenPipeError("nobody reads")
 
 
-def configured() -> Any:
+def configured(level: str = "INFO") -> Any:
     """A logger of a service; set up in the test itself, because pytest takes the root's handlers away before it."""
-    configure_logs(service="bank", level="INFO")
+    configure_logs(service="bank", level=level)
     return structlog.get_logger()
 
 
@@ -123,6 +123,17 @@ def test_what_libraries_say_below_a_warning_is_left_out(lines: Lines) -> None:
     log.debug("detail")
 
     assert not lines()
+
+
+@pytest.mark.parametrize("name", ["anybody", *LIBRARIES])
+def test_nobody_says_less_than_what_the_level_lets_through(lines: Lines, name: str) -> None:
+    """So `doctor --json`, which has the level CRITICAL, writes nothing before its document."""
+    configured("ERROR")
+
+    logging.getLogger(f"{name}.part").warning("lost")
+    logging.getLogger(f"{name}.part").error("failed")
+
+    assert [line["event"] for line in lines()] == ["failed"]
 
 
 @pytest.mark.parametrize("error", [None, ConnectionRefusedError("away")])

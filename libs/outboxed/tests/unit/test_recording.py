@@ -117,6 +117,28 @@ async def test_an_outcome_that_waits_for_a_lock_keeps_no_other_one_from_being_re
     assert transactions.begun == 2 + 4
 
 
+async def test_outcomes_whose_shared_transaction_fails_at_its_end_are_recorded_one_by_one(
+    database: Database, records: Records, held: asyncio.Event
+) -> None:
+    class FailsAtItsEnd(Transactions):
+        @asynccontextmanager
+        async def _transaction(self) -> AsyncIterator[Any]:
+            async with super()._transaction() as uow:
+                shared = self.begun == 2
+                yield uow
+                if shared:
+                    raise TransientError("the connection is lost")
+
+    tasks = await claimed(database, *"12345")
+    transactions = FailsAtItsEnd(database, held)
+    under_test = recording(database, transactions, records.record)
+
+    ends = await recorded_together(under_test, held, tasks)
+
+    assert (ends, transactions.begun) == ([None] * 5, 2 + 4)
+    assert not database.state.tasks
+
+
 async def test_an_outcome_that_is_recorded_again_waits_for_nobody(
     database: Database, records: Records, transactions: Transactions, held: asyncio.Event
 ) -> None:

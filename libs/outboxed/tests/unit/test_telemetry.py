@@ -87,6 +87,16 @@ def test_after_a_block_that_runs_which_ran_before_it(error: Exception | None) ->
     assert (current_traceparent(), structlog.contextvars.get_contextvars()) == (None, {})
 
 
+@pytest.mark.parametrize("traceparent", [None, "", "nonsense"])
+def test_what_comes_without_a_readable_trace_begins_one_whatever_runs(spans: Spans, traceparent: str | None) -> None:
+    with continued_trace("what runs", None), continued_trace("what comes", traceparent):
+        pass
+
+    comes, runs = spans.get_finished_spans()
+    assert comes.parent is None
+    assert comes.context.trace_id != runs.context.trace_id
+
+
 def test_a_trace_that_begins_without_a_provider_says_that_nobody_has_sampled_it() -> None:
     with continued_trace("x", None):
         assert (current_traceparent() or "").endswith("-00")

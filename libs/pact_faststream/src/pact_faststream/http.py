@@ -17,6 +17,7 @@ from pact_faststream._compat.pact import state_asked
 from pact_faststream._extras import extra
 from pact_faststream.callbacks import STATE, Reply, served
 from pact_faststream.files import PactFile
+from pact_faststream.messages import refuse_twice
 from pact_faststream.rules import Rule, body_rules
 from pact_faststream.sources import PactSource, Result
 from pact_faststream.values.expected import value_rules
@@ -78,11 +79,14 @@ class HttpExpectation:
 
 @dataclass(frozen=True)
 class HttpPact:
-    """All that one client expects of one server."""
+    """All that one client expects of one server. Raises ExpectationError if two have one description."""
 
     consumer: str
     provider: str
     expectations: tuple[HttpExpectation, ...]
+
+    def __post_init__(self) -> None:
+        refuse_twice((each.description for each in self.expectations), self.consumer, self.provider)
 
     @contextmanager
     def served(self, description: str) -> Iterator[str]:

@@ -3,7 +3,8 @@
 import asyncio
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,13 @@ Outcome = Callable[[], object]
 
 class ExpectationError(ValueError):
     """An expectation would check less than it seems to."""
+
+
+def refuse_twice(descriptions: Iterable[str], consumer: str, provider: str) -> None:
+    """Raise ExpectationError if two expectations have one description: the second would never be received."""
+    for description, times in Counter(descriptions).items():
+        if times > 1:
+            raise ExpectationError(f"{consumer} expects {description!r} of {provider} twice: give each its own words")
 
 
 @dataclass(frozen=True)
@@ -118,11 +126,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class MessagePact:
-    """All that one consumer expects of one provider."""
+    """All that one consumer expects of one provider. Raises ExpectationError if two have one description."""
 
     consumer: str
     provider: str
     expectations: tuple[Expectation, ...]
+
+    def __post_init__(self) -> None:
+        descriptions = (each for expectation in self.expectations for each in expectation.interactions)
+        refuse_twice(descriptions, self.consumer, self.provider)
 
     async def receive(self, description: str, subscriber: Subscriber, outcome: Outcome) -> None:
         """Give the message that Pact builds of an expectation to the service's real subscriber.

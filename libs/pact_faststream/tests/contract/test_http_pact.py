@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from pact.error import MismatchesError
 from pact_faststream import (
+    ExpectationError,
     HttpExpectation,
     HttpPact,
     PactFolder,
@@ -80,6 +81,11 @@ def test_a_client_that_asks_for_nothing_fails_the_test() -> None:
 def test_an_expectation_that_nobody_stated_is_an_error() -> None:
     with pytest.raises(LookupError, match="reception has no expectation 'the colour'"), PACT.served("the colour"):
         pass
+
+
+def test_two_expectations_of_one_description_are_an_error() -> None:
+    with pytest.raises(ExpectationError, match=r"^reception expects 'the weight of a parcel' of scales twice: "):
+        HttpPact("reception", "scales", (WEIGHED, replace(WEIGHED, given="another state")))
 
 
 def test_a_stale_pact_file_is_an_error(pacts: Path) -> None:

@@ -167,6 +167,15 @@ def test_a_pact_file_that_is_missing_or_stale_is_an_error(tmp_path: Path) -> Non
         MessagePact("reception", "warehouse", ()).file(tmp_path).check(write=False)
 
 
+@pytest.mark.parametrize("another", ["a parcel was shipped", "a parcel was shipped, with other values"])
+def test_two_expectations_of_one_description_are_an_error(another: str) -> None:
+    lighter = ParcelSeen(parcel_id=UUID(int=7), weight=2)
+    shipped = Expectation("a parcel was shipped", EXAMPLE, given=GIVEN, another=lighter)
+
+    with pytest.raises(ExpectationError, match=f"^reception expects '{another}' of warehouse twice: "):
+        MessagePact("reception", "warehouse", (shipped, Expectation(another, EXAMPLE, given="another state")))
+
+
 def test_the_order_of_expectations_does_not_change_the_file(tmp_path: Path) -> None:
     other = Expectation("another parcel was shipped", EXAMPLE, given="a parcel is shipped")
     MessagePact("reception", "warehouse", (SHIPPED, other)).file(tmp_path).check(write=True)
@@ -291,6 +300,39 @@ async def test_parameters_of_a_state_reach_the_use_case(warehouse: Warehouse, tm
 
     assert await warehouse.verify(tmp_path, now=warehouse.ship) == 1
     assert json.loads(warehouse.rows[0].value)["weight"] == 90
+
+
+async def test_every_variant_gets_the_parameters_where_no_single_use_case_takes_them(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    heavy = Expectation("a heavy parcel was shipped", EXAMPLE, given=GIVEN, parameters={"weight": 90})
+    MessagePact("reception", "warehouse", (heavy,)).file(tmp_path).check(write=True)
+
+    async def by_air(weight: int) -> None:
+        await warehouse.ship(weight, topic="elsewhere")
+
+    with pytest.raises(ProviderVerificationError, match=r"reception expects 'a heavy parcel was shipped' \(by_air\)"):
+        await warehouse.verify(tmp_path, by_road=warehouse.ship, by_air=by_air)
+
+
+async def test_interactions_of_one_description_have_results_of_their_own(warehouse: Warehouse, pacts: Path) -> None:
+    """Another consumer's tool may write such a pact: its states tell the two apart."""
+    [pact] = PactFolder(pacts).pacts("warehouse")
+    [asked] = pact.document["interactions"]
+    twice = [{**asked, "key": None, "providerStates": [{"name": name}]} for name in ("by road", "by air")]
+    PACT.file(pacts).path.write_text(json.dumps({**pact.document, "interactions": twice}))
+    states = {
+        "by road": ProviderState(ParcelShipped, {"now": warehouse.ship}),
+        "by air": ProviderState(ParcelShipped, {"now": lambda: warehouse.ship("heavy")}),
+    }
+    handed_over = HandedOver(pacts)
+    [pact] = PactFolder(pacts).pacts("warehouse")
+    handed_over.hand_over([pact])
+
+    with pytest.raises(ProviderVerificationError, match="heavy"):
+        await verify_provider("warehouse", HandedOver(pacts), states, outbox=warehouse.outbox)
+
+    assert {each.states: each.ok for each in handed_over.results(pact)} == {("by road",): True, ("by air",): False}
 
 
 async def test_the_wrong_provider_is_an_error(warehouse: Warehouse, pacts: Path) -> None:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from orders.app import build
 from orders.domain import User
-from orders.settings import DEVELOPMENT_PRIVATE_KEY, DEVELOPMENT_PUBLIC_KEY, Settings
+from orders.settings import DAY, DEVELOPMENT_PRIVATE_KEY, DEVELOPMENT_PUBLIC_KEY, Settings
 from outboxed.errors import ConfigurationError
 from outboxed.testing.suites.settings import SettingsSuite, wrong_settings
 from outboxed.testing.suites.settings_work import End, SettingsWorkSuite, accepted_keys, at
@@ -109,7 +109,7 @@ class TestEverySetting(SettingsWorkSuite):
             {key: public_key_of(key) for key in (ONE, TWO)}, at(lambda service: service.dependencies.tokens.public_key)
         ),
         "jwt_public_keys": accepted_keys("its own"),
-        "jwt_lifetime_seconds": End({"60": [60, 60], "7200": [7200, 7200]}, at(lifetime)),
+        "jwt_lifetime_seconds": End({"60": [60, 60], "7200": [7200, 7200], str(DAY): [DAY, DAY]}, at(lifetime)),
         "payment_deadline_seconds": End(
             {"1": timedelta(seconds=1), "60": timedelta(minutes=1)},
             at(lambda service: service.dependencies.policy.payment_deadline),

@@ -311,6 +311,25 @@ async def test_a_batch_handler_gets_what_is_new(
     assert await sent(engine) == [1, 2, 3]
 
 
+async def test_of_a_batch_that_comes_again_in_part_other_lists_stay_whole(
+    broker: KafkaBroker, sessions: async_sessionmaker[AsyncSession]
+) -> None:
+    calls: list[tuple[list[int], list[str]]] = []
+
+    @broker.subscriber("mails", batch=True)
+    @INBOX.once(sessions)
+    async def send(
+        mails: list[Mail], session: AsyncSession, languages: Annotated[list[str], Depends(lambda: ["en", "de", "fr"])]
+    ) -> None:
+        calls.append(([mail.number for mail in mails], languages))
+        await session.execute(sa.insert(SENT), [{"number": mail.number} for mail in mails])
+
+    async with TestKafkaBroker(broker):
+        await given(broker.subscribers[0], (record(1, ce_id="a"),), (record(1, ce_id="a"), record(2, ce_id="b")))
+
+    assert calls == [([1], ["en", "de", "fr"]), ([2], ["en", "de", "fr"])]
+
+
 async def test_a_batch_that_faststreams_own_double_gives_is_handled(
     broker: KafkaBroker, batches: list[list[int]], engine: AsyncEngine
 ) -> None:
