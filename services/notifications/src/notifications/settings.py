@@ -27,7 +27,7 @@ class Settings(ServiceSettings):
     jwt_public_keys: Annotated[tuple[PublicKey, ...], Field(min_length=1)] = (DEVELOPMENT_PUBLIC_KEY,)
     """A JSON list of PEM keys: several while one replaces another."""
     smtp_host: Host = "127.0.0.1"
-    smtp_port: Port = 1025
+    smtp_port: Annotated[Port, Field(ge=1)] = 1025
     smtp_starttls: bool = False
     smtp_username: str = ""
     smtp_password: SecretStr = SecretStr("")

@@ -111,7 +111,7 @@ class TestEverySetting(SettingsWorkSuite):
         "jwt_public_keys": accepted_keys("its own"),
         "jwt_lifetime_seconds": End({"60": [60, 60], "7200": [7200, 7200], str(DAY): [DAY, DAY]}, at(lifetime)),
         "payment_deadline_seconds": End(
-            {"1": timedelta(seconds=1), "60": timedelta(minutes=1)},
+            {"1": timedelta(seconds=1), "60": timedelta(minutes=1), str(30 * DAY): timedelta(days=30)},
             at(lambda service: service.dependencies.policy.payment_deadline),
         ),
         "rate_limit_per_minute": End({"0": MANY_CALLS, "1": 1, "7": 7}, calls_in_a_minute),

@@ -59,5 +59,5 @@ class TestEverySetting(SettingsWorkSuite):
             {"http://one:8090": "http://one:8090", "https://two": "https://two"},
             at(lambda service: str(client_of(service).base_url).rstrip("/")),
         ),
-        "gateway_timeout_seconds": End({"1": [1, 1, 2.5, 2.5], "3": [3, 3, 6.5, 6.5]}, at(timeouts)),
+        "gateway_timeout_seconds": End({"1": [1, 1, 2.5, 2.5], "60": [60, 60, 120.5, 120.5]}, at(timeouts)),
     }

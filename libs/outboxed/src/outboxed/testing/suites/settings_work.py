@@ -27,7 +27,10 @@ class _ReachedError(Exception):
 
 @dataclass(frozen=True)
 class End:
-    """What is seen at the end for each value of a setting; the first two differ. `given` is set beside them."""
+    """What is seen at the end for each value of a setting; the first two differ. `given` is set beside them.
+
+    A number that has limits is followed at these, too: there a unit or a type that is too small shows.
+    """
 
     expected: Mapping[str, object]
     seen: Seen
@@ -162,7 +165,7 @@ COMMON_ENDS: Mapping[str, End] = {
     "http_host": End(
         {"127.0.0.1": ("127.0.0.1", 8099), "127.0.0.2": ("127.0.0.2", 8099)}, _bound, {"HTTP_PORT": "8099"}
     ),
-    "http_port": End({"8098": ("127.0.0.1", 8098), "8099": ("127.0.0.1", 8099)}, _bound),
+    "http_port": End({port: ("127.0.0.1", int(port)) for port in ("0", "8099", "65535")}, _bound),
     "database_url": End(
         {DATABASE: [["db"], ["db"]], DATABASE.replace("@db", "@two"): [["two"], ["two"]]}, database("host")
     ),
@@ -185,10 +188,18 @@ COMMON_ENDS: Mapping[str, End] = {
 }
 """The ends of what every service has. `kafka_topic_prefix` and `kafka_ssl_ca_file` are in SettingsWorkSuite."""
 CONSUMER_ENDS: Mapping[str, End] = {
-    "kafka_session_timeout_ms": End({"2000": 2000, "45000": 45000}, consumer("session_timeout_ms")),
-    "kafka_fetch_max_wait_ms": End({"20": 20, "500": 500}, consumer("fetch_max_wait_ms")),
+    "kafka_session_timeout_ms": End({"1000": 1000, "300000": 300_000}, consumer("session_timeout_ms")),
+    "kafka_fetch_max_wait_ms": End({"1": 1, "5000": 5000}, consumer("fetch_max_wait_ms")),
 }
 """The ends of what only a service has that reads events."""
+
+
+def _limits(settings: type[ServiceSettings], name: str) -> set[float]:
+    """The least and the largest value of a number, as far as they are allowed themselves."""
+    told = settings.model_fields[name].metadata if name in settings.model_fields else ()
+    least = [float(each.ge) for each in told if hasattr(each, "ge")]
+    largest = [float(each.le) for each in told if hasattr(each, "le")]
+    return {*sorted(least)[-1:], *sorted(largest)[:1]}
 
 
 def accepted_keys(*always: str) -> End:
@@ -223,6 +234,11 @@ class SettingsWorkSuite:
 
         assert set(self.settings.model_fields) - followed == set(), "give each an End: what does it change?"
         assert followed - set(self.settings.model_fields) == set()
+
+    def test_a_number_is_followed_at_its_limits(self) -> None:
+        for name, end in {**COMMON_ENDS, **CONSUMER_ENDS, **self.ends}.items():
+            if limits := _limits(self.settings, name):
+                assert limits - {float(value) for value in end.expected} == set(), name
 
     def test_the_other_tests_are_there(self) -> None:
         folder = Path(inspect.getfile(type(self))).parent
