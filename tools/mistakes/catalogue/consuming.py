@@ -280,4 +280,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "an error is told by its text, whatever its text does",
+        "A project's error whose `__str__` fails is no dead letter: its batch comes again for ever.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/messages/_reasons.py",
+                "isinstance(error, ValidationError) else _text(error)",
+                "isinstance(error, ValidationError) else error",
+            ),
+        ),
+    ),
 )

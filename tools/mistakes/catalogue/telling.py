@@ -620,4 +620,17 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a span that can't be told that it failed goes on",
+        "What the process does afterwards hangs in a trace that it doesn't belong to.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/telemetry.py",
+                "        finally:\n            contexts.detach(self._token)\n            self._span.end()\n",
+                "        except KeyError:\n            pass\n"
+                "        contexts.detach(self._token)\n        self._span.end()\n",
+            ),
+        ),
+    ),
 )

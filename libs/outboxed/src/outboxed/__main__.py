@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy.exc import ArgumentError
 
+from outboxed import messages
 from outboxed._exporting import exported_spans
 from outboxed._extras import MissingExtraError
 from outboxed._printable import edit_of, lines_of, object_of, position, printable, text_of
@@ -111,7 +112,7 @@ def _run_letters(arguments: argparse.Namespace) -> None:
             _end(f"the database does not answer: {reason_of(error)}", 1)
         if arguments.do is not _replay:
             raise
-        _end(f"dead letter {arguments.id} was refused again: {type(error).__name__}: {error}", 1)
+        _end(f"dead letter {arguments.id} was refused again: {messages.reason_of(error)}", 1)
 
 
 async def _with(queue: JoinedDeadLetterQueue, broker: Any, arguments: argparse.Namespace) -> None:

@@ -221,6 +221,27 @@ async def test_a_refused_event_leaves_nothing_but_its_dead_letter(database: Data
     assert not any([balances(database), database.state.inbox, database.state.outbox])
 
 
+async def test_an_event_whose_error_cannot_even_be_told_is_a_dead_letter(
+    database: Database, consuming: Consuming
+) -> None:
+    """Else its batch would come again for ever, and nothing behind it would be handled."""
+
+    class UnspeakableError(Exception):
+        def __str__(self) -> str:
+            raise AttributeError("message")
+
+    async def refuse(event: MoneyMoved, uow: Any) -> None:
+        if event.amount == 13:
+            raise UnspeakableError
+        await credit(event, uow)
+
+    await handle(consuming(refuse), unlucky(), moved(amount="1.00"))
+
+    [letter] = database.state.dead_letters.values()
+    assert letter.reason.startswith("UnspeakableError: its text can't be read: AttributeError (test_consumer.py:")
+    assert balances(database) == [1]
+
+
 async def test_an_undecodable_record_is_a_dead_letter_though_its_neighbour_is_refused_too(
     database: Database, consumer: BatchConsumer[Any]
 ) -> None:

@@ -8,6 +8,11 @@ from outboxed.messages import raised_at, reason_of, summary
 from pydantic import BaseModel, RootModel, ValidationError
 
 
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise AttributeError("a message that was never given")
+
+
 class Line(BaseModel):
     quantity: int
 
@@ -46,6 +51,10 @@ def test_a_value_that_is_wrong_as_a_whole_has_no_place() -> None:
 
 def test_any_other_error_is_told_by_its_type_and_message() -> None:
     assert reason_of(KeyError("sku")) == "KeyError: 'sku'"
+
+
+def test_an_error_whose_text_fails_is_told_nevertheless() -> None:
+    assert reason_of(UnspeakableError()) == "UnspeakableError: its text can't be read: AttributeError"
 
 
 def test_an_error_that_was_raised_is_told_with_the_innermost_file_and_line() -> None:

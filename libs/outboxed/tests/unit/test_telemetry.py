@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -166,6 +167,18 @@ def test_an_error_is_told_without_its_traceback_and_still_raised(spans: Spans) -
     assert said(span) == {"error.type": "LookupError"}
     assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "LookupError: no such account")
     assert span.events == ()
+
+
+def test_a_span_ends_even_if_it_cannot_be_told_that_it_failed(spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug of the SDK")
+
+    monkeypatch.setattr(sdk.Span, "set_status", fail)
+    with pytest.raises(RuntimeError, match="a bug of the SDK"), continued_trace("x", None):
+        raise ValueError("a bug")
+
+    assert current_traceparent() is None
+    assert [span.name for span in spans.get_finished_spans()] == ["x"]
 
 
 async def test_what_is_cancelled_has_failed_and_is_still_cancelled(spans: Spans) -> None:

@@ -17,8 +17,15 @@ def summary(error: ValidationError) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """The error's type and message."""
-    return f"{type(error).__name__}: {summary(error) if isinstance(error, ValidationError) else error}"
+    """The error's type and message. It never fails: what it's told for, such as a dead letter, must not be lost."""
+    return f"{type(error).__name__}: {summary(error) if isinstance(error, ValidationError) else _text(error)}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failed:  # noqa: BLE001 - a project's own `__str__` may fail by anything
+        return f"its text can't be read: {type(failed).__name__}"
 
 
 def raised_at(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 import uvloop
 
+from outboxed import messages
 from outboxed._exporting import exported_spans
 from outboxed._printable import edit_of, lines_of, printable
 from outboxed.errors import ConfigurationError
@@ -156,7 +157,7 @@ def _dead_letters(command: CommandLine) -> typer.Typer:
         except typer.Exit:
             raise
         except Exception as error:  # noqa: BLE001 - a person wants to see whatever the handler raised
-            raise _fail(f"dead letter {letter_id} was refused again: {type(error).__name__}: {error}") from None
+            raise _fail(f"dead letter {letter_id} was refused again: {messages.reason_of(error)}") from None
         typer.echo(f"dead letter {letter_id} replayed")
 
     @app.command()
