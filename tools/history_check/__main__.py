@@ -32,12 +32,13 @@ class Outcome:
 
 def main(
     last: Annotated[int, typer.Option(min=1, help="Only so many changes of source, the newest.")] = 10_000,
+    before: Annotated[str, typer.Option(help="Only commits older than this one: a run that was stopped goes on.")] = "",
     only: Annotated[str, typer.Option(help="Commits that begin with this, or have it in their subject.")] = "",
     at_once: Annotated[int, typer.Option(min=1, help="So many copies of the tree at once; a core each.")] = 2,
 ) -> None:
     """Exit with 1 unless 98 of 100 are caught, with 2 if the tool itself fails."""
     try:
-        every = list(islice(changes(), last))
+        every = list(islice(_older_than(before), last))
         chosen = _chosen(every, only)
         with scratches(at_once) as copies:
             for copy in copies:
@@ -55,6 +56,14 @@ def main(
     print(f"without a test came {sum(not one.with_test for one in every)} of {len(every)} changes of source")
     print(f"history: {len(fixes)} fixes, {len(right)} caught")
     sys.exit(len(right) < len(fixes) * ENOUGH)
+
+
+def _older_than(commit: str) -> Iterator[Change]:
+    """All changes, or those behind this one. Raises ScratchError if it is none."""
+    every = changes()
+    if commit and not any(one.commit.startswith(commit) for one in every):
+        raise ScratchError(f"no change of source is {commit!r}")
+    return every
 
 
 def _chosen(every: Sequence[Change], only: str) -> Sequence[Change]:

@@ -10,6 +10,7 @@ REFACTORINGS: Mapping[str, str] = {
     "2f301f9": "a full disk: the last block was halved until nothing went in, and a write takes what there is room for",
     "deef163": "the latest attempts: a list for each name and the order beside them are one list",
     "f598dd8": "an event's id: the version's bits were put between two parts, and are set by a mask",
+    "febe42d": "where a batch begins: two copies are one function",
     "9815d9d": "a test's level: it was looked up twice",
     "fd7c7d5": "the records of the console's topics: a default that no caller used is gone",
 }

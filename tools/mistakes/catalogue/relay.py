@@ -191,4 +191,17 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "the sequence's last id is asked for, whoever may know it",
+        "With rights on the tables alone a relay ends by an error, or from PostgreSQL 18 on reads from the start.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_rows.py",
+                """                f"case when has_sequence_privilege({sequence}, 'select, usage')"\n"""
+                """                f" then coalesce(pg_sequence_last_value({sequence}), 0) else {LAST_ID} end",\n""",
+                '                f"coalesce(pg_sequence_last_value({sequence}), 0)",\n',
+            ),
+        ),
+    ),
 )

@@ -11,6 +11,7 @@ from outboxed import DeadLetters, Inbox, Outbox, Tasks
 from outboxed.errors import ConfigurationError
 from outboxed.joining import _running as running
 from outboxed.relay import _floor as floor
+from outboxed.relay._rows import Rows
 from outboxed.tasks import Task
 from outboxed.testing.topics import Topics
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -197,6 +198,22 @@ async def test_rights_on_the_tables_are_enough(
         for use in USES.values():
             await use(project, session)
     assert await project.tasks.run_due(of_another_role) == 1
+
+
+async def test_whoever_has_rights_on_the_tables_alone_keeps_the_place_where_reading_begins(
+    engine: AsyncEngine, of_another_role: AsyncEngine
+) -> None:
+    """Of the sequence such a role is told an error up to PostgreSQL 17, and nothing from 18 on."""
+    project = Project()
+    await created(engine, project.metadata)
+    risen = floor.Floor(project.outbox.table)
+    risen.id = 7
+
+    async with of_another_role.connect() as connection:
+        _, _, last = await Rows(project.outbox.table).lock(connection)
+    risen.heed(last)
+
+    assert risen.id == 7
 
 
 async def test_an_engine_that_was_made_for_a_url_keeps_no_connection_after_its_use(url: str) -> None:
