@@ -62,7 +62,7 @@ def copied(root: Path, copy: Path) -> Path:
     return copy
 
 
-def test_changes_are_commits_that_changed_source_and_say_whether_a_test_came_with_it(history: Path) -> None:
+def test_changes_are_commits_that_changed_source_and_name_the_tests_that_came_with_it(history: Path) -> None:
     commit(
         history,
         "Fees are two percent",
@@ -71,9 +71,9 @@ def test_changes_are_commits_that_changed_source_and_say_whether_a_test_came_wit
     commit(history, "A page", **{"README.md": "read again"})
     commit(history, "A test", **{TEST: "assert total"})
 
-    found = [(change.subject, change.with_test, change.sources, change.folders) for change in changes(history)]
+    found = [(change.subject, change.tests, change.sources, change.folders) for change in changes(history)]
 
-    assert found == [("Fees are two percent", True, (SOURCE,), ["libs/bank"])]
+    assert found == [("Fees are two percent", (TEST,), (SOURCE,), ["libs/bank"])]
 
 
 def test_a_change_is_taken_back_though_other_lines_have_changed_since(history: Path, copy: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from tools.history_check.fixes import Change, MovedOnError, changes, make_copy_know, restore, take_back
 from tools.history_check.refactorings import REFACTORINGS
-from tools.mistakes.levels import PYTEST, NotCollectedError, Stop, caught
+from tools.mistakes.levels import PYTEST, NotCollectedError, Stop, caught_again
 from tools.mistakes.mistake import Mistake, Project
 from tools.scratch import Scratch, ScratchError, in_copies, scratches
 
@@ -53,7 +53,7 @@ def main(
         print(f"NOT CAUGHT: {change.commit} {change.subject}")
     for reason, count in Counter(outcome.set_aside for outcome in outcomes.values() if outcome.set_aside).items():
         print(f"set aside: {count}, {reason}")
-    print(f"without a test came {sum(not one.with_test for one in every)} of {len(every)} changes of source")
+    print(f"without a test came {sum(not one.tests for one in every)} of {len(every)} changes of source")
     print(f"history: {len(fixes)} fixes, {len(right)} caught")
     sys.exit(len(right) < len(fixes) * ENOUGH)
 
@@ -67,7 +67,7 @@ def _older_than(commit: str) -> Iterator[Change]:
 
 
 def _chosen(every: Sequence[Change], only: str) -> Sequence[Change]:
-    chosen = [one for one in every if one.with_test and (one.commit.startswith(only) or only in one.subject)]
+    chosen = [one for one in every if one.tests and (one.commit.startswith(only) or only in one.subject)]
     if not chosen:
         named = f"whose subject has {only!r}, or that begins with it," if only else "in this history"
         raise ScratchError(f"no change of source {named} came with a test")
@@ -98,7 +98,8 @@ def _outcome(change: Change, copy: Scratch) -> Outcome:
         return Outcome(set_aside=REFACTORED)
     try:
         for folder in change.folders:
-            if (stop := caught(_mistake(change, folder, copy), copy)) and fails_again(stop, copy):
+            own = [test for test in change.tests if test.startswith(f"{folder}/")]
+            if (stop := caught_again(_mistake(change, folder, copy), copy, *own)) and fails_again(stop, copy):
                 return Outcome(stop)
     except NotCollectedError:
         return Outcome(set_aside=ADDED)

@@ -15,12 +15,12 @@ TEST = re.compile(r"(?:[^/]+/)*tests/(?:[^/]+/)*test_[^/]+\.py")
 
 @dataclass(frozen=True)
 class Change:
-    """A commit, the source files that it changed, and whether it changed tests."""
+    """A commit, and the files of source and of tests that it changed."""
 
     commit: str
     subject: str
     sources: tuple[str, ...]
-    with_test: bool
+    tests: tuple[str, ...]
 
     @property
     def folders(self) -> Sequence[str]:
@@ -36,7 +36,7 @@ def changes(root: Path = ROOT) -> Iterator[Change]:
         commit, _, subject = title.partition(" ")
         sources = tuple(name for name in names if SOURCE.fullmatch(name))
         if sources:
-            yield Change(commit, subject, sources, any(TEST.fullmatch(name) for name in names))
+            yield Change(commit, subject, sources, tuple(name for name in names if TEST.fullmatch(name)))
 
 
 class MovedOnError(Exception):

@@ -74,14 +74,17 @@ def caught(mistake: Mistake, scratch: Scratch, first: str = "") -> Stop | None:
     return _first(_failures(mistake.project, mistake.check, scratch, [edit.files for edit in mistake.edits], first))
 
 
-def caught_again(mistake: Mistake, scratch: Scratch, file: str) -> Stop | None:
-    """Ask the test file that caught it last time, and the levels only where that is gone, or sees the mistake no more.
+def caught_again(mistake: Mistake, scratch: Scratch, *files: str) -> Stop | None:
+    """Ask the test files that should see it, and the levels only where none of them is there, or sees it any more.
 
     A contract isn't asked by itself, since it has to be made again before. Raises as `caught` does.
     """
-    level = _level_of_file(file, mistake.project)
-    known = level in LEVELS and (scratch.folder / file).exists()
-    return (_first(_failed_tests({level: [file]}, scratch)) if known else None) or caught(mistake, scratch, file)
+    asked: dict[str, list[str]] = {}
+    for file in files:
+        level = _level_of_file(file, mistake.project)
+        if level in LEVELS and (scratch.folder / file).exists():
+            asked.setdefault(level, []).append(file)
+    return _first(_failed_tests(asked, scratch)) or caught(mistake, scratch, *files[:1])
 
 
 def unsound(project: Project, check: Sequence[str], scratch: Scratch) -> Stop | None:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 from outboxed.errors import ConfigurationError
-from outboxed.settings import Database, DatabaseUrl, KafkaSettings, Port, ServiceSettings, load
+from outboxed.settings import Database, DatabaseUrl, KafkaSettings, Port, ProcessSettings, ServiceSettings, load
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
@@ -121,6 +121,23 @@ def test_production_refuses_the_defaults_of_development(monkeypatch: pytest.Monk
 def test_production_refuses_a_kafka_in_the_clear(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
     with pytest.raises(ConfigurationError, match="must be SSL or SASL_SSL"):
         loaded(monkeypatch, **{**PRODUCTION, "KAFKA_SECURITY_PROTOCOL": protocol})
+
+
+class OfAProcess(ProcessSettings):
+    """Of one that is no service: it has no database and no secret of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOKS_ON_", frozen=True, extra="ignore")
+
+    http_port: Port = 8000
+
+
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SASL_PLAINTEXT"])
+def test_what_is_no_service_refuses_it_too(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
+    monkeypatch.setenv("LOOKS_ON_ENVIRONMENT", "production")
+    monkeypatch.setenv("LOOKS_ON_KAFKA_SECURITY_PROTOCOL", protocol)
+
+    with pytest.raises(ConfigurationError, match=r"^LOOKS_ON_KAFKA_SECURITY_PROTOCOL must be SSL or SASL_SSL"):
+        load(OfAProcess)
 
 
 def test_production_refuses_a_failpoint_and_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
