@@ -159,6 +159,15 @@ def test_again_asks_what_caught_it_last_time_alone(file: str, level: str) -> Non
     assert (stop and stop.level, ran) == (level, [(*levels.PYTEST, file)])
 
 
+def test_of_several_files_all_are_asked_at_once_and_the_one_that_fails_says_the_level() -> None:
+    unit, integration = "libs/outboxed/tests/unit/test_worker.py", "libs/outboxed/tests/integration/test_relay.py"
+    copy, ran = copy_where_fails(integration)
+
+    stop = caught_again(MISTAKE, copy, unit, "tests/unit/test_gone.py", integration)
+
+    assert (stop and stop.level, ran) == ("integration", [(*levels.PYTEST, unit, integration)])
+
+
 @pytest.mark.parametrize("file", ["libs/outboxed/tests/unit/test_worker.py", "tests/unit/test_gone.py", CONTRACT, ""])
 def test_where_that_passes_or_can_not_be_asked_all_levels_are(file: str) -> None:
     """A contract has to be made again first."""
