@@ -112,16 +112,16 @@ def test_words_are_no_code(history: Path, copy: Path) -> None:
     assert not take_back(change, folder, history)
 
 
-def test_what_a_person_has_read_and_found_the_same_is_set_aside(
+def test_what_a_person_has_read_and_no_test_could_see_is_set_aside(
     history: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit(history, "Fees", **{SOURCE: DOUBLED, TEST: "assert fee"})
     folder = copied(history, copy)
     [change] = changes(history)
     monkeypatch.setattr(history_check, "take_back", partial(take_back, root=history))
-    monkeypatch.setattr(history_check, "REFACTORINGS", {change.commit[:5]: "doubled by another word"})
+    monkeypatch.setattr(history_check, "NO_FIXES", {change.commit[:5]: "doubled by another word"})
 
-    assert history_check._outcome(change, Scratch(folder)).set_aside == history_check.REFACTORED  # noqa: SLF001 - by hand it takes hours
+    assert history_check._outcome(change, Scratch(folder)).set_aside == history_check.NO_FIX  # noqa: SLF001 - by hand it takes hours
 
 
 def test_a_file_that_was_moved_goes_back_to_its_old_place(history: Path, copy: Path) -> None:

@@ -12,14 +12,14 @@ from typing import Annotated
 import typer
 
 from tools.history_check.fixes import Change, MovedOnError, changes, make_copy_know, restore, take_back
-from tools.history_check.refactorings import REFACTORINGS
+from tools.history_check.no_fixes import NO_FIXES
 from tools.mistakes.levels import PYTEST, NotCollectedError, Stop, caught_again
 from tools.mistakes.mistake import Mistake, Project
 from tools.scratch import Scratch, ScratchError, in_copies, scratches
 
 ENOUGH = 0.98
 MOVED_ON, SAYS_THE_SAME, ADDED = "the code has moved on", "the code did the same before", "it added what tests import"
-REFACTORED = "a person has read that the code did the same before"
+NO_FIX = "a person has read that no test could see it"
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ def _outcome(change: Change, copy: Scratch) -> Outcome:
         return Outcome(set_aside=MOVED_ON)
     if not differs:
         return Outcome(set_aside=SAYS_THE_SAME)
-    if any(change.commit.startswith(commit) for commit in REFACTORINGS):
-        return Outcome(set_aside=REFACTORED)
+    if any(change.commit.startswith(commit) for commit in NO_FIXES):
+        return Outcome(set_aside=NO_FIX)
     try:
         for folder in change.folders:
             own = [test for test in change.tests if test.startswith(f"{folder}/")]
