@@ -5,6 +5,7 @@ from typing import ClassVar
 import pytest
 from outboxed.errors import ConfigurationError
 from outboxed.settings import Database, DatabaseUrl, KafkaSettings, Port, ProcessSettings, ServiceSettings, load
+from outboxed.testing.suites.settings import SettingsSuite, wrong_settings
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
@@ -169,3 +170,18 @@ def test_a_login_at_kafka_reaches_both_clients(monkeypatch: pytest.MonkeyPatch) 
 
 def test_topics_of_a_test_have_its_prefix() -> None:
     assert KafkaSettings((), topic_prefix="test-1-").topic("orders") == "test-1-orders"
+
+
+class OfAStranger(Settings):
+    """What a project may have besides: a number, a flag and a list that are named like secrets and aren't any."""
+
+    token_lifetime_seconds: int = 3600
+    password_is_needed: bool = False
+    secret_santas: tuple[str, ...] = ()
+
+
+class TestOfAStranger(SettingsSuite):
+    settings = OfAStranger
+    key = ("TOKEN", "a token of our own")
+
+    wrong = wrong_settings(("HTTP_PORT", "no-port"), ("TOKEN_LIFETIME_SECONDS", "an hour"))
