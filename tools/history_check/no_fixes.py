@@ -13,6 +13,8 @@ NO_FIXES: Mapping[str, str] = {
     "e7c4d69": "a lock: whether it is held already was asked twice",
     "f269bbe": "tests wait longer before they say that nothing came: only a very slow machine shows it",
     "febe42d": "where a batch begins: two copies are one function",
+    "0a72d06": "a system starts a process with another Python, for a bench alone",
+    "33bcd74": "the suite of settings follows more values: of a test that asks less nothing fails",
     "9815d9d": "a test's level: it was looked up twice",
     "fd7c7d5": "the records of the console's topics: a default that no caller used is gone",
 }
