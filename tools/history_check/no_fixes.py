@@ -16,6 +16,7 @@ NO_FIXES: Mapping[str, str] = {
     "0a72d06": "a system starts a process with another Python, for a bench alone",
     "33bcd74": "the suite of settings follows more values: of a test that asks less nothing fails",
     "a310049": "a record of several tasks: two statements are one, which `make price` counts",
+    "a576b6c": "what nobody read is gone",
     "9815d9d": "a test's level: it was looked up twice",
     "fd7c7d5": "the records of the console's topics: a default that no caller used is gone",
 }
