@@ -22,6 +22,8 @@ MEMBERS: Sequence[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["t
 """Where the projects of the workspace are: globs."""
 LONG_AGO = 10_000_000
 """Seconds before now at which the times of edits begin: none is in the future, however fast they come."""
+ENDS_WITHIN = 1800.0
+"""Seconds: what takes longer has ended its tests, or was never to end, and waits for something that doesn't come."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -63,15 +65,19 @@ class Scratch:
         return {**kept, "PYTHONPATH": os.pathsep.join(map(str, sources)), "COLUMNS": "200"}
 
     def run(self, command: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a Python module with its arguments in the copy."""
-        return subprocess.run(  # noqa: S603
-            [sys.executable, "-m", *command],
-            cwd=self.folder,
-            env={**self.environment, **environment},
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        """Run a Python module with its arguments in the copy. Raises ScratchError if it doesn't end."""
+        try:
+            return subprocess.run(  # noqa: S603
+                [sys.executable, "-m", *command],
+                cwd=self.folder,
+                env={**self.environment, **environment},
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=ENDS_WITHIN,
+            )
+        except subprocess.TimeoutExpired:
+            raise ScratchError(f"`python -m {' '.join(command)}` did not end within {ENDS_WITHIN:g} s") from None
 
     @contextmanager
     def with_edits(self, edits: tuple[Edit, ...]) -> Iterator[None]:

@@ -12,7 +12,7 @@ from tools.history_check.__main__ import fails_again
 from tools.history_check.fixes import MovedOnError, changes, make_copy_know, restore, take_back
 from tools.mistakes.levels import NotCollectedError, Stop, caught
 from tools.mistakes.mistake import Mistake, Project
-from tools.scratch import Scratch
+from tools.scratch import Scratch, ScratchError
 
 SOURCE, TEST = "libs/bank/src/bank/money.py", "libs/bank/tests/unit/test_money.py"
 FIRST = '''"""Money."""
@@ -76,6 +76,18 @@ def test_changes_are_commits_that_changed_source_and_name_the_tests_that_came_wi
     assert found == [("Fees are two percent", (TEST,), (SOURCE,), ["libs/bank"])]
 
 
+def test_a_run_that_was_stopped_goes_on_behind_its_last_change(history: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for percent in "123":
+        commit(history, percent, **{SOURCE: FIRST.replace("return amount\n", f"return {percent} * amount\n")})
+    monkeypatch.setattr(history_check, "changes", partial(changes, history))
+    _, second, _ = changes(history)
+
+    assert [one.subject for one in history_check._older_than(second.commit[:5])] == ["1"]  # noqa: SLF001 - as above
+    assert [one.subject for one in history_check._older_than("")] == ["3", "2", "1"]  # noqa: SLF001
+    with pytest.raises(ScratchError, match=r"^no change of source begins with 'x'$"):
+        history_check._older_than("x")  # noqa: SLF001
+
+
 def test_a_change_is_taken_back_though_other_lines_have_changed_since(history: Path, copy: Path) -> None:
     commit(history, "Fees", **{SOURCE: DOUBLED, TEST: "assert fee"})
     commit(history, "More", **{SOURCE: DOUBLED + "\n\ndef more():\n    pass\n"})
@@ -121,7 +133,7 @@ def test_what_a_person_has_read_and_no_test_could_see_is_set_aside(
     monkeypatch.setattr(history_check, "take_back", partial(take_back, root=history))
     monkeypatch.setattr(history_check, "NO_FIXES", {change.commit[:5]: "doubled by another word"})
 
-    assert history_check._outcome(change, Scratch(folder)).set_aside == history_check.NO_FIX  # noqa: SLF001 - by hand it takes hours
+    assert history_check._outcome(change, Scratch(folder)).set_aside == history_check.NO_FIX  # noqa: SLF001 - the command copies the whole tree
 
 
 def test_a_file_that_was_moved_goes_back_to_its_old_place(history: Path, copy: Path) -> None:

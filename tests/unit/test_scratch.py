@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tools import scratch
 from tools.scratch import Edit, Scratch, ScratchError
 
 
@@ -41,3 +42,10 @@ def test_an_edit_that_changes_nothing_is_an_error_and_leaves_the_others_undone(c
         pass
 
     assert (copy.folder / "Makefile").read_text() == "all:\n\ttrue\n"
+
+
+def test_what_does_not_end_is_an_error_and_ended(copy: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "ENDS_WITHIN", 0.2)
+
+    with pytest.raises(ScratchError, match=r"^`python -m timeit -n 1 while True: pass` did not end within 0\.2 s$"):
+        copy.run(("timeit", "-n", "1", "while True: pass"))

@@ -61,8 +61,8 @@ def main(
 def _older_than(commit: str) -> Iterator[Change]:
     """All changes, or those behind this one. Raises ScratchError if it is none."""
     every = changes()
-    if commit and not any(one.commit.startswith(commit) for one in every):
-        raise ScratchError(f"no change of source is {commit!r}")
+    if commit and not any(one.commit.startswith(commit) for one in every):  # what is left then is older
+        raise ScratchError(f"no change of source begins with {commit!r}")
     return every
 
 

@@ -39,6 +39,13 @@ class Account:
         return replace(self, balance=self.balance + amount, version=self.version + 1)
 
 
+class UnspeakableError(Exception):
+    """Its text fails, as of an error whose message was never given."""
+
+    def __str__(self) -> str:
+        raise AttributeError("message")
+
+
 class InMemoryAccounts(InMemoryUnitOfWork):
     def __init__(self, state: State, *, source: str, now: datetime) -> None:
         super().__init__(state, source=source, now=now)

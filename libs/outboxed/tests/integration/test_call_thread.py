@@ -108,8 +108,8 @@ async def test_closing_waits_for_no_call_that_goes_on_and_neither_does_the_end_o
 
     running = asyncio.create_task(calls.run(goes_on))
     await begun.wait()
-    [thread] = [thread for thread in threading.enumerate() if thread.name == "asyncio_calls"]
     try:
+        [thread] = [thread for thread in threading.enumerate() if thread.name == "asyncio_calls"]
         async with asyncio.timeout(10):
             await calls.close()
         assert thread.is_alive()

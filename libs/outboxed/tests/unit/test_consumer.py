@@ -19,7 +19,16 @@ from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.records import consumer_record, event_record
 from outboxed.web import Health
 
-from ..sample import Account, InMemoryAccounts, MoneyMoved, credit, in_memory_accounts, moved, raw
+from ..sample import (
+    Account,
+    InMemoryAccounts,
+    MoneyMoved,
+    UnspeakableError,
+    credit,
+    in_memory_accounts,
+    moved,
+    raw,
+)
 
 Database = InMemoryDatabase[InMemoryAccounts]
 Consuming = Callable[..., BatchConsumer[Any]]
@@ -225,10 +234,6 @@ async def test_an_event_whose_error_cannot_even_be_told_is_a_dead_letter(
     database: Database, consuming: Consuming
 ) -> None:
     """Else its batch would come again for ever, and nothing behind it would be handled."""
-
-    class UnspeakableError(Exception):
-        def __str__(self) -> str:
-            raise AttributeError("message")
 
     async def refuse(event: MoneyMoved, uow: Any) -> None:
         if event.amount == 13:

@@ -7,10 +7,7 @@ import pytest
 from outboxed.messages import raised_at, reason_of, summary
 from pydantic import BaseModel, RootModel, ValidationError
 
-
-class UnspeakableError(Exception):
-    def __str__(self) -> str:
-        raise AttributeError("a message that was never given")
+from ..sample import UnspeakableError
 
 
 class Line(BaseModel):

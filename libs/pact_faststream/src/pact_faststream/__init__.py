@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("PACT_DO_NOT_TRACK", "true")
 
 if TYPE_CHECKING:
+    from pact_faststream.expectations import ExpectationError
     from pact_faststream.files import PactFile, StalePactError
     from pact_faststream.http import HttpExpectation, HttpPact, Request, Response, verify_http_provider
-    from pact_faststream.messages import Expectation, ExpectationError, MessagePact
+    from pact_faststream.messages import Expectation, MessagePact
     from pact_faststream.provider import ParameterError, ProviderState, produce_all, verify_provider
     from pact_faststream.sent import Sent
     from pact_faststream.sources import NoPactsError, PactFolder, PactSource, PactToVerify
@@ -43,9 +44,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "expectations": ("ExpectationError",),
     "files": ("PactFile", "StalePactError"),
     "http": ("HttpExpectation", "HttpPact", "Request", "Response", "verify_http_provider"),
-    "messages": ("Expectation", "ExpectationError", "MessagePact"),
+    "messages": ("Expectation", "MessagePact"),
     "provider": ("ParameterError", "ProviderState", "produce_all", "verify_provider"),
     "sent": ("Sent",),
     "sources": ("NoPactsError", "PactFolder", "PactSource", "PactToVerify"),

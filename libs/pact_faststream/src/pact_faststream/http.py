@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from pact_faststream._compat.pact import state_asked
 from pact_faststream._extras import extra
 from pact_faststream.callbacks import STATE, Reply, served
+from pact_faststream.expectations import refuse_twice
 from pact_faststream.files import PactFile
-from pact_faststream.messages import refuse_twice
 from pact_faststream.rules import Rule, body_rules
 from pact_faststream.sources import PactSource, Result
 from pact_faststream.values.expected import value_rules

@@ -3,8 +3,7 @@
 import asyncio
 import inspect
 import json
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from pact import Pact
 
 from pact_faststream._compat.faststream import Subscriber, feed, topics_of
+from pact_faststream.expectations import ExpectationError, refuse_twice
 from pact_faststream.files import PactFile
 from pact_faststream.metadata import RULES, is_cloud_event, metadata_expected, record_of
 from pact_faststream.records import ConsumedMessage
@@ -21,17 +21,6 @@ from pact_faststream.values.expected import confusions, value_rules
 
 Outcome = Callable[[], object]
 """Returns the consumer's state, to compare: a new value each time, or an awaitable of one."""
-
-
-class ExpectationError(ValueError):
-    """An expectation would check less than it seems to."""
-
-
-def refuse_twice(descriptions: Iterable[str], consumer: str, provider: str) -> None:
-    """Raise ExpectationError if two expectations have one description: the second would never be received."""
-    for description, times in Counter(descriptions).items():
-        if times > 1:
-            raise ExpectationError(f"{consumer} expects {description!r} of {provider} twice: give each its own words")
 
 
 @dataclass(frozen=True)
