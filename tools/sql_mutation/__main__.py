@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.mistakes.mistake import swap
-from tools.nearest import nearest_first
 from tools.scratch import ROOT, Scratch, ScratchError, in_copies, scratches
 from tools.sql_mutation.mutants import SqlMutant, mutants_of
+from tools.sql_mutation.reach import Reach
 from tools.sql_mutation.survivors import reason_for
 
 LIMIT = 95.0
@@ -26,6 +27,8 @@ FAILED = {1, 2, 4}
 """pytest's codes where a test fails, or can't be imported, or its conftest can't. Others are no verdict: a process that
 was killed, for want of memory say, has seen nothing.
 """
+LEVELS = ("parity", "integration")
+"""Their tests run SQL."""
 NOT_MUTATED = {"testing", "_compat", "_doctor"}
 """What tests use, what names another library's parts, and what a person reads once."""
 
@@ -49,8 +52,8 @@ def main(
     begun = time.monotonic()
     try:
         with scratches(at_once) as copies:
-            _refuse_a_tree_that_fails(mutants, copies[0])
-            alive = list(_survivors(mutants, copies))
+            reach = _reach_of_a_tree_that_passes(mutants, copies[0])
+            alive = list(_survivors(mutants, copies, reach))
     except ScratchError as error:
         _end(str(error))
     unexplained = _show(mutants, alive)
@@ -72,34 +75,33 @@ def _files() -> Sequence[str]:
     return sorted(str(path) for path in found if not NOT_MUTATED & set(path.parts))
 
 
-def _tests_of(file: str, folder: Path) -> Sequence[str]:
-    """The project's tests that run SQL, those first whose name has most to do with the file's."""
-    project = Path(*Path(file).parts[:2])
-    tests = [
-        str(path.relative_to(folder))
-        for level in ("parity", "integration")
-        for path in sorted((folder / project / "tests" / level).rglob("test_*.py"))
-    ]
-    return nearest_first(tests, [file], folder)
+def _project_of(mutant: SqlMutant) -> Path:
+    """Its own tests judge a library's SQL."""
+    return Path(*Path(mutant.file).parts[:2])
 
 
-def _refuse_a_tree_that_fails(mutants: Sequence[SqlMutant], copy: Scratch) -> None:
-    tests = {test: None for mutant in mutants for test in _tests_of(mutant.file, copy.folder)}
-    done = copy.run((*PYTEST, "-n", "auto", "--dist", "worksteal", *tests))
-    if done.returncode != 0:
-        raise ScratchError(f"without any change the tests fail:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+def _reach_of_a_tree_that_passes(mutants: Sequence[SqlMutant], copy: Scratch) -> Reach:
+    levels = [f"{project}/tests/{level}" for project in {*map(_project_of, mutants)} for level in LEVELS]
+    there = sorted(level for level in levels if (copy.folder / level).exists())
+    with tempfile.TemporaryDirectory() as folder:
+        recorded = (*PYTEST, "-p", "tools.sql_mutation.recording", "-n", "auto", "--dist", "worksteal")
+        done = copy.run((*recorded, *there), REACH=folder)
+        if done.returncode != 0:
+            raise ScratchError(f"without any change the tests fail:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return Reach.of(Path(folder))
 
 
-def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch]) -> Iterator[SqlMutant]:
-    for mutant, (killed, words) in in_copies(mutants, copies, _judged):
+def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch], reach: Reach) -> Iterator[SqlMutant]:
+    def judged(mutant: SqlMutant, copy: Scratch) -> tuple[bool, str]:
+        source = (copy.folder / mutant.file).read_text()
+        tests = reach.tests_of(mutant.file, source, mutant.line, within=str(_project_of(mutant)))
+        with copy.with_edits((swap(mutant.file, source, mutant.source),)):
+            return verdict_of(copy.run((*PYTEST, *tests))) if tests else (False, "NO TEST RUNS IT")
+
+    for mutant, (killed, words) in in_copies(mutants, copies, judged):
         _tell(mutant, words)
         if not killed:
             yield mutant
-
-
-def _judged(mutant: SqlMutant, copy: Scratch) -> tuple[bool, str]:
-    with copy.with_edits((swap(mutant.file, (copy.folder / mutant.file).read_text(), mutant.source),)):
-        return verdict_of(copy.run((*PYTEST, *_tests_of(mutant.file, copy.folder))))
 
 
 def verdict_of(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:

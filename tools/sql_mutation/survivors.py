@@ -18,7 +18,25 @@ class Explained:
         return mutant.file.endswith(self.file) and self.before in mutant.before and self.after in mutant.after
 
 
-EXPLAINED: tuple[Explained, ...] = ()
+_ALONE = "the statement is the only one of its transaction, so that both are the same time"
+_INSTANT = "it takes the very microsecond of the database's clock to tell them apart"
+_COST = "the figures stay the same; with a million tasks PostgreSQL would read more: `make bench-backlog`"
+_IMPLIED = "another condition, or the least of two times, says it already; it is there for the index tasks_postponed"
+
+EXPLAINED: tuple[Explained, ...] = (
+    Explained("joining/_keeping.py", "sa.func.clock_timestamp", "sa.func.now", _ALONE),
+    Explained("joining/_tasks.py", "sa.func.clock_timestamp", "sa.func.now", _ALONE),
+    Explained("process/_counts.py", "due_at <= now", "due_at < now", _INSTANT),
+    Explained("process/_counts.py", "due_at > now", "due_at >= now", _INSTANT),
+    Explained("process/_counts.py", "first_due_at <= minute", "first_due_at < minute", _INSTANT),
+    Explained("process/_counts.py", "due_at > _TASKS.c.first_due_at", "due_at >= _TASKS.c.first_due_at", _IMPLIED),
+    Explained("process/_counts.py", ".order_by(_TASKS.c.due_at)", "of_kind.where(_TASKS.c.due_at <= now)", _COST),
+    Explained(
+        "process/_counts.py", ".order_by(_TASKS.c.first_due_at)", "of_kind.where(_is_postponed(), *was_due)", _COST
+    ),
+    Explained("process/_counts.py", "of_kind.where(_is_postponed(), *was_due)", "of_kind.where(*was_due)", _IMPLIED),
+    Explained("process/_counts.py", "min(_TASKS.c.first_due_at)", ".where(_TASKS.c.kind == kinds.c.kind, )", _IMPLIED),
+)
 
 
 def reason_for(mutant: SqlMutant) -> str | None:

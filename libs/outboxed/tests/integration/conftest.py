@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from backing_services.kafka import KafkaCluster, MockKafka
 from backing_services.waiting import eventually
-from outboxed.consuming import BatchConsumer, ConsumerRole, Route
+from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetterQueue, Route
 from outboxed.process import Metrics
 from outboxed.relay import Relay
 from outboxed.relay._partitioner import partition_of
@@ -65,6 +65,16 @@ async def own_relay(own_topics: Topics, transactions: Transactions) -> AsyncIter
     """On a Kafka that a test may take down."""
     async with abandoned_at_the_end(relay_of(transactions, own_topics)) as relay:
         yield relay
+
+
+@pytest.fixture
+def consumer(transactions: Transactions) -> BatchConsumer[Any]:
+    return BatchConsumer("bank", [Route(MoneyMoved, credit)], transactions, Metrics(transactions.clock))
+
+
+@pytest.fixture
+def letters(transactions: Transactions, consumer: BatchConsumer[Any]) -> DeadLetterQueue[SqlAccounts]:
+    return DeadLetterQueue(transactions, consumer)
 
 
 def role_of(

@@ -1,8 +1,7 @@
 """Dead letters: listed, shown, edited, replayed once, discarded."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,29 +12,17 @@ import sqlalchemy as sa
 from outboxed._last_minute import MAX_REFUSALS
 from outboxed.consuming import BatchConsumer, DeadLetterQueue, Route
 from outboxed.errors import TaskConflictError
-from outboxed.messages import ConsumedEvent, EventIdentity, Record
+from outboxed.messages import ConsumedEvent, Record
 from outboxed.ports import NewTask
-from outboxed.process import Figure, Metrics
-from outboxed.storage import Content, DeadLetterError, Edit, Pruner, dump_headers, tables
+from outboxed.process import Metrics
+from outboxed.storage import Content, DeadLetterError, Edit, dump_headers, tables
 from outboxed.tasks import SqlTaskQueue
 from outboxed.telemetry import SpanKind, continued_trace
 from outboxed.testing.adapters import SqlBackend
 from outboxed.testing.records import event_record
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..sample import MoneyMoved, SqlAccounts, credit, moved, raw
 from .conftest import Transactions, count, somebody_waits
-
-
-@pytest.fixture
-def consumer(transactions: Transactions) -> BatchConsumer[Any]:
-    return BatchConsumer("bank", [Route(MoneyMoved, credit)], transactions, Metrics(transactions.clock))
-
-
-@pytest.fixture
-def letters(transactions: Transactions, consumer: BatchConsumer[Any]) -> DeadLetterQueue[SqlAccounts]:
-    return DeadLetterQueue(transactions, consumer)
-
 
 LEASE = timedelta(seconds=30)
 ODD = Record("moves", 3, 7, b"\xffkey", None, (("ce_type", None), ("na\0me", b"\xff"), ("ce_type", b"twice")))
@@ -329,205 +316,3 @@ async def test_a_replayed_task_whose_key_another_task_has_meanwhile_stays_open(
 
     assert await letters.list() == [letter]
     assert [task.payload for task in await queue.claim("send", limit=2, lease=LEASE)] == [{"to": "bob"}]
-
-
-async def test_old_inbox_rows_and_closed_letters_are_pruned_and_open_letters_stay(
-    transactions: Transactions, consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
-) -> None:
-    await consumer.handle([raw(moved()), raw(moved(amount="13.00")), raw(moved(amount="13.00"))])
-    first, second = await letters.list()
-    await letters.discard(first.id)
-    pruner = Pruner(transactions.engine, transactions.clock)
-
-    transactions.clock.advance(timedelta(days=13, hours=23))
-    before = await pruner.prune()
-    transactions.clock.advance(timedelta(hours=2))
-    after = await pruner.prune()
-
-    assert (before, after) == (0, 2)
-    assert await count(transactions.engine, tables.inbox) == 0
-    assert [letter.id for letter in await letters.list()] == [second.id]
-
-
-async def test_a_namesake_stays_known_when_the_event_whose_id_it_has_is_pruned(transactions: Transactions) -> None:
-    first, namesake = EventIdentity("/a", "1"), EventIdentity("/b", "1")
-    pruner = Pruner(transactions.engine, transactions.clock)
-    seen = []
-
-    for days_later, event in ((0, first), (10, namesake), (5, namesake), (0, first), (10, namesake)):
-        transactions.clock.advance(timedelta(days=days_later))
-        await pruner.prune()
-        async with transactions() as uow:
-            seen.append(await uow.inbox.insert([event]))
-
-    assert seen == [{first}, {namesake}, set(), {first}, {namesake}]
-
-
-async def test_many_old_rows_are_pruned_in_steps_of_a_transaction_each(
-    transactions: Transactions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("outboxed.storage._retention.STEP", 10)
-    async with transactions() as uow:
-        await uow.inbox.insert(EventIdentity("/test", str(number)) for number in range(35))
-    transactions.clock.advance(timedelta(days=15))
-
-    with deletions_of(transactions.engine) as deleted:
-        assert await Pruner(transactions.engine, transactions.clock).prune() == 35
-
-    assert (sum(deleted), max(deleted)) == (35, 10)
-
-
-@contextmanager
-def deletions_of(engine: AsyncEngine) -> Iterator[list[int]]:
-    """How many rows each transaction deletes."""
-    deleted = [0]
-
-    def count_rows(_: object, cursor: Any, *__: object) -> None:
-        deleted[-1] += cursor.rowcount
-
-    def commit(_: object) -> None:
-        deleted.append(0)
-
-    listeners: tuple[tuple[str, Callable[..., None]], ...] = (("after_cursor_execute", count_rows), ("commit", commit))
-    for event, listener in listeners:
-        sa.event.listen(engine.sync_engine, event, listener)
-    try:
-        yield deleted
-    finally:
-        for event, listener in listeners:
-            sa.event.remove(engine.sync_engine, event, listener)
-
-
-async def test_a_pruner_passes_by_what_another_one_is_deleting(transactions: Transactions) -> None:
-    async with transactions() as uow:
-        await uow.inbox.insert(EventIdentity("/test", str(number)) for number in range(3))
-    transactions.clock.advance(timedelta(days=15))
-
-    async with transactions.engine.connect() as other:
-        await other.execute(sa.delete(tables.inbox).where(tables.inbox.c.event_id == "1"))
-        async with asyncio.timeout(20):
-            assert await Pruner(transactions.engine, transactions.clock).prune() == 2
-
-
-async def test_figures_count_what_waits_and_forget_what_is_gone(
-    transactions: Transactions, consumer: BatchConsumer[Any]
-) -> None:
-    metrics = Metrics(transactions.clock)
-    metrics.observe(Figure("accounts_rich", "Accounts over 100", lambda _: sa.select(sa.literal(3))))
-    await consumer.handle([raw(moved()), raw(moved(amount="13.00"))])
-    async with transactions() as uow:
-        uow.tasks.schedule(NewTask("send", "1"))
-        uow.tasks.schedule(NewTask("of_a_newer_release", "1"))
-    transactions.clock.advance(timedelta(seconds=30))
-
-    first = await _figures(metrics, transactions)
-    async with transactions.engine.begin() as connection:
-        await connection.execute(sa.delete(tables.tasks))
-        await connection.execute(sa.update(tables.dead_letters).values(status="discarded", closed_at=sa.func.now()))
-    second = await _figures(metrics, transactions)
-
-    assert (first["database_up"], first["accounts_rich"]) == (1, 3)
-    assert (first["outbox_rows"], first["inbox_rows"]) == (1, 1)
-    assert first["outbox_oldest_seconds"] >= 30
-    assert first['tasks_oldest_due_seconds{kind="send"}'] >= 30
-    assert (first['dead_letters{source="event"}'], first['dead_letters{source="task"}']) == (1, 0)
-    assert first['tasks_due{kind="of_a_newer_release"}'] == 1
-    assert (second['tasks_due{kind="send"}'], second['dead_letters{source="event"}']) == (0, 0)
-    assert 'tasks_due{kind="of_a_newer_release"}' not in second
-
-
-async def test_a_task_that_is_postponed_again_and_again_grows_older_and_stays_due(transactions: Transactions) -> None:
-    metrics, queue = Metrics(transactions.clock), SqlTaskQueue(transactions.engine, transactions.clock)
-    async with transactions() as uow:
-        uow.tasks.schedule(NewTask("send", "1"))
-    ages = []
-
-    for _ in range(3):
-        [task] = await queue.claim("send", limit=1, lease=timedelta(seconds=5))
-        await queue.postpone(task, timedelta(seconds=60), "no answer")
-        transactions.clock.advance(timedelta(seconds=30))
-        figures = await _figures(metrics, transactions)
-        assert figures['tasks_due{kind="send"}'] == 1
-        ages.append(figures['tasks_oldest_due_seconds{kind="send"}'] // 30)
-        transactions.clock.advance(timedelta(seconds=30))
-
-    assert ages == [1, 3, 5]
-
-
-async def test_a_task_that_has_its_time_yet_is_not_counted_as_due(transactions: Transactions) -> None:
-    metrics = Metrics(transactions.clock)
-    async with transactions() as uow:
-        uow.tasks.schedule(NewTask("send", "1", delay=timedelta(hours=1)))
-
-    early = await _figures(metrics, transactions)
-    transactions.clock.advance(timedelta(hours=1, seconds=30))
-    late = await _figures(metrics, transactions)
-
-    names = ('tasks_due{kind="send"}', 'tasks_oldest_due_seconds{kind="send"}')
-    assert [early[name] for name in names] == [0, 0]
-    assert (late[names[0]], 30 <= late[names[1]] < 3600) == (1, True)
-
-
-async def test_an_outbox_and_an_inbox_that_grow_are_seen_to_grow_and_to_drain(
-    transactions: Transactions, consumer: BatchConsumer[Any]
-) -> None:
-    metrics = Metrics(transactions.clock)
-    seen = []
-
-    for events in (1, 4):
-        await consumer.handle([raw(moved()) for _ in range(events)])
-        transactions.clock.advance(timedelta(seconds=10))
-        seen.append(await _figures(metrics, transactions))
-    async with transactions.engine.begin() as connection:
-        await connection.execute(sa.delete(tables.outbox))
-        await connection.execute(sa.delete(tables.inbox))
-    seen.append(await _figures(metrics, transactions))
-
-    assert [(each["outbox_rows"], each["inbox_rows"]) for each in seen] == [(1, 1), (5, 5), (0, 0)]
-    assert [int(each["outbox_oldest_seconds"]) // 10 for each in seen] == [1, 2, 0]
-
-
-async def test_a_large_number_is_an_estimate_and_ages_stay_exact(transactions: Transactions) -> None:
-    metrics = Metrics(transactions.clock)
-    async with transactions.engine.begin() as connection:
-        for statement in LARGE_BACKLOG:
-            await connection.exec_driver_sql(statement)
-
-    figures = await _figures(metrics, transactions)
-
-    for name in ("outbox_rows", "inbox_rows", 'tasks_due{kind="send"}'):
-        assert 4_000 <= figures[name] <= 6_000, name
-    assert (figures['tasks_due{kind="few"}'], figures["outbox_held_rows"]) == (1_000, 1_000)
-    assert 7200 <= figures["outbox_oldest_seconds"] < 7300
-    assert 10_800 <= figures['tasks_oldest_due_seconds{kind="send"}'] < 10_900
-
-
-LARGE_BACKLOG = (
-    """
-    insert into outbox (topic, key, value, headers, created_at)
-    select 'accounts', n, '', '{}', now() - interval '2 hours' + n * interval '1 s' from generate_series(0, 4999) n
-    """,
-    """
-    insert into outbox (topic, key, value, headers, retry_at)
-    select 'accounts', n, '', '{}', 'infinity' from generate_series(1, 1000) n
-    """,
-    "insert into inbox (event_id) select n from generate_series(1, 5000) n",
-    """
-    insert into tasks (kind, key, payload, due_at, first_due_at)
-    select kind, n, '{}', now() - interval '1 hour', now() - interval '1 hour'
-    from (values ('send', 4999), ('few', 1000)) as kinds (kind, number), generate_series(1, number) n
-    """,
-    # one is not due before tomorrow, and one was postponed until then
-    """
-    insert into tasks (kind, key, payload, due_at, first_due_at) values
-    ('send', 'later', '{}', now() + interval '1 day', now() + interval '1 day'),
-    ('send', 'again', '{}', now() + interval '1 day', now() - interval '3 hours')
-    """,
-    "analyze outbox, inbox, tasks",
-)
-
-
-async def _figures(metrics: Metrics, transactions: Transactions) -> dict[str, float]:
-    text = (await metrics.scrape(transactions.engine, task_kinds=["send"])).decode()
-    pairs = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    return {name: float(value) for name, value in pairs}

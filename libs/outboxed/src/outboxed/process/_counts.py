@@ -73,8 +73,8 @@ async def due_tasks(connection: AsyncConnection, now: Now) -> Mapping[str, Due]:
     )
     query = sa.select(kinds.c.kind, _bounded(again) + _bounded(postponed), _age(now, first), now)
     found = {}
-    for kind, rows, oldest, moment in await connection.execute(query.where(kinds.c.kind.is_not(None))):
-        if rows:
+    for kind, rows, oldest, moment in await connection.execute(query):
+        if rows:  # the last kind is null, and has none
             written_out = _first_due_before(kind, moment.replace(second=0, microsecond=0))
             found[kind] = Due(await _or_estimate(connection, rows, written_out), max(0.0, oldest))
     return found

@@ -38,6 +38,23 @@ async def test_a_letter_is_handled_again_by_its_subscriber_once_the_cause_is_men
         await queue.replay(letter.id)
 
 
+async def test_a_letter_is_closed_when_it_was_handled_and_not_when_that_began(
+    project: Project, engine: AsyncEngine, broker: Any, queue: JoinedDeadLetterQueue
+) -> None:
+    project.problems[1] = RuntimeError("unlucky")
+    await given(broker, record(1))
+    project.problems.clear()
+    [letter] = await queue.list()
+
+    async with TestKafkaBroker(broker):
+        await queue.replay(letter.id)
+
+    async with engine.connect() as connection:
+        handled_at = await connection.scalar(sa.select(project.inbox.table.c.handled_at))
+        closed_at = await connection.scalar(sa.select(project.letters.table.c.closed_at))
+    assert closed_at > handled_at
+
+
 async def test_a_letter_of_a_batch_is_handled_again_by_itself(
     project: Project, engine: AsyncEngine, batches: Any
 ) -> None:

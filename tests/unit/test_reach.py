@@ -1,0 +1,114 @@
+"""Which tests are asked whether they see a change of SQL: those that run its function, cheap ones first."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import pytest
+
+from tools.scratch import ROOT
+from tools.sql_mutation.reach import FIRST_SECONDS, Reach
+
+SOURCE = """
+OUTSIDE = 1
+
+def first():
+    return 2
+
+class A:
+    async def second(
+        self,
+    ):
+        def inner():
+            return 3
+
+        return inner()
+"""
+FIRST, INNER, SECOND = 5, 12, 14
+
+
+def _reach(lines: Mapping[int, set[str]], *others: str, starters: Collection[str] = ()) -> Reach:
+    names = set().union(*lines.values(), others, starters)
+    return Reach(dict.fromkeys(names, 1.0), {"f.py": dict(lines)}, set(starters))
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        (FIRST, ["a/t.py::first"]),
+        (INNER, ["a/t.py::inner"]),
+        (SECOND, ["a/t.py::inner", "a/t.py::second"]),
+        (2, ["a/t.py::first", "a/t.py::inner", "a/t.py::second", "a/t.py::another"]),  # when the module is imported
+        (8, ["a/t.py::first", "a/t.py::inner", "a/t.py::second", "a/t.py::another"]),  # a function's head, too
+    ],
+)
+def test_a_change_of_a_line_can_be_seen_by_the_tests_that_run_its_function(line: int, asked: list[str]) -> None:
+    reach = _reach({FIRST: {"a/t.py::first"}, INNER: {"a/t.py::inner"}, SECOND: {"a/t.py::second"}}, "a/t.py::another")
+
+    assert reach.tests_of("f.py", SOURCE, line, within="a") == asked
+
+
+def test_what_runs_in_another_process_is_not_known_so_tests_that_start_one_are_asked_last() -> None:
+    reach = _reach({FIRST: {"a/t.py::that_runs_it"}}, starters=["a/t.py::a_starter"])
+
+    assert reach.tests_of("f.py", SOURCE, FIRST, within="a") == ["a/t.py::that_runs_it", "a/t.py::a_starter"]
+
+
+def test_tests_of_other_projects_are_not_asked() -> None:
+    reach = _reach({FIRST: {"a/t.py::one", "ab/t.py::two"}}, starters=["b/t.py::three"])
+
+    assert reach.tests_of("f.py", SOURCE, FIRST, within="a") == ["a/t.py::one"]
+
+
+def test_a_function_that_no_test_runs_has_no_tests() -> None:
+    assert _reach({}, "a/t.py::another").tests_of("f.py", SOURCE, FIRST, within="a") == []
+
+
+def test_cheap_tests_come_first_and_those_of_one_file_stay_together() -> None:
+    seconds = {"a/a.py::slow": 3, "a/b.py::quick": 1, "a/a.py::quickest": 0.5, "a/b.py::dear": FIRST_SECONDS}
+    reach = Reach(seconds, {"f.py": {FIRST: set(seconds)}})
+
+    assert reach.tests_of("f.py", SOURCE, FIRST, within="a") == [
+        "a/a.py::quickest",
+        "a/a.py::slow",
+        "a/b.py::quick",
+        "a/b.py::dear",
+    ]
+
+
+def test_what_each_test_runs_is_recorded_also_in_tasks_and_threads(tmp_path: Path) -> None:
+    package = tmp_path / "libs/lib/src/lib"
+    package.mkdir(parents=True)
+    (package / "code.py").write_text(
+        "def thread():\n    return 1\n\nasync def task():\n    return 2\n\ndef never():\n    return 3\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "import asyncio, subprocess, sys\nsys.path.insert(0, 'libs/lib/src')\n"
+        "import lib.code\n"
+        "def test_thread():\n    asyncio.run(asyncio.to_thread(lib.code.thread))\n"
+        "def test_task():\n    asyncio.run(lib.code.task())\n"
+        "def test_process():\n    subprocess.run([sys.executable, '-c', ''], check=True)\n"
+    )
+    written = tmp_path / "written"
+    written.mkdir()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tools.sql_mutation.recording"]
+
+    done = subprocess.run(  # noqa: S603
+        [*command, "--rootdir", ".", "-c", os.devnull, "test_it.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "REACH": str(written)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    reach = Reach.of(written)
+    assert {line: tests for line, tests in reach.tests["libs/lib/src/lib/code.py"].items() if tests} == {
+        2: {"test_it.py::test_thread"},
+        5: {"test_it.py::test_task"},
+    }
+    assert reach.starters == {"test_it.py::test_process"}
+    assert reach.seconds.keys() == {"test_it.py::test_thread", "test_it.py::test_task", "test_it.py::test_process"}
