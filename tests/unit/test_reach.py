@@ -1,9 +1,9 @@
-"""Which tests are asked whether they see a change of SQL: those that run its function, cheap ones first."""
+"""In which order tests are asked whether they see a change of SQL: those that run its function first."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -29,52 +29,44 @@ class A:
 FIRST, INNER, SECOND = 5, 12, 14
 
 
-def _reach(lines: Mapping[int, set[str]], *others: str, starters: Collection[str] = ()) -> Reach:
-    names = set().union(*lines.values(), others, starters)
-    return Reach(dict.fromkeys(names, 1.0), {"f.py": dict(lines)}, set(starters))
+def _reach(lines: Mapping[int, set[str]], *others: str) -> Reach:
+    names = {*others}.union(*lines.values())
+    return Reach(dict.fromkeys(names, 1.0), {"f.py": dict(lines)})
 
 
 @pytest.mark.parametrize(
     ("line", "asked"),
     [
-        (FIRST, ["a/t.py::first"]),
-        (INNER, ["a/t.py::inner"]),
-        (SECOND, ["a/t.py::inner", "a/t.py::second"]),
-        (2, ["a/t.py::first", "a/t.py::inner", "a/t.py::second", "a/t.py::another"]),  # when the module is imported
-        (8, ["a/t.py::first", "a/t.py::inner", "a/t.py::second", "a/t.py::another"]),  # a function's head, too
+        (FIRST, ["first", "inner", "second", "another"]),
+        (INNER, ["inner", "first", "second", "another"]),
+        (SECOND, ["inner", "second", "first", "another"]),
+        (2, ["first", "inner", "second", "another"]),  # outside of all functions
+        (8, ["first", "inner", "second", "another"]),  # a function's head, too
     ],
 )
-def test_a_change_of_a_line_can_be_seen_by_the_tests_that_run_its_function(line: int, asked: list[str]) -> None:
+def test_the_tests_that_run_a_function_are_asked_first_then_those_of_its_file_then_all(
+    line: int, asked: list[str]
+) -> None:
     reach = _reach({FIRST: {"a/t.py::first"}, INNER: {"a/t.py::inner"}, SECOND: {"a/t.py::second"}}, "a/t.py::another")
 
-    assert reach.tests_of("f.py", SOURCE, line, within="a") == asked
-
-
-def test_what_runs_in_another_process_is_not_known_so_tests_that_start_one_are_asked_last() -> None:
-    reach = _reach({FIRST: {"a/t.py::that_runs_it"}}, starters=["a/t.py::a_starter"])
-
-    assert reach.tests_of("f.py", SOURCE, FIRST, within="a") == ["a/t.py::that_runs_it", "a/t.py::a_starter"]
+    assert reach.tests_of("f.py", SOURCE, line, within="a") == [f"a/t.py::{name}" for name in asked]
 
 
 def test_tests_of_other_projects_are_not_asked() -> None:
-    reach = _reach({FIRST: {"a/t.py::one", "ab/t.py::two"}}, starters=["b/t.py::three"])
+    reach = _reach({FIRST: {"a/t.py::one", "ab/t.py::two"}}, "b/t.py::three")
 
     assert reach.tests_of("f.py", SOURCE, FIRST, within="a") == ["a/t.py::one"]
 
 
-def test_a_function_that_no_test_runs_has_no_tests() -> None:
-    assert _reach({}, "a/t.py::another").tests_of("f.py", SOURCE, FIRST, within="a") == []
-
-
 def test_cheap_tests_come_first_and_those_of_one_file_stay_together() -> None:
-    seconds = {"a/a.py::slow": 3, "a/b.py::quick": 1, "a/a.py::quickest": 0.5, "a/b.py::dear": FIRST_SECONDS}
+    seconds = {"a/a.py::slow": 3.0, "a/b.py::quick": 1.0, "a/a.py::quickest": 0.5, "a/a.py::dear": FIRST_SECONDS}
     reach = Reach(seconds, {"f.py": {FIRST: set(seconds)}})
 
     assert reach.tests_of("f.py", SOURCE, FIRST, within="a") == [
         "a/a.py::quickest",
         "a/a.py::slow",
         "a/b.py::quick",
-        "a/b.py::dear",
+        "a/a.py::dear",
     ]
 
 
@@ -85,11 +77,10 @@ def test_what_each_test_runs_is_recorded_also_in_tasks_and_threads(tmp_path: Pat
         "def thread():\n    return 1\n\nasync def task():\n    return 2\n\ndef never():\n    return 3\n"
     )
     (tmp_path / "test_it.py").write_text(
-        "import asyncio, subprocess, sys\nsys.path.insert(0, 'libs/lib/src')\n"
+        "import asyncio, sys\nsys.path.insert(0, 'libs/lib/src')\n"
         "import lib.code\n"
         "def test_thread():\n    asyncio.run(asyncio.to_thread(lib.code.thread))\n"
         "def test_task():\n    asyncio.run(lib.code.task())\n"
-        "def test_process():\n    subprocess.run([sys.executable, '-c', ''], check=True)\n"
     )
     written = tmp_path / "written"
     written.mkdir()
@@ -110,5 +101,4 @@ def test_what_each_test_runs_is_recorded_also_in_tasks_and_threads(tmp_path: Pat
         2: {"test_it.py::test_thread"},
         5: {"test_it.py::test_task"},
     }
-    assert reach.starters == {"test_it.py::test_process"}
-    assert reach.seconds.keys() == {"test_it.py::test_thread", "test_it.py::test_task", "test_it.py::test_process"}
+    assert reach.seconds.keys() == {"test_it.py::test_thread", "test_it.py::test_task"}

@@ -4,9 +4,10 @@ import subprocess
 
 import pytest
 
-from tools.scratch import ScratchError
-from tools.sql_mutation.__main__ import verdict_of
+from tools.scratch import ROOT, ScratchError
+from tools.sql_mutation.__main__ import files, verdict_of
 from tools.sql_mutation.mutants import mutants_of
+from tools.sql_mutation.survivors import EXPLAINED
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,11 @@ def test_a_mutant_is_killed_by_a_test_or_by_the_import_of_the_code(
 def test_a_run_that_judges_nothing_kills_no_mutant(code: int, stderr: str) -> None:
     with pytest.raises(ScratchError):
         verdict_of(subprocess.CompletedProcess([], code, "", stderr))
+
+
+def test_a_mutant_with_a_reason_is_one_that_there_is() -> None:
+    mutants = [mutant for file in files() for mutant in mutants_of(file, (ROOT / file).read_text())]
+
+    covered = {one: [mutant.line for mutant in mutants if one.covers(mutant)] for one in EXPLAINED}
+
+    assert [(one, lines) for one, lines in covered.items() if len(lines) != 1] == []

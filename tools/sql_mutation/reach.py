@@ -1,14 +1,15 @@
-"""Which tests can see a change of a line, and in which order they are asked."""
+"""In which order are tests asked whether they see a change of a line?"""
 
 import ast
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 FIRST_SECONDS = 30.0
-"""So long the tests take that are asked first; the cheapest of those that run a function."""
+"""So long the tests take that are asked first, of a function and of a file; the cheapest of each."""
 
 
 @dataclass(frozen=True)
@@ -19,44 +20,41 @@ class Reach:
     """Of each test."""
     tests: Mapping[str, Mapping[int, set[str]]]
     """Those that ran a line, by file and line."""
-    starters: set[str] = field(default_factory=set)
-    """Those that started a process. What runs there isn't known."""
 
     @classmethod
     def of(cls, folder: Path) -> "Reach":
         """What was written to a folder."""
         seconds: dict[str, float] = {}
         tests: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
-        starters: set[str] = set()
         for path in folder.glob("*.json"):
             written = json.loads(path.read_text())
             seconds |= written["seconds"]
-            starters.update(written["starters"])
             for file, lines in written["lines"].items():
                 for line, by in lines.items():
                     tests[file][int(line)].update(by)
-        return cls(seconds, tests, starters)
+        return cls(seconds, tests)
 
     def tests_of(self, file: str, source: str, line: int, *, within: str) -> Sequence[str]:
-        """The tests in the folder `within` that can see a change of a line, the cheapest first.
+        """All tests in the folder `within`, the likeliest to see a change of a line first.
 
-        These are all that run its function, and all that start a process. A line outside of all functions runs when
-        its module is imported, so that every test may see it. Those come first that run any function of the file.
+        These are the cheapest that run its function, then the cheapest that run any function of its file. The others
+        may see it, too: what runs in another process isn't known, and a function that is cached runs for one test.
         """
-        around = [body for body in _bodies(source) if line in body]
-        body = min(around, key=len) if around else None
         ran = self.tests.get(file, {})
-        near = set[str]().union(*(tests for each, tests in ran.items() if body is None or each in body))
-        can = {*near, *self.starters} if body else {*self.seconds}
-        inside = f"{within}/"
-        first, left = [], FIRST_SECONDS
-        for test in sorted((test for test in near if test.startswith(inside)), key=self._cost):
-            left -= self.seconds[test]
-            if left < 0:
-                break
-            first.append(test)
-        others = sorted((test for test in can.difference(first) if test.startswith(inside)), key=self._cost)
-        return [*_by_file(first), *_by_file(others)]
+        around = [body for body in _bodies(source) if line in body]
+        body = min(around, key=len, default=range(0))
+        of_function = set[str]().union(*(tests for each, tests in ran.items() if each in body))
+        of_file = set[str]().union(*ran.values())
+        left = {test for test in self.seconds if test.startswith(f"{within}/")}
+        asked: list[str] = []
+        for group in (self._cheapest(of_function & left), self._cheapest(of_file & left), sorted(left, key=self._cost)):
+            asked += _by_file(test for test in group if test in left)
+            left.difference_update(group)
+        return asked
+
+    def _cheapest(self, tests: Iterable[str]) -> Sequence[str]:
+        costs = accumulate(map(self.seconds.__getitem__, ordered := sorted(tests, key=self._cost)))
+        return [test for test, cost in zip(ordered, costs, strict=True) if cost <= FIRST_SECONDS]
 
     def _cost(self, test: str) -> tuple[float, str]:
         return self.seconds[test], test

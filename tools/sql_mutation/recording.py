@@ -1,15 +1,13 @@
-"""A plugin for pytest: which lines does each test run, which tests start a process, how long does each take?
+"""A plugin for pytest: which lines does each test run, and how long does it take?
 
 `REACH=FOLDER pytest -p tools.sql_mutation.recording` writes a file to the folder, with xdist one for each worker.
 """
 
 import json
 import os
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import coverage
 import pytest
@@ -21,25 +19,17 @@ class Recording:
     def __init__(self, folder: Path, name: str) -> None:
         self._file = folder / f"{name}.json"
         self._root = Path.cwd()
-        self._test = ""
         self._seconds: dict[str, float] = defaultdict(float)
-        self._starters: set[str] = set()
         sources = [f"{self._root}/libs/*/src/*", f"{self._root}/services/*/src/*"]
         self._coverage = coverage.Coverage(
             data_file=None, config_file=False, include=sources, concurrency=["thread", "greenlet"]
         )
         self._coverage.set_option("run:core", "ctrace")  # Python's own monitoring can't tell one test from another
         self._coverage.start()
-        sys.addaudithook(self._notice)
-
-    def _notice(self, event: str, _: tuple[Any, ...]) -> None:
-        if event == "subprocess.Popen":
-            self._starters.add(self._test)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """What runs from here on is this test's, also in other threads."""
-        self._test = item.nodeid
         self._coverage.switch_context(item.nodeid)
         return (yield)
 
@@ -57,9 +47,7 @@ class Recording:
             }
             for file in data.measured_files()
         }
-        self._file.write_text(
-            json.dumps({"lines": lines, "seconds": self._seconds, "starters": sorted(self._starters - {""})})
-        )
+        self._file.write_text(json.dumps({"lines": lines, "seconds": self._seconds}))
 
 
 def pytest_configure(config: pytest.Config) -> None:

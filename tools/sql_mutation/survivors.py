@@ -19,6 +19,7 @@ class Explained:
 
 
 _ALONE = "the statement is the only one of its transaction, so that both are the same time"
+_SOON = "all statements of the transaction come within milliseconds of its begin"
 _INSTANT = "it takes the very microsecond of the database's clock to tell them apart"
 _COST = "the figures stay the same; with a million tasks PostgreSQL would read more: `make bench-backlog`"
 _IMPLIED = "another condition, or the least of two times, says it already; it is there for the index tasks_postponed"
@@ -26,7 +27,9 @@ _IMPLIED = "another condition, or the least of two times, says it already; it is
 EXPLAINED: tuple[Explained, ...] = (
     Explained("joining/_keeping.py", "sa.func.clock_timestamp", "sa.func.now", _ALONE),
     Explained("joining/_tasks.py", "sa.func.clock_timestamp", "sa.func.now", _ALONE),
-    Explained("process/_counts.py", "due_at <= now", "due_at < now", _INSTANT),
+    Explained("process/_metrics.py", "sa.func.clock_timestamp", "sa.func.now", _SOON),
+    Explained("process/_counts.py", "_TASKS.c.due_at <= now", "_TASKS.c.due_at < now", _INSTANT),
+    Explained("process/_counts.py", "_TASKS.c.first_due_at <= now", "_TASKS.c.first_due_at < now", _INSTANT),
     Explained("process/_counts.py", "due_at > now", "due_at >= now", _INSTANT),
     Explained("process/_counts.py", "first_due_at <= minute", "first_due_at < minute", _INSTANT),
     Explained("process/_counts.py", "due_at > _TASKS.c.first_due_at", "due_at >= _TASKS.c.first_due_at", _IMPLIED),

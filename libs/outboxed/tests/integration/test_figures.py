@@ -146,10 +146,11 @@ async def test_a_large_number_is_an_estimate_and_ages_stay_exact(transactions: T
     assert 10_800 <= figures['tasks_oldest_due_seconds{kind="send"}'] < 10_900
 
 
-READ = """
-select seq_tup_read + coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables where relname = '{}'
-"""
-"""Rows of a table that this transaction has read so far."""
+def read_of(table: str) -> Figure:
+    """The rows of a table that this transaction has read so far."""
+    read = "seq_tup_read + coalesce(idx_tup_fetch, 0)"
+    query = sa.select(sa.text(f"{read} from pg_stat_xact_user_tables where relname = '{table}'"))
+    return Figure(f"read_of_{table}", "Rows read", lambda _: query)
 
 
 async def test_figures_read_as_many_rows_as_they_count_exactly_however_many_wait(transactions: Transactions) -> None:
@@ -157,9 +158,8 @@ async def test_figures_read_as_many_rows_as_they_count_exactly_however_many_wait
     by_index = {"server_settings": {"enable_seqscan": "off"}}
     engine = create_async_engine(transactions.engine.url, connect_args=by_index, poolclass=sa.NullPool)
     metrics = Metrics(transactions.clock)
-    for table in ("outbox", "inbox"):
-        read = sa.select(sa.text(f"({READ.format(table)})"))
-        metrics.observe(Figure(f"read_of_{table}", "-", lambda _, read=read: read))
+    metrics.observe(read_of("outbox"))
+    metrics.observe(read_of("inbox"))
     async with transactions.engine.begin() as connection:
         for statement in LARGE_BACKLOG:
             await connection.exec_driver_sql(statement)
@@ -205,7 +205,8 @@ LARGE_BACKLOG = (
     # 2,000 are not due before tomorrow, and one was postponed until then
     """
     insert into tasks (kind, key, payload, due_at, first_due_at)
-    select 'send', 'later' || n, '{}', now() + interval '1 day', now() + interval '1 day' from generate_series(1, 2000) n
+    select 'send', 'later' || n, '{}', now() + interval '1 day', now() + interval '1 day'
+    from generate_series(1, 2000) n
     """,
     """
     insert into tasks (kind, key, payload, due_at, first_due_at) values

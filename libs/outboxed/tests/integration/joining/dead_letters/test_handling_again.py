@@ -50,8 +50,8 @@ async def test_a_letter_is_closed_when_it_was_handled_and_not_when_that_began(
         await queue.replay(letter.id)
 
     async with engine.connect() as connection:
-        handled_at = await connection.scalar(sa.select(project.inbox.table.c.handled_at))
-        closed_at = await connection.scalar(sa.select(project.letters.table.c.closed_at))
+        [closed_at] = (await connection.execute(sa.select(project.letters.table.c.closed_at))).scalars()
+        [handled_at] = (await connection.execute(sa.select(project.inbox.table.c.handled_at))).scalars()
     assert closed_at > handled_at
 
 
