@@ -49,23 +49,30 @@ def test_the_tests_that_run_a_function_are_asked_first_then_those_of_its_file_th
 ) -> None:
     reach = _reach({FIRST: {"a/t.py::first"}, INNER: {"a/t.py::inner"}, SECOND: {"a/t.py::second"}}, "a/t.py::another")
 
-    assert reach.tests_of("f.py", SOURCE, line, within="a") == [f"a/t.py::{name}" for name in asked]
+    assert reach.tests_of("f.py", SOURCE, line, ["a/t.py"]) == [f"a/t.py::{name}" for name in asked]
 
 
 def test_tests_of_other_projects_are_not_asked() -> None:
     reach = _reach({FIRST: {"a/t.py::one", "ab/t.py::two"}}, "b/t.py::three")
 
-    assert reach.tests_of("f.py", SOURCE, FIRST, within="a") == ["a/t.py::one"]
+    assert reach.tests_of("f.py", SOURCE, FIRST, ["a/t.py"]) == ["a/t.py::one"]
 
 
-def test_cheap_tests_come_first_and_those_of_one_file_stay_together() -> None:
-    seconds = {"a/a.py::slow": 3.0, "a/b.py::quick": 1.0, "a/a.py::quickest": 0.5, "a/a.py::dear": FIRST_SECONDS}
+def test_of_those_that_run_a_function_the_cheapest_come_first_of_the_others_the_nearest_file() -> None:
+    seconds = {
+        "a/a.py::slow": 3.0,
+        "a/b.py::quick": 1.0,
+        "a/a.py::quickest": 0.5,
+        "a/near.py::dear": FIRST_SECONDS,
+        "a/a.py::dear": FIRST_SECONDS,
+    }
     reach = Reach(seconds, {"f.py": {FIRST: set(seconds)}})
 
-    assert reach.tests_of("f.py", SOURCE, FIRST, within="a") == [
+    assert reach.tests_of("f.py", SOURCE, FIRST, ["a/near.py", "a/a.py", "a/b.py"]) == [
         "a/a.py::quickest",
         "a/a.py::slow",
         "a/b.py::quick",
+        "a/near.py::dear",
         "a/a.py::dear",
     ]
 

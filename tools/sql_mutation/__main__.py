@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tools.mistakes.mistake import swap
+from tools.nearest import nearest_first
 from tools.scratch import ROOT, Scratch, ScratchError, in_copies, scratches
 from tools.sql_mutation.mutants import SqlMutant, mutants_of
 from tools.sql_mutation.reach import Reach
@@ -20,8 +21,8 @@ from tools.sql_mutation.survivors import reason_for
 
 LIMIT = 95.0
 """Percent."""
-TEST_SECONDS = 60
-"""A test that a mutant holds up for longer has seen it."""
+TEST_SECONDS = 30
+"""A test that a mutant holds up for longer has seen it. The slowest one takes seven."""
 PYTEST = ("pytest", "-q", "-x", "--tb=no", "--no-header", "-p", "no:cacheprovider", f"--timeout={TEST_SECONDS}")
 FAILED = {1, 2, 4}
 """pytest's codes where a test fails, or can't be imported, or its conftest can't. Others are no verdict: a process that
@@ -37,7 +38,9 @@ console = Console(highlight=False, soft_wrap=True)
 
 def main(
     only: Annotated[str, typer.Option(help="Files whose path has this in it.")] = "",
-    at_once: Annotated[int, typer.Option(min=1, help="So many copies of the tree at once; a core each.")] = 2,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="So many copies of the tree at once: tests wait, most of the time.")
+    ] = 4,
     *,
     listed: Annotated[bool, typer.Option("--list", help="Say what would be changed, and change nothing.")] = False,
 ) -> None:
@@ -75,17 +78,18 @@ def files() -> Sequence[str]:
     return sorted(str(path) for path in found if not NOT_MUTATED & set(path.parts))
 
 
-def _project_of(mutant: SqlMutant) -> Path:
-    """Its own tests judge a library's SQL."""
-    return Path(*Path(mutant.file).parts[:2])
+def _tests_of(file: str, folder: Path) -> Sequence[str]:
+    """The project's files of tests that run SQL, the likeliest by their names first. A library's own judge its SQL."""
+    project = folder.joinpath(*Path(file).parts[:2])
+    tests = [path for level in LEVELS for path in sorted((project / "tests" / level).rglob("test_*.py"))]
+    return nearest_first([str(path.relative_to(folder)) for path in tests], [file], folder)
 
 
 def _reach_of_a_tree_that_passes(mutants: Sequence[SqlMutant], copy: Scratch) -> Reach:
-    levels = [f"{project}/tests/{level}" for project in {*map(_project_of, mutants)} for level in LEVELS]
-    there = sorted(level for level in levels if (copy.folder / level).exists())
+    tests = {test for file in {mutant.file for mutant in mutants} for test in _tests_of(file, copy.folder)}
     with tempfile.TemporaryDirectory() as folder:
         recorded = (*PYTEST, "-p", "tools.sql_mutation.recording", "-n", "auto", "--dist", "worksteal")
-        done = copy.run((*recorded, *there), REACH=folder)
+        done = copy.run((*recorded, *sorted(tests)), REACH=folder)
         if done.returncode != 0:
             raise ScratchError(f"without any change the tests fail:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         return Reach.of(Path(folder))
@@ -96,7 +100,7 @@ def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch], reach: R
         if reason_for(mutant):
             return False, "not asked, it has a reason"
         source = (copy.folder / mutant.file).read_text()
-        tests = reach.tests_of(mutant.file, source, mutant.line, within=str(_project_of(mutant)))
+        tests = reach.tests_of(mutant.file, source, mutant.line, _tests_of(mutant.file, copy.folder))
         with copy.with_edits((swap(mutant.file, source, mutant.source),)):
             return verdict_of(copy.run((*PYTEST, *tests)))
 

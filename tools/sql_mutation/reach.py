@@ -5,11 +5,10 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 FIRST_SECONDS = 30.0
-"""So long the tests take that are asked first, of a function and of a file; the cheapest of each."""
+"""So long the tests of a function take that are asked first; the cheapest of them."""
 
 
 @dataclass(frozen=True)
@@ -34,38 +33,37 @@ class Reach:
                     tests[file][int(line)].update(by)
         return cls(seconds, tests)
 
-    def tests_of(self, file: str, source: str, line: int, *, within: str) -> Sequence[str]:
-        """All tests in the folder `within`, the likeliest to see a change of a line first.
+    def tests_of(self, file: str, source: str, line: int, among: Sequence[str]) -> Sequence[str]:
+        """All tests of the files `among`, the likeliest to see a change of a line first.
 
-        These are the cheapest that run its function, then the cheapest that run any function of its file. The others
-        may see it, too: what runs in another process isn't known, and a function that is cached runs for one test.
+        These are the cheapest that run its function, then all that run any function of its file. The others may see it,
+        too: what runs in another process isn't known, and a function that is cached runs for one test.
         """
         ran = self.tests.get(file, {})
         around = [body for body in _bodies(source) if line in body]
         body = min(around, key=len, default=range(0))
         of_function = set[str]().union(*(tests for each, tests in ran.items() if each in body))
         of_file = set[str]().union(*ran.values())
-        left = {test for test in self.seconds if test.startswith(f"{within}/")}
-        asked: list[str] = []
-        for group in (self._cheapest(of_function & left), self._cheapest(of_file & left), sorted(left, key=self._cost)):
-            asked += _by_file(test for test in group if test in left)
-            left.difference_update(group)
-        return asked
-
-    def _cheapest(self, tests: Iterable[str]) -> Sequence[str]:
-        costs = accumulate(map(self.seconds.__getitem__, ordered := sorted(tests, key=self._cost)))
-        return [test for test, cost in zip(ordered, costs, strict=True) if cost <= FIRST_SECONDS]
+        places = {each: place for place, each in enumerate(among)}
+        cheap = sorted((test for test in self.seconds if _file(test) in places), key=self._cost)
+        likely = sorted(cheap, key=lambda test: (test not in of_file, places[_file(test)]))
+        return list(dict.fromkeys([*self._first(test for test in cheap if test in of_function), *likely]))
 
     def _cost(self, test: str) -> tuple[float, str]:
         return self.seconds[test], test
 
+    def _first(self, tests: Iterable[str]) -> Sequence[str]:
+        """Those of one file together: what they share isn't made again."""
+        files: dict[str, list[str]] = defaultdict(list)
+        left = FIRST_SECONDS
+        for test in tests:
+            if (left := left - self.seconds[test]) >= 0:
+                files[_file(test)].append(test)
+        return [test for each in files.values() for test in each]
 
-def _by_file(tests: Iterable[str]) -> Sequence[str]:
-    """In the order of each file's first test: what a file's tests share isn't made again."""
-    files: dict[str, list[str]] = defaultdict(list)
-    for test in tests:
-        files[test.partition("::")[0]].append(test)
-    return [test for each in files.values() for test in each]
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def _bodies(source: str) -> Iterator[range]:

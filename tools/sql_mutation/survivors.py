@@ -23,6 +23,7 @@ _SOON = "all statements of the transaction come within milliseconds of its begin
 _INSTANT = "it takes the very microsecond of the database's clock to tell them apart"
 _COST = "the figures stay the same; with a million tasks PostgreSQL would read more: `make bench-backlog`"
 _IMPLIED = "another condition, or the least of two times, says it already; it is there for the index tasks_postponed"
+_NO_ROW = "no row is at the floor or below"
 
 EXPLAINED: tuple[Explained, ...] = (
     Explained("joining/_keeping.py", "sa.func.clock_timestamp", "sa.func.now", _ALONE),
@@ -39,6 +40,13 @@ EXPLAINED: tuple[Explained, ...] = (
     ),
     Explained("process/_counts.py", "of_kind.where(_is_postponed(), *was_due)", "of_kind.where(*was_due)", _IMPLIED),
     Explained("process/_counts.py", "min(_TASKS.c.first_due_at)", ".where(_TASKS.c.kind == kinds.c.kind, )", _IMPLIED),
+    Explained(
+        "relay/_floor.py",
+        "sa.select(sa.func.min(outbox.c.id) - 1) .where(outbox.c.id >",
+        "sa.select(sa.func.min(outbox.c.id) - 1)",
+        f"{_NO_ROW}; PostgreSQL would pass what was sent and not vacuumed: `make bench-backlog`",
+    ),
+    Explained("relay/_floor.py", "outbox.c.id > sa", "outbox.c.id >= sa", _NO_ROW),
 )
 
 

@@ -112,6 +112,17 @@ async def test_a_task_is_due_since_it_first_was_and_is_counted_once_and_with_its
     assert figures['tasks_oldest_due_seconds{kind="send"}'] // 60 == oldest
 
 
+async def test_every_kind_is_told_however_many_there_are(transactions: Transactions) -> None:
+    kinds = ["call", "mail", "pay", "send"]
+    async with transactions() as uow:
+        for kind in kinds:
+            uow.tasks.schedule(NewTask(kind, "1"))
+
+    figures = await _figures(Metrics(transactions.clock), transactions.engine)
+
+    assert [figures[f'tasks_due{{kind="{kind}"}}'] for kind in kinds] == [1, 1, 1, 1]
+
+
 async def test_an_outbox_and_an_inbox_that_grow_are_seen_to_grow_and_to_drain(
     transactions: Transactions, consumer: BatchConsumer[Any]
 ) -> None:

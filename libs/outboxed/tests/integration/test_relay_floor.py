@@ -128,6 +128,33 @@ async def test_a_transaction_that_was_given_no_id_holds_nothing_up(transactions:
     assert floor_of(relay) == next_one - 1
 
 
+async def test_letters_whose_rows_do_not_come_back_hold_nothing_up(transactions: Transactions, relay: Relay) -> None:
+    letter = {"topic": "accounts", "offset": 0, "key": b"key", "value": b"{}", "headers": b"[]", "reason": "-"}
+    letters = [{**letter, "source": "event", "status": "open"}, {**letter, "source": "outbox", "status": "discarded"}]
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.insert(LETTERS).values(letters))
+    await append(transactions, uuid4(), 1, 2)
+    await relay.send_once()
+    await append(transactions, uuid4(), 1)
+    next_one = await oldest(transactions)
+    await relay.send_once()
+
+    assert floor_of(relay) == next_one - 1
+
+
+async def test_the_floor_is_below_the_oldest_letter_whose_row_may_come_back(transactions: Transactions) -> None:
+    letter = {"source": "outbox", "topic": "accounts", "value": b"{}", "headers": b"[]", "reason": "-"}
+    letters = [{**letter, "offset": offset, "key": b"%d" % offset} for offset in (9, 5, 7)]
+    floor = Floor()
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.insert(LETTERS).values(letters))
+        for row_id in (20, 21):
+            floor.passed(1, [row_id])
+            await floor.rise(connection)
+
+    assert floor.id == 4
+
+
 async def test_a_row_of_a_prepared_transaction_is_above_where_reading_begins() -> None:
     """No process has such a transaction, and it may be committed by anybody, at any time."""
     insert_and_prepare = f"begin; {BY_HAND}; prepare transaction 'late'"
