@@ -35,27 +35,29 @@ def _reach(lines: Mapping[int, set[str]], *others: str) -> Reach:
 
 
 @pytest.mark.parametrize(
-    ("line", "asked"),
+    ("line", "first", "others"),
     [
-        (FIRST, ["first", "inner", "second", "another"]),
-        (INNER, ["inner", "first", "second", "another"]),
-        (SECOND, ["inner", "second", "first", "another"]),
-        (2, ["first", "inner", "second", "another"]),  # outside of all functions
-        (8, ["first", "inner", "second", "another"]),  # a function's head, too
+        (FIRST, ["first"], ["inner", "second", "another"]),
+        (INNER, ["inner"], ["first", "second", "another"]),
+        (SECOND, ["inner", "second"], ["first", "another"]),
+        (2, [], ["first", "inner", "second", "another"]),  # outside of all functions
+        (8, [], ["first", "inner", "second", "another"]),  # a function's head, too
     ],
 )
 def test_the_tests_that_run_a_function_are_asked_first_then_those_of_its_file_then_all(
-    line: int, asked: list[str]
+    line: int, first: list[str], others: list[str]
 ) -> None:
     reach = _reach({FIRST: {"a/t.py::first"}, INNER: {"a/t.py::inner"}, SECOND: {"a/t.py::second"}}, "a/t.py::another")
 
-    assert reach.tests_of("f.py", SOURCE, line, ["a/t.py"]) == [f"a/t.py::{name}" for name in asked]
+    asked = reach.tests_of("f.py", SOURCE, line, ["a/t.py"])
+
+    assert asked == tuple([f"a/t.py::{name}" for name in part] for part in (first, others))
 
 
 def test_tests_of_other_projects_are_not_asked() -> None:
     reach = _reach({FIRST: {"a/t.py::one", "ab/t.py::two"}}, "b/t.py::three")
 
-    assert reach.tests_of("f.py", SOURCE, FIRST, ["a/t.py"]) == ["a/t.py::one"]
+    assert reach.tests_of("f.py", SOURCE, FIRST, ["a/t.py"]) == (["a/t.py::one"], [])
 
 
 def test_of_those_that_run_a_function_the_cheapest_come_first_of_the_others_the_nearest_file() -> None:
@@ -68,13 +70,10 @@ def test_of_those_that_run_a_function_the_cheapest_come_first_of_the_others_the_
     }
     reach = Reach(seconds, {"f.py": {FIRST: set(seconds)}})
 
-    assert reach.tests_of("f.py", SOURCE, FIRST, ["a/near.py", "a/a.py", "a/b.py"]) == [
-        "a/a.py::quickest",
-        "a/a.py::slow",
-        "a/b.py::quick",
-        "a/near.py::dear",
-        "a/a.py::dear",
-    ]
+    assert reach.tests_of("f.py", SOURCE, FIRST, ["a/near.py", "a/a.py", "a/b.py"]) == (
+        ["a/a.py::quickest", "a/a.py::slow", "a/b.py::quick"],
+        ["a/near.py::dear", "a/a.py::dear"],
+    )
 
 
 def test_what_each_test_runs_is_recorded_also_in_tasks_and_threads(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,8 @@ LIMIT = 95.0
 TEST_SECONDS = 30
 """A test that a mutant holds up for longer has seen it. The slowest one takes seven."""
 PYTEST = ("pytest", "-q", "-x", "--tb=no", "--no-header", "-p", "no:cacheprovider", f"--timeout={TEST_SECONDS}")
+LATEST = 10
+"""So many of the tests that saw the last mutants of a file are the first to be asked about the next one."""
 FAILED = {1, 2, 4}
 """pytest's codes where a test fails, or can't be imported, or its conftest can't. Others are no verdict: a process that
 was killed, for want of memory say, has seen nothing.
@@ -96,13 +99,24 @@ def _reach_of_a_tree_that_passes(mutants: Sequence[SqlMutant], copy: Scratch) ->
 
 
 def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch], reach: Reach) -> Iterator[SqlMutant]:
+    saw: dict[str, list[str]] = defaultdict(list)  # by file, the tests that saw its mutants, the latest first
+
     def judged(mutant: SqlMutant, copy: Scratch) -> tuple[bool, str]:
         if reason_for(mutant):
             return False, "not asked, it has a reason"
         source = (copy.folder / mutant.file).read_text()
-        tests = reach.tests_of(mutant.file, source, mutant.line, _tests_of(mutant.file, copy.folder))
+        near, others = reach.tests_of(mutant.file, source, mutant.line, _tests_of(mutant.file, copy.folder))
+        first = list(dict.fromkeys([*saw[mutant.file][:LATEST], *near]))
+        rest = [test for test in others if test not in set(first)]
+        killed, words = False, "NO TEST"
         with copy.with_edits((swap(mutant.file, source, mutant.source),)):
-            return verdict_of(copy.run((*PYTEST, *tests)))
+            for tests in filter(None, (first, rest)):
+                killed, words = verdict_of(copy.run((*PYTEST, *tests)))
+                if killed:
+                    break
+        if (test := words.removeprefix("FAILED ")) in reach.seconds:
+            saw[mutant.file] = list(dict.fromkeys([test, *saw[mutant.file]]))
+        return killed, words
 
     for mutant, (killed, words) in in_copies(mutants, copies, judged):
         _tell(mutant, words)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-FIRST_SECONDS = 30.0
-"""So long the tests of a function take that are asked first; the cheapest of them."""
+FIRST_SECONDS = 10.0
+"""So long the first tests of a function take."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Reach:
                     tests[file][int(line)].update(by)
         return cls(seconds, tests)
 
-    def tests_of(self, file: str, source: str, line: int, among: Sequence[str]) -> Sequence[str]:
-        """All tests of the files `among`, the likeliest to see a change of a line first.
+    def tests_of(self, file: str, source: str, line: int, among: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+        """The cheapest tests that run a line's function, and all others of the files `among`.
 
-        These are the cheapest that run its function, then all that run any function of its file. The others may see it,
-        too: what runs in another process isn't known, and a function that is cached runs for one test.
+        Of the others, those come first that run any function of its file. The rest may see a change, too: what runs in
+        another process isn't known, and a function that is cached runs for one test.
         """
         ran = self.tests.get(file, {})
         around = [body for body in _bodies(source) if line in body]
@@ -47,7 +47,8 @@ class Reach:
         places = {each: place for place, each in enumerate(among)}
         cheap = sorted((test for test in self.seconds if _file(test) in places), key=self._cost)
         likely = sorted(cheap, key=lambda test: (test not in of_file, places[_file(test)]))
-        return list(dict.fromkeys([*self._first(test for test in cheap if test in of_function), *likely]))
+        first = self._first(test for test in cheap if test in of_function)
+        return first, [test for test in likely if test not in first]
 
     def _cost(self, test: str) -> tuple[float, str]:
         return self.seconds[test], test

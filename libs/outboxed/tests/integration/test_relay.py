@@ -89,6 +89,17 @@ async def test_of_more_rows_than_may_be_read_at_once_the_oldest_are_read(transac
     assert [row.key for row in (*rows, *later)] == [str(key) for key in keys[:4]]
 
 
+async def test_rows_that_are_asked_for_are_read_and_no_others(transactions: Transactions) -> None:
+    keys = [uuid4() for _ in range(5)]
+    await append(transactions, *keys)
+
+    async with transactions.engine.connect() as connection:
+        (_, second, third, _, fifth), _ = await Rows().free(connection, 5)
+        some, _ = await Rows().free(connection, 2, ids=[fifth.id, second.id, third.id])
+
+    assert [row.key for row in some] == [second.key, third.key]
+
+
 async def test_large_rows_are_read_a_few_at_once(transactions: Transactions) -> None:
     async with transactions.engine.begin() as connection:
         row = {"topic": "accounts", "key": "1", "headers": {}}

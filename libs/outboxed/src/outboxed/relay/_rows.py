@@ -70,9 +70,9 @@ class _Statements:
         self.is_free = outbox.c.retry_at.is_(None)
         self.lock = Statement(self._lock())
         self.oldest_free = Statement(self._oldest(self.is_free & (outbox.c.id > _ABOVE)))
-        self.free_of_ids = Statement(self._oldest(self.is_free & (outbox.c.id == _IDS)))
+        self.oldest_of_ids = Statement(self._oldest(outbox.c.id == _IDS))
         of_ids = sa.select(*self.parts).where(outbox.c.id == _IDS).subquery()
-        self.of_ids = Statement(sa.select(*self.sized(of_ids)).order_by(of_ids.c.id))
+        self.of_ids = Statement(sa.select(*self.sized(of_ids)))
         self.any = Statement(sa.select(sa.exists().where(outbox.c.id > _ABOVE)))
         self.delete = Statement(sa.delete(outbox).where(outbox.c.id == _IDS))
         self.hold = (
@@ -165,12 +165,14 @@ class Rows:
     ) -> tuple[list[Row], list[int]]:
         """The oldest rows above an id that are not held, or those of `ids`; and the ids among them behind another row.
 
+        Of `ids` none is held: `places` found them in this transaction.
+
         At most `limit` rows, and not many more than MAX_BYTES.
         """
         if ids is None:
             rows = await self._made.oldest_free.rows(connection, {"limit": limit, "above": above})
         else:
-            rows = await self._made.free_of_ids.rows(connection, {"limit": limit, "ids": list(ids)})
+            rows = await self._made.oldest_of_ids.rows(connection, {"limit": limit, "ids": list(ids)})
         behind = [row[0] for row in rows if row[-1]]
         return [Row(*row[:-1]) for row in rows if not row[-1]], behind
 
@@ -192,7 +194,7 @@ class Rows:
         return [Place(*row) for row in await connection.execute(query.order_by(self._outbox.c.id).limit(limit))]
 
     async def held(self, connection: AsyncConnection, ids: Collection[int]) -> list[Row]:
-        """These rows, oldest first."""
+        """These rows, in any order."""
         return [Row(*row) for row in await self._made.of_ids.rows(connection, {"ids": list(ids)})]
 
     @failpoint("relay.delete")
