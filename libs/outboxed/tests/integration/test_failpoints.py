@@ -1,5 +1,6 @@
 """Failpoints: nothing where none is chosen, the end of the process where one is."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -37,7 +38,12 @@ ALL = ["paid", "counted", "paid", "counted", "refused"]
 
 def run(chosen: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603
-        [sys.executable, "-c", PROGRAM], env={VARIABLE: chosen}, capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, VARIABLE: chosen},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
 
 
