@@ -36,15 +36,18 @@ def warm_pytest() -> Iterator[WarmPytest]:
 
 @pytest.fixture
 def project(tmp_path: Path, warm_pytest: WarmPytest) -> Project:
-    """Run pytest in a small repository of somebody else's: `project({path: text}, *options, VARIABLE=value)`."""
+    """Run pytest in a small repository of somebody else's: `project({path: text}, *options, VARIABLE=value)`.
 
-    def run(files: dict[str, str], *options: str, **environment: str) -> Run:
+    With `folder=`, in one of its folders.
+    """
+
+    def run(files: dict[str, str], *options: str, folder: str = ".", **environment: str) -> Run:
         for path, text in {"pytest.ini": SETTINGS, **files}.items():
             file = tmp_path / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(textwrap.dedent(text))
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
-        return warm_pytest.run(tmp_path, options, inherited | environment)
+        return warm_pytest.run(tmp_path / folder, options, inherited | environment)
 
     return run
 

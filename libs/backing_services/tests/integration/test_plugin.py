@@ -134,6 +134,13 @@ def test_where_only_some_tests_were_asked_for_nobody_counts_them(project: Projec
     assert "fewer tests than before" not in run.text
 
 
+def test_in_a_folder_below_only_its_own_tests_were_asked_for(project: Project) -> None:
+    run = project({"pytest.ini": HAD, **TWO_AND_ONE}, folder="tests/unit")
+
+    assert run.status == 0
+    assert "fewer tests than before" not in run.text
+
+
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_what_another_plugin_left_out_of_a_level_was_not_lost(project: Project, workers: str) -> None:
     """As `--write-contracts` of pact-faststream does."""

@@ -67,3 +67,17 @@ async def test_what_was_asked_before_it_was_abandoned_is_asked_again() -> None:
     assert before == {}
     assert await producer.locate(["accounts"], within=PATIENCE) == {"accounts": [TopicPartition("accounts", 0)]}
     await producer.abandon()
+
+
+async def test_a_question_that_was_answered_late_is_settled_though_nobody_asks_about_its_topic_any_more() -> None:
+    kafka = Kafka()
+    producer = producer_on(kafka)
+    await producer.locate(["accounts"], within=0)
+    waited = producer.is_waiting
+    kafka.answers.set()
+
+    await producer.locate(["moves"], within=PATIENCE)
+
+    assert waited
+    assert not producer.is_waiting
+    await producer.abandon()
