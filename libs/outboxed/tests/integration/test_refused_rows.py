@@ -31,7 +31,6 @@ from outboxed.relay import Relay
 from outboxed.relay._flow import Batch
 from outboxed.relay._partitioner import partition_of
 from outboxed.relay._producer import Outcome
-from outboxed.relay._rows import Rows
 from outboxed.storage import DeadLetter, Edit, tables
 from outboxed.testing.services import running
 from outboxed.testing.topics import PARTITIONS, Topics
@@ -536,35 +535,3 @@ async def test_whatever_kafka_answers_no_event_passes_an_earlier_one_of_its_key(
 
     first = {key: list(dict.fromkeys(seen)) for key, seen in (await told(own_topics)).items()}
     assert first == {key: list(range(1, 41)) for key in keys}, f"REFUSALS_SEED={seed} repeats the answers"
-
-
-HELD = "insert into outbox (topic, key, value, headers, retry_at) values ('accounts', 'k', '', '{}', now() + '1 hour')"
-GIVEN_UP = (
-    "insert into dead_letters (source, topic, key, \"offset\", headers, reason) values ('{}', '{}', 'k', 0, '[]', '')"
-)
-
-
-@pytest.mark.parametrize(
-    ("in_front", "is_behind"),
-    [
-        (HELD, {"accounts": True, "moves": False}),
-        (GIVEN_UP.format("outbox", "accounts"), {"accounts": True, "moves": False}),
-        (GIVEN_UP.format("event", "accounts"), {"accounts": False, "moves": False}),
-        (GIVEN_UP.format("task", "moves"), {"accounts": False, "moves": False}),
-    ],
-    ids=["a held row", "a row that was set aside", "a letter of an event", "a letter of a task"],
-)
-async def test_a_row_is_behind_what_was_refused_of_its_own_topic_and_key_alone(
-    transactions: Transactions, in_front: str, is_behind: dict[str, bool]
-) -> None:
-    async with transactions.engine.begin() as connection:
-        await connection.exec_driver_sql(in_front)
-        ids = {}
-        for topic in is_behind:
-            new = sa.insert(tables.outbox).values(topic=topic, key="k", value=b"", headers={})
-            ids[topic] = (await connection.execute(new.returning(tables.outbox.c.id))).scalar_one()
-
-        free, behind = await Rows().free(connection, 10)
-
-    assert sorted(behind) == sorted(ids[topic] for topic, waits in is_behind.items() if waits)
-    assert sorted(row.topic for row in free) == sorted(topic for topic, waits in is_behind.items() if not waits)

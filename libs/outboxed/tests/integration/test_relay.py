@@ -21,7 +21,7 @@ from outboxed._contact import KafkaContact
 from outboxed.process import Metrics, Role, run_roles
 from outboxed.relay import Relay
 from outboxed.relay import _relay as relay_module
-from outboxed.relay._rows import LOCK_ID, MAX_BYTES, Rows
+from outboxed.relay._rows import LOCK_ID
 from outboxed.storage import tables
 from outboxed.testing.services import running
 from outboxed.testing.topics import Topics
@@ -76,38 +76,6 @@ async def test_what_was_committed_and_what_kafka_took_is_counted(transactions: T
     assert metrics.registry.get_sample_value("events_published_total", of_type) == 3
     assert metrics.registry.get_sample_value("outbox_sent_total", of_topic) == 3
     assert metrics.registry.get_sample_value("relay_passes_failed_total") == 0
-
-
-async def test_of_more_rows_than_may_be_read_at_once_the_oldest_are_read(transactions: Transactions) -> None:
-    keys = [uuid4() for _ in range(5)]
-    await append(transactions, *keys)
-
-    async with transactions.engine.connect() as connection:
-        rows, _ = await Rows().free(connection, 2)
-        later, _ = await Rows().free(connection, 2, above=rows[-1].id)
-
-    assert [row.key for row in (*rows, *later)] == [str(key) for key in keys[:4]]
-
-
-async def test_rows_that_are_asked_for_are_read_and_no_others(transactions: Transactions) -> None:
-    keys = [uuid4() for _ in range(5)]
-    await append(transactions, *keys)
-
-    async with transactions.engine.connect() as connection:
-        (_, second, third, _, fifth), _ = await Rows().free(connection, 5)
-        some, _ = await Rows().free(connection, 2, ids=[fifth.id, second.id, third.id])
-
-    assert [row.key for row in some] == [second.key, third.key]
-
-
-async def test_large_rows_are_read_a_few_at_once(transactions: Transactions) -> None:
-    async with transactions.engine.begin() as connection:
-        row = {"topic": "accounts", "key": "1", "headers": {}}
-        await connection.execute(sa.insert(tables.outbox), [row | {"value": bytes(MAX_BYTES // 2)} for _ in range(9)])
-
-        rows, behind = await Rows().free(connection, 9)
-
-    assert (len(rows), behind) == (2, [])
 
 
 async def test_an_appended_event_wakes_the_relay(
