@@ -47,6 +47,12 @@ EXPLAINED: tuple[Explained, ...] = (
         f"{_NO_ROW}; PostgreSQL would pass what was sent and not vacuumed: `make bench-backlog`",
     ),
     Explained("relay/_floor.py", "outbox.c.id > sa", "outbox.c.id >= sa", _NO_ROW),
+    Explained(
+        "relay/_rows.py",
+        "letters.c.offset < row.c.id",
+        "letters.c.offset <= row.c.id",
+        "a row and its letter are never there both: what makes one removes the other in the same transaction",
+    ),
 )
 
 

@@ -156,20 +156,33 @@ async def test_a_row_that_was_set_aside_is_a_letter_and_gone_and_no_other_is(con
 
 
 HELD = "insert into outbox (topic, key, value, headers, retry_at) values ('accounts', 'k', '', '{}', now() + '1 hour')"
-GIVEN_UP = (
-    "insert into dead_letters (source, topic, key, \"offset\", headers, reason) values ('{}', '{}', 'k', 0, '[]', '')"
-)
+
+
+def letter(source: str, topic: str, *, key: str = "k", offset: int = 0, status: str = "open") -> str:
+    values = f"('{source}', '{topic}', '{key}', {offset}, '{status}', '[]', '')"
+    return f'insert into dead_letters (source, topic, key, "offset", status, headers, reason) values {values}'  # noqa: S608
 
 
 @pytest.mark.parametrize(
     ("in_front", "is_behind"),
     [
         (HELD, {"accounts": True, "moves": False}),
-        (GIVEN_UP.format("outbox", "accounts"), {"accounts": True, "moves": False}),
-        (GIVEN_UP.format("event", "accounts"), {"accounts": False, "moves": False}),
-        (GIVEN_UP.format("task", "moves"), {"accounts": False, "moves": False}),
+        (letter("outbox", "accounts"), {"accounts": True, "moves": False}),
+        (letter("outbox", "accounts", key="another"), {"accounts": False, "moves": False}),
+        (letter("outbox", "accounts", status="discarded"), {"accounts": False, "moves": False}),
+        (letter("outbox", "accounts", offset=2**62), {"accounts": False, "moves": False}),
+        (letter("event", "accounts"), {"accounts": False, "moves": False}),
+        (letter("task", "moves"), {"accounts": False, "moves": False}),
     ],
-    ids=["a held row", "a row that was set aside", "a letter of an event", "a letter of a task"],
+    ids=[
+        "a held row",
+        "a row that was set aside",
+        "one of another key",
+        "one that was discarded",
+        "a later one",
+        "a letter of an event",
+        "a letter of a task",
+    ],
 )
 async def test_a_row_is_behind_what_was_refused_of_its_own_topic_and_key_alone(
     connection: AsyncConnection, in_front: str, is_behind: dict[str, bool]
