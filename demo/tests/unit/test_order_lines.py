@@ -31,12 +31,13 @@ def test_a_customer_who_cannot_have_an_address_is_the_guest(customer: object) ->
     assert _line(1, json.dumps({"customer": customer}).encode()).customer == GUEST
 
 
-def test_a_repeated_file_gets_new_idempotency_keys() -> None:
-    line = OrderLine(3, b"{}")
+@pytest.mark.parametrize(("own", "name"), [(None, "line-3"), ("mine", "mine")])
+def test_a_repeated_file_gets_new_idempotency_keys(own: str | None, name: str) -> None:
+    line = OrderLine(3, b"{}", idempotency_key=own)
 
     keys = [line.key(round_) for round_, line in islice(repeated([line]), 3)]
 
-    assert keys == ["line-3", "line-3-1", "line-3-2"]
+    assert keys == [name, f"{name}-1", f"{name}-2"]
 
 
 def test_nothing_repeated_is_nothing() -> None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from mail_catcher.settings import Settings as MailCatcherSettings
-from shop_harness.system import Ports, System
+from shop_harness.system import Ports, System, run_command
 
 
 def test_variables_that_are_given_win_over_what_a_services_table_says() -> None:
@@ -14,6 +15,17 @@ def test_variables_that_are_given_win_over_what_a_services_table_says() -> None:
 
     assert plain.own_environment("orders")["ORDERS_RATE_LIMIT_PER_MINUTE"] == "0"
     assert system.own_environment("orders") == plain.own_environment("orders") | {"ORDERS_RATE_LIMIT_PER_MINUTE": "7"}
+
+
+async def test_a_command_is_told_what_the_system_has_and_not_what_the_shell_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop_program.py").write_text("import os; print(os.environ['SHOP_DATABASE'], os.environ['SHOP_HOME'])")
+    monkeypatch.setenv("SHOP_DATABASE", "the shell's")
+    monkeypatch.setenv("SHOP_HOME", "home")
+    environment = {"SHOP_DATABASE": "the system's", "PYTHONPATH": str(tmp_path)}
+
+    assert await run_command("shop_program", environment=environment) == "the system's home\n"
 
 
 class Sandbox(System):

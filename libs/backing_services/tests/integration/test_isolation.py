@@ -164,6 +164,26 @@ async def test_a_leaked_connection_fails_the_test_that_leaked_it_and_only_that_o
     await leaked.close()
 
 
+async def test_a_connection_that_comes_back_to_one_engine_hides_no_leak_of_another(
+    isolation: DatabaseIsolation, engine: AsyncEngine
+) -> None:
+    another = create_async_engine(engine.url)
+    isolation.watch(engine)
+    isolation.watch(another)
+    late = await engine.connect()
+    with pytest.raises(IsolationError, match="1 database connection"):
+        await isolation.clean()
+
+    await late.close()
+    leaked = await another.connect()
+    with pytest.raises(IsolationError, match="1 database connection"):
+        await isolation.clean()
+
+    await leaked.close()
+    await isolation.clean()
+    await another.dispose()
+
+
 async def test_connections_that_were_given_back_are_no_leak(isolation: DatabaseIsolation, engine: AsyncEngine) -> None:
     isolation.watch(engine)
     async with engine.begin() as connection:

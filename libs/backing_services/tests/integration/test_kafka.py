@@ -235,6 +235,28 @@ def test_what_maven_says_is_told_when_it_fails(cache: Path, first_on_path: Calla
     assert not list(cache.rglob("*.jar"))
 
 
+HALF_OF_IT = """#!/bin/sh
+for each in "$@"; do
+    case "$each" in -DoutputDirectory=*) mkdir -p "${each#*=}" && echo > "${each#*=}/first.jar";; esac
+done
+"""
+
+
+def test_a_fetch_that_breaks_off_leaves_no_folder_that_looks_complete(
+    cache: Path, first_on_path: Callable[[str, str], Path]
+) -> None:
+    first_on_path("java", "#!/bin/sh\n")
+    first_on_path("mvn", f"{HALF_OF_IT}exit 1\n")
+
+    with pytest.raises(KafkaError, match=r"^Maven failed"):
+        fetching.fetch()
+    left = [*cache.rglob("*.jar")]
+    first_on_path("mvn", HALF_OF_IT)
+
+    assert left == []
+    assert [jar.name for jar in fetching.fetch().iterdir()] == ["first.jar"]
+
+
 async def test_a_topic_that_several_create_at_once_is_there_for_each(real_kafka_cluster: KafkaCluster) -> None:
     topic = f"at-once-{uuid4()}"
 

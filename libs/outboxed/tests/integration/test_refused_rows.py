@@ -315,6 +315,17 @@ async def test_a_topic_that_kafka_refuses_is_tried_again_and_loses_nothing(
     assert (await letters_of(transactions, own_topics))[1] == []
 
 
+async def test_a_topic_is_refused_by_the_name_that_the_service_knows_without_the_clusters_prefix(
+    transactions: Transactions, own_relay: Relay, own_kafka: MockKafka
+) -> None:
+    await append(transactions, (uuid4(), 1, SMALL))
+    own_kafka.push_request_errors(PRODUCE, TOPIC_AUTHORIZATION_FAILED)
+
+    await own_relay.send_once()
+
+    assert own_relay._flow.paused_topics() == ["accounts"]  # noqa: SLF001 - nothing else tells what isn't tried
+
+
 async def test_a_topic_that_kafka_refuses_holds_up_no_other_topic(
     transactions: Transactions, narrow_topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
