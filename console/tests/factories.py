@@ -44,7 +44,7 @@ def seen(
     key: str = KEY,
     recorded: float = 0,
     waited: float = 10,
-    sequence: int = 1,
+    sequence: int | str = 1,
     trace: str = TRACE,
     data: Mapping[str, Any] | None = None,
 ) -> Seen:

@@ -1,16 +1,18 @@
 """Who depends on whom, by pact files, and what a Pact Broker says of it: a stand-in that follows the real one."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 from shop_console.broker import Broker, Contract, State
-from shop_console.contracts import NO_BROKER, NO_FOLDER, Contracts, picture
+from shop_console.contracts import KNOWN_FOR, NO_BROKER, NO_FOLDER, Contracts, picture
 from shop_console.pacts import UnreadableError, read
 from shop_console.settings import Settings
 
@@ -77,6 +79,21 @@ async def told(folder: Path, http: httpx.AsyncClient) -> dict[tuple[str, str], t
     answer = await Contracts(folder, Broker(http, URL)).told()
     assert (answer.problem, answer.hint) == ("", "")
     return {(each.pact.consumer, each.pact.provider): (each.state, each.words) for each in answer.contracts}
+
+
+async def test_what_is_known_is_asked_for_again_however_often_somebody_looks(
+    folder: Path, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts, clock = Contracts(folder, Broker(http, URL)), SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock.now)
+    seen = []
+
+    for _ in range(3):
+        seen.append(len((await contracts.told()).contracts))
+        clock.now += 0.7 * KNOWN_FOR
+        (folder / f"{NAMES[0]}.json").unlink(missing_ok=True)
+
+    assert seen == [len(NAMES), len(NAMES), len(NAMES) - 1]
 
 
 # --- the files ---

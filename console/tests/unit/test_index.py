@@ -73,6 +73,11 @@ def test_the_state_is_that_of_the_newest_version_whatever_came_last() -> None:
     assert order.state == "CANCELLED"
 
 
+@pytest.mark.parametrize("version", ["²", "१", "", "-1", "1.5", "last"])
+def test_a_version_that_is_no_number_is_the_lowest(version: str) -> None:
+    assert seen(sequence=version).sequence == 0
+
+
 def test_a_record_that_is_no_event_has_no_state() -> None:
     order = index_of(without_headers(seen())).get(KEY)
 

@@ -218,6 +218,14 @@ def test_a_level_that_is_chosen_has_also_what_is_marked_with_it_elsewhere(projec
     run.lines.fnmatch_lines(["*2 passed*"])
 
 
+def test_a_folder_that_is_ignored_stays_out_though_its_level_is_chosen(project: Project) -> None:
+    files = {"tests/unit/test_a.py": PASSES, "other/tests/unit/test_b.py": PASSES}
+
+    run = project(files, "-m", "unit", "--ignore=tests/unit")
+
+    run.lines.fnmatch_lines(["*1 passed*"])
+
+
 def test_using_real_kafka_marks_the_test(project: Project) -> None:
     run = project({"tests/integration/test_x.py": NEEDS_REAL_KAFKA}, "-m", "real_kafka", "--collect-only", "-q")
 

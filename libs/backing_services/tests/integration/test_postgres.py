@@ -176,6 +176,17 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> 
         EmbeddedPostgres(directory=tmp_path).start()
 
 
+def test_a_start_that_fails_is_told_by_its_own_log_and_not_by_that_of_an_earlier_one(tmp_path: Path) -> None:
+    with EmbeddedPostgres(port=0) as other:
+        server = EmbeddedPostgres(directory=tmp_path, port=other.port)
+        with pytest.raises(PortInUseError):
+            server.start()
+        (tmp_path / "data/postgresql.conf").write_text("nonsense")
+
+        with pytest.raises(PostgresStartError, match="syntax error"):
+            server.start()
+
+
 def test_the_first_start_fills_an_empty_cache_and_the_next_ones_copy_it(cache: Path) -> None:
     with EmbeddedPostgres():
         pass

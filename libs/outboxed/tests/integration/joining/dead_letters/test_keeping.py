@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -197,19 +198,21 @@ async def test_refusals_among_many_that_are_handled_are_no_bad_deploy(
     assert "consumer_halted" not in [line["event"] for line in logs]
 
 
+@pytest.mark.parametrize(("again", "open_ones"), [(set(), [2]), ({1}, [1, 2])], ids=["it is handled", "it is refused"])
 async def test_after_a_replay_what_comes_is_no_replay_any_more(
-    project: Project, broker: Any, queue: JoinedDeadLetterQueue
+    project: Project, broker: Any, queue: JoinedDeadLetterQueue, again: set[int], open_ones: list[int]
 ) -> None:
     project.problems = {1: RuntimeError("unlucky")}
     await given(broker, record(1))
     [letter] = await queue.list()
-    project.problems = {2: RuntimeError("unlucky")}
+    project.problems = {number: RuntimeError("unlucky") for number in {2, *again}}
 
     async with TestKafkaBroker(broker):
-        await queue.replay(letter.id)
+        with suppress(RuntimeError):
+            await queue.replay(letter.id)
     await given(broker, record(2))
 
-    assert [offset for offset, _ in await kept(queue)] == [2]
+    assert [offset for offset, _ in await kept(queue)] == open_ones
 
 
 # FastStream says of REJECT_ON_ERROR that it is ACK
