@@ -208,6 +208,20 @@ def test_apache_kafka_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path)
         kafka.start()
 
 
+@pytest.mark.usefixtures("needs_java")
+@pytest.mark.real_kafka
+async def test_what_apache_kafka_has_in_a_directory_is_there_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with ApacheKafka(directory=Path("kept")) as kafka:
+        await kafka.create_topics({"orders": 3})
+
+    with ApacheKafka(directory=tmp_path / "kept") as again:
+        async with AIOKafkaConsumer(bootstrap_servers=again.bootstrap_servers) as consumer:
+            assert await consumer.topics() == {"orders"}
+
+
 def test_missing_jars_are_told_in_one_line(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/java")
 

@@ -1,14 +1,18 @@
 """What a service is tested with that has the suites: a case that is gone fails nowhere else."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import jwt
 import pytest
 import typer
+from backing_services.waiting import eventually
 from outboxed.consuming import BatchConsumer, Route
 from outboxed.process import Metrics
 from outboxed.storage import Clock
@@ -17,6 +21,7 @@ from outboxed.testing.memory import InMemoryDatabase
 from outboxed.testing.records import poison
 from outboxed.testing.suites.commands import Commands
 from outboxed.testing.suites.consumer import ConsumerSuite
+from outboxed.testing.suites.delivery import DeliverySuite
 from outboxed.testing.suites.operators_page import INTRUDERS
 from outboxed.testing.tokens import KeyPair
 
@@ -80,6 +85,51 @@ async def test_a_consumer_without_an_inbox_is_seen_though_its_handler_hides_it(*
     else:
         with pytest.raises(AssertionError):
             await tried
+
+
+class Deliveries(DeliverySuite):
+    """That of a service whose one topic is in this process."""
+
+    topic = "moves"
+
+    def __init__(self) -> None:
+        self.committed_offset = 0
+        self.is_waited_for = asyncio.Event()
+
+    async def event(self, transactions: Any) -> Any:
+        return transactions
+
+    async def is_handled(self, transactions: Any, event: Any) -> bool:
+        return transactions is not event
+
+    async def send(self, *_: Any) -> None: ...
+
+    async def committed(self, _: str) -> int:
+        return self.committed_offset
+
+    async def eventually(self, condition: Callable[[], bool]) -> None:
+        await asyncio.sleep(0)  # the consumer begins
+        if not condition():
+            self.is_waited_for.set()
+        await eventually(condition)
+
+
+async def test_a_consumer_that_commits_its_offset_when_it_has_handled_and_not_committed_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    suite = Deliveries()
+    fixtures: list[Any] = [nullcontext, lambda given: SimpleNamespace(run=lambda _: run(given)), suite]
+    monkeypatch.setattr("outboxed.testing.suites.delivery.eventually", suite.eventually)
+
+    async def run(given: Any) -> None:
+        async with given():
+            await suite.is_waited_for.wait()  # its handler takes a while
+            suite.committed_offset = 1
+
+    with pytest.raises(AssertionError):
+        await suite.test_offsets_are_committed_after_the_transaction_so_what_a_dead_process_had_in_hand_comes_again(
+            *fixtures
+        )
 
 
 @pytest.mark.parametrize(
