@@ -312,4 +312,28 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a line with a key of its own keeps it in each round",
+        "From the second round on it places no order, and the demo never reaches its number.",
+        DEMO,
+        (
+            swap(
+                "demo/src/shop_demo/order_lines.py",
+                "return name if round_ == 0 else",
+                "return name if round_ == 0 or self.idempotency_key else",
+            ),
+        ),
+    ),
+    Mistake(
+        "the shell's variables win over the system's for a command",
+        "An operator is made in another database than the system's, and can't log in.",
+        HARNESS,
+        (
+            swap(
+                "harness/src/shop_harness/system.py",
+                "        env={**os.environ, **environment},",
+                "        env={**environment, **os.environ},",
+            ),
+        ),
+    ),
 )

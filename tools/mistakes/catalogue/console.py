@@ -583,4 +583,33 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "any digit is a number of a version",
+        "One spoilt record, with a superscript, and every page of the console fails.",
+        CONSOLE,
+        (
+            swap(
+                "console/src/shop_console/seen.py",
+                "        return int(text) if text.isascii() and text.isdigit() else 0",
+                "        return int(text) if text.isdigit() else 0",
+            ),
+        ),
+    ),
+    Mistake(
+        "each look prolongs what is known of contracts",
+        "Whoever reloads the page to see a build end sees the old state for ever.",
+        CONSOLE,
+        (
+            swap(
+                "console/src/shop_console/contracts.py",
+                "self._told, self._until = await self._tell(), clock() + KNOWN_FOR",
+                "self._told = await self._tell()",
+            ),
+            swap(
+                "console/src/shop_console/contracts.py",
+                "        return self._told\n",
+                "        self._until = clock() + KNOWN_FOR\n        return self._told\n",
+            ),
+        ),
+    ),
 )

@@ -518,4 +518,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a replay that fails leaves its mark behind",
+        "What is refused afterwards in that context is taken for handled: it is lost.",
+        OUTBOXED,
+        (
+            swap(
+                f"{JOINING}/_dead_letters.py",
+                "    finally:\n        replaying.reset(token)\n",
+                "    except GeneratorExit:\n        raise\n    else:\n        replaying.reset(token)\n",
+            ),
+        ),
+    ),
 )

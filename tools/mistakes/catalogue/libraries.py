@@ -897,4 +897,88 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a run in a folder below counts as one of whole levels",
+        "Whoever runs pytest there is told of fewer tests each time, and learns not to look.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/_report.py",
+                "    by_testpaths = config.args_source is pytest.Config.ArgsSource.TESTPATHS\n",
+                "    by_testpaths = config.args_source is not pytest.Config.ArgsSource.ARGS\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a connection that comes back to one engine makes up for a leak of another",
+        "A test that leaks a connection passes.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/isolation.py",
+                "            leaked += max(now - before, 0)\n",
+                "            leaked += now - before\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "Maven copies to where the complete folder will be",
+        "A download that broke off counts as complete for ever: Kafka never starts.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/kafka/fetch.py",
+                'f"-DoutputDirectory={folder}"]',
+                'f"-DoutputDirectory={jars_folder()}"]',
+            ),
+        ),
+    ),
+    Mistake(
+        "a log is kept over several starts of PostgreSQL",
+        "A start that fails is told with the reason of an earlier one.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{POSTGRES}/embedded.py",
+                '        with self._log.open("wb") as log:',
+                '        with self._log.open("ab") as log:',
+            ),
+        ),
+    ),
+    Mistake(
+        "a chosen level is collected whatever else says no",
+        "A folder that a developer ignores runs all the same.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/plugin.py",
+                "        return collection_path.name not in chosen or None",
+                "        return collection_path.name not in chosen",
+            ),
+        ),
+    ),
+    Mistake(
+        "a suite ends its consumer before the event was handled",
+        "A service passes that commits its offset before its transaction, and loses events in a crash.",
+        OUTBOXED,
+        (
+            swap(
+                f"{TESTING}/suites/delivery.py",
+                "                yield uow\n                in_hand.set()\n",
+                "                in_hand.set()\n                yield uow\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "Kafka's directory stays relative",
+        "The process looks for it below itself, and never starts.",
+        BACKING_SERVICES,
+        (
+            swap(
+                f"{BACKING}/kafka/apache.py",
+                "        self._directory = directory.absolute() if directory else None",
+                "        self._directory = directory",
+            ),
+        ),
+    ),
 )

@@ -204,4 +204,28 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a question about a topic is forgotten only when its topic is asked about again",
+        "A relay that once waited for an answer never becomes quiet, and takes the old answer much later.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_producer.py",
+                "        answered = [topic for topic, task in self._lookups.items() if task.done()]\n",
+                "        answered = [topic for topic in asked if self._lookups[topic].done()]\n",
+            ),
+        ),
+    ),
+    Mistake(
+        "a refused topic is paused by its name on the cluster",
+        "With a prefix it is never paused: the relay sends to it in each pass, for ever.",
+        OUTBOXED,
+        (
+            swap(
+                f"{RELAY}/_outcomes.py",
+                "                self.pause_topic(batch.topic, error)\n",
+                "                self.pause_topic(batch.partition.topic, error)\n",
+            ),
+        ),
+    ),
 )

@@ -569,4 +569,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "a task that was postponed and is due again is counted twice",
+        "In an outage the metric and the doctor show twice the tasks that wait.",
+        OUTBOXED,
+        (
+            swap(
+                "libs/outboxed/src/outboxed/process/_counts.py",
+                "was_due = _TASKS.c.first_due_at <= now, _TASKS.c.due_at > now",
+                "was_due = (_TASKS.c.first_due_at <= now,)",
+            ),
+        ),
+    ),
 )

@@ -633,4 +633,16 @@ MISTAKES = (
             ),
         ),
     ),
+    Mistake(
+        "the doctor tells an error as it is",
+        "A time-out has no words, and behind a pooler nobody is told what to set.",
+        OUTBOXED,
+        (
+            swap(
+                f"{SOURCES}/process/_doctor/_findings.py",
+                "from outboxed.storage import reason_of\n",
+                "from outboxed.messages import reason_of\n",
+            ),
+        ),
+    ),
 )
