@@ -1,6 +1,7 @@
 """The tasks table: who gets what, and who may still write; services' parity suites hold the rest."""
 
 import asyncio
+import math
 from datetime import timedelta
 
 import pytest
@@ -62,6 +63,56 @@ async def test_tasks_that_are_claimed_together_come_in_the_order_of_their_making
         await connection.exec_driver_sql("update tasks set last_error = 'busy' where key = '1'")
 
     assert [task.key for task in await claim(queue)] == ["1", "2", "3"]
+
+
+async def insert(transactions: Transactions, *tasks: tuple[str, float, float | None]) -> None:
+    """Tasks by their kind, and the minutes from now at which they are due and their lease ends."""
+    now = sa.func.now()
+    rows = [
+        {
+            "kind": kind,
+            "key": str(number),
+            "payload": {},
+            "due_at": now + timedelta(minutes=due),
+            "first_due_at": now + timedelta(minutes=due),
+            "leased_until": None if leased is None else now + timedelta(minutes=leased),
+        }
+        for number, (kind, due, leased) in enumerate(tasks)
+    ]
+    async with transactions.engine.begin() as connection:
+        await connection.execute(sa.insert(tables.tasks).values(rows))
+        await connection.exec_driver_sql("analyze tasks")  # else the plan is that of a large table, in an index's order
+
+
+async def test_of_more_tasks_than_may_be_claimed_those_that_were_due_first_are(
+    transactions: Transactions, queue: SqlTaskQueue
+) -> None:
+    await insert(transactions, ("call", -1, None), ("call", -3, None), ("other", -9, None), ("call", -2, None))
+
+    assert [task.key for task in await claim(queue, 2)] == ["1", "3"]
+    assert [task.key for task in await claim(queue, 2)] == ["0"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "minutes"),
+    [
+        ([("call", -1, None)], -1),
+        ([("call", 10, None), ("call", 30, None)], 10),
+        ([("call", -1, 5)], 5),
+        ([("call", -1, 9), ("call", -2, 5)], 5),
+        ([("call", -1, 5), ("call", 3, None)], 3),
+        ([("call", -1, 5), ("call", 8, None)], 5),
+        ([("call", -9, 5), ("call", -1, None)], -1),
+        ([("call", 7, None), ("other", -1, None), ("other", 3, None), ("other", -1, 2)], 7),
+        ([("other", -1, None)], math.inf),
+    ],
+)
+async def test_a_worker_waits_until_the_next_task_of_its_kind_is_due_or_free(
+    transactions: Transactions, queue: SqlTaskQueue, tasks: list[tuple[str, float, float | None]], minutes: float
+) -> None:
+    await insert(transactions, *tasks)
+
+    assert await queue.next_due_in("call") == pytest.approx(60 * minutes, abs=30)
 
 
 async def test_a_task_that_is_given_up_keeps_its_group_and_its_trace(
