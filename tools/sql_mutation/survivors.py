@@ -23,7 +23,7 @@ _SOON = "all statements of the transaction come within milliseconds of its begin
 _INSTANT = "it takes the very microsecond of the database's clock to tell them apart"
 _COST = "the figures stay the same; with a million tasks PostgreSQL would read more: `make bench-backlog`"
 _IMPLIED = "another condition, or the least of two times, says it already; it is there for the index tasks_postponed"
-_TOKEN = "a token is that of one task and one claim; the id is there for the primary key's index"
+_ONE_CLAIM = "a token is that of one task and one claim; the id is there for the primary key's index"
 _NO_ROW = "no row is at the floor or below"
 
 EXPLAINED: tuple[Explained, ...] = (
@@ -66,13 +66,13 @@ EXPLAINED: tuple[Explained, ...] = (
         "what is due later is in the other half of the least; the condition is there for the index",
     ),
     Explained(
-        "tasks/_queue.py", "(table.c.id == leased.c.id) &", "table.c.lease_token == leased.c.lease_token", _TOKEN
+        "tasks/_queue.py", "(table.c.id == leased.c.id) &", "table.c.lease_token == leased.c.lease_token", _ONE_CLAIM
     ),
     Explained(
         "tasks/_queue.py",
         'sa.update(table) .where(table.c.id == sa.bindparam("of_id"), table.c.lease_token',
         'sa.update(table) .where(table.c.lease_token == sa.bindparam("token"))',
-        _TOKEN,
+        _ONE_CLAIM,
     ),
 )
 
