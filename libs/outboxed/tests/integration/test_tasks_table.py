@@ -3,6 +3,7 @@
 import asyncio
 import math
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -68,7 +69,7 @@ async def test_tasks_that_are_claimed_together_come_in_the_order_of_their_making
 async def insert(transactions: Transactions, *tasks: tuple[str, float, float | None]) -> None:
     """Tasks by their kind, and the minutes from now at which they are due and their lease ends."""
     now = sa.func.now()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "kind": kind,
             "key": str(number),
