@@ -70,9 +70,10 @@ def test_a_mutant_says_where_it_is_in_a_file_that_is_not_ascii() -> None:
         (1, "FAILED tests/test_a.py::test_b - assert 1", "", (True, "FAILED tests/test_a.py::test_b")),
         (2, "ERROR tests/test_a.py", "", (True, "ERROR tests/test_a.py")),
         (4, "", "ImportError while loading conftest", (True, "the code can't be imported")),
+        (1, "+++++ Timeout +++++\n~~~ Stack of MainThread ~~~", "", (True, "a test hangs")),
     ],
 )
-def test_a_mutant_is_killed_by_a_test_or_by_the_import_of_the_code(
+def test_a_mutant_is_killed_by_a_test_that_fails_or_hangs_or_by_the_import_of_the_code(
     code: int, stdout: str, stderr: str, verdict: tuple[bool, str]
 ) -> None:
     assert verdict_of(subprocess.CompletedProcess([], code, stdout, stderr)) == verdict

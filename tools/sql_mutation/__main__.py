@@ -24,7 +24,10 @@ LIMIT = 95.0
 """Percent."""
 TEST_SECONDS = 30
 """A test that a mutant holds up for longer has seen it. The slowest one takes seven."""
-PYTEST = ("pytest", "-q", "-x", "--tb=no", "--no-header", "-p", "no:cacheprovider", f"--timeout={TEST_SECONDS}")
+HANGS = ("-x", f"--timeout={TEST_SECONDS}", "--timeout-method=thread")  # it ends the process: asyncio keeps errors back
+PYTEST = ("pytest", "-q", "--tb=no", "--no-header", "-p", "no:cacheprovider", *HANGS)
+TIMEOUT = "+ Timeout +"
+"""What pytest-timeout writes before it ends the process."""
 LATEST = 10
 """So many of the tests that saw the last mutants of a file are the first to be asked about the next one."""
 FAILED = {1, 2, 4}
@@ -125,9 +128,11 @@ def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch], reach: R
 
 
 def verdict_of(done: subprocess.CompletedProcess[str]) -> tuple[bool, str]:
-    """Whether a test, or the import of the code, has failed; and the words for that. Raises ScratchError."""
+    """Whether a test, or the import of the code, has failed or hangs; and the words for that. Raises ScratchError."""
     if done.returncode == 0:
         return False, "SURVIVED"
+    if TIMEOUT in done.stdout:
+        return True, "a test hangs"
     told = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
     if done.returncode not in FAILED or not (told or done.stderr):
         raise ScratchError(f"pytest ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

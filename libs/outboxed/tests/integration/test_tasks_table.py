@@ -182,6 +182,23 @@ async def test_a_lease_that_ended_lets_the_next_worker_in_and_the_first_out(
     assert await count(transactions.engine, tables.tasks) == 0
 
 
+async def test_a_task_that_was_given_back_is_its_workers_no_more_and_due_when_it_said(
+    transactions: Transactions, queue: SqlTaskQueue
+) -> None:
+    await schedule(transactions, NewTask("call", "1"))
+    [task] = await claim(queue)
+
+    await queue.postpone(task, timedelta(minutes=10), "busy")
+
+    with pytest.raises(LeaseLostError):
+        await queue.postpone(task, timedelta(0), "busy")
+    async with transactions() as uow:
+        assert not await queue.complete([task], uow)
+    assert await claim(queue) == []
+    transactions.clock.advance(timedelta(minutes=11))
+    assert [again.attempts for again in await claim(queue)] == [2]
+
+
 async def test_a_task_whose_outcome_is_being_recorded_is_nobody_elses_though_its_lease_ends_meanwhile(
     transactions: Transactions, queue: SqlTaskQueue
 ) -> None:
