@@ -24,6 +24,7 @@ _INSTANT = "it takes the very microsecond of the database's clock to tell them a
 _COST = "the figures stay the same; with a million tasks PostgreSQL would read more: `make bench-backlog`"
 _IMPLIED = "another condition, or the least of two times, says it already; it is there for the index tasks_postponed"
 _ONE_CLAIM = "a token is that of one task and one claim; the id is there for the primary key's index"
+_ARRAY = "PostgreSQL gives the rows of an array in their order; the words are there because SQL doesn't promise it"
 _NO_ROW = "no row is at the floor or below"
 
 EXPLAINED: tuple[Explained, ...] = (
@@ -79,6 +80,19 @@ EXPLAINED: tuple[Explained, ...] = (
         "sa.or_(table.c.task_group.is_(None), ~behind)",
         "sa.or_(~behind)",
         "no group is no other's, so that nothing is in front; the condition saves a look for each task",
+    ),
+    Explained(
+        "storage/_inbox.py",
+        ".order_by(_WANTED.table.c.position)",
+        'add_columns(handled_at.label("handled_at"))',
+        _ARRAY,
+    ),
+    Explained(
+        "storage/_repository.py", ".order_by(new.table.c.position)", "sa.select(*new.columns).where(after)", _ARRAY
+    ),
+    Explained("storage/_scheduling.py", ".order_by(new.table.c.position)", "due_at, due_at).where(after)", _ARRAY),
+    Explained(
+        "storage/_unit_of_work.py", ".order_by(new.table.c.position)", "sa.select(*new.columns).where(after)", _ARRAY
     ),
 )
 
