@@ -94,6 +94,12 @@ EXPLAINED: tuple[Explained, ...] = (
     Explained(
         "storage/_unit_of_work.py", ".order_by(new.table.c.position)", "sa.select(*new.columns).where(after)", _ARRAY
     ),
+    Explained(
+        "storage/_of_key.py",
+        ".where(table.c.kind.in_(kinds), table.c.key == key)",
+        ".where(table.c.key == key)",
+        "the kinds are all that there are; with them an index finds the key",
+    ),
 )
 
 

@@ -147,6 +147,19 @@ async def test_a_letter_is_edited_again_and_again_part_by_part(
     assert edited.original == Content(ODD.key, ODD.value, ODD.headers)
 
 
+async def test_what_is_done_to_a_letter_is_done_to_no_other(
+    consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts]
+) -> None:
+    await consumer.handle([ODD, replace(ODD, offset=8), replace(ODD, offset=9)])
+    edited, discarded, other = await letters.list()
+
+    await letters.edit(edited.id, Edit(value=b"2"))
+    await letters.discard(discarded.id)
+
+    assert await letters.list() == [await letters.show(edited.id), other]
+    assert other.edited_at is None
+
+
 async def test_an_edited_letter_is_found_by_what_it_is_now(
     consumer: BatchConsumer[Any], letters: DeadLetterQueue[SqlAccounts], account_id: UUID
 ) -> None:
