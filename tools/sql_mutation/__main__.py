@@ -117,7 +117,7 @@ def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch], reach: R
                 killed, words = verdict_of(copy.run((*PYTEST, *tests)))
                 if killed:
                     break
-        if (test := words.removeprefix("FAILED ")) in reach.seconds:
+        if (test := words.partition(" ")[2]) in reach.seconds:
             saw[mutant.file] = list(dict.fromkeys([test, *saw[mutant.file]]))
         return killed, words
 
