@@ -196,6 +196,15 @@ async def test_of_a_key_that_has_very_much_a_page_shows_the_oldest(
     assert (len(handled), [letter.id for letter in letters]) == (2, sorted(letter.id for letter in letters)[:2])
 
 
+async def test_of_the_handled_events_those_that_were_asked_for_are_told(transactions: Transactions) -> None:
+    asked, other = (EventIdentity("/moves", str(uuid4())) for _ in range(2))
+    async with transactions() as uow:
+        await uow.inbox.insert([asked, other])
+
+    async with transactions.engine.connect() as connection:
+        assert [*await handled_events(connection, [asked.id, str(uuid4())])] == [asked.id]
+
+
 async def test_each_attempt_at_a_task_is_remembered_with_its_outcome(
     client: httpx.AsyncClient, operator: Headers, transactions: Transactions, worker: Worker[Any], account_id: UUID
 ) -> None:

@@ -51,6 +51,21 @@ async def test_each_of_many_changed_rows_gets_its_own_values(transactions: Trans
     assert stored == {account.id: number for number, account in enumerate(reversed(new))}
 
 
+async def test_those_that_meet_every_condition_are_selected_in_an_order_and_no_more_than_are_wanted(
+    transactions: Transactions,
+) -> None:
+    ids = [UUID(int=number) for number in range(10)]
+    await add(transactions, *(Account(ids[number]) for number in (3, 9, 1, 7, 5)))
+    key = accounts.c.id
+
+    async with transactions() as uow:
+        some = await uow.accounts.select(key > ids[1], key < ids[9], order_by=[key.desc()])
+        few = await uow.accounts.select(key > ids[1], order_by=[key], limit=2)
+
+    assert [account.id for account in some] == [ids[7], ids[5], ids[3]]
+    assert [account.id for account in few] == [ids[3], ids[5]]
+
+
 async def test_what_was_saved_is_what_the_same_transaction_finds(transactions: Transactions) -> None:
     """As two events of one aggregate in a batch."""
     account = Account(uuid4())
