@@ -109,8 +109,8 @@ def _survivors(mutants: Sequence[SqlMutant], copies: Sequence[Scratch], reach: R
             return False, "not asked, it has a reason"
         source = (copy.folder / mutant.file).read_text()
         near, others = reach.tests_of(mutant.file, source, mutant.line, _tests_of(mutant.file, copy.folder))
-        first = list(dict.fromkeys([*saw[mutant.file][:LATEST], *near]))
-        rest = [test for test in others if test not in set(first)]
+        first = dict.fromkeys([*saw[mutant.file][:LATEST], *near])
+        rest = [test for test in others if test not in first]
         killed, words = False, "NO TEST"
         with copy.with_edits((swap(mutant.file, source, mutant.source),)):
             for tests in filter(None, (first, rest)):

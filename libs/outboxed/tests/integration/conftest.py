@@ -1,8 +1,9 @@
 """Kafka topics and a consumer group of each test's own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,7 +15,7 @@ from outboxed.consuming import BatchConsumer, ConsumerRole, DeadLetterQueue, Rou
 from outboxed.process import Metrics
 from outboxed.relay import Relay
 from outboxed.relay._partitioner import partition_of
-from outboxed.storage import SqlTransactions
+from outboxed.storage import SqlTransactions, tables
 from outboxed.testing.services import consumer_role
 from outboxed.testing.topics import PARTITIONS, Topics
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -87,6 +88,27 @@ def role_of(
 def keys_of(partition: int) -> Iterator[UUID]:
     """Random keys whose events belong to this partition of a topic. Twelve keys can all belong to two of four."""
     return (key for key in iter(uuid4, None) if partition_of(str(key).encode(), PARTITIONS) == partition)
+
+
+async def insert_tasks(engine: AsyncEngine, tasks: Iterable[tuple[str, int, int, int | None]]) -> None:
+    """Tasks by their kind, and the minutes from now at which they were due first, are due, and their lease ends.
+
+    Their keys are 0, 1 and so on.
+    """
+    now = sa.func.now()
+    rows: list[dict[str, Any]] = [
+        {
+            "kind": kind,
+            "key": str(number),
+            "payload": {},
+            "first_due_at": now + timedelta(minutes=first),
+            "due_at": now + timedelta(minutes=then),
+            "leased_until": None if leased is None else now + timedelta(minutes=leased),
+        }
+        for number, (kind, first, then, leased) in enumerate(tasks)
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(sa.insert(tables.tasks).values(rows))
 
 
 async def count(engine: AsyncEngine, table: sa.Table) -> int:

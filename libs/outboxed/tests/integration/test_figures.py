@@ -13,7 +13,7 @@ from outboxed.tasks import SqlTaskQueue
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ..sample import moved, raw
-from .conftest import Transactions
+from .conftest import Transactions, insert_tasks
 
 
 async def test_figures_count_what_waits_and_forget_what_is_gone(
@@ -92,19 +92,7 @@ async def test_a_task_is_due_since_it_first_was_and_is_counted_once_and_with_its
     transactions: Transactions, tasks: list[tuple[str, int, int]], due: int, oldest: int
 ) -> None:
     """Each has its kind, and the minutes from now at which it was due first, and is now."""
-    now = sa.func.now()
-    rows = [
-        {
-            "kind": kind,
-            "key": str(number),
-            "payload": {},
-            "first_due_at": now + timedelta(minutes=first),
-            "due_at": now + timedelta(minutes=then),
-        }
-        for number, (kind, first, then) in enumerate(tasks)
-    ]
-    async with transactions.engine.begin() as connection:
-        await connection.execute(sa.insert(tables.tasks).values(rows))
+    await insert_tasks(transactions.engine, [(*task, None) for task in tasks])
 
     figures = await _figures(Metrics(transactions.clock), transactions.engine)
 
@@ -142,62 +130,6 @@ async def test_an_outbox_and_an_inbox_that_grow_are_seen_to_grow_and_to_drain(
     assert [int(each["outbox_oldest_seconds"]) // 10 for each in seen] == [1, 2, 0]
 
 
-async def test_a_large_number_is_an_estimate_and_ages_stay_exact(transactions: Transactions) -> None:
-    metrics = Metrics(transactions.clock)
-    async with transactions.engine.begin() as connection:
-        for statement in LARGE_BACKLOG:
-            await connection.exec_driver_sql(statement)
-
-    figures = await _figures(metrics, transactions.engine)
-
-    for name in ("outbox_rows", "inbox_rows", 'tasks_due{kind="send"}'):
-        assert 4_500 <= figures[name] <= 5_500, name
-    assert (figures['tasks_due{kind="few"}'], figures["outbox_held_rows"]) == (1_000, 1_000)
-    assert 7200 <= figures["outbox_oldest_seconds"] < 7300
-    assert 10_800 <= figures['tasks_oldest_due_seconds{kind="send"}'] < 10_900
-
-
-def read_of(table: str) -> Figure:
-    """The rows of a table that this transaction has read so far."""
-    read = "seq_tup_read + coalesce(idx_tup_fetch, 0)"
-    query = sa.select(sa.text(f"{read} from pg_stat_xact_user_tables where relname = '{table}'"))
-    return Figure(f"read_of_{table}", "Rows read", lambda _: query)
-
-
-async def test_figures_read_as_many_rows_as_they_count_exactly_however_many_wait(transactions: Transactions) -> None:
-    """By their indexes; of a table as small as this one PostgreSQL may as well read all."""
-    by_index = {"server_settings": {"enable_seqscan": "off"}}
-    engine = create_async_engine(transactions.engine.url, connect_args=by_index, poolclass=sa.NullPool)
-    metrics = Metrics(transactions.clock)
-    metrics.observe(read_of("outbox"))
-    metrics.observe(read_of("inbox"))
-    async with transactions.engine.begin() as connection:
-        for statement in LARGE_BACKLOG:
-            await connection.exec_driver_sql(statement)
-
-    figures = await _figures(metrics, engine)
-
-    free, held = 1001, 1000
-    assert figures["read_of_outbox"] == free + held
-    assert figures["read_of_inbox"] == 1001
-
-
-async def test_the_oldest_event_is_found_wherever_its_row_is(transactions: Transactions) -> None:
-    """A row that was held and is free again is the last one in the table. Here all are in the wrong order."""
-    async with transactions.engine.begin() as connection:
-        await connection.exec_driver_sql(
-            """
-            insert into outbox (id, topic, key, value, headers, created_at) overriding system value
-            select 5000 - n, 'accounts', n, '', '{}', now() - n * interval '1 s' from generate_series(0, 4999) n
-            """
-        )
-        await connection.exec_driver_sql("analyze outbox")
-
-    figures = await _figures(Metrics(transactions.clock), transactions.engine)
-
-    assert 4999 <= figures["outbox_oldest_seconds"] < 5100
-
-
 LARGE_BACKLOG = (
     """
     insert into outbox (topic, key, value, headers, created_at)
@@ -225,6 +157,86 @@ LARGE_BACKLOG = (
     """,
     "analyze outbox, inbox, tasks",
 )
+
+
+@pytest.fixture
+async def large_backlog(transactions: Transactions) -> None:
+    async with transactions.engine.begin() as connection:
+        for statement in LARGE_BACKLOG:
+            await connection.exec_driver_sql(statement)
+
+
+@pytest.mark.usefixtures("large_backlog")
+async def test_a_large_number_is_an_estimate_and_ages_stay_exact(transactions: Transactions) -> None:
+    metrics = Metrics(transactions.clock)
+
+    figures = await _figures(metrics, transactions.engine)
+
+    for name in ("outbox_rows", "inbox_rows", 'tasks_due{kind="send"}'):
+        assert 4_500 <= figures[name] <= 5_500, name
+    assert (figures['tasks_due{kind="few"}'], figures["outbox_held_rows"]) == (1_000, 1_000)
+    assert 7200 <= figures["outbox_oldest_seconds"] < 7300
+    assert 10_800 <= figures['tasks_oldest_due_seconds{kind="send"}'] < 10_900
+
+
+def reading(engine: AsyncEngine, **settings: str) -> AsyncEngine:
+    """An engine whose connections are new: what one has read is counted from its begin."""
+    return create_async_engine(engine.url, connect_args={"server_settings": settings}, poolclass=sa.NullPool)
+
+
+def read_of(table: str) -> Figure:
+    """The rows of a table that this connection has read so far."""
+    read = "seq_tup_read + coalesce(idx_tup_fetch, 0)"
+    query = sa.select(sa.text(f"{read} from pg_stat_xact_user_tables where relname = '{table}'"))
+    return Figure(f"read_of_{table}", "Rows read", lambda _: query)
+
+
+@pytest.mark.usefixtures("large_backlog")
+async def test_figures_read_as_many_rows_as_they_count_exactly_however_many_wait(transactions: Transactions) -> None:
+    """By their indexes; of a table as small as this one PostgreSQL may as well read all."""
+    metrics = Metrics(transactions.clock)
+    metrics.observe(read_of("outbox"))
+    metrics.observe(read_of("inbox"))
+
+    figures = await _figures(metrics, reading(transactions.engine, enable_seqscan="off"))
+
+    free, held = 1001, 1000
+    assert figures["read_of_outbox"] == free + held
+    assert figures["read_of_inbox"] == 1001
+
+
+async def test_of_tasks_that_are_for_later_a_few_are_read_however_many_there_are(transactions: Transactions) -> None:
+    """Else PostgreSQL hopes that many are due, and looks at all of them."""
+    metrics = Metrics(transactions.clock)
+    metrics.observe(read_of("tasks"))
+    async with transactions.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            """
+            insert into tasks (kind, key, payload, first_due_at, due_at)
+            select 'send', n, '{}', now() + interval '1 day', now() + interval '1 day' from generate_series(1, 5000) n
+            """
+        )
+        await connection.exec_driver_sql("analyze tasks")
+
+    figures = await _figures(metrics, reading(transactions.engine))
+
+    assert figures["read_of_tasks"] < 50
+
+
+async def test_the_oldest_event_is_found_wherever_its_row_is(transactions: Transactions) -> None:
+    """A row that was held and is free again is the last one in the table. Here all are in the wrong order."""
+    async with transactions.engine.begin() as connection:
+        await connection.exec_driver_sql(
+            """
+            insert into outbox (id, topic, key, value, headers, created_at) overriding system value
+            select 5000 - n, 'accounts', n, '', '{}', now() - n * interval '1 s' from generate_series(0, 4999) n
+            """
+        )
+        await connection.exec_driver_sql("analyze outbox")
+
+    figures = await _figures(Metrics(transactions.clock), transactions.engine)
+
+    assert 4999 <= figures["outbox_oldest_seconds"] < 5100
 
 
 async def _figures(metrics: Metrics, engine: AsyncEngine) -> dict[str, float]:

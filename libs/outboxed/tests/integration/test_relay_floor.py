@@ -63,12 +63,18 @@ async def told(topics: Topics, key: UUID, number: int) -> list[int]:
     return [int(dict(record.headers)["ce_sequence"]) for record in records]
 
 
-async def test_reading_begins_above_what_was_sent(transactions: Transactions, relay: Relay) -> None:
-    await append(transactions, uuid4(), 1, 2, 3)
+async def sent_twice(transactions: Transactions, relay: Relay) -> int:
+    """Some rows in a first pass, another one in a second; returns the id of that one."""
+    await append(transactions, uuid4(), 1, 2)
     await relay.send_once()
     await append(transactions, uuid4(), 1)
     next_one = await oldest(transactions)
     await relay.send_once()
+    return next_one
+
+
+async def test_reading_begins_above_what_was_sent(transactions: Transactions, relay: Relay) -> None:
+    next_one = await sent_twice(transactions, relay)
 
     assert floor_of(relay) == next_one - 1
 
@@ -119,11 +125,7 @@ async def test_the_floor_rises_to_what_was_sent_when_the_writers_were_asked_and_
 async def test_a_transaction_that_was_given_no_id_holds_nothing_up(transactions: Transactions, relay: Relay) -> None:
     async with transactions.engine.connect() as other:
         await other.execute(sa.text("create temporary table someones (id int)"))  # it has a snapshot and a number
-        await append(transactions, uuid4(), 1, 2)
-        await relay.send_once()
-        await append(transactions, uuid4(), 1)
-        next_one = await oldest(transactions)
-        await relay.send_once()
+        next_one = await sent_twice(transactions, relay)
 
     assert floor_of(relay) == next_one - 1
 
@@ -133,11 +135,8 @@ async def test_letters_whose_rows_do_not_come_back_hold_nothing_up(transactions:
     letters = [{**letter, "source": "event", "status": "open"}, {**letter, "source": "outbox", "status": "discarded"}]
     async with transactions.engine.begin() as connection:
         await connection.execute(sa.insert(LETTERS).values(letters))
-    await append(transactions, uuid4(), 1, 2)
-    await relay.send_once()
-    await append(transactions, uuid4(), 1)
-    next_one = await oldest(transactions)
-    await relay.send_once()
+
+    next_one = await sent_twice(transactions, relay)
 
     assert floor_of(relay) == next_one - 1
 

@@ -3,7 +3,6 @@
 import asyncio
 import math
 from datetime import timedelta
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +12,7 @@ from outboxed.tasks import LeaseLostError, SqlTaskQueue, Task, TaskStatements
 from outboxed.telemetry import SpanKind, continued_trace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .conftest import Transactions, count
+from .conftest import Transactions, count, insert_tasks
 
 LEASE = timedelta(seconds=30)
 
@@ -66,22 +65,10 @@ async def test_tasks_that_are_claimed_together_come_in_the_order_of_their_making
     assert [task.key for task in await claim(queue)] == ["1", "2", "3"]
 
 
-async def insert(transactions: Transactions, *tasks: tuple[str, float, float | None]) -> None:
+async def insert(transactions: Transactions, *tasks: tuple[str, int, int | None]) -> None:
     """Tasks by their kind, and the minutes from now at which they are due and their lease ends."""
-    now = sa.func.now()
-    rows: list[dict[str, Any]] = [
-        {
-            "kind": kind,
-            "key": str(number),
-            "payload": {},
-            "due_at": now + timedelta(minutes=due),
-            "first_due_at": now + timedelta(minutes=due),
-            "leased_until": None if leased is None else now + timedelta(minutes=leased),
-        }
-        for number, (kind, due, leased) in enumerate(tasks)
-    ]
+    await insert_tasks(transactions.engine, [(kind, due, due, leased) for kind, due, leased in tasks])
     async with transactions.engine.begin() as connection:
-        await connection.execute(sa.insert(tables.tasks).values(rows))
         await connection.exec_driver_sql("analyze tasks")  # else the plan is that of a large table, in an index's order
 
 
@@ -109,7 +96,7 @@ async def test_of_more_tasks_than_may_be_claimed_those_that_were_due_first_are(
     ],
 )
 async def test_a_worker_waits_until_the_next_task_of_its_kind_is_due_or_free(
-    transactions: Transactions, queue: SqlTaskQueue, tasks: list[tuple[str, float, float | None]], minutes: float
+    transactions: Transactions, queue: SqlTaskQueue, tasks: list[tuple[str, int, int | None]], minutes: float
 ) -> None:
     await insert(transactions, *tasks)
 

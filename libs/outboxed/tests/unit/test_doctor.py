@@ -13,9 +13,11 @@ from outboxed.consuming import Route
 from outboxed.process import Finding, Service
 from outboxed.process._doctor import _kafka as doctor_of_kafka
 from outboxed.process._doctor._database import _unreachable
+from outboxed.process._doctor._findings import looked_at
 from outboxed.process._doctor._kafka import _judged, _State, _unusable, kafka_findings
 from outboxed.process._doctor._process import process_findings
 from pydantic_settings import SettingsConfigDict
+from sqlalchemy.exc import OperationalError
 
 from ..composed import Settings, composed
 from ..sample import AccountCredited, MoneyMoved, credit
@@ -234,3 +236,19 @@ async def test_an_address_that_says_nothing_is_given_up_soon(monkeypatch: pytest
         kafka = (await found(monkeypatch, Cluster(error=KafkaConnectionError())))["Kafka"]
 
     assert kafka.do.startswith("start Kafka")
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (TimeoutError(), "no answer in time"),
+        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
+        (OperationalError("select 1", {}, RuntimeError("the server\nis going down")), "the server is going down"),
+        (LookupError(), "LookupError"),
+    ],
+)
+async def test_what_keeps_a_look_from_its_answer_is_told_in_one_line(error: Exception, found: str) -> None:
+    async def look() -> Finding:
+        raise error
+
+    assert await looked_at("database", look, do="start it") == Finding("database", "failed", found, "start it")

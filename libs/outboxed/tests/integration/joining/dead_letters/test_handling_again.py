@@ -21,13 +21,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from .conftest import GROUP, TOPIC, Mail, Project, given, kept, reading, record, sent
 
 
+async def mended(project: Project, broker: Any, queue: JoinedDeadLetterQueue, message: Any) -> DeadLetter:
+    """The letter of the record 1, which was refused for a cause that is gone."""
+    project.problems[1] = RuntimeError("unlucky")
+    await given(broker, message)
+    project.problems.clear()
+    [letter] = await queue.list()
+    return letter
+
+
 async def test_a_letter_is_handled_again_by_its_subscriber_once_the_cause_is_mended(
     project: Project, engine: AsyncEngine, broker: Any, queue: JoinedDeadLetterQueue
 ) -> None:
-    project.problems[1] = RuntimeError("unlucky")
-    await given(broker, record(1))
-    project.problems.clear()
-    [letter] = await queue.list()
+    letter = await mended(project, broker, queue, record(1))
 
     async with TestKafkaBroker(broker):
         await queue.replay(letter.id)
@@ -41,10 +47,7 @@ async def test_a_letter_is_handled_again_by_its_subscriber_once_the_cause_is_men
 async def test_a_letter_is_closed_when_it_was_handled_and_not_when_that_began(
     project: Project, engine: AsyncEngine, broker: Any, queue: JoinedDeadLetterQueue
 ) -> None:
-    project.problems[1] = RuntimeError("unlucky")
-    await given(broker, record(1))
-    project.problems.clear()
-    [letter] = await queue.list()
+    letter = await mended(project, broker, queue, record(1))
 
     async with TestKafkaBroker(broker):
         await queue.replay(letter.id)
@@ -59,10 +62,7 @@ async def test_a_letter_of_a_batch_is_handled_again_by_itself(
     project: Project, engine: AsyncEngine, batches: Any
 ) -> None:
     queue = project.letters.queue(engine, batches)
-    project.problems[1] = RuntimeError("unlucky")
-    await given(batches, (record(1), record(2)))
-    project.problems.clear()
-    [letter] = await queue.list()
+    letter = await mended(project, batches, queue, (record(1), record(2)))
 
     async with TestKafkaBroker(batches):
         await queue.replay(letter.id)
